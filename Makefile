@@ -1,0 +1,34 @@
+# make test   set up .venv and run the test suite     (more arguments: ARGS="tests/volume -x")
+# make demo   set up .venv and run the main job on the sample volume
+# make lint   style and types
+# make clean  remove the environment and everything built
+
+PYTHON ?=
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+
+.PHONY: test demo lint setup clean
+.DEFAULT_GOAL := test
+
+test: $(STAMP)
+	@scripts/with-display $(BIN)/python -m pytest $(ARGS)
+
+demo: $(STAMP)
+	@scripts/with-display $(BIN)/python -m napari_sslseg.demo $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+setup: $(STAMP)
+
+# Set up again whenever something changes that an editable install does not follow by itself.
+$(STAMP): pyproject.toml constraints.txt napari.yaml hatch_build.py scripts/setup
+	@PYTHON="$(PYTHON)" scripts/setup $(VENV)
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist demo_out napari_sslseg/napari.yaml
+	rm -rf .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	find napari_sslseg tests benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} +

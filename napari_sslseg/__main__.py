@@ -1,0 +1,5 @@
+"""``python -m napari_sslseg``."""
+
+from .cli import main
+
+main()

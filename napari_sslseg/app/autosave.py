@@ -1,0 +1,88 @@
+"""Saving as the user works: soon after each stroke, off the GUI thread, atomically."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from qtpy.QtCore import QObject, QTimer, Signal
+
+#: Milliseconds between a stroke and its save. Strokes in between do not push the save back, so
+#: a crash costs at most this and the time of one save.
+DELAY_MS = 800
+
+
+class Autosave(QObject):
+    """Runs a save function in one worker thread, soon after `request`.
+
+    Parameters
+    ----------
+    save : callable
+        Called in the worker thread; returns how many pieces it wrote.
+    """
+
+    saved = Signal(int)
+    """Pieces written; emitted on the GUI thread."""
+    failed = Signal(str)
+    """One sentence; the next stroke tries again."""
+    _done = Signal(object)
+
+    def __init__(self, save: Callable[[], int], parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._save = save
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sslseg-autosave")
+        self._running: Future[int] | None = None
+        self._again = False
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(DELAY_MS)
+        self._timer.timeout.connect(self._start)
+        self._done.connect(self._finish)
+
+    def request(self) -> None:
+        """Something may have changed."""
+        if not self._timer.isActive():
+            self._timer.start()
+
+    @property
+    def pending(self) -> bool:
+        """Whether something waits to be saved or is being saved."""
+        return self._timer.isActive() or self._running is not None
+
+    def flush(self) -> None:
+        """Save now and wait: before training starts, before export, on closing.
+
+        Raises
+        ------
+        OSError
+            When the save fails.
+        """
+        self._timer.stop()
+        self._pool.submit(self._save).result()
+
+    def close(self) -> None:
+        """Save what is left and end the thread."""
+        self._timer.stop()
+        try:
+            self._pool.submit(self._save).result(timeout=30)
+        finally:
+            self._pool.shutdown(wait=True)
+
+    def _start(self) -> None:
+        if self._running is not None:
+            self._again = True
+            return
+        self._running = self._pool.submit(self._save)
+        self._running.add_done_callback(self._done.emit)
+
+    def _finish(self, future: Future[int]) -> None:
+        self._running = None
+        error = future.exception()
+        if error is not None:
+            reason = getattr(error, "strerror", None) or str(error)
+            self.failed.emit(f"Not saved: {reason}. Your work is still in the viewer.")
+        else:
+            self.saved.emit(future.result())
+        if self._again:
+            self._again = False
+            self.request()

@@ -1,0 +1,95 @@
+"""The live plot: loss, and Dice on left-out references."""
+
+from __future__ import annotations
+
+import pyqtgraph as pg
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+
+_LOSS, _DICE, _MATCHING = "#56b4e9", "#e69f00", "#9aa7b8"
+
+
+class TrainingChart(QWidget):
+    """Loss (left axis) and Dice (right axis) over seconds of training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._plot = pg.PlotWidget()
+        self._plot.setMenuEnabled(False)
+        self._plot.setMouseEnabled(x=False, y=False)
+        self._plot.hideButtons()
+        item = self._plot.getPlotItem()
+        item.setLabel("left", "loss")
+        item.setLabel("bottom", "seconds")
+        item.showAxis("right")
+        item.setLabel("right", "Dice")
+        self._dice_view = pg.ViewBox(enableMenu=False)
+        self._dice_view.setMouseEnabled(x=False, y=False)
+        item.scene().addItem(self._dice_view)
+        item.getAxis("right").linkToView(self._dice_view)
+        self._dice_view.setXLink(item)
+        self._dice_view.setYRange(0, 1, padding=0.02)
+        item.vb.sigResized.connect(self._follow)
+        self._loss = item.plot(pen=pg.mkPen(_LOSS, width=2))
+        self._dice = pg.PlotDataItem(
+            pen=pg.mkPen(_DICE, width=2), symbol="o", symbolSize=6, symbolBrush=_DICE, symbolPen=None
+        )
+        self._baseline = pg.PlotDataItem(pen=pg.mkPen(_MATCHING, width=1, style=_dashed()))
+        self._dice_view.addItem(self._dice)
+        self._dice_view.addItem(self._baseline)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._plot)
+        self.setFixedHeight(120)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setToolTip(
+            "Blue: training loss. Orange: Dice of the trained model on references that were left "
+            "out of training; grey: the same for reference matching."
+        )
+        self.clear()
+
+    def clear(self) -> None:
+        """Start a new run."""
+        self.losses: list[tuple[float, float]] = []
+        self.dices: list[tuple[float, float]] = []
+        self.baselines: list[tuple[float, float]] = []
+        self._draw()
+
+    def add_loss(self, seconds: float, loss: float) -> None:
+        """Append a point of the loss curve."""
+        self.losses.append((seconds, loss))
+        self._draw()
+
+    def add_quality(self, seconds: float, dice: float, baseline: float | None) -> None:
+        """Append a point of the quality curve."""
+        self.dices.append((seconds, dice))
+        if baseline is not None:
+            self.baselines.append((seconds, baseline))
+        self._draw()
+
+    def set_colors(self, background: str, text: str) -> None:
+        """Follow the application's theme."""
+        self._plot.setBackground(QColor(background))
+        for name in ("left", "right", "bottom"):
+            axis = self._plot.getPlotItem().getAxis(name)
+            axis.setPen(text)
+            axis.setTextPen(text)
+
+    def _draw(self) -> None:
+        for curve, points in (
+            (self._loss, self.losses),
+            (self._dice, self.dices),
+            (self._baseline, self.baselines),
+        ):
+            curve.setData([p[0] for p in points], [p[1] for p in points])
+
+    def _follow(self) -> None:
+        item = self._plot.getPlotItem()
+        self._dice_view.setGeometry(item.vb.sceneBoundingRect())
+        self._dice_view.linkedViewChanged(item.vb, self._dice_view.XAxis)
+
+
+def _dashed() -> object:
+    from qtpy.QtCore import Qt
+
+    return Qt.PenStyle.DashLine

@@ -1,0 +1,140 @@
+"""From an image layer to a project, and from a project's labels to a file."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import platformdirs
+
+from ..formats import FormatError, read
+from ..volume.geometry import CanonicalOrder, Geometry
+from ..volume.image import Volume
+from ..volume.project import ImageInfo
+from .layer_roles import METADATA, role_of
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from napari.layers import Image
+
+#: Environment variable that moves the folder of all projects.
+HOME_VARIABLE = "NAPARI_SSLSEG_HOME"
+
+
+class ImageError(ValueError):
+    """An image layer that cannot be segmented; the message is for the user."""
+
+
+def projects_folder() -> Path:
+    """Folder in which projects are made."""
+    chosen = os.environ.get(HOME_VARIABLE)
+    return Path(chosen) if chosen else Path(platformdirs.user_data_path("napari-sslseg"))
+
+
+def new_project_path(name: str) -> Path:
+    """A free folder for a new project on the image `name`."""
+    stem = "-".join("".join(c if c.isalnum() else " " for c in name).split()) or "volume"
+    base = projects_folder() / f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+    path, number = base, 1
+    while path.exists():
+        number += 1
+        path = base.with_name(f"{base.name}-{number}")
+    return path
+
+
+def suitable(layer: Any) -> str:
+    """Why a layer cannot be segmented, empty when it can."""
+    if role_of(layer):
+        return "this is a layer of napari-sslseg"
+    shape = layer.data.shape if not layer.multiscale else layer.data[0].shape
+    spatial = shape[:-1] if getattr(layer, "rgb", False) else shape
+    if len(spatial) != 3:
+        return f"the image has {len(spatial)} dimensions; a volume has 3"
+    if min(spatial) < 2:
+        return f"the volume of shape {tuple(spatial)} is flat"
+    return ""
+
+
+def read_layer(layer: Image) -> tuple[npt.NDArray[Any], ImageInfo]:
+    """Voxels and description of an image layer, as shown. May read from disk: use a thread.
+
+    Raises
+    ------
+    ImageError
+        When the layer is no volume, or holds values that are not finite.
+    """
+    reason = suitable(layer)
+    if reason:
+        raise ImageError(f"“{layer.name}” cannot be segmented: {reason}.")
+    array = np.asarray(layer.data[0] if layer.multiscale else layer.data)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ImageError(
+            f"“{layer.name}” holds values that are not finite (NaN); replace them and try again."
+        )
+    entry = dict(layer.metadata.get(METADATA, {}))
+    info = ImageInfo(
+        name=layer.name,
+        shape=tuple(int(n) for n in array.shape[:3]),
+        spacing=spacing_of(layer),
+        channels=int(array.shape[3]) if array.ndim == 4 else 1,
+        rgb=bool(layer.rgb),
+        source=str(entry.get("source") or layer.source.path or ""),
+        layer={
+            "scale": [float(v) for v in layer.scale],
+            "translate": [float(v) for v in layer.translate],
+            "units": [str(u) for u in layer.units],
+            "axis_labels": [str(a) for a in layer.axis_labels],
+            "contrast_limits": [float(v) for v in layer.contrast_limits],
+            "metadata": entry,
+        },
+    )
+    return array, info
+
+
+def spacing_of(layer: Image) -> tuple[float, ...]:
+    """Voxel size along the three axes of a volume layer."""
+    return tuple(abs(float(s)) or 1.0 for s in layer.scale[-3:])
+
+
+def default_axis(spacing: tuple[float, ...]) -> int:
+    """Slicing axis to start with: the one with the thickest slices, else the first (axial)."""
+    thickest = int(np.argmax(spacing))
+    return thickest if spacing[thickest] > 1.2 * float(np.median(spacing)) else 0
+
+
+def export_target(info: ImageInfo) -> tuple[CanonicalOrder, Volume]:
+    """How to bring a shown array back to the order and header of the image's file.
+
+    Reads the source file when it is still there: use a thread.
+
+    Returns
+    -------
+    order : CanonicalOrder
+        ``order.invert`` takes a shown array to the file's order.
+    like : Volume
+        Carries the header to copy; only the geometry when the file is gone or never was.
+    """
+    entry = info.layer.get("metadata", {})
+    if "order" not in entry:
+        geometry = Geometry.from_spacing(
+            info.spacing, info.shape, origin=info.layer.get("translate")
+        )
+        return geometry.canonical(), _bare(geometry)
+    order = CanonicalOrder.from_dict(entry["order"])
+    source = Path(str(entry.get("source") or ""))
+    if source.is_file():
+        try:
+            like = read(source)
+            if like.geometry == order.source:
+                return order, like
+        except FormatError:
+            pass  # moved or changed since: what the project remembers is enough
+    return order, _bare(order.source)
+
+
+def _bare(geometry: Geometry) -> Volume:
+    """Return a volume that has a geometry and no voxels worth storing."""
+    return Volume(np.broadcast_to(np.uint8(0), geometry.shape), geometry)

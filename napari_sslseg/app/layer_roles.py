@@ -1,0 +1,51 @@
+"""The layers that the plugin makes: same place and units as the image, fixed names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari.layers import Image, Labels
+
+REFERENCES = "References"
+CONFIDENCE = "Confidence"
+
+#: Key of our entries in ``layer.metadata``.
+METADATA = "napari_sslseg"
+
+
+def placement(image: Image) -> dict[str, Any]:
+    """Keyword arguments that put a new labels layer exactly where the image is."""
+    return {
+        "scale": tuple(image.scale),
+        "translate": tuple(image.translate),
+        "rotate": image.rotate,
+        "shear": tuple(image.shear),
+        "affine": image.affine,
+        "units": image.units,
+        "axis_labels": image.axis_labels,
+    }
+
+
+def role_metadata(image: Image, role: str) -> dict[str, Any]:
+    """Metadata of a layer of ours: its role, and the image's geometry for exact saving."""
+    entry = dict(image.metadata.get(METADATA, {}))
+    entry["role"] = role
+    return {METADATA: entry}
+
+
+def role_of(layer: Any) -> str:
+    """Role of a layer (``"References"``, a proposal's slug, ...), empty for other layers."""
+    return str(layer.metadata.get(METADATA, {}).get("role", ""))
+
+
+def forget_history(layer: Labels) -> None:
+    """Drop the undo stack of a labels layer whose array was replaced.
+
+    Undo entries hold voxels of the old array; replayed on the new one they would mix the two.
+    A layer forgets its history when it stops being editable, which is the public way to ask.
+    """
+    mode = layer.mode
+    layer.editable = False
+    layer.editable = True
+    layer.mode = mode

@@ -1,0 +1,57 @@
+"""The legend of trust: what UC, US, DC and DS mean, their share, and a switch for each."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QWidget
+
+from ..volume.proposal import REGION_MEANINGS, REGION_NAMES
+from .palette import REGION_COLORS
+
+
+class RegionLegend(QWidget):
+    """Four rows: switch with colour, meaning, share of the object's neighbourhood."""
+
+    shown_changed = Signal(object)
+
+    def __init__(self, shown: set[int]) -> None:
+        super().__init__()
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setHorizontalSpacing(6)
+        grid.setVerticalSpacing(1)
+        grid.setColumnStretch(1, 1)
+        self.boxes: dict[int, QCheckBox] = {}
+        self.shares: dict[int, QLabel] = {}
+        for row, code in enumerate(sorted(REGION_NAMES)):
+            box = QCheckBox(REGION_NAMES[code])
+            pixmap = QPixmap(12, 12)
+            pixmap.fill(QColor(REGION_COLORS[code]))
+            box.setIcon(QIcon(pixmap))
+            box.setChecked(code in shown)
+            box.setToolTip(f"Colour voxels where {REGION_MEANINGS[code]}")
+            box.toggled.connect(self._emit)
+            meaning = QLabel(REGION_MEANINGS[code])
+            meaning.setWordWrap(True)
+            share = QLabel("–")
+            share.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            share.setMinimumWidth(38)
+            share.setToolTip("Share of the open voxels on and around the object")
+            grid.addWidget(box, row, 0)
+            grid.addWidget(meaning, row, 1)
+            grid.addWidget(share, row, 2)
+            self.boxes[code], self.shares[code] = box, share
+
+    def set_shares(self, shares: dict[str, float]) -> None:
+        """Show the shares, by region name."""
+        for code, label in self.shares.items():
+            value = shares.get(REGION_NAMES[code])
+            label.setText("–" if value is None else f"{100 * value:.1f} %")
+
+    def shown(self) -> set[int]:
+        """Codes of the regions that are switched on."""
+        return {code for code, box in self.boxes.items() if box.isChecked()}
+
+    def _emit(self) -> None:
+        self.shown_changed.emit(self.shown())

@@ -1,0 +1,56 @@
+"""Colours: classes and MetaSSL regions as napari colour maps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from napari.utils import DirectLabelColormap
+from napari.utils.colormaps.standardize_color import transform_color
+
+from ..volume.annotation import NOT_ANNOTATED
+from ..volume.classes import BACKGROUND, ClassTable
+
+#: Okabe and Ito's palette: told apart with any common colour-vision deficiency, and, from
+#: sky blue over yellow and orange to vermillion, ordered from trusted to doubtful.
+REGION_COLORS = {1: "#56b4e9", 2: "#f0e442", 3: "#e69f00", 4: "#d55e00"}
+
+#: Background ink is stated, not empty: a veil shows it without hiding the image.
+BACKGROUND_INK = (0.55, 0.62, 0.75, 0.16)
+
+_CLEAR = np.zeros(4, dtype=np.float32)
+
+
+def reference_colormap(classes: ClassTable) -> DirectLabelColormap:
+    """Colours of the References layer: classes, a veil for background ink, nothing for 255."""
+    colors = _class_colors(classes)
+    colors[BACKGROUND] = np.asarray(BACKGROUND_INK, dtype=np.float32)
+    colors[NOT_ANNOTATED] = _CLEAR
+    return DirectLabelColormap(color_dict=colors)
+
+
+def proposal_colormap(classes: ClassTable) -> DirectLabelColormap:
+    """Colours of a proposal layer: classes; background is clear."""
+    colors = _class_colors(classes)
+    colors[BACKGROUND] = _CLEAR
+    return DirectLabelColormap(color_dict=colors)
+
+
+def region_colormap(shown: Iterable[int]) -> DirectLabelColormap:
+    """Colours of the regions that are switched on; the others are clear."""
+    shown = set(shown)
+    colors: dict[int | None, np.ndarray] = {None: _CLEAR, 0: _CLEAR}
+    for region, color in REGION_COLORS.items():
+        colors[region] = _rgba(color) if region in shown else _CLEAR
+    return DirectLabelColormap(color_dict=colors)
+
+
+def _class_colors(classes: ClassTable) -> dict[int | None, np.ndarray]:
+    colors: dict[int | None, np.ndarray] = {None: _rgba("#ff00ff")}
+    for item in classes:
+        colors[item.id] = _rgba(item.color)
+    return colors
+
+
+def _rgba(color: str) -> np.ndarray:
+    return np.asarray(transform_color(color)[0], dtype=np.float32)

@@ -1,0 +1,273 @@
+"""The dock panel: the loop in five steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.utils.notifications import show_error, show_info, show_warning
+from napari.utils.theme import get_theme
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtWidgets import QApplication, QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from ..training.events import Event, Failed, ProposalReady
+from ..training.request import TrainRequest
+from ..volume.classes import ClassTable
+from .background import in_background
+from .image_source import new_project_path, read_layer
+from .keys import bind_keys
+from .layer_roles import METADATA, REFERENCES, role_of
+from .sections.export_section import ExportSection
+from .sections.references_section import ReferencesSection
+from .sections.review_section import ReviewSection
+from .sections.train_section import TrainSection
+from .sections.volume_section import VolumeSection
+from .session import Session, make_project, open_project
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image, Labels
+
+
+class LoopPanel(QWidget):
+    """Volume, References, Train, Review, Export.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        The viewer that the panel works in; napari passes it.
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self.session: Session | None = None
+        self.volume = VolumeSection(napari_viewer)
+        self.references = ReferencesSection()
+        self.train = TrainSection()
+        self.review = ReviewSection()
+        self.export = ExportSection()
+        self.steps = (self.volume, self.references, self.train, self.review, self.export)
+        inside = QWidget()
+        column = QVBoxLayout(inside)
+        column.setContentsMargins(4, 4, 4, 4)
+        column.setSpacing(2)
+        for step in self.steps:
+            column.addWidget(step)
+        column.addStretch(1)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(inside)
+        inside.setMinimumWidth(0)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(scroll)
+        self.setMinimumWidth(330)
+        self._connect()
+        self._follow_theme()
+        self.volume.open()
+
+    # -- opening and closing --------------------------------------------------------------
+
+    def start(self, image: Image, axis: int) -> None:
+        """Make a project for an image layer and begin; a References layer in view is adopted."""
+        if self.session is not None or image is None:
+            return
+        adopted = self._adoptable(image)
+        self.volume.set_busy("Making the project…")
+
+        def work() -> tuple[Any, Any]:
+            array, info = read_layer(image)
+            ink = None if adopted is None else np.asarray(adopted.data, dtype=np.uint8)
+            table = ClassTable.from_ids(np.unique(ink)) if ink is not None else ClassTable()
+            if adopted is not None:
+                for row in adopted.metadata.get(METADATA, {}).get("classes", []):
+                    table.rename(int(row["id"]), str(row["name"]))
+            if not len(table):
+                table.add("Structure")
+            return make_project(new_project_path(info.name), array, info, table, axis, ink)
+
+        def done(made: tuple[Any, Any]) -> None:
+            if adopted is not None and adopted in self.viewer.layers:
+                self.viewer.layers.remove(adopted)
+            self._begin(Session(self.viewer, image, *made))
+
+        in_background(work, done, self._not_started)
+
+    def open(self, path: Path) -> None:
+        """Open a project folder and go on where it stopped."""
+        if self.session is not None:
+            return
+        self.volume.set_busy("Opening the project…")
+
+        def done(opened: tuple[Any, Any, Any]) -> None:
+            project, array, ink = opened
+            info = project.info
+            shown = info.layer
+            image = self.viewer.add_image(
+                array,
+                name=info.name,
+                rgb=info.rgb,
+                scale=shown["scale"],
+                translate=shown["translate"],
+                units=shown["units"],
+                axis_labels=shown["axis_labels"],
+                contrast_limits=None if info.rgb else shown["contrast_limits"],
+                metadata={METADATA: shown.get("metadata", {})},
+            )
+            self._begin(Session(self.viewer, image, project, ink))
+
+        in_background(lambda: open_project(path), done, self._not_started)
+
+    def close_session(self) -> None:
+        """Save and leave the project; its layers go, the image stays."""
+        session, self.session = self.session, None
+        if session is None:
+            return
+        session.close()
+        for layer in list(self.viewer.layers):
+            if role_of(layer):
+                self.viewer.layers.remove(layer)
+        self._show_session(None)
+
+    # -- inside ---------------------------------------------------------------------------
+
+    def _begin(self, session: Session) -> None:
+        self.session = session
+        session.slices_changed.connect(self._refresh)
+        session.classes_changed.connect(self.volume.show_classes)
+        session.classes_changed.connect(self._refresh)
+        session.proposals_changed.connect(self._refresh)
+        session.shares_changed.connect(self.review.show_shares)
+        session.estimate_changed.connect(lambda slug, estimate: self.review.show_quality())
+        session.trouble.connect(show_warning)
+        session.training.said.connect(self._on_event)
+        session.training.state_changed.connect(lambda state: self._refresh())
+        self.viewer.layers.selection.active = session.references.layer
+        self._show_session(session)
+        bind_keys(self)
+        session.training.warm_up()
+        ready = not session.why_not_train()
+        self.volume.close_step() if ready else self.volume.open()
+        self.references.open()
+        self.train.open()
+        if session.proposals or session.project.proposal_slugs():
+            self.review.open()
+
+    def _show_session(self, session: Session | None) -> None:
+        for step in self.steps:
+            step.set_session(session)
+
+    def _refresh(self) -> None:
+        self.references.refresh()
+        self.train.refresh()
+        self.review.refresh()
+        self.export.refresh()
+
+    def _on_start(self, image: Image, axis: int) -> None:
+        self.start(image, axis)
+
+    def _on_train(self, request: TrainRequest) -> None:
+        if self.session is None:
+            return
+        try:
+            self.session.train(request)
+        except (RuntimeError, OSError) as error:
+            show_warning(str(error))
+
+    def _on_event(self, event: Event) -> None:
+        self.train.follow(event)
+        if isinstance(event, Failed):
+            show_error(event.message)
+        elif isinstance(event, ProposalReady) and not self.review.is_open:
+            self.references.close_step()
+            self.review.open()
+            self.export.open()
+        self._refresh()
+
+    def _not_started(self, error: Exception) -> None:
+        self.volume.set_busy("")
+        reason = getattr(error, "strerror", None) or str(error)
+        show_warning(f"The project could not be opened: {reason}")
+
+    def _adoptable(self, image: Image) -> Labels | None:
+        """Return a layer of ink that is there already, for instance from the sample."""
+        for layer in self.viewer.layers:
+            if layer.name == REFERENCES and type(layer).__name__ == "Labels":
+                shape = image.data[0].shape if image.multiscale else image.data.shape
+                if tuple(layer.data.shape) == tuple(shape[:3]):
+                    return layer  # type: ignore[no-any-return]
+        return None
+
+    def _add_class(self) -> None:
+        if self.session is not None:
+            self.session.add_class()
+
+    def _remove_class(self, class_id: int) -> None:
+        if self.session is None:
+            return
+        try:
+            self.session.remove_class(class_id)
+        except (ValueError, KeyError) as error:
+            show_info(str(error))
+
+    def _choose_class(self, class_id: int) -> None:
+        if self.session is not None:
+            self.session.choose_class(class_id)
+
+    def _connect(self) -> None:
+        volume = self.volume
+        volume.start_wanted.connect(self._on_start)
+        volume.open_wanted.connect(self.open)
+        volume.close_wanted.connect(self.close_session)
+        volume.classes.add_wanted.connect(self._add_class)
+        volume.classes.remove_wanted.connect(self._remove_class)
+        volume.classes.chosen.connect(self._choose_class)
+        volume.classes.renamed.connect(self._rename_class)
+        volume.classes.recolored.connect(self._recolor_class)
+        self.train.train_wanted.connect(self._on_train)
+        self.review.retrain_wanted.connect(lambda: self.train.train.click())
+        self.review.trouble.connect(show_warning)
+        self.viewer.dims.events.point.connect(self._on_slice)
+        self.viewer.events.theme.connect(self._follow_theme)
+        application = QApplication.instance()
+        if application is not None:
+            application.aboutToQuit.connect(self._end)
+
+    def _rename_class(self, class_id: int, name: str) -> None:
+        if self.session is not None:
+            self.session.edit_class(class_id, name=name)
+
+    def _recolor_class(self, class_id: int, color: str) -> None:
+        if self.session is not None:
+            self.session.edit_class(class_id, color=color)
+
+    def _on_slice(self, event: Any = None) -> None:
+        if self.session is not None:
+            self.references.refresh()
+            self.review.refresh()
+
+    def _follow_theme(self, event: Any = None) -> None:
+        theme = get_theme(self.viewer.theme)
+        self.train.chart.set_colors(theme.background.as_hex(), theme.text.as_hex())
+
+    def _end(self) -> None:
+        session, self.session = self.session, None
+        if session is not None:
+            session.close()
+
+    def showEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+        """Watch the window that holds the panel, to save and end the trainer when it closes."""
+        super().showEvent(event)
+        window = self.window()
+        if window is not self:
+            window.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
+        """End the session with the window."""
+        if event.type() == QEvent.Type.Close and watched is self.window():
+            self._end()
+        return False

@@ -1,0 +1,163 @@
+"""A proposal as an editable layer, and what the user has changed in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from psygnal import Signal
+
+from ..volume.annotation import NOT_ANNOTATED, corrections
+from .layer_roles import forget_history, placement, role_metadata
+from .palette import proposal_colormap
+from .reference_layer import class_features
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels
+
+    from ..volume.classes import ClassTable
+    from ..volume.inkstore import InkStore
+    from ..volume.proposal import Proposal
+
+
+class ProposalLayer:
+    """The labels layer of one proposal.
+
+    The layer's array always holds plain class ids. `proposed` is what the machine said;
+    wherever the two differ the user has made a correction, which outlives the next version.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    image : Image
+        Where the layer lies.
+    proposal : Proposal
+        First version.
+    version : int
+        Its number in the project.
+    classes : ClassTable
+    store : InkStore
+        Where corrections are kept.
+    data, kept
+        From `prepare`.
+    """
+
+    edited = Signal()
+    """Emitted after the layer's voxels may have changed."""
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        image: Image,
+        proposal: Proposal,
+        version: int,
+        classes: ClassTable,
+        store: InkStore,
+        data: npt.NDArray[np.uint8],
+        kept: npt.NDArray[np.uint8] | None,
+    ) -> None:
+        self.slug, self.name = proposal.slug, proposal.name
+        self.store = store
+        self.kept = kept
+        self._take(proposal, version)
+        self.stroking = False
+        self.serial = 0
+        self.layer: Labels = viewer.add_labels(
+            data,
+            name=proposal.name,
+            opacity=0.5,
+            colormap=proposal_colormap(classes),
+            metadata=role_metadata(image, proposal.slug),
+            features=class_features(classes),
+            **placement(image),
+        )
+        self.layer.selected_label = classes.ids[0] if len(classes) else 1
+        self.layer.events.paint.connect(self._on_edit)
+        self.layer.events.set_data.connect(self._on_edit)
+        self.layer.mouse_drag_callbacks.append(self._watch_stroke)
+
+    def corrections(self) -> npt.NDArray[np.uint8]:
+        """Class where the user changed the proposal, 255 elsewhere (compares the whole volume)."""
+        return corrections(self.layer.data, self.proposed, self.kept)
+
+    @staticmethod
+    def prepare(
+        proposal: Proposal, store: InkStore
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
+        """Lay the corrections of an earlier session over a proposal; safe in a worker thread."""
+        return _overlay(proposal.classes, store.load())
+
+    def merge(
+        self, proposal: Proposal
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None, int]:
+        """Prepare a new version: its classes under the user's corrections.
+
+        Safe in a worker thread. The last value is the `serial` it was made from; if the user
+        has edited meanwhile, it must be made again.
+        """
+        serial = self.serial
+        return *_overlay(proposal.classes, self.corrections()), serial
+
+    def replace(
+        self,
+        proposal: Proposal,
+        version: int,
+        data: npt.NDArray[np.uint8],
+        kept: npt.NDArray[np.uint8] | None,
+    ) -> None:
+        """Show a new version that `merge` prepared. The undo history starts anew."""
+        self._take(proposal, version)
+        self.kept = kept
+        self.layer.data = data
+        forget_history(self.layer)
+
+    def set_classes(self, classes: ClassTable) -> None:
+        """Show another class table."""
+        self.layer.colormap = proposal_colormap(classes)
+        self.layer.features = class_features(classes)
+
+    def slice_of(
+        self, axis: int, index: int
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+        """Classes of a slice as they stand, and where the user corrected them."""
+        edited = np.moveaxis(self.layer.data, axis, 0)[index]
+        corrected = edited != np.moveaxis(self.proposed, axis, 0)[index]
+        if self.kept is not None:
+            kept = np.moveaxis(self.kept, axis, 0)[index]
+            corrected |= (kept != NOT_ANNOTATED) & (kept == edited)
+        return edited, corrected
+
+    def _take(self, proposal: Proposal, version: int) -> None:
+        self.version = version
+        self.info = proposal.info
+        self.proposed = proposal.classes
+        self.regions = proposal.regions
+        self.confidence = proposal.confidence
+
+    def _on_edit(self, event: Any = None) -> None:
+        self.serial += 1
+        self.edited.emit()
+
+    def _watch_stroke(self, layer: Labels, event: Any) -> Iterator[None]:
+        self.stroking = True
+        try:
+            yield
+            while event.type == "mouse_move":
+                yield
+        finally:
+            self.stroking = False
+
+
+def _overlay(
+    classes: npt.NDArray[np.uint8], kept: npt.NDArray[np.uint8]
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
+    data = classes.copy()
+    inked = kept != NOT_ANNOTATED
+    if not inked.any():
+        return data, None
+    data[inked] = kept[inked]
+    return data, kept

@@ -1,0 +1,168 @@
+"""The References layer: the user's ink, the only truth.
+
+Only the user's own gestures write here: strokes with napari's tools, *Mark this slice as
+reference*, *Accept slice*. Each is one undo step.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from psygnal import Signal
+
+from ..volume.annotation import NOT_ANNOTATED, SliceState, slice_state, slice_states
+from ..volume.classes import BACKGROUND, ClassTable
+from .layer_roles import REFERENCES, placement, role_metadata
+from .palette import reference_colormap
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels
+
+
+class ReferenceLayer:
+    """Ink in a napari labels layer, and the state of each slice.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    image : Image
+        Where the layer lies.
+    ink : ndarray of uint8
+        255 = not annotated. The layer edits this array in place.
+    classes : ClassTable
+    axis : int
+        Slicing axis.
+    """
+
+    changed = Signal()
+    """Emitted after ink, or the state of any slice, may have changed."""
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        image: Image,
+        ink: npt.NDArray[np.uint8],
+        classes: ClassTable,
+        axis: int,
+    ) -> None:
+        self._viewer = viewer
+        self.axis = axis
+        self.layer: Labels = viewer.add_labels(
+            ink,
+            name=REFERENCES,
+            opacity=0.6,
+            colormap=reference_colormap(classes),
+            metadata=role_metadata(image, REFERENCES),
+            features=class_features(classes, ink=True),
+            **placement(image),
+        )
+        self.layer.selected_label = classes.ids[0] if len(classes) else 1
+        self.states = slice_states(ink, axis)
+        self.layer.events.paint.connect(self._on_edit)
+        self.layer.events.set_data.connect(self._on_edit)
+
+    @property
+    def ink(self) -> npt.NDArray[np.uint8]:
+        """The live array."""
+        data: npt.NDArray[np.uint8] = self.layer.data
+        return data
+
+    def set_axis(self, axis: int) -> None:
+        """Slice along another axis from now on."""
+        self.axis = axis
+        self.recount()
+
+    def recount(self) -> None:
+        """Derive the state of all slices anew."""
+        self.states = slice_states(self.ink, self.axis)
+        self.changed.emit()
+
+    def set_classes(self, classes: ClassTable) -> None:
+        """Show another class table."""
+        self.layer.colormap = reference_colormap(classes)
+        self.layer.features = class_features(classes, ink=True)
+
+    def references(self) -> list[int]:
+        """Indices of the wholly annotated slices."""
+        return [int(i) for i in np.flatnonzero(self.states == SliceState.WHOLE)]
+
+    def partial(self) -> list[int]:
+        """Indices of the slices that carry some ink only."""
+        return [int(i) for i in np.flatnonzero(self.states == SliceState.PARTIAL)]
+
+    def current_slice(self) -> int:
+        """Index of the slice in view along the slicing axis."""
+        return slice_in_view(self._viewer, self.layer, self.axis)
+
+    def slice_ink(self, index: int) -> npt.NDArray[np.uint8]:
+        """The (H, W) ink of a slice; a live view."""
+        return np.moveaxis(self.ink, self.axis, 0)[index]
+
+    def mark(self, index: int) -> int:
+        """State that all that is not inked in a slice is background.
+
+        Returns
+        -------
+        int
+            Number of voxels that became background.
+        """
+        ink = self.slice_ink(index)
+        return self._write(index, np.where(ink == NOT_ANNOTATED, np.uint8(BACKGROUND), ink))
+
+    def unmark(self, index: int) -> int:
+        """Take back the background of a slice; what was painted in classes stays as partial ink."""
+        ink = self.slice_ink(index)
+        return self._write(index, np.where(ink == BACKGROUND, np.uint8(NOT_ANNOTATED), ink))
+
+    def write_slice(self, index: int, values: npt.NDArray[np.uint8]) -> int:
+        """Write a whole slice on the user's word (*Accept slice*).
+
+        Parameters
+        ----------
+        index : int
+            Slice along the slicing axis.
+        values : ndarray of uint8, shape (H, W)
+
+        Returns
+        -------
+        int
+            Number of voxels that changed.
+        """
+        return self._write(index, values)
+
+    def _write(self, index: int, values: npt.NDArray[np.uint8]) -> int:
+        current = self.slice_ink(index)
+        inside = np.nonzero(current != values)
+        if inside[0].size == 0:
+            return 0
+        where = list(inside)
+        where.insert(self.axis, np.full(inside[0].size, index, dtype=inside[0].dtype))
+        # One history block, so that one undo takes the whole gesture back.
+        with self.layer.block_history():
+            self.layer.data_setitem(tuple(where), np.asarray(values[inside], dtype=np.uint8))
+        self._update(index)
+        return int(inside[0].size)
+
+    def _on_edit(self, event: Any = None) -> None:
+        self._update(self.current_slice())
+
+    def _update(self, index: int) -> None:
+        if 0 <= index < len(self.states):
+            self.states[index] = slice_state(self.slice_ink(index))
+        self.changed.emit()
+
+
+def slice_in_view(viewer: ViewerModel, layer: Labels | Image, axis: int) -> int:
+    """Index, along `axis` of a layer, of the slice that the viewer shows."""
+    point = layer.world_to_data(viewer.dims.point)
+    size = layer.data.shape[axis]
+    return int(np.clip(np.round(point[axis]), 0, size - 1))
+
+
+def class_features(classes: ClassTable, ink: bool = False) -> dict[str, list[Any]]:
+    """Table by which napari names the class under the cursor in its status bar."""
+    ids = [BACKGROUND, *classes.ids] + ([NOT_ANNOTATED] if ink else [])
+    return {"index": ids, "class": [classes.name(i) for i in ids]}

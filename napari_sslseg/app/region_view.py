@@ -1,0 +1,128 @@
+"""The confidence layer: MetaSSL regions of the active proposal, where it still stands.
+
+The layer's array is computed as it is looked at, by comparing the proposal layer with what was
+proposed. So a corrected voxel loses its colour with the stroke and has it back with the undo,
+whatever tool made the change, and no second array has to be kept in step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..volume.annotation import NOT_ANNOTATED
+from ..volume.proposal import REGION_MEANINGS, REGION_NAMES
+from .layer_roles import CONFIDENCE, placement, role_metadata
+from .palette import region_colormap
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels
+
+    from .proposal_layer import ProposalLayer
+
+
+class RegionArray:
+    """Array-like of region codes, 0 where corrected, inked, or trivially background.
+
+    Parameters
+    ----------
+    edited : ndarray of uint8
+        The proposal layer's live array.
+    proposed, regions : ndarray of uint8
+        What was proposed, and its regions.
+    kept : ndarray of uint8 or None
+        Corrections carried over from earlier proposals (255 = none).
+    ink : ndarray of uint8
+        The References layer's live array.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(
+        self,
+        edited: npt.NDArray[np.uint8],
+        proposed: npt.NDArray[np.uint8],
+        regions: npt.NDArray[np.uint8],
+        kept: npt.NDArray[np.uint8] | None,
+        ink: npt.NDArray[np.uint8],
+    ) -> None:
+        self._edited, self._proposed, self._regions = edited, proposed, regions
+        self._kept, self._ink = kept, ink
+        self.shape = regions.shape
+        self.ndim = regions.ndim
+        self.size = regions.size
+
+    def __len__(self) -> int:
+        return int(self.shape[0])
+
+    def __getitem__(self, key: Any) -> npt.NDArray[np.uint8]:
+        edited = self._edited[key]
+        stands = (edited == self._proposed[key]) & (self._ink[key] == NOT_ANNOTATED)
+        if self._kept is not None:
+            stands &= self._kept[key] != edited
+        regions = self._regions[key]
+        # Agreed and sure background is nearly all of an image; painting it would hide it.
+        stands &= (regions != 1) | (edited > 0)
+        return np.asarray(np.where(stands, regions, 0), dtype=np.uint8)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return self[...].astype(dtype or np.uint8, copy=False)
+
+
+class RegionView:
+    """The confidence layer and its switches.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    image : Image
+        Where the layer lies.
+    """
+
+    def __init__(self, viewer: ViewerModel, image: Image) -> None:
+        self._viewer = viewer
+        self._image = image
+        self.shown: set[int] = {2, 3, 4}
+        self.layer: Labels | None = None
+
+    def show(self, proposal: ProposalLayer, ink: npt.NDArray[np.uint8]) -> None:
+        """Show the regions of a proposal."""
+        array = RegionArray(
+            proposal.layer.data, proposal.proposed, proposal.regions, proposal.kept, ink
+        )
+        if self.layer is None or self.layer not in self._viewer.layers:
+            self.layer = self._viewer.add_labels(
+                array,
+                name=CONFIDENCE,
+                opacity=0.55,
+                colormap=region_colormap(self.shown),
+                metadata=role_metadata(self._image, CONFIDENCE),
+                features=_features(),
+                **placement(self._image),
+            )
+        else:
+            self.layer.data = array
+        self.layer.editable = False
+
+    def refresh(self) -> None:
+        """Look again: the proposal or the ink has changed."""
+        if self.layer is not None and self.layer.visible:
+            self.layer.refresh(thumbnail=False, extent=False)
+
+    def set_shown(self, regions: Iterable[int]) -> None:
+        """Switch regions on and off."""
+        self.shown = set(regions)
+        if self.layer is not None:
+            self.layer.colormap = region_colormap(self.shown)
+
+
+def _features() -> dict[str, list[Any]]:
+    codes = sorted(REGION_NAMES)
+    return {
+        "index": [0, *codes],
+        "region": ["", *(f"{REGION_NAMES[c]}: {REGION_MEANINGS[c]}" for c in codes)],
+    }

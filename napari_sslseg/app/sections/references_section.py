@@ -1,0 +1,163 @@
+"""Step 2: the reference slices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtCore import QSize, Qt, QTimer
+from qtpy.QtWidgets import QHBoxLayout, QListView, QListWidget, QListWidgetItem, QPushButton
+
+from ...acquisition.next_slice import first_slices
+from ...volume.annotation import SliceState
+from ..step import Step, allow, hint_label, say
+from ..thumbnails import icon, slice_picture
+
+if TYPE_CHECKING:
+    from ..session import Session
+
+_INDEX = Qt.ItemDataRole.UserRole
+#: References to begin with; more are suggested after the first proposals.
+FIRST_REFERENCES = 3
+
+
+class ReferencesSection(Step):
+    """Thumbnails of the labelled slices, and the button that makes one."""
+
+    def __init__(self) -> None:
+        super().__init__(2, "References")
+        self._session: Session | None = None
+        self._seen: dict[int, bytes] = {}
+        self.list = QListWidget()
+        self.list.setViewMode(QListView.ViewMode.IconMode)
+        self.list.setFlow(QListView.Flow.LeftToRight)
+        self.list.setWrapping(False)
+        self.list.setMovement(QListView.Movement.Static)
+        self.list.setIconSize(QSize(56, 56))
+        self.list.setSpacing(2)
+        self.list.setFixedHeight(96)
+        self.list.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.list.itemClicked.connect(self._go)
+        self.mark = QPushButton("Mark this slice as reference")
+        self.mark.clicked.connect(self._on_mark)
+        self.suggest = QPushButton("Suggest")
+        self.suggest.clicked.connect(self._on_suggest)
+        row = QHBoxLayout()
+        row.addWidget(self.mark, 1)
+        row.addWidget(self.suggest)
+        self.hint = hint_label()
+        self.rows.addWidget(self.list)
+        self.rows.addLayout(row)
+        self.rows.addWidget(self.hint)
+        # Thumbnails are drawn a little after the stroke, not during it.
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(250)
+        self._timer.timeout.connect(self._draw)
+        self.set_session(None)
+
+    def set_session(self, session: Session | None) -> None:
+        """Show a session's references."""
+        self._session = session
+        self._seen = {}
+        self.list.clear()
+        if session is not None:
+            self._draw()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Ink or the slice in view has changed."""
+        session = self._session
+        if session is None:
+            allow(self.mark, "start labelling a volume first.", "")
+            allow(self.suggest, "start labelling a volume first.", "")
+            say(self.hint, "")
+            self.set_state("")
+            return
+        index = session.references.current_slice()
+        state = SliceState(int(session.references.states[index]))
+        whole, partial = session.references.references(), session.references.partial()
+        if state is SliceState.WHOLE:
+            self.mark.setText("Not a reference after all")
+            allow(self.mark, "", "Take back this slice's background; painted classes stay as ink")
+            text = f"Slice {index} is a reference."
+        else:
+            self.mark.setText("Mark this slice as reference")
+            allow(self.mark, "", "All that is not painted in this slice becomes background")
+            text = (
+                f"Slice {index}: paint every class, then mark it as reference."
+                if state is SliceState.EMPTY
+                else f"Slice {index} has some ink; mark it when it is complete, or leave it partial."
+            )
+        allow(
+            self.suggest,
+            "after a proposal exists, use Next slice in step 4." if session.proposals else "",
+            "Go to a slice that is worth labelling first",
+        )
+        say(self.hint, text)
+        count = f"{len(whole)} whole" + (f", {len(partial)} partial" if partial else "")
+        self.set_state(count if whole or partial else "none yet")
+        self._timer.start()
+
+    def _on_mark(self) -> None:
+        session = self._session
+        if session is None:
+            return
+        index = session.references.current_slice()
+        if session.references.states[index] == SliceState.WHOLE:
+            session.references.unmark(index)
+        else:
+            session.references.mark(index)
+
+    def _on_suggest(self) -> None:
+        session = self._session
+        if session is None:
+            return
+        image = np.moveaxis(np.asarray(session.image.data), session.project.axis, 0)
+        content = np.array([float(np.std(s[::4, ::4])) for s in image])
+        done = set(session.references.references())
+        wanted = FIRST_REFERENCES
+        todo = [z for z in first_slices(content, wanted) if z not in done]
+        while not todo and wanted < len(content):
+            wanted += 2
+            todo = [z for z in first_slices(content, wanted) if z not in done]
+        if todo:
+            # The middle of an organ teaches most, so it comes first.
+            session.go_to(min(todo, key=lambda z: abs(z - len(content) / 2)))
+
+    def _go(self, item: QListWidgetItem) -> None:
+        if self._session is not None:
+            self._session.go_to(int(item.data(_INDEX)))
+
+    def _draw(self) -> None:
+        session = self._session
+        if session is None:
+            return
+        references = session.references
+        shown = sorted([*references.references(), *references.partial()])[:200]
+        accepted = set(session.accepted_slices())
+        image = np.moveaxis(session.image.data, session.project.axis, 0)
+        limits = (float(session.image.contrast_limits[0]), float(session.image.contrast_limits[1]))
+        if shown != [int(self.list.item(i).data(_INDEX)) for i in range(self.list.count())]:
+            self.list.clear()
+            self._seen = {}
+            for index in shown:
+                item = QListWidgetItem()
+                item.setData(_INDEX, index)
+                item.setSizeHint(QSize(66, 80))
+                self.list.addItem(item)
+        for row, index in enumerate(shown):
+            ink = references.slice_ink(index)
+            item = self.list.item(row)
+            words = {SliceState.WHOLE: "reference", SliceState.PARTIAL: "partly labelled"}
+            word = words.get(SliceState(int(references.states[index])), "")
+            if index in accepted:
+                word = "accepted"
+            mark = {"partly labelled": "◐", "accepted": "✓"}.get(word, "●")
+            item.setText(f"{mark} {index}")
+            item.setToolTip(f"Slice {index}: {word}. Click to go there.")
+            print_of = ink[::3, ::3].tobytes()
+            if self._seen.get(index) != print_of:
+                self._seen[index] = print_of
+                picture = slice_picture(image[index], ink, session.classes, limits)
+                item.setIcon(icon(picture))

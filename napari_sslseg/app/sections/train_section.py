@@ -1,0 +1,193 @@
+"""Step 3: train, and watch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from magicgui.widgets import ComboBox, Container
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton
+
+from ...training.events import (
+    Cancelled,
+    Event,
+    Failed,
+    Finished,
+    Loss,
+    Progress,
+    ProposalReady,
+    Quality,
+    Started,
+)
+from ...training.request import DEVICES, PRESETS, TrainRequest
+from ..chart import TrainingChart
+from ..step import Step, allow, hint_label, narrow, say
+from ..training_run import RunState
+
+if TYPE_CHECKING:
+    from ..session import Session
+
+BUDGETS = {
+    "30 seconds": 30.0,
+    "1 minute": 60.0,
+    "2 minutes": 120.0,
+    "5 minutes": 300.0,
+    "15 minutes": 900.0,
+    "1 hour": 3600.0,
+}
+_DEVICE_WORDS = {"auto": "Automatic", "cpu": "Processor (CPU)", "cuda": "GPU", "mps": "Apple GPU"}
+
+
+class TrainSection(Step):
+    """Form, buttons, progress and live plot."""
+
+    train_wanted = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__(3, "Train")
+        self._session: Session | None = None
+        self.method = ComboBox(
+            label="Method",
+            choices=[(text, name) for name, text in PRESETS.items()],
+            value="auto",
+            tooltip="How the unlabelled slices are used",
+        )
+        self.budget = ComboBox(
+            label="Time",
+            choices=list(BUDGETS.items()),
+            value=60.0,
+            tooltip="First proposals come within seconds; training makes them better",
+        )
+        self.device = ComboBox(
+            label="Device",
+            choices=[(_DEVICE_WORDS[name], name) for name in DEVICES],
+            value="auto",
+            tooltip="Automatic takes a GPU when there is one",
+        )
+        for widget in (self.method, self.budget, self.device):
+            narrow(widget.native)
+        self.form = Container(widgets=[self.method, self.budget, self.device], labels=True)
+        self.form.margins = (0, 0, 0, 0)
+        self.train = QPushButton("Train")
+        self.pause = QPushButton("Pause")
+        self.cancel = QPushButton("Cancel")
+        self.train.clicked.connect(self._on_train)
+        self.pause.clicked.connect(self._on_pause)
+        self.cancel.clicked.connect(self._on_cancel)
+        row = QHBoxLayout()
+        row.addWidget(self.train, 2)
+        row.addWidget(self.pause, 1)
+        row.addWidget(self.cancel, 1)
+        self.bar = QProgressBar()
+        self.bar.setRange(0, 1000)
+        self.bar.setTextVisible(True)
+        self.bar.setFormat("")
+        self.hint = hint_label()
+        self.chart = TrainingChart()
+        self.rows.addWidget(self.form.native)
+        self.rows.addLayout(row)
+        self.rows.addWidget(self.bar)
+        self.rows.addWidget(self.hint)
+        self.rows.addWidget(self.chart)
+        self.set_session(None)
+
+    def set_session(self, session: Session | None) -> None:
+        """Show a session."""
+        self._session = session
+        self.bar.setValue(0)
+        self.bar.setFormat("")
+        self.chart.clear()
+        self.refresh()
+
+    def request(self) -> TrainRequest:
+        """What the form asks for."""
+        return TrainRequest(
+            preset=str(self.method.value),
+            seconds=float(self.budget.value),
+            device=str(self.device.value),
+        )
+
+    def refresh(self) -> None:
+        """Enable what makes sense now."""
+        session = self._session
+        state = session.training.state if session is not None else RunState.IDLE
+        busy = state is not RunState.IDLE
+        reason = "start labelling a volume first." if session is None else session.why_not_train()
+        self.train.setText("Retrain" if session is not None and session.proposals else "Train")
+        allow(self.train, reason, "Train in the background; you can go on painting")
+        idle = "" if busy else "nothing is running."
+        allow(self.cancel, idle, "Stop within a second; the last good model and proposals stay")
+        self.pause.setText("Resume" if state is RunState.PAUSED else "Pause")
+        allow(self.pause, idle or _wait(state), "Training waits; nothing is lost")
+        self.form.enabled = not busy
+        if not busy and session is not None and not session.proposals:
+            say(self.hint, reason)
+        words = {
+            RunState.STARTING: "starting",
+            RunState.RUNNING: "running",
+            RunState.PAUSED: "paused",
+            RunState.CANCELLING: "stopping",
+        }
+        self.set_state(words.get(state, ""))
+        if state is RunState.STARTING:
+            self.bar.setFormat("Starting…")
+        elif state is RunState.PAUSED:
+            self.bar.setFormat("Paused")
+
+    def follow(self, event: Event) -> None:
+        """Show what the trainer says."""
+        if isinstance(event, Started):
+            say(self.hint, event.plan)
+        elif isinstance(event, Progress):
+            self.bar.setValue(int(1000 * event.fraction))
+            left = event.seconds_left
+            when = "" if left is None else f", {_duration(left)} left"
+            self.bar.setFormat(f"{event.phase}{when}")
+        elif isinstance(event, Loss):
+            self.chart.add_loss(event.seconds, event.total)
+        elif isinstance(event, Quality):
+            self.chart.add_quality(event.seconds, event.dice, event.baseline)
+        elif isinstance(event, ProposalReady):
+            say(self.hint, f"New proposal: {event.name}. Look at it in step 4.")
+        elif isinstance(event, Finished):
+            self.bar.setValue(1000)
+            self.bar.setFormat(f"Done in {_duration(event.seconds)}")
+        elif isinstance(event, Cancelled):
+            self.bar.setFormat("Cancelled")
+            say(self.hint, "Stopped. The last good model and the proposals so far are kept.")
+        elif isinstance(event, Failed):
+            self.bar.setFormat("Stopped")
+            say(self.hint, event.message)
+
+    def _on_train(self) -> None:
+        if self._session is not None and self._session.why_not_train():
+            self.refresh()
+            return
+        self.chart.clear()
+        self.bar.setValue(0)
+        self.train_wanted.emit(self.request())
+
+    def _on_pause(self) -> None:
+        if self._session is None:
+            return
+        if self._session.training.state is RunState.PAUSED:
+            self._session.training.resume()
+        else:
+            self._session.training.pause()
+
+    def _on_cancel(self) -> None:
+        if self._session is not None:
+            self._session.training.cancel()
+
+
+def _wait(state: RunState) -> str:
+    return "" if state in (RunState.RUNNING, RunState.PAUSED) else "a moment, please."
+
+
+def _duration(seconds: float) -> str:
+    seconds = max(0, round(seconds))
+    if seconds < 90:
+        return f"{seconds} s"
+    if seconds < 5400:
+        return f"{seconds // 60} min {seconds % 60:02d} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"

@@ -1,0 +1,221 @@
+"""Step 1: which image, sliced along which axis, with which classes."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QPushButton,
+    QWidget,
+)
+
+from ...volume.project import list_projects
+from ..class_list import ClassList
+from ..image_source import projects_folder, suitable
+from ..step import Step, allow, hint_label, narrow, say
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+    from ..session import Session
+
+#: World axes of our canonical order, in words.
+_AXIS_WORDS = ("Axial", "Coronal", "Sagittal")
+
+
+class VolumeSection(Step):
+    """Choose the image and start, or open an earlier project."""
+
+    start_wanted = Signal(object, int)
+    open_wanted = Signal(object)
+    close_wanted = Signal()
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        super().__init__(1, "Volume")
+        self._viewer = viewer
+        self._session: Session | None = None
+        self._busy = False
+
+        self.recent = narrow(QComboBox())
+        self.recent_button = QPushButton("Continue")
+        self.recent_button.setToolTip("Open this project with its labels, proposals and model")
+        self.recent_button.clicked.connect(lambda: self.open_wanted.emit(self.recent.currentData()))
+        self._recent_row = QWidget()
+        row = QHBoxLayout(self._recent_row)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.recent, 1)
+        row.addWidget(self.recent_button)
+        self._recent_hint = hint_label()
+
+        form = QFormLayout()
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setVerticalSpacing(4)
+        self.image = narrow(QComboBox())
+        self.image.setToolTip("The volume to segment")
+        self.image.currentIndexChanged.connect(self._on_image)
+        self.axis = narrow(QComboBox())
+        self.axis.setToolTip("Slices are looked at and labelled along this axis")
+        self.axis.activated.connect(self._on_axis)
+        form.addRow("Image", self.image)
+        form.addRow("Slices", self.axis)
+
+        self.classes = ClassList()
+        self.start = QPushButton("Start labelling")
+        self.start.clicked.connect(self._on_start)
+        self.other = QPushButton("Open project…")
+        self.other.setToolTip("Open a project folder")
+        self.other.clicked.connect(self._choose_folder)
+        self.leave = QPushButton("Close project")
+        self.leave.setToolTip("Everything is saved; the project can be continued later")
+        self.leave.clicked.connect(self.close_wanted)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.start, 1)
+        buttons.addWidget(self.other)
+        buttons.addWidget(self.leave)
+        self.hint = hint_label()
+
+        self.rows.addWidget(self._recent_hint)
+        self.rows.addWidget(self._recent_row)
+        self.rows.addLayout(form)
+        self.rows.addWidget(self.classes)
+        self.rows.addLayout(buttons)
+        self.rows.addWidget(self.hint)
+        self.classes.hide()
+        viewer.layers.events.inserted.connect(self.refresh_images)
+        viewer.layers.events.removed.connect(self.refresh_images)
+        self.refresh_images()
+        self.refresh_recent()
+
+    # -- what the panel calls -------------------------------------------------------------
+
+    def set_session(self, session: Session | None) -> None:
+        """Show a session, or the way to one."""
+        self._session = session
+        self._busy = False
+        self.classes.setVisible(session is not None)
+        self.start.setVisible(session is None)
+        self.other.setVisible(session is None)
+        self.leave.setVisible(session is not None)
+        self.image.setEnabled(session is None)
+        self.image.setToolTip(
+            "The volume to segment"
+            if session is None
+            else "Not now: close the project to choose another image."
+        )
+        if session is not None:
+            self._list_axes(session.image, session.project.axis)
+            self.show_classes()
+            say(self.hint, f"Saved as you work in {session.project.path}")
+        self.refresh_images()
+        self.refresh_recent()
+
+    def set_busy(self, text: str) -> None:
+        """Say that a project is being made or opened; empty when that is over."""
+        self._busy = bool(text)
+        say(self.hint, text)
+        self._allow()
+
+    def show_classes(self) -> None:
+        """Show the session's class table."""
+        if self._session is not None:
+            layer = self._session.references.layer
+            self.classes.show_table(self._session.classes, int(layer.selected_label))
+
+    def refresh_images(self, event: object = None) -> None:
+        """List the image layers."""
+        chosen = self._session.image if self._session is not None else self.image.currentData()
+        self.image.blockSignals(True)
+        self.image.clear()
+        for layer in self._viewer.layers:
+            if type(layer).__name__ == "Image":
+                self.image.addItem(layer.name, layer)
+                if layer is chosen:
+                    self.image.setCurrentIndex(self.image.count() - 1)
+        self.image.blockSignals(False)
+        self._on_image()
+
+    def refresh_recent(self) -> None:
+        """List the projects that can be continued."""
+        projects = [] if self._session is not None else list_projects(projects_folder())[:8]
+        self.recent.clear()
+        for path, name, when in projects:
+            self.recent.addItem(f"{name}, {_ago(when)}", path)
+            self.recent.setItemData(self.recent.count() - 1, str(path), 3)
+        self._recent_row.setVisible(bool(projects))
+        say(self._recent_hint, "Continue where you stopped:" if projects else "")
+
+    # -- inside ---------------------------------------------------------------------------
+
+    def _on_image(self, index: int = 0) -> None:
+        layer = self.image.currentData()
+        if self._session is None:
+            reason = suitable(layer) if layer is not None else ""
+            if layer is not None and not reason:
+                from ..image_source import default_axis, spacing_of
+
+                self._list_axes(layer, default_axis(spacing_of(layer)))
+            else:
+                self.axis.clear()
+        self._allow()
+
+    def _list_axes(self, layer: Image, chosen: int) -> None:
+        oriented = bool(layer.metadata.get("napari_sslseg", {}).get("order", {}).get("oriented"))
+        unit = str(layer.units[-1]) if layer.units else ""
+        unit = {"millimeter": "mm", "micrometer": "µm", "pixel": "px"}.get(unit, unit)
+        shape = layer.data[0].shape if layer.multiscale else layer.data.shape
+        self.axis.clear()
+        for axis in range(3):
+            word = _AXIS_WORDS[axis] if oriented else f"Axis {axis}"
+            step = f"{layer.scale[-3:][axis]:.3g} {unit}".strip()
+            self.axis.addItem(f"{word}: {shape[axis]} slices, {step} apart", axis)
+        self.axis.setCurrentIndex(chosen)
+
+    def _on_axis(self, index: int) -> None:
+        if self._session is not None:
+            self._session.set_axis(int(self.axis.currentData()))
+
+    def _on_start(self) -> None:
+        self.start_wanted.emit(self.image.currentData(), int(self.axis.currentData() or 0))
+
+    def _choose_folder(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, "Open project", str(projects_folder()))
+        if chosen:
+            self.open_wanted.emit(Path(chosen))
+
+    def _allow(self) -> None:
+        layer = self.image.currentData()
+        if self._busy:
+            reason = "a moment, please."
+        elif layer is None:
+            reason = "open an image first (drop a file on the window, or File ▸ Open Sample)."
+        else:
+            reason = suitable(layer)
+            reason = f"{reason}." if reason else ""
+        allow(self.start, reason, "Make a project for this image and a layer to label it on")
+        self.recent_button.setEnabled(not self._busy)
+        self.other.setEnabled(not self._busy)
+        if self._session is None and not self._busy:
+            say(self.hint, f"To start, {reason}" if layer is None else reason)
+        if self._session is not None:
+            self.set_state(self._session.image.name)
+        else:
+            self.set_state("")
+
+
+def _ago(when: float) -> str:
+    minutes = max(0, time.time() - when) / 60
+    if minutes < 1:
+        return "just now"
+    if minutes < 60:
+        return f"{int(minutes)} min ago"
+    if minutes < 24 * 60:
+        return f"{int(minutes // 60)} h ago"
+    return time.strftime("%d %b %Y", time.localtime(when))

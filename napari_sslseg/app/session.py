@@ -1,0 +1,433 @@
+"""A session: one project and its layers in one viewer.
+
+The panel talks to the session, the session to layers, project folder and trainer. It holds no
+widget, and every method returns at once: what takes time runs in a thread or the trainer.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from psygnal import Signal
+
+from ..acquisition.next_slice import Suggestion, count_regions, next_slice
+from ..training.events import Estimated, Event, Finished, ProposalReady
+from ..training.request import TrainRequest
+from ..volume.annotation import NOT_ANNOTATED, SliceState
+from ..volume.classes import ClassTable, SegmentClass
+from ..volume.project import AcceptedSlice, ImageInfo, Project, ProjectError
+from ..volume.proposal import Proposal, region_shares
+from .autosave import Autosave
+from .background import in_background
+from .proposal_layer import ProposalLayer
+from .reference_layer import ReferenceLayer
+from .region_view import RegionView
+from .training_run import TrainingRun
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+#: Times that a new proposal is merged afresh because the user went on painting meanwhile.
+_MERGE_TRIES = 5
+
+
+class Session:
+    """One project, shown in a viewer.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    image : Image
+        The layer that shows the project's image.
+    project : Project
+    ink : ndarray of uint8
+        The user's ink, as loaded from the project (or adopted from a layer).
+    """
+
+    slices_changed = Signal()
+    classes_changed = Signal()
+    proposals_changed = Signal()
+    shares_changed = Signal(str, dict)
+    estimate_changed = Signal(str, object)
+    saved = Signal(float)
+    trouble = Signal(str)
+
+    def __init__(
+        self, viewer: ViewerModel, image: Image, project: Project, ink: npt.NDArray[np.uint8]
+    ) -> None:
+        self.viewer = viewer
+        self.image = image
+        self.project = project
+        self.proposals: dict[str, ProposalLayer] = {}
+        self.estimates: dict[str, Estimated] = {}
+        self.active: str = ""
+        self._counts: dict[str, npt.NDArray[np.int64]] = {}
+        self._closed = False
+        self.references = ReferenceLayer(viewer, image, ink, project.classes, project.axis)
+        self.regions = RegionView(viewer, image)
+        self.training = TrainingRun(project.path)
+        self.autosave = Autosave(self._save)
+        self.autosave.saved.connect(self._on_saved)
+        self.autosave.failed.connect(self.trouble.emit)
+        self.training.said.connect(self._on_event)
+        self.references.changed.connect(self._on_ink)
+        self.set_axis(project.axis)
+        self._bring_up(list(project.proposal_slugs()))
+
+    # -- classes and slices ---------------------------------------------------------------
+
+    @property
+    def classes(self) -> ClassTable:
+        """The class table; change it through `edit_class`, `add_class`, `remove_class`."""
+        return self.project.classes
+
+    def add_class(self, name: str | None = None) -> SegmentClass:
+        """Add a class and select it for painting."""
+        item = self.project.classes.add(name)
+        self._classes_edited()
+        self.choose_class(item.id)
+        return item
+
+    def edit_class(self, class_id: int, *, name: str | None = None, color: str | None = None) -> None:
+        """Rename or recolour a class."""
+        if name is not None and name.strip():
+            self.project.classes.rename(class_id, name)
+        if color is not None:
+            self.project.classes.recolor(class_id, color)
+        self._classes_edited()
+
+    def remove_class(self, class_id: int) -> None:
+        """Remove a class that no ink uses.
+
+        Raises
+        ------
+        ValueError
+            When voxels are painted with it: ink is never thrown away silently.
+        """
+        painted = int(np.count_nonzero(self.references.ink == class_id))
+        if painted:
+            raise ValueError(
+                f"“{self.classes.name(class_id)}” is painted on {painted} voxels; "
+                "repaint or erase them before removing the class."
+            )
+        self.project.classes.remove(class_id)
+        self._classes_edited()
+
+    def choose_class(self, class_id: int) -> None:
+        """Paint with a class from now on, in References and proposals alike."""
+        self.references.layer.selected_label = class_id
+        if class_id != NOT_ANNOTATED:
+            for proposal in self.proposals.values():
+                proposal.layer.selected_label = class_id
+
+    def set_axis(self, axis: int) -> None:
+        """Slice along another axis: what the slider moves through, and what a reference is."""
+        self.project.axis = axis
+        order = [axis] + [i for i in range(3) if i != axis]
+        offset = self.viewer.dims.ndim - 3
+        self.viewer.dims.order = tuple(range(offset)) + tuple(i + offset for i in order)
+        self.references.set_axis(axis)
+        self._save_head()
+
+    def go_to(self, index: int) -> None:
+        """Show a slice."""
+        axis = self.project.axis
+        point = [0.0, 0.0, 0.0]
+        point[axis] = float(index)
+        world = self.references.layer.data_to_world(point)
+        self.viewer.dims.set_point(axis + self.viewer.dims.ndim - 3, world[axis])
+
+    def accepted_slices(self) -> list[int]:
+        """Slices along the current axis that were accepted and still are references."""
+        known = set(self.references.references())
+        axis = self.project.axis
+        return sorted({a.index for a in self.project.accepted if a.axis == axis} & known)
+
+    # -- proposals ------------------------------------------------------------------------
+
+    def activate(self, slug: str) -> None:
+        """Show one proposal, with its regions, and make it the one to edit and accept."""
+        if slug not in self.proposals:
+            return
+        self.active = slug
+        for name, proposal in self.proposals.items():
+            proposal.layer.visible = name == slug
+        self.regions.show(self.proposals[slug], self.references.ink)
+        if self.regions.layer is not None:
+            self._below_references(self.regions.layer)
+        self.viewer.layers.selection.active = self.proposals[slug].layer
+        self.proposals_changed.emit()
+
+    def accept_slice(self, index: int | None = None) -> int:
+        """Copy a slice of the active proposal into References; one undo step there.
+
+        Where References is inked already it stays, unless the user has corrected the proposal
+        just there: the correction is the later word.
+
+        Returns
+        -------
+        int
+            Number of voxels that changed in References.
+
+        Raises
+        ------
+        ValueError
+            When there is no proposal yet.
+        """
+        proposal = self.proposals.get(self.active)
+        if proposal is None:
+            raise ValueError("There is no proposal to accept from yet; press Train first.")
+        axis = self.project.axis
+        index = self.references.current_slice() if index is None else index
+        classes, corrected = proposal.slice_of(axis, index)
+        ink = self.references.slice_ink(index)
+        values = np.where((ink == NOT_ANNOTATED) | corrected, classes, ink).astype(np.uint8)
+        changed = self.references.write_slice(index, values)
+        self.project.accepted = [
+            a for a in self.project.accepted if (a.axis, a.index) != (axis, index)
+        ]
+        self.project.accepted.append(
+            AcceptedSlice(axis, index, proposal.slug, len(self.project.rounds))
+        )
+        self._save_head()
+        self.regions.refresh()
+        self.slices_changed.emit()
+        return changed
+
+    def suggest(self) -> Suggestion | None:
+        """Return the slice whose correction would help most."""
+        counts = self._counts.get(self.active)
+        if counts is None:
+            return None
+        return next_slice(counts, self.references.references(), self.references.current_slice())
+
+    def final_labels(self) -> npt.NDArray[np.uint8]:
+        """Return the mask to export, as shown: ink where there is any, else the active proposal."""
+        ink = self.references.ink
+        proposal = self.proposals.get(self.active)
+        base = proposal.layer.data if proposal is not None else np.zeros_like(ink)
+        return np.where(ink != NOT_ANNOTATED, ink, base).astype(np.uint8)
+
+    # -- training -------------------------------------------------------------------------
+
+    def why_not_train(self) -> str:
+        """Return why training cannot start, empty when it can."""
+        if self.training.busy:
+            return "Training is running."
+        references = self.references.references()
+        if not references and not self.references.partial():
+            return "Label a slice first: paint it, then press “Mark this slice as reference”."
+        if len(self.classes) == 0:
+            return "Add a class first."
+        known = np.isin(np.asarray(self.classes.ids), self._painted_ids())
+        if not known.any():
+            return "Paint at least one class; background alone teaches nothing."
+        return ""
+
+    def train(self, request: TrainRequest) -> None:
+        """Save all ink, then start the trainer."""
+        self.autosave.flush()
+        self.project.rounds.append(
+            {
+                "started": time.time(),
+                "preset": request.preset,
+                "seconds": request.seconds,
+                "references": self.references.references(),
+            }
+        )
+        self._save_head()
+        self.training.start(request)
+
+    def close(self) -> None:
+        """Save and end everything. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self.training.close()
+        try:
+            self.autosave.close()
+            self.project.save()
+        except OSError as error:
+            self.trouble.emit(f"The last changes could not be saved: {error}.")
+
+    # -- inside ---------------------------------------------------------------------------
+
+    def _on_ink(self) -> None:
+        self.autosave.request()
+        self.regions.refresh()
+        self.slices_changed.emit()
+
+    def _on_proposal_edit(self) -> None:
+        self.autosave.request()
+        self.regions.refresh()
+
+    def _save(self) -> int:
+        """Write what changed; runs in the autosave thread."""
+        pieces = self.project.ink_store.save(self.references.ink)
+        for proposal in list(self.proposals.values()):
+            pieces += proposal.store.save(proposal.corrections())
+        return pieces
+
+    def _on_saved(self, pieces: int) -> None:
+        if pieces:
+            self.project.saved = time.time()
+            self.saved.emit(self.project.saved)
+            self._recount()
+
+    def _save_head(self) -> None:
+        try:
+            self.project.save()
+        except OSError as error:
+            self.trouble.emit(f"The project could not be saved: {error.strerror or error}.")
+
+    def _classes_edited(self) -> None:
+        self._save_head()
+        self.references.set_classes(self.classes)
+        for proposal in self.proposals.values():
+            proposal.set_classes(self.classes)
+        self.classes_changed.emit()
+
+    def _painted_ids(self) -> npt.NDArray[np.int64]:
+        ink = np.moveaxis(self.references.ink, self.project.axis, 0)
+        inked = np.flatnonzero(self.references.states != SliceState.EMPTY)
+        seen: set[int] = set()
+        for z in inked:
+            seen.update(int(v) for v in np.flatnonzero(np.bincount(ink[z].ravel(), minlength=256)))
+        return np.array(sorted(seen - {0, NOT_ANNOTATED}), dtype=np.int64)
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, ProposalReady):
+            self._bring_up([event.slug])
+        elif isinstance(event, Estimated):
+            self.estimates[event.slug] = event
+            self.estimate_changed.emit(event.slug, event)
+        elif isinstance(event, Finished):
+            if self.project.rounds:
+                self.project.rounds[-1]["finished"] = time.time()
+                self.project.rounds[-1]["recommended"] = event.recommended
+                self._save_head()
+            if event.recommended in self.proposals:
+                self.activate(event.recommended)
+
+    def _bring_up(self, slugs: list[str]) -> None:
+        """Read the newest versions in a thread, then show them."""
+        for slug in slugs:
+            in_background(
+                lambda slug=slug: self._load(slug),  # type: ignore[misc]
+                lambda loaded, slug=slug: self._show(slug, *loaded),
+                lambda error: self.trouble.emit(str(error)),
+            )
+
+    def _load(self, slug: str) -> tuple[Proposal, int, Any]:
+        version = self.project.proposal_version(slug)
+        proposal = self.project.read_proposal(slug)
+        layer = self.proposals.get(slug)
+        if layer is not None:
+            return proposal, version, layer.merge(proposal)
+        store = self.project.correction_store(slug)
+        return proposal, version, (*ProposalLayer.prepare(proposal, store), store)
+
+    def _show(
+        self, slug: str, proposal: Proposal, version: int, merged: Any, tries: int = _MERGE_TRIES
+    ) -> None:
+        if self._closed:
+            return
+        layer = self.proposals.get(slug)
+        if layer is None:
+            data, kept, store = merged
+            layer = ProposalLayer(
+                self.viewer, self.image, proposal, version, self.classes, store, data, kept
+            )
+            layer.edited.connect(self._on_proposal_edit)
+            self.proposals[slug] = layer
+            self._below_references(layer.layer)
+            if not self.active or self.active not in self.proposals:
+                self.activate(slug)
+            else:
+                layer.layer.visible = False
+        elif version > layer.version:
+            data, kept, serial = merged
+            if (serial != layer.serial or layer.stroking) and tries > 0:
+                # The user painted while this was prepared: prepare again, stroke included.
+                in_background(
+                    lambda: layer.merge(proposal),
+                    lambda again: self._show(slug, proposal, version, again, tries - 1),
+                    lambda error: self.trouble.emit(str(error)),
+                )
+                return
+            if serial != layer.serial:
+                data, kept, _ = layer.merge(proposal)
+            layer.replace(proposal, version, data, kept)
+            if slug == self.active:
+                self.regions.show(layer, self.references.ink)
+        self._recount()
+        self.proposals_changed.emit()
+
+    def _recount(self) -> None:
+        """Count regions per slice, and their shares, in a thread."""
+        axis = self.project.axis
+        for slug, layer in self.proposals.items():
+
+            def work(layer: ProposalLayer = layer) -> tuple[Any, dict[str, float]]:
+                open_voxels = self.references.ink == NOT_ANNOTATED
+                open_voxels &= layer.layer.data == layer.proposed
+                regions = np.where(open_voxels, layer.regions, 0).astype(np.uint8)
+                return count_regions(regions, axis), region_shares(regions, layer.proposed)
+
+            def done(result: Any, slug: str = slug) -> None:
+                self._counts[slug] = result[0]
+                self.shares_changed.emit(slug, result[1])
+
+            in_background(work, done, lambda error: self.trouble.emit(str(error)))
+
+    def _below_references(self, layer: Any) -> None:
+        """Keep References on top, so that ink is never hidden."""
+        layers = self.viewer.layers
+        top = layers.index(self.references.layer)
+        here = layers.index(layer)
+        if here > top:
+            layers.move(here, top)
+
+
+def make_project(
+    path: Path,
+    array: npt.NDArray[Any],
+    info: ImageInfo,
+    classes: ClassTable,
+    axis: int,
+    ink: npt.NDArray[np.uint8] | None,
+) -> tuple[Project, npt.NDArray[np.uint8]]:
+    """Create a project and its ink on disk; takes time, so use a thread.
+
+    Parameters
+    ----------
+    ink : ndarray of uint8 or None
+        Ink to begin with (an existing References layer), None for blank.
+    """
+    project = Project.create(path, array, info, classes, axis)
+    blank = project.ink_store.load()
+    if ink is not None:
+        project.ink_store.save(ink)
+        return project, ink.copy()
+    return project, blank
+
+
+def open_project(path: Path) -> tuple[Project, npt.NDArray[Any], npt.NDArray[np.uint8]]:
+    """Open a project with its image and ink; takes time, so use a thread.
+
+    Raises
+    ------
+    ProjectError
+        When it is no project, or damaged.
+    """
+    project = Project.open(path)
+    image = np.asarray(project.image())
+    try:
+        return project, image, project.ink_store.load()
+    except ValueError as error:
+        raise ProjectError(str(error)) from error

@@ -1,0 +1,125 @@
+"""Training as the panel sees it: one job at a time, polled from a timer."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from ..jobs.local import LocalJob
+from ..training.events import Cancelled, Event, Failed, Finished, Paused, Resumed, Started
+from ..training.request import TrainRequest
+
+POLL_MS = 60
+
+
+class RunState(Enum):
+    """What the trainer is doing."""
+
+    IDLE = "idle"
+    STARTING = "starting"
+    RUNNING = "running"
+    PAUSED = "paused"
+    CANCELLING = "cancelling"
+
+
+class TrainingRun(QObject):
+    """Starts, relays and ends trainer processes for a project."""
+
+    said = Signal(object)
+    """Every `Event` of the trainer, on the GUI thread."""
+    state_changed = Signal(object)
+
+    def __init__(self, project: Path, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._project = project
+        self._job: LocalJob | None = None
+        self._state = RunState.IDLE
+        self._timer = QTimer(self)
+        self._timer.setInterval(POLL_MS)
+        self._timer.timeout.connect(self._poll)
+
+    @property
+    def state(self) -> RunState:
+        """Current state."""
+        return self._state
+
+    @property
+    def busy(self) -> bool:
+        """Whether a run is under way."""
+        return self._state is not RunState.IDLE
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the trainer, None when there is no process."""
+        return self._job.pid if self._job is not None and self._job.alive else None
+
+    def warm_up(self) -> None:
+        """Start a trainer that imports what it needs and waits, so that Train is prompt."""
+        if self._job is None or (not self._job.alive and not self._job.running):
+            self._job = LocalJob(self._project)
+
+    def start(self, request: TrainRequest) -> None:
+        """Start training.
+
+        Raises
+        ------
+        RuntimeError
+            When a run is under way.
+        """
+        if self.busy:
+            raise RuntimeError("Training is already running; pause or cancel it first.")
+        if self._job is None or self._job.started or not self._job.alive:
+            self._job = LocalJob(self._project)
+        self._job.start(request)
+        self._set(RunState.STARTING)
+        self._timer.start()
+
+    def pause(self) -> None:
+        """Ask the trainer to wait."""
+        if self._job is not None and self._state is RunState.RUNNING:
+            self._job.pause()
+
+    def resume(self) -> None:
+        """Let it go on."""
+        if self._job is not None and self._state is RunState.PAUSED:
+            self._job.resume()
+
+    def cancel(self) -> None:
+        """Stop it; the state is IDLE within a second."""
+        if self._job is not None and self.busy:
+            self._job.cancel()
+            self._set(RunState.CANCELLING)
+
+    def close(self) -> None:
+        """End the process, if any. Nothing survives the application."""
+        self._timer.stop()
+        if self._job is not None:
+            self._job.close()
+            self._job = None
+        self._state = RunState.IDLE
+
+    def _poll(self) -> None:
+        job = self._job
+        if job is None:
+            return
+        for event in job.poll():
+            self._follow(event)
+            self.said.emit(event)
+
+    def _follow(self, event: Event) -> None:
+        if isinstance(event, Finished | Cancelled | Failed):
+            self._timer.stop()
+            self._set(RunState.IDLE)
+        elif self._state is RunState.CANCELLING:
+            return
+        elif isinstance(event, Started | Resumed):
+            self._set(RunState.RUNNING)
+        elif isinstance(event, Paused):
+            self._set(RunState.PAUSED)
+
+    def _set(self, state: RunState) -> None:
+        if state is not self._state:
+            self._state = state
+            self.state_changed.emit(state)

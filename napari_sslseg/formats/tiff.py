@@ -1,0 +1,221 @@
+"""TIFF planes and stacks by tifffile: ImageJ, OME and plain files."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tifffile
+
+from ..volume.geometry import Geometry
+from ..volume.image import Volume
+from .errors import FormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+NAME = "TIFF"
+
+#: Ways to write a unit -> (unit of the geometry, factor). ImageJ leaves the choice to its users.
+_UNITS = {
+    **dict.fromkeys(("mm", "millimeter", "millimetre", "millimeters"), ("mm", 1.0)),
+    **dict.fromkeys(
+        ("um", "\u00b5m", "\u03bcm", "\\u00b5m", "micron", "microns", "micrometer", "micrometre"),
+        ("um", 1.0),
+    ),
+    **dict.fromkeys(("nm", "nanometer", "nanometre"), ("nm", 1.0)),
+    **dict.fromkeys(("cm", "centimeter", "centimetre"), ("mm", 10.0)),
+    **dict.fromkeys(("m", "meter", "metre"), ("m", 1.0)),
+    **dict.fromkeys(("inch", "in"), ("mm", 25.4)),
+    **dict.fromkeys(("angstrom", "\u00c5", "\u212b"), ("nm", 0.1)),
+}
+_PIXELS = ("pixel", 1.0)
+
+#: The unit of the resolution tags of plain files; 1 means none.
+_RESOLUTION_UNITS = {2: "inch", 3: "cm"}
+
+#: Dots an inch that programs write without meaning a voxel size.
+_PRINT_RESOLUTIONS = (72, 96, 100, 150, 200, 300, 600, 1200)
+
+#: Axes of tifffile that can be the pages of a stack, in order of preference.
+_STACK_AXES = "ZIQTR"
+
+#: Largest file ImageJ's format can hold, with room for its headers.
+_IMAGEJ_BYTES = 2**32 - 2**20
+
+
+@dataclass(frozen=True)
+class TiffHeader:
+    """How a source stated its voxel size, to be written back alike.
+
+    `resolution` holds the two rationals of the tags, `spacing` and `unit` the ImageJ fields as
+    they stand; both are ``None`` where the file has none.
+    """
+
+    ome: bool
+    geometry: Geometry
+    resolution: tuple[tuple[int, int], tuple[int, int]] | None = None
+    spacing: float | None = None
+    unit: str | None = None
+
+
+def read(path: Path) -> Volume:
+    """Read the first image series as (page, row, column), colours or channels last.
+
+    The voxel size is taken from OME or ImageJ metadata, else from the resolution tags; where
+    the distance of the pages is not given, it is taken to be that of the rows.
+    """
+    with _refuse_cut_files(path), tifffile.TiffFile(path) as tif:
+        series = tif.series[0]
+        axes = str(series.axes)
+        mapped = series.dataoffset is not None
+        array = tifffile.memmap(path, mode="r") if mapped else series.asarray()
+        array, rank = _ordered(path, array, axes)
+        header = _voxel_size(tif, array.shape[:rank])
+    return Volume(array, header.geometry, header=header)
+
+
+def write_labels(path: Path, labels: NDArray[np.uint8], like: Volume) -> None:
+    """Write an OME file for an OME source, else an ImageJ stack, with the voxel size of `like`."""
+    geometry = like.geometry
+    header = like.header
+    same = isinstance(header, TiffHeader) and header.geometry == geometry
+    header = header if isinstance(header, TiffHeader) and same else TiffHeader(False, geometry)
+    axes = "ZYX"[-labels.ndim :]
+    spacing = geometry.spacing
+    metadata: dict[str, Any] = {"axes": axes}
+    data = np.ascontiguousarray(labels)
+    options: dict[str, Any] = {"photometric": "minisblack", "compression": None}
+    if header.ome or data.nbytes > _IMAGEJ_BYTES:
+        unit = {"um": "\u00b5m"}.get(geometry.units, geometry.units)
+        for axis, size in zip(axes, spacing, strict=True):
+            metadata[f"PhysicalSize{axis}"] = size
+            metadata[f"PhysicalSize{axis}Unit"] = unit
+        tifffile.imwrite(path, data, ome=True, metadata=metadata, **options)
+        return
+    if header.unit is not None or header.spacing is not None:
+        metadata |= {} if header.unit is None else {"unit": header.unit}
+        metadata |= {} if header.spacing is None else {"spacing": header.spacing}
+    else:
+        metadata["unit"] = geometry.units
+        if len(spacing) == 3:
+            metadata["spacing"] = spacing[0]
+    resolution = header.resolution if header.unit is not None else None
+    options["resolution"] = resolution or (1.0 / spacing[-1], 1.0 / spacing[-2])
+    tifffile.imwrite(path, data, imagej=True, metadata=metadata, **options)
+
+
+@contextlib.contextmanager
+def _refuse_cut_files(path: Path) -> Iterator[None]:
+    """Raise where tifffile only logs that pages are missing, and gives the first ones."""
+    found = _Damage()
+    logger = logging.getLogger("tifffile")
+    propagate, logger.propagate = logger.propagate, False
+    logger.addHandler(found)
+    try:
+        yield
+    finally:
+        logger.removeHandler(found)
+        logger.propagate = propagate
+    if found.cut:
+        raise FormatError(f"{path} is incomplete: pages are missing; copy or export it again.")
+
+
+class _Damage(logging.Handler):
+    """Notices what tifffile logs about missing pages; other remarks do not matter here."""
+
+    cut = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        self.cut |= "invalid page offset" in message or "invalid or corrupted" in message
+
+
+def _ordered(path: Path, array: NDArray[Any], axes: str) -> tuple[NDArray[Any], int]:
+    """Return the array as ([stack,] row, column[, channel]) and its number of spatial axes."""
+    for axis in reversed(range(len(axes))):
+        if array.shape[axis] == 1 and axes[axis] not in "YX":
+            array, axes = array.squeeze(axis=axis), axes[:axis] + axes[axis + 1 :]
+    stack = next((letter for letter in _STACK_AXES if letter in axes), "")
+    channel = next((letter for letter in "SC" if letter in axes), "")
+    wanted = f"{stack}YX{channel}"
+    if sorted(wanted) != sorted(axes):
+        raise FormatError(
+            f"{path} has the axes {axes} of lengths {tuple(array.shape)}; save one plane or one "
+            "stack of planes."
+        )
+    array = array.transpose([axes.index(letter) for letter in wanted])
+    return array, len(wanted) - len(channel)
+
+
+def _voxel_size(tif: tifffile.TiffFile, shape: tuple[int, ...]) -> TiffHeader:
+    if tif.is_ome and tif.ome_metadata:
+        sizes, units = _ome_spacing(tif.ome_metadata, len(shape))
+        return TiffHeader(True, Geometry.from_spacing(sizes, shape, units=units))
+    tags = tif.pages.first.tags
+    resolution = None
+    if "XResolution" in tags and "YResolution" in tags:
+        resolution = (_rational(tags["XResolution"].value), _rational(tags["YResolution"].value))
+    described = dict(tif.imagej_metadata or (tif.shaped_metadata or ({},))[0])
+    unit = described.get("unit")
+    between = described.get("spacing")
+    x = y = 1.0
+    name, factor = _PIXELS
+    if resolution and min(resolution[0] + resolution[1]) > 0:
+        code = tags["ResolutionUnit"].value if "ResolutionUnit" in tags else 1
+        named = str(unit).lower() if unit else _RESOLUTION_UNITS.get(int(code), "")
+        x, y = (bottom / top for top, bottom in resolution)
+        printed = not unit and named == "inch" and round(1 / x) in _PRINT_RESOLUTIONS
+        name, factor = _UNITS.get(named, _PIXELS)
+        if printed or (name == "pixel" and not unit and between is None):
+            x, y, name, factor = 1.0, 1.0, *_PIXELS
+    elif unit:
+        name, factor = _UNITS.get(str(unit).lower(), _PIXELS)
+    z = float(between) if isinstance(between, (int, float)) and between > 0 else y
+    sizes = tuple(factor * size for size in (z, y, x)[-len(shape) :])
+    return TiffHeader(
+        False,
+        Geometry.from_spacing(sizes, shape, units=name),
+        resolution,
+        float(between) if isinstance(between, (int, float)) and between > 0 else None,
+        None if unit is None else str(unit),
+    )
+
+
+def _rational(value: Any) -> tuple[int, int]:
+    top, bottom = value
+    return int(top), int(bottom)
+
+
+def _ome_spacing(description: str, ndim: int) -> tuple[tuple[float, ...], str]:
+    """Return OME's physical sizes along (Z, Y, X)[-ndim:] in one unit.
+
+    OME's default unit is the micrometre. Sizes in several units are converted to millimetres.
+    """
+    root = ET.fromstring(description)
+    pixels = next((node for node in root.iter() if node.tag.endswith("}Pixels")), None)
+    if pixels is None or "PhysicalSizeX" not in pixels.attrib:
+        return (1.0,) * ndim, "pixel"
+    sizes, names = [], []
+    x = float(pixels.attrib["PhysicalSizeX"])
+    x_unit = pixels.attrib.get("PhysicalSizeXUnit", "\u00b5m")
+    for axis in "ZYX"[-ndim:]:
+        given = pixels.attrib.get(f"PhysicalSize{axis}")
+        unit = pixels.attrib.get(f"PhysicalSize{axis}Unit", "\u00b5m") if given else x_unit
+        name, factor = _UNITS.get(unit.lower(), _PIXELS)
+        sizes.append(factor * (float(given) if given else x))
+        names.append(name)
+    if len(set(names)) == 1:
+        return tuple(sizes), names[0]
+    single = (
+        Geometry.from_spacing((size,) * 2, (1, 1), units=name).spacing_mm[0]
+        for size, name in zip(sizes, names, strict=True)
+    )
+    return tuple(single), "mm"

@@ -1,0 +1,160 @@
+"""A training job in a process of its own on this computer."""
+
+from __future__ import annotations
+
+import json
+import queue
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import IO
+
+from ..training.events import Cancelled, Event, Failed, Finished
+from ..training.request import TrainRequest
+
+#: Seconds after which a cancelled trainer that has not left is killed.
+KILL_AFTER = 0.85
+
+
+class LocalJob:
+    """One trainer process, from warm-up to its last message.
+
+    The process is started at once and imports what it needs while it waits, so that `start`
+    finds it ready. Nothing here blocks: call `poll` from a timer.
+
+    Parameters
+    ----------
+    project : Path
+        The project folder. All results go there.
+    """
+
+    def __init__(self, project: Path) -> None:
+        self.project = Path(project)
+        self.started = False
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._cancelled_at: float | None = None
+        self._ended = False
+        log = self.project / "log"
+        log.mkdir(parents=True, exist_ok=True)
+        with open(log / "trainer.log", "ab") as errors:
+            # A module call instead of multiprocessing: a spawned child of that would run the
+            # main script of whoever opened the viewer again.
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "napari_sslseg.jobs.worker", str(self.project)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                encoding="utf-8",
+                bufsize=1,
+            )
+        assert self._process.stdout is not None
+        self._reader = threading.Thread(
+            target=self._read, args=(self._process.stdout,), daemon=True, name="trainer-events"
+        )
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        """Process id of the trainer."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process exists."""
+        return self._process.poll() is None
+
+    @property
+    def running(self) -> bool:
+        """Whether a request was given and has not ended."""
+        return self.started and not self._ended
+
+    def start(self, request: TrainRequest) -> None:
+        """Give the process its work.
+
+        Raises
+        ------
+        RuntimeError
+            When this job has been started before.
+        """
+        if self.started:
+            raise RuntimeError("A job runs once; make a new one.")
+        self.started = True
+        self._write(request.to_json())
+
+    def pause(self) -> None:
+        """Ask the trainer to wait; it answers with `Paused`."""
+        self._write(json.dumps({"command": "pause"}))
+
+    def resume(self) -> None:
+        """Let a paused trainer go on; it answers with `Resumed`."""
+        self._write(json.dumps({"command": "resume"}))
+
+    def cancel(self) -> None:
+        """Stop the run; `poll` yields `Cancelled` within a second."""
+        if self._cancelled_at is None:
+            self._cancelled_at = time.monotonic()
+            self._write(json.dumps({"command": "cancel"}))
+
+    def poll(self) -> list[Event]:
+        """Events since the last call; ends with exactly one of Finished, Cancelled, Failed."""
+        if (
+            self._cancelled_at is not None
+            and self.alive
+            and time.monotonic() - self._cancelled_at > KILL_AFTER
+        ):
+            self._process.kill()
+        dead = not self.alive and not self._reader.is_alive()
+        events: list[Event] = []
+        while True:
+            try:
+                event = self._events.get_nowait()
+            except queue.Empty:
+                break
+            if self._ended:
+                continue
+            events.append(event)
+            self._ended = isinstance(event, Finished | Cancelled | Failed)
+        if dead and self.started and not self._ended:
+            self._ended = True
+            events.append(self._obituary())
+        return events
+
+    def close(self) -> None:
+        """End the process now; what it has saved stays in the project."""
+        if self._process.stdin is not None:
+            try:
+                self._process.stdin.close()
+            except OSError:
+                pass
+        if self.alive:
+            self._process.kill()
+        try:
+            self._process.wait(timeout=2)
+        except subprocess.TimeoutExpired:  # pragma: no cover - the system owns it now
+            pass
+
+    def _obituary(self) -> Event:
+        if self._cancelled_at is not None:
+            return Cancelled()
+        return Failed(
+            f"The trainer process ended unexpectedly (exit code {self._process.returncode}; "
+            "killed, or out of memory). Your work is safe; press Train to try again.",
+            f"See {self.project / 'log' / 'trainer.log'}",
+        )
+
+    def _write(self, line: str) -> None:
+        try:
+            assert self._process.stdin is not None
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+        except (OSError, ValueError):
+            pass  # the process is gone; poll tells
+
+    def _read(self, stream: IO[str]) -> None:
+        for line in stream:
+            event = Event.from_json(line)
+            if event is not None:
+                self._events.put(event)

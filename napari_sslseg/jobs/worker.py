@@ -1,0 +1,137 @@
+"""The trainer process: ``python -m napari_sslseg.jobs.worker PROJECT``.
+
+Protocol, one JSON value a line. In: first a `TrainRequest`, then commands
+``{"command": "pause" | "resume" | "cancel"}``. Out: events. The end of the input means that
+the application is gone, and ends the process: no trainer outlives its application.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import TextIO
+
+from ..training.control import Cancelled, Control
+from ..training.events import Cancelled as CancelledEvent
+from ..training.events import Emit, Event, Failed, Paused, Resumed
+from ..training.request import TrainRequest
+
+#: Seconds that a run gets to reach a check-point before the process ends by force.
+GRACE = 0.7
+
+
+def main(project: str) -> int:
+    """Serve one request on stdin/stdout."""
+    emit = _take_stdout()
+    _be_nice()
+    _import_engine()  # while the user is still looking at the panel
+    line = sys.stdin.readline()
+    if not line:
+        return 0
+    control = Control()
+    threading.Thread(target=_listen, args=(sys.stdin, control, emit), daemon=True).start()
+    return serve(Path(project), line, control, emit)
+
+
+def serve(project: Path, request_line: str, control: Control, emit: Emit) -> int:
+    """Run the request and turn every outcome into an event.
+
+    Returns
+    -------
+    int
+        0 finished, 1 failed, 3 cancelled.
+    """
+    from ..training.session import TrainingError, run_project
+
+    try:
+        run_project(project, TrainRequest.from_json(request_line), emit, control)
+    except Cancelled:
+        emit(CancelledEvent())
+        return 3
+    except TrainingError as error:
+        emit(Failed(str(error)))
+        return 1
+    except MemoryError:
+        emit(Failed("The memory is full; close other programs or crop the image, then retry."))
+        return 1
+    except Exception as error:
+        detail = traceback.format_exc()
+        print(detail, file=sys.stderr)
+        if "out of memory" in str(error).lower():
+            emit(Failed("The GPU's memory is full; choose the CPU as device, then retry.", detail))
+        else:
+            emit(Failed(f"Training stopped by an error ({type(error).__name__}: {error}).", detail))
+        return 1
+    return 0
+
+
+def _listen(stream: TextIO, control: Control, emit: Emit) -> None:
+    """Obey commands until the application hangs up."""
+    for line in stream:
+        try:
+            command = json.loads(line).get("command")
+        except ValueError:
+            continue
+        if command == "pause":
+            control.pause()
+            emit(Paused())
+        elif command == "resume":
+            control.resume()
+            emit(Resumed())
+        elif command == "cancel":
+            _end(control, emit)
+    _end(control, None)
+
+
+def _end(control: Control, emit: Emit | None) -> None:
+    """Cancel, and leave by force when no check-point is reached in time."""
+    control.cancel()
+
+    def leave() -> None:
+        if emit is not None:
+            emit(CancelledEvent())
+        os._exit(3)
+
+    timer = threading.Timer(GRACE, leave)
+    timer.daemon = True
+    timer.start()
+
+
+def _take_stdout() -> Emit:
+    """Keep the pipe for events; whatever a library prints goes to the log."""
+    pipe = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", buffering=1)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    lock = threading.Lock()
+
+    def emit(event: Event) -> None:
+        with lock:
+            try:
+                pipe.write(event.to_json() + "\n")
+                pipe.flush()
+            except (OSError, ValueError):
+                os._exit(3)  # nobody listens any more
+
+    return emit
+
+
+def _be_nice() -> None:
+    """Let the application have the processor first: it is what the user feels."""
+    import psutil
+
+    try:
+        process = psutil.Process()
+        process.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else 10)
+    except (psutil.Error, OSError):
+        pass
+
+
+def _import_engine() -> None:
+    from ..training import session  # noqa: F401
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,146 @@
+"""SemSim within one image: predictions spread along feature affinities.
+
+Two pixels whose fused features point the same way should have the same class. The affinity of a
+pixel to all others is a softmax over cosines, and the prediction is corrected by the affinity
+weighted mean of all predictions (arXiv 2410.13486, Eqs. 4 and 5).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+DEFAULT_TEMPERATURE = 0.1
+LITERAL_TEMPERATURE = 1.0
+
+
+def affinity(features: Tensor, temperature: float = DEFAULT_TEMPERATURE) -> Tensor:
+    """Return the affinity matrix ``(B, N, N)`` of maps ``(B, D, h, w)``, ``N = h * w``.
+
+    Row i holds the weights with which pixel i reads the others; it sums to 1.
+
+    Parameters
+    ----------
+    features
+        Fused features.
+    temperature
+        Divides the cosines. The published formula has none (1.0), but after a ReLU cosines lie in
+        [0, 1], so that weights then differ by a factor of e at most and every pixel reads nearly
+        the mean of the whole image. 0.1 separates classes.
+    """
+    f = _normalise(features)
+    return (f.transpose(1, 2) @ f / temperature).softmax(-1)
+
+
+def _normalise(features: Tensor) -> Tensor:
+    return F.normalize(features.float().flatten(2), dim=1)
+
+
+def spread(
+    values: Tensor,
+    features: Tensor,
+    temperature: float = DEFAULT_TEMPERATURE,
+    block: int = 2048,
+) -> Tensor:
+    """Return the affinity-weighted means of `values`, ``I(p) M`` in the notation of the paper.
+
+    Parameters
+    ----------
+    values
+        ``(B, C, h, w)``, on the grid of `features`.
+    features
+        ``(B, D, h, w)``.
+    temperature
+        See `affinity`.
+    block
+        Output pixels computed at a time; the matrix of all pairs exists only block by block, in the
+        backward pass too.
+
+    Returns
+    -------
+    Tensor
+        ``(B, C, h, w)``; each pixel is a convex combination of `values`.
+    """
+    if values.shape[2:] != features.shape[2:]:
+        raise ValueError(
+            f"maps of {tuple(values.shape[2:])} and {tuple(features.shape[2:])} differ"
+        )
+    # Cosines are divided by a small temperature: half precision would be amplified.
+    with torch.autocast(features.device.type, enabled=False):
+        return _spread(values, features, temperature, block)
+
+
+def _spread(values: Tensor, features: Tensor, temperature: float, block: int) -> Tensor:
+    f = _normalise(features)
+    p = values.float().flatten(2)
+
+    def read(query: Tensor, keys: Tensor, content: Tensor) -> Tensor:
+        weights = (query.transpose(1, 2) @ keys / temperature).softmax(-1)
+        return content @ weights.transpose(1, 2)
+
+    n = f.shape[-1]
+    if n <= block:
+        return read(f, f, p).view_as(values)
+    parts = [
+        checkpoint(read, f[..., i : i + block], f, p, use_reentrant=False)
+        if torch.is_grad_enabled()
+        else read(f[..., i : i + block], f, p)
+        for i in range(0, n, block)
+    ]
+    return torch.cat(parts, dim=-1).view_as(values)
+
+
+def rectify(
+    logits: Tensor,
+    features: Tensor,
+    temperature: float = DEFAULT_TEMPERATURE,
+    at: Literal["features", "logits"] = "features",
+    block: int = 2048,
+) -> Tensor:
+    """Add to the logits what similar pixels of the same image say (Eq. 5).
+
+    Parameters
+    ----------
+    logits
+        ``(B, C, H, W)`` of the decoder.
+    features
+        ``(B, D, h, w)`` fused features of the same image.
+    temperature, block
+        See `affinity` and `spread`.
+    at
+        Resolution of the result. ``"features"``: both terms on the grid of `features`, as in the
+        paper. ``"logits"``: the correction is resized and added to the logits as they are, which
+        keeps the fine borders of the decoder.
+
+    Returns
+    -------
+    Tensor
+        Rectified logits, ``(B, C, h, w)`` or ``(B, C, H, W)``.
+    """
+    resized = resize(logits.float(), (features.shape[-2], features.shape[-1]))
+    correction = spread(resized, features, temperature, block)
+    if at == "features":
+        return resized + correction
+    return logits.float() + resize(correction, (logits.shape[-2], logits.shape[-1]))
+
+
+def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize ``(B, C, H, W)`` bilinearly, smoothing first where it shrinks."""
+    if tuple(maps.shape[-2:]) == tuple(size):
+        return maps
+    shrinks = size[0] < maps.shape[-2] or size[1] < maps.shape[-1]
+    return F.interpolate(maps, size, mode="bilinear", align_corners=False, antialias=shrinks)
+
+
+def limit_grid(maps: Tensor, side: int) -> Tensor:
+    """Shrink ``(B, C, h, w)`` so that its longer side is at most `side`, by area averaging."""
+    height, width = maps.shape[-2:]
+    longest = max(height, width)
+    if longest <= side:
+        return maps
+    size = (max(1, round(height * side / longest)), max(1, round(width * side / longest)))
+    return F.adaptive_avg_pool2d(maps, size)

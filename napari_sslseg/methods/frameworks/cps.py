@@ -1,0 +1,74 @@
+"""Cross pseudo supervision (Chen et al., CVPR 2021), plain or with MetaSSL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..losses import cross_entropy
+from ..matching import warm_up
+from .base import Batch, Framework, FrameworkConfig, PredictionPair, PredictOutput, weighted_total
+
+
+@dataclass(frozen=True)
+class CPSConfig(FrameworkConfig):
+    """Settings of cross pseudo supervision.
+
+    Attributes
+    ----------
+    cross
+        Largest weight of the unlabelled loss: 1, that of a supervised cross-entropy, as the
+        labels of the other network are meant to replace an annotation.
+    ramp_end
+        Share of the training at which it is reached; two fresh networks have nothing to teach.
+    """
+
+    cross: float = 1.0
+    ramp_end: float = 0.4
+
+
+class CPS(Framework):
+    """Two networks with different initial weights teach each other.
+
+    The first network is the plain prediction, the mean of both the rectified one. Each network is
+    the reference once: pair 0 has the first teach the second.
+    """
+
+    config: CPSConfig
+    reference_predictions = 2
+
+    def __init__(self, in_channels: int, classes: int, config: CPSConfig | None = None) -> None:
+        super().__init__(in_channels, classes, config or CPSConfig())
+        self.second = self.build_network()
+
+    def step(self, batch: Batch, progress: float, generator: torch.Generator) -> dict[str, Tensor]:
+        """Return the losses of a weakly augmented batch."""
+        nl, nu = batch.labelled_count, batch.unlabelled_count
+        images = torch.cat([batch.labelled_image, batch.unlabelled_image])
+        logits = [net(images).split([nl, nu]) for net in (self.network, self.second)]
+        probs = [[z.detach().float().softmax(1) for z in split] for split in logits]
+        each = [self.labelled_losses(z[0], batch) | self.prior_loss(z[1], batch) for z in logits]
+        parts = {name: each[0][name] + each[1][name] for name in each[0]}
+        unlabelled = [PredictionPair(probs[k][1], logits[1 - k][1], k) for k in (0, 1)]
+        # On labelled images each network's own prediction is partitioned against the annotation.
+        labelled = [PredictionPair(probs[k][0], logits[k][0], k) for k in (0, 1)]
+        self.metassl.observe(unlabelled if nu else (), labelled)
+        if self.config.metassl:
+            parts["labelled_regions"] = self.metassl.labelled(labelled, batch.labelled_target)
+        if nu and self.config.metassl:
+            parts["unlabelled"] = self.metassl.unlabelled(unlabelled)
+        elif nu:
+            terms = [
+                cross_entropy(p.supervised_logits, p.reference_probs.argmax(1)) for p in unlabelled
+            ]
+            parts["unlabelled"] = terms[0] + terms[1]
+        ramp = self.config.cross * warm_up(progress, 0.0, self.config.ramp_end)
+        weights = {"supervised": 1.0, "labelled_regions": ramp, "unlabelled": ramp}
+        return weighted_total(parts, weights | self.prior_weights)
+
+    def predict_padded(self, image: Tensor) -> PredictOutput:
+        """Predict with the first network, and with the mean of both."""
+        first, second = (net(image).float().softmax(1) for net in (self.network, self.second))
+        return PredictOutput(first, (first + second) / 2)

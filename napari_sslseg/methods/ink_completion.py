@@ -1,0 +1,98 @@
+"""Label the rest of a partly inked slice from its own ink: random walks.
+
+The probability that a random walker starting at a pixel first meets ink of a class, on the
+4-connected grid with edge weights that fall with the difference of the descriptors (Grady,
+"Random walks for image segmentation", IEEE TPAMI 28(11), 2006, eq. 1 and 5: the combinatorial
+Dirichlet problem). It is solved by damped Jacobi sweeps from coarse to fine, which needs a few
+dozen sweeps a level, not thousands.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+NOT_ANNOTATED = 255
+
+
+def complete_ink(
+    features: torch.Tensor,
+    ink: torch.Tensor,
+    classes: int,
+    temperature: float = 0.05,
+    sweeps: int = 30,
+) -> torch.Tensor:
+    """Class probabilities of one slice from the ink in it.
+
+    Parameters
+    ----------
+    features : (D, H, W) float tensor
+        Descriptors, see `slice_features`.
+    ink : (H, W) uint8 tensor
+        Class of each pixel, 255 where not annotated.
+    classes : int
+        Number of classes with background.
+    temperature : float
+        Squared descriptor distance at which an edge weight falls to 1/e.
+    sweeps : int
+        Jacobi sweeps a level.
+
+    Returns
+    -------
+    (classes, H, W) float32 tensor
+        Sums to 1; exactly one-hot where inked, uniform if nothing is inked.
+    """
+    known = ink != NOT_ANNOTATED
+    height, width = ink.shape
+    if not bool(known.any()):
+        return torch.full((classes, height, width), 1.0 / classes, device=features.device)
+    seeds = torch.zeros((classes, height, width), device=features.device)
+    seeds.scatter_(0, torch.where(known, ink, 0).long()[None], known[None].float())
+    if bool(known.all()):
+        return seeds
+    pyramid = [(features[None], seeds[None])]
+    while min(pyramid[-1][0].shape[-2:]) >= 8:
+        f, s = pyramid[-1]
+        pyramid.append((F.avg_pool2d(f, 2, ceil_mode=True), F.avg_pool2d(s, 2, ceil_mode=True)))
+    f, s = pyramid[-1]
+    total = s.sum((2, 3), keepdim=True)
+    solution = (total / total.sum().clamp_min(1e-12)).expand_as(s).clone()
+    for f, s in reversed(pyramid):
+        if solution.shape[-2:] != s.shape[-2:]:
+            solution = F.interpolate(solution, s.shape[-2:], mode="bilinear", align_corners=False)
+        solution = _relax(f, s, solution, temperature, sweeps)
+    result = solution[0]
+    result = result / result.sum(0, keepdim=True).clamp_min(1e-12)
+    return torch.where(known[None], seeds, result)
+
+
+def _relax(
+    features: torch.Tensor,
+    seeds: torch.Tensor,
+    solution: torch.Tensor,
+    temperature: float,
+    sweeps: int,
+) -> torch.Tensor:
+    """Jacobi sweeps of the Dirichlet problem on one grid, ink fixed."""
+    horizontal = (features[..., 1:] - features[..., :-1]).square().sum(1, keepdim=True)
+    vertical = (features[..., 1:, :] - features[..., :-1, :]).square().sum(1, keepdim=True)
+    # A floor keeps every pixel connected, else a closed contour would leave no label at all.
+    horizontal = torch.exp(-horizontal / temperature) + 1e-4
+    vertical = torch.exp(-vertical / temperature) + 1e-4
+    left, right = F.pad(horizontal, (1, 0)), F.pad(horizontal, (0, 1))
+    up, down = F.pad(vertical, (0, 0, 1, 0)), F.pad(vertical, (0, 0, 0, 1))
+    degree = left + right + up + down
+    amount = seeds.sum(1, keepdim=True)
+    inked = amount > 0
+    fixed = seeds / amount.clamp_min(1e-12)
+    solution = torch.where(inked, fixed, solution)
+    for _ in range(sweeps):
+        p = F.pad(solution, (1, 1, 1, 1), mode="replicate")
+        mean = (
+            left * p[..., 1:-1, :-2]
+            + right * p[..., 1:-1, 2:]
+            + up * p[..., :-2, 1:-1]
+            + down * p[..., 2:, 1:-1]
+        ) / degree
+        solution = torch.where(inked, fixed, mean)
+    return solution

@@ -1,0 +1,122 @@
+"""Segmentation losses in which single pixels can be left out or weighted.
+
+Pixels left out leave numerator and denominator alike, so that the loss of a partly annotated image
+is the loss of its annotated part. Libraries either lack this or approximate it by zeroing.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+IGNORE = 255
+DICE_SMOOTHING = 1e-5
+
+
+def one_hot(target: Tensor, classes: int) -> Tensor:
+    """Return ``(B, classes, ...)`` float indicators of ``(B, ...)`` ids; unknown ids give zeros."""
+    ids = torch.arange(classes, device=target.device).view(1, -1, *[1] * (target.ndim - 1))
+    return (target.unsqueeze(1).long() == ids).float()
+
+
+def pixel_cross_entropy(logits: Tensor, target: Tensor, ignore: int = IGNORE) -> Tensor:
+    """Cross-entropy of each pixel, zero where the target is `ignore`.
+
+    Parameters
+    ----------
+    logits
+        ``(B, K, ...)``.
+    target
+        ``(B, ...)`` class ids.
+    ignore
+        Id of pixels without a target.
+
+    Returns
+    -------
+    Tensor
+        ``(B, ...)`` float32.
+    """
+    return F.cross_entropy(logits.float(), target.long(), ignore_index=ignore, reduction="none")
+
+
+def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Return ``sum(weight * values) / sum(weight)``, zero when all weights are."""
+    total = weight.sum()
+    return (values * weight).sum() / total.clamp_min(torch.finfo(torch.float32).tiny)
+
+
+def cross_entropy(
+    logits: Tensor, target: Tensor, weight: Tensor | None = None, ignore: int = IGNORE
+) -> Tensor:
+    """Mean cross-entropy over the annotated pixels, weighted by `weight` ``(B, ...)`` if given.
+
+    Returns zero, with zero gradient, when no pixel counts.
+    """
+    valid = (target != ignore).float()
+    if weight is not None:
+        valid = valid * weight
+    return weighted_mean(pixel_cross_entropy(logits, target, ignore), valid)
+
+
+def soft_cross_entropy(logits: Tensor, probabilities: Tensor, weight: Tensor) -> Tensor:
+    """Mean cross-entropy to soft labels, weighted by pixel.
+
+    Parameters
+    ----------
+    logits, probabilities
+        ``(B, K, ...)``.
+    weight
+        ``(B, ...)``, non-negative.
+
+    Returns
+    -------
+    Tensor
+        Scalar: sum of weighted cross-entropies over the sum of weights, zero if that is zero.
+    """
+    loss = -(probabilities * F.log_softmax(logits.float(), dim=1)).sum(1)
+    return weighted_mean(loss, weight)
+
+
+def masked_dice(
+    probabilities: Tensor, target: Tensor, weight: Tensor | None = None, ignore: int = IGNORE
+) -> Tensor:
+    """Soft Dice loss over the pixels that count.
+
+    For each class, ``1 - (2 sum(w p g) + s) / (sum(w p^2) + sum(w g) + s)`` with ``s = 1e-5``, sums
+    over the whole batch, averaged over all classes, background included. This is the form with
+    squared denominators that the published semi-supervised baselines share; a mask is a weight of
+    zeros and ones.
+
+    Parameters
+    ----------
+    probabilities
+        ``(B, K, ...)``.
+    target
+        ``(B, ...)`` class ids.
+    weight
+        ``(B, ...)`` mask or non-negative weights; None counts every pixel once.
+    ignore
+        Id of pixels without a target; they never count.
+
+    Returns
+    -------
+    Tensor
+        Scalar, exactly zero with zero gradient when no pixel counts.
+    """
+    valid = (target != ignore).float()
+    if weight is not None:
+        valid = valid * weight.float()
+    w = valid.unsqueeze(1)
+    p = probabilities.float()
+    g = one_hot(target, probabilities.shape[1])
+    axes = (0, *range(2, p.ndim))
+    overlap = (w * p * g).sum(axes)
+    size = (w * p * p).sum(axes) + (w * g).sum(axes)
+    return (1 - (2 * overlap + DICE_SMOOTHING) / (size + DICE_SMOOTHING)).mean()
+
+
+def supervised_loss(logits: Tensor, target: Tensor, ignore: int = IGNORE) -> Tensor:
+    """Half the sum of cross-entropy and Dice over the annotated pixels (SemSim Eq. 2)."""
+    dice = masked_dice(logits.float().softmax(1), target, ignore=ignore)
+    return 0.5 * (cross_entropy(logits, target, ignore=ignore) + dice)

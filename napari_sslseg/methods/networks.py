@@ -1,0 +1,233 @@
+"""The 2D U-Net that every framework trains, with taps on its feature maps.
+
+The layout is the U-Net of the semi-supervised medical segmentation literature: 16 to 256 channels,
+two batch-normalised convolutions a level, dropout that grows with depth, and on the way up a 1x1
+convolution followed by bilinear doubling. With one input channel and four classes it has 1 813 764
+parameters, the 1.81 M that SemSim (arXiv 2410.13486, Table I) reports. (Transposed 2x2 convolutions
+in place of the 1x1 ones would make it 1 944 324.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+DEFAULT_CHANNELS = (16, 32, 64, 128, 256)
+DEFAULT_DROPOUT = (0.05, 0.1, 0.2, 0.3, 0.5)
+
+FeatureDrop = Callable[[Tensor], Tensor]
+
+
+class Taps(NamedTuple):
+    """Everything one forward pass offers to the methods.
+
+    Attributes
+    ----------
+    encoder
+        One map a level, finest first: ``(B, channels[l], H / 2**l, W / 2**l)``.
+    decoder
+        The input of the classifier, ``(B, channels[0], H, W)``, non-negative up to the leak of the
+        activation. This is where RPG matches.
+    logits
+        ``(B, classes, H, W)``.
+    """
+
+    encoder: tuple[Tensor, ...]
+    decoder: Tensor
+    logits: Tensor
+
+
+class ConvBlock(nn.Sequential):
+    """Two 3x3 convolutions with batch normalisation and leaky ReLU, dropout in between."""
+
+    def __init__(self, in_channels: int, out_channels: int, dropout: float) -> None:
+        super().__init__(
+            nn.Conv2d(in_channels, out_channels, 3, padding=1),
+            nn.BatchNorm2d(out_channels),
+            nn.LeakyReLU(inplace=True),
+            nn.Dropout(dropout),
+            nn.Conv2d(out_channels, out_channels, 3, padding=1),
+            nn.BatchNorm2d(out_channels),
+            nn.LeakyReLU(inplace=True),
+        )
+
+
+def pad_to_multiple(image: Tensor, multiple: int, smallest: int = 0) -> Tensor:
+    """Extend the last two axes at their ends, repeating the border, to multiples of `multiple`.
+
+    Parameters
+    ----------
+    image
+        ``(B, C, H, W)``.
+    multiple
+        Size that H and W must divide into.
+    smallest
+        Lower bound of the padded size.
+
+    Returns
+    -------
+    Tensor
+        `image` itself when nothing has to be added.
+    """
+    height, width = image.shape[-2:]
+    bottom = max(-(-height // multiple) * multiple, smallest) - height
+    right = max(-(-width // multiple) * multiple, smallest) - width
+    if bottom == 0 and right == 0:
+        return image
+    return F.pad(image, (0, right, 0, bottom), mode="replicate")
+
+
+class ChannelDropout:
+    """Drop whole channels of some samples, each map anew, for the decoder of a perturbed view.
+
+    The mask is drawn from an explicit generator, so that a step can be repeated exactly.
+
+    Parameters
+    ----------
+    p
+        Probability of dropping a channel; the kept ones are scaled by ``1 / (1 - p)``.
+    generator
+        Source of randomness; None uses torch's own.
+    untouched
+        Number of leading samples of the batch that keep all channels (the labelled images).
+    """
+
+    def __init__(
+        self, p: float, generator: torch.Generator | None = None, untouched: int = 0
+    ) -> None:
+        if not 0 <= p < 1:
+            raise ValueError(f"dropout probability must lie in [0, 1), not {p}")
+        self.p = p
+        self.generator = generator
+        self.untouched = untouched
+
+    def __call__(self, feature: Tensor) -> Tensor:
+        """Return `feature` ``(B, C, H, W)`` with channels dropped."""
+        if self.p == 0:
+            return feature
+        device = self.generator.device if self.generator is not None else feature.device
+        mask = torch.rand(feature.shape[:2], generator=self.generator, device=device) >= self.p
+        scale = mask.to(feature.device, feature.dtype) / (1 - self.p)
+        scale[: self.untouched] = 1
+        return feature * scale[:, :, None, None]
+
+
+class UNet2d(nn.Module):
+    """U-Net on slices.
+
+    Parameters
+    ----------
+    in_channels
+        Image channels times context slices.
+    classes
+        Number of classes, background included.
+    channels
+        Width of each level, finest first; at least two levels. ``(16, 32, 64, 128)`` is a good
+        choice for quick training on a CPU.
+    dropout
+        Dropout probability inside each encoder block; None takes the published values, as many as
+        there are levels.
+
+    Raises
+    ------
+    ValueError
+        When `channels` and `dropout` differ in length or there are fewer than two levels.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        classes: int,
+        channels: Sequence[int] = DEFAULT_CHANNELS,
+        dropout: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__()
+        if dropout is None:
+            last = DEFAULT_DROPOUT[-1]
+            dropout = [*DEFAULT_DROPOUT, *[last] * len(channels)][: len(channels)]
+        if len(channels) < 2:
+            raise ValueError("a U-Net needs at least two levels")
+        if len(dropout) != len(channels):
+            raise ValueError(
+                f"{len(channels)} levels need {len(channels)} dropout values, got {len(dropout)}"
+            )
+        self.in_channels = in_channels
+        self.classes = classes
+        self.channels = tuple(channels)
+        inputs = (in_channels, *channels[:-1])
+        self.encoders = nn.ModuleList(
+            ConvBlock(i, o, p) for i, o, p in zip(inputs, channels, dropout, strict=True)
+        )
+        self.pool = nn.MaxPool2d(2)
+        deep_to_fine = list(zip(channels[:0:-1], channels[-2::-1], strict=True))
+        self.ups = nn.ModuleList(nn.Conv2d(d, f, 1) for d, f in deep_to_fine)
+        self.decoders = nn.ModuleList(ConvBlock(2 * f, f, 0.0) for _, f in deep_to_fine)
+        self.classifier = nn.Conv2d(channels[0], classes, 3, padding=1)
+
+    @property
+    def stride(self) -> int:
+        """Ratio of the input size to the deepest map; inputs are padded to its multiples."""
+        return 2 ** (len(self.channels) - 1)
+
+    def encode(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Return one feature map a level of ``(B, in_channels, H, W)``, finest first.
+
+        H and W are padded to multiples of `stride` by repeating the last row and column; the maps
+        cover the padded image, whose origin is that of `image`.
+        """
+        # A single 1 x 1 map in the deepest level has no batch statistics: keep two cells a side.
+        x = pad_to_multiple(image, self.stride, 2 * self.stride)
+        features = []
+        for level, block in enumerate(self.encoders):
+            x = block(self.pool(x) if level else x)
+            features.append(x)
+        return tuple(features)
+
+    def decode(
+        self,
+        features: Sequence[Tensor],
+        drop: FeatureDrop | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Return the logits and the last decoder map for the maps of `encode`.
+
+        Parameters
+        ----------
+        features
+            The maps of `encode`.
+        drop
+            Applied to every map first, for example `ChannelDropout`.
+        size
+            ``(H, W)`` to crop both results to; None keeps the padded size.
+
+        Returns
+        -------
+        logits : Tensor
+            ``(B, classes, H, W)``.
+        decoder : Tensor
+            ``(B, channels[0], H, W)``.
+        """
+        maps = [drop(f) for f in features] if drop is not None else list(features)
+        x = maps[-1]
+        for up, block, skip in zip(self.ups, self.decoders, maps[-2::-1], strict=True):
+            # Aligned to pixel areas, not corners: the result must not depend on the crop's size.
+            doubled = F.interpolate(up(x), scale_factor=2, mode="bilinear", align_corners=False)
+            x = block(torch.cat([skip, doubled], dim=1))
+        logits = self.classifier(x)
+        if size is not None:
+            logits, x = (m[..., : size[0], : size[1]] for m in (logits, x))
+        return logits, x
+
+    def taps(self, image: Tensor) -> Taps:
+        """Return encoder maps (of the padded image), decoder map and logits (of `image`)."""
+        features = self.encode(image)
+        logits, decoder = self.decode(features, size=(image.shape[-2], image.shape[-1]))
+        return Taps(features, decoder, logits)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the logits ``(B, classes, H, W)`` of an image ``(B, in_channels, H, W)``."""
+        return self.taps(image).logits

@@ -1,0 +1,317 @@
+"""MetaSSL: four regions of trust, adaptive thresholds and the heterogeneous loss.
+
+Two predictions of the same image are compared: the *reference*, which is trusted to teach, and the
+*supervised* one, which learns. Whether their classes agree and whether the reference is more
+confident than a running threshold of its class split the pixels in four regions, each with its own
+weight in a cross-entropy (Zhao et al., IEEE TMI 2025, arXiv 2509.01144). Everything here works on
+2D and 3D maps alike and knows nothing of the framework the predictions come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from .losses import IGNORE, pixel_cross_entropy, weighted_mean
+
+Split = Literal["unlabelled", "labelled"]
+Formula = Literal["phi", "ratio"]
+Normalisation = Literal["weight_map", "region_mean"]
+
+
+class Region(IntEnum):
+    """Agreement and confidence of a pixel; 0 in a region map means that it has no region."""
+
+    UC = 1
+    """Unanimous and confident."""
+    US = 2
+    """Unanimous and suspicious."""
+    DC = 3
+    """Discrepant and confident."""
+    DS = 4
+    """Discrepant and suspicious."""
+
+
+UNLABELLED_ORDER = (Region.UC, Region.US, Region.DC, Region.DS)
+"""Decreasing weight on unlabelled pixels (abstract of the paper)."""
+LABELLED_ORDER = (Region.UC, Region.US, Region.DS, Region.DC)
+"""Decreasing weight on labelled pixels: a confident contradiction hints at a wrong annotation."""
+
+
+def partition(
+    reference_probs: Tensor,
+    supervised_classes: Tensor,
+    thresholds: Tensor,
+    ignore: int = IGNORE,
+) -> Tensor:
+    """Assign every pixel to one of the four regions.
+
+    Parameters
+    ----------
+    reference_probs
+        ``(B, K, ...)`` probabilities of the reference prediction.
+    supervised_classes
+        ``(B, ...)`` class ids to agree with: the supervised prediction, or the annotation.
+    thresholds
+        ``(K,)``; a pixel is confident when its largest probability exceeds, strictly, the threshold
+        of the class that the reference predicts.
+    ignore
+        Id in `supervised_classes` of pixels that get no region.
+
+    Returns
+    -------
+    Tensor
+        ``(B, ...)`` uint8 of `Region` codes, 0 where ignored. Carries no gradient.
+
+    Raises
+    ------
+    ValueError
+        When the shapes do not fit together.
+    """
+    expected = (reference_probs.shape[0], *reference_probs.shape[2:])
+    if tuple(supervised_classes.shape) != expected:
+        raise ValueError(f"class map has shape {tuple(supervised_classes.shape)}, not {expected}")
+    if thresholds.shape != (reference_probs.shape[1],):
+        raise ValueError(
+            f"{reference_probs.shape[1]} classes need as many thresholds, got {thresholds.numel()}"
+        )
+    with torch.no_grad():
+        confidence, classes = reference_probs.detach().float().max(1)
+        confident = confidence > thresholds.to(confidence.device)[classes]
+        discrepant = classes != supervised_classes
+        codes = 1 + (~confident).to(torch.uint8) + 2 * discrepant.to(torch.uint8)
+        return codes.masked_fill(supervised_classes == ignore, 0)
+
+
+class AdaptiveThresholds(nn.Module):
+    """Running mean confidence of each class, for each prediction and split.
+
+    ``T <- rate * m + (1 - rate) * T`` with ``m = sum(confidence) / (n + 1)`` over the n pixels that
+    the prediction assigns to the class. As T follows the mean, *suspicious* means less confident
+    than is usual for the class at this stage of training.
+
+    Parameters
+    ----------
+    classes
+        Number of classes, background included.
+    predictions
+        Number of predictions that serve as reference.
+    rate
+        Weight of the new value.
+    initial
+        Value before the first update.
+    cap
+        Upper bound of the thresholds in use; the running value is not bounded. None: no bound.
+    release
+        Treat a class that no pixel is assigned to as in the released code, where it halves the
+        threshold. By default such a class keeps its threshold.
+    """
+
+    values: Tensor
+    """``(predictions, 2, classes)``; the second axis is unlabelled, labelled."""
+
+    def __init__(
+        self,
+        classes: int,
+        predictions: int = 1,
+        rate: float = 0.5,
+        initial: float = 0.9,
+        cap: float | None = None,
+        release: bool = False,
+    ) -> None:
+        super().__init__()
+        if not 0 < rate <= 1:
+            raise ValueError(f"rate must lie in (0, 1], not {rate}")
+        self.rate = rate
+        self.cap = cap
+        self.release = release
+        self.register_buffer("values", torch.full((predictions, 2, classes), float(initial)))
+
+    def get(self, prediction: int = 0, split: Split = "unlabelled") -> Tensor:
+        """Return the thresholds ``(classes,)`` in use for one prediction and split."""
+        values = self.values[prediction, _split_index(split)]
+        return values.clone() if self.cap is None else values.clamp(max=self.cap)
+
+    @torch.no_grad()
+    def update(
+        self,
+        probs: Tensor,
+        prediction: int = 0,
+        split: Split = "unlabelled",
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """Take in one batch and return the thresholds in use afterwards.
+
+        Parameters
+        ----------
+        probs
+            ``(B, K, ...)`` probabilities of the prediction; the annotation plays no part.
+        prediction, split
+            Which thresholds to update.
+        mask
+            ``(B, ...)`` bool, the pixels to count; None counts all.
+        """
+        confidence, classes = probs.detach().float().max(1)
+        counted = torch.ones_like(classes, dtype=torch.bool) if mask is None else mask
+        ids = torch.arange(self.values.shape[-1], device=classes.device)
+        # Class by class, as sums of masked maps: accurate in single precision and repeatable on
+        # any device, which scattered additions are not.
+        members = [counted & (classes == c) for c in ids]
+        total = torch.stack([(confidence * m).sum() for m in members])
+        count = torch.stack([m.sum() for m in members])
+        mean = (total / (count + 1)).to(self.values.device, self.values.dtype)
+        count = count.to(self.values.device)
+        old = self.values[prediction, _split_index(split)]
+        new = self.rate * mean + (1 - self.rate) * old
+        if not self.release:
+            new = torch.where(count > 0, new, old)
+        self.values[prediction, _split_index(split)] = new
+        return self.get(prediction, split)
+
+
+def _split_index(split: Split) -> int:
+    if split not in ("unlabelled", "labelled"):
+        raise ValueError(f"split must be 'unlabelled' or 'labelled', not {split!r}")
+    return int(split == "labelled")
+
+
+def region_weights(
+    formula: Formula = "phi",
+    order: Sequence[Region] = UNLABELLED_ORDER,
+    step: float = 0.6,
+    beta: float = 3.0,
+    ratio: float = 1.25,
+    factor: float = 5.0,
+    scale: float = 1.0,
+) -> Tensor:
+    """Weights of the regions, indexed by region code.
+
+    Parameters
+    ----------
+    formula
+        ``"phi"``: ``exp(-(k * step) ** beta)`` for rank k = 0..3, a generalised Gaussian.
+        ``"ratio"``: the scale divided by 1, r, r^2 f, r^3 f^3 (r = `ratio`, f = `factor`), the
+        hand-made steps of other released scripts; ``factor=1`` gives plain powers of the ratio.
+    order
+        The four regions by decreasing weight.
+    step, beta
+        Parameters of ``"phi"``.
+    ratio, factor
+        Parameters of ``"ratio"``.
+    scale
+        Weight of the first region.
+
+    Returns
+    -------
+    Tensor
+        ``(5,)`` float32; entry 0 (no region) is 0.
+
+    Raises
+    ------
+    ValueError
+        When `order` is no permutation of the regions or the formula is unknown.
+    """
+    if sorted(order) != sorted(Region):
+        raise ValueError("order must name each of the four regions once")
+    if formula == "phi":
+        ranks = torch.exp(-((torch.arange(4) * step) ** beta))
+    elif formula == "ratio":
+        steps = torch.tensor([1.0, ratio, ratio * factor, ratio * factor**2])
+        ranks = 1 / steps.cumprod(0)
+    else:
+        raise ValueError(f"unknown weight formula {formula!r}")
+    weights = torch.zeros(5)
+    weights[torch.tensor([int(r) for r in order])] = scale * ranks
+    return weights
+
+
+def heterogeneous_loss(
+    supervised_logits: Tensor,
+    target_classes: Tensor,
+    region_map: Tensor,
+    weights: Tensor,
+    normalisation: Normalisation = "weight_map",
+    ignore: int = IGNORE,
+) -> Tensor:
+    """Cross-entropy whose pixels weigh what their region weighs.
+
+    Parameters
+    ----------
+    supervised_logits
+        ``(B, K, ...)`` of the prediction that learns.
+    target_classes
+        ``(B, ...)`` class ids: the reference prediction, or the annotation.
+    region_map
+        ``(B, ...)`` of `partition`.
+    weights
+        ``(5,)`` of `region_weights`.
+    normalisation
+        ``"weight_map"``: ``sum(w * CE) / sum(w)``, which is plain cross-entropy when all weights
+        are equal. ``"region_mean"``: the released form, ``sum_r w_r * sum_r(CE) / (n_r + 1)`` with
+        the UC region split in foreground and background. There, a pixel of a small region weighs
+        far more than one of a large region with the same weight.
+    ignore
+        Id of pixels without a target.
+
+    Returns
+    -------
+    Tensor
+        Scalar; zero with zero gradient when no pixel counts.
+    """
+    valid = (target_classes != ignore) & (region_map > 0)
+    regions = region_map.long().masked_fill(~valid, 0)
+    ce = pixel_cross_entropy(supervised_logits, target_classes, ignore)
+    weights = weights.to(ce.device, ce.dtype)
+    if normalisation == "weight_map":
+        # The weight of "no region" is never used, whatever the caller put there.
+        return weighted_mean(ce, weights[regions] * valid)
+    if normalisation != "region_mean":
+        raise ValueError(f"unknown normalisation {normalisation!r}")
+    background = target_classes == 0
+    uc = regions == Region.UC
+    parts = [(uc & ~background, Region.UC), (uc & background, Region.UC)]
+    parts += [(regions == r, r) for r in (Region.US, Region.DC, Region.DS)]
+    return sum(
+        (weights[int(r)] * (ce * m).sum() / (m.sum() + 1) for m, r in parts),
+        start=ce.new_zeros(()),
+    )
+
+
+def unlabelled_heterogeneous_loss(
+    reference_probs: Tensor,
+    supervised_logits: Tensor,
+    thresholds: Tensor,
+    weights: Tensor,
+    normalisation: Normalisation = "weight_map",
+) -> Tensor:
+    """Heterogeneous loss of unlabelled pixels against the hard, detached reference.
+
+    Shapes as in `partition` and `heterogeneous_loss`; the reference receives no gradient.
+    """
+    regions = partition(reference_probs, supervised_logits.detach().argmax(1), thresholds)
+    target = reference_probs.detach().argmax(1)
+    return heterogeneous_loss(supervised_logits, target, regions, weights, normalisation)
+
+
+def labelled_heterogeneous_loss(
+    reference_probs: Tensor,
+    supervised_logits: Tensor,
+    annotation: Tensor,
+    thresholds: Tensor,
+    weights: Tensor,
+    normalisation: Normalisation = "weight_map",
+    ignore: int = IGNORE,
+) -> Tensor:
+    """Heterogeneous loss of labelled pixels.
+
+    Agreement is that of the reference prediction with the annotation ``(B, ...)``, confidence that
+    of the reference, and the target is the annotation. Pixels that are not annotated do not count.
+    """
+    regions = partition(reference_probs, annotation, thresholds, ignore)
+    return heterogeneous_loss(
+        supervised_logits, annotation, regions, weights, normalisation, ignore
+    )

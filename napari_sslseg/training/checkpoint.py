@@ -1,0 +1,64 @@
+"""Models on disk: safetensors for the weights, JSON for what they are. No pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from .. import __version__
+
+
+def save_model(folder: Path, model: nn.Module, about: dict[str, Any]) -> None:
+    """Write a model; the one before stays whole until this one is.
+
+    Parameters
+    ----------
+    folder : Path
+        ``models`` of a project.
+    model : nn.Module
+    about : dict
+        JSON values that tell whether the model fits a later run.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()}
+    number = 1 + max((_number(p) for p in folder.glob("model-*.safetensors")), default=0)
+    weights = folder / f"model-{number:06d}.safetensors"
+    part = weights.with_suffix(".part")
+    save_file(state, part)
+    os.replace(part, weights)
+    head = {**about, "version": __version__, "weights": weights.name}
+    part = folder / "model.json.part"
+    part.write_text(json.dumps(head, indent=1), encoding="utf-8")
+    os.replace(part, folder / "model.json")
+    for old in folder.glob("model-*.safetensors"):
+        if _number(old) < number:
+            old.unlink(missing_ok=True)
+
+
+def load_model(folder: Path, model: nn.Module, about: dict[str, Any]) -> bool:
+    """Load the last model into `model` when it fits.
+
+    Returns
+    -------
+    bool
+        False when there is none, it is damaged, or `about` differs (other classes, say).
+    """
+    try:
+        head = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        if any(head.get(key) != value for key, value in about.items()):
+            return False
+        model.load_state_dict(load_file(folder / str(head["weights"])))
+    except Exception:
+        # Whatever is wrong with an old model, training can start without it.
+        return False
+    return True
+
+
+def _number(path: Path) -> int:
+    digits = path.stem.rpartition("-")[2]
+    return int(digits) if digits.isdigit() else 0

@@ -1,0 +1,34 @@
+"""The time budget of a run; pauses do not count."""
+
+from __future__ import annotations
+
+import time
+
+from .control import Control
+
+
+class Clock:
+    """Seconds spent and left.
+
+    Parameters
+    ----------
+    seconds : float
+        The budget.
+    control : Control
+        Knows how long the run was paused.
+    """
+
+    def __init__(self, seconds: float, control: Control) -> None:
+        self.seconds = seconds
+        self._control = control
+        self._start = time.monotonic()
+
+    @property
+    def spent(self) -> float:
+        """Seconds since the start, without pauses."""
+        return time.monotonic() - self._start - self._control.paused_seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds until the budget is used up; negative when over."""
+        return self.seconds - self.spent

@@ -1,0 +1,64 @@
+"""What the user asks of a training run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+#: Presets by name, with the words that the panel shows.
+PRESETS = {
+    "auto": "Automatic (recommended)",
+    "reference": "Reference matching only (seconds, no training)",
+    "semsim": "SemSim",
+    "metassl-mean-teacher": "MetaSSL on Mean Teacher",
+    "metassl-fixmatch": "MetaSSL on FixMatch",
+    "metassl-cps": "MetaSSL on cross pseudo supervision",
+    "supervised": "Supervised on the references only",
+}
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """One press of *Train*.
+
+    Parameters
+    ----------
+    preset : str
+        A key of `PRESETS`.
+    seconds : float
+        Time budget of the whole run, proposals included.
+    device : str
+        One of `DEVICES`.
+    seed : int
+        Seeds sampling, augmentation and initial weights.
+    resume : bool
+        Continue from the project's last model when there is one.
+    estimate : bool
+        Measure the quality by leaving references out.
+    """
+
+    preset: str = "auto"
+    seconds: float = 60.0
+    device: str = "auto"
+    seed: int = 0
+    resume: bool = True
+    estimate: bool = True
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise ValueError(f"There is no method “{self.preset}”; choose from {list(PRESETS)}.")
+        if self.device not in DEVICES:
+            raise ValueError(f"There is no device “{self.device}”; choose from {list(DEVICES)}.")
+        if not 0 < self.seconds < 7 * 24 * 3600:
+            raise ValueError("The time budget must be more than 0 seconds and less than a week.")
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> TrainRequest:
+        """Read what `to_json` wrote."""
+        return cls(**json.loads(text))

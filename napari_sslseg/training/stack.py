@@ -1,0 +1,165 @@
+"""A volume as training sees it: normalised slices along one axis, and their ink."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ..volume.annotation import NOT_ANNOTATED, Ink, SliceState, slice_states
+from ..volume.classes import BACKGROUND
+
+
+class TrainingError(ValueError):
+    """Something that the user must change before training can work; the message says what."""
+
+
+#: Slices on each side that the network sees beside the one it labels.
+CONTEXT = 1
+
+
+@dataclass
+class SliceStack:
+    """Slices of one volume.
+
+    Parameters
+    ----------
+    image : Tensor, (Z, C, H, W) float32
+        Each channel clipped to its 0.5 and 99.5 percentiles, mean 0, standard deviation 1.
+    ink : Tensor, (Z, H, W) uint8
+        Position in `class_ids`, 255 where not annotated.
+    class_ids : tuple of int
+        Label value of each class index; the first is the background.
+    spacing : tuple of float
+        Voxel size (dz, dy, dx), mm, slicing axis first.
+    axis : int
+        Which axis of the volume the slices were cut along.
+    """
+
+    image: Tensor
+    ink: Tensor
+    class_ids: tuple[int, ...]
+    spacing: tuple[float, float, float]
+    axis: int
+
+    @classmethod
+    def from_volume(
+        cls, image: npt.NDArray[Any], ink: Ink, axis: int, spacing: tuple[float, ...]
+    ) -> SliceStack:
+        """Cut a volume into slices.
+
+        Parameters
+        ----------
+        image : ndarray, shape (*spatial) or (*spatial, C)
+        ink : ndarray of uint8, shape (*spatial)
+            Class ids, 255 where not annotated.
+        axis : int
+            Slicing axis.
+        spacing : tuple of float
+            Voxel size along each spatial axis.
+
+        Raises
+        ------
+        TrainingError
+            When nothing, or background alone, is annotated, or the values are not finite.
+        """
+        present = np.flatnonzero(np.bincount(ink.ravel(), minlength=256))
+        ids = [int(i) for i in present if i not in (BACKGROUND, NOT_ANNOTATED)]
+        if not ids:
+            raise TrainingError(
+                "Nothing but background is annotated; paint at least one class on one slice."
+            )
+        class_ids = (BACKGROUND, *ids)
+        if len(ids) == 1 and BACKGROUND not in present:
+            raise TrainingError(
+                "Only one class is annotated and no background; mark a slice as reference, or "
+                "paint some background (label 0)."
+            )
+        lookup = np.full(256, NOT_ANNOTATED, dtype=np.uint8)
+        lookup[list(class_ids)] = np.arange(len(class_ids), dtype=np.uint8)
+        sliced = np.ascontiguousarray(np.moveaxis(lookup[ink], axis, 0))
+        order = [spacing[axis], *(s for i, s in enumerate(spacing) if i != axis)]
+        return cls(
+            _normalised(np.moveaxis(image, axis, 0)),
+            torch.from_numpy(sliced),
+            class_ids,
+            (float(order[0]), float(order[1]), float(order[2])),
+            axis,
+        )
+
+    @property
+    def depth(self) -> int:
+        """Number of slices."""
+        return int(self.image.shape[0])
+
+    @property
+    def classes(self) -> int:
+        """Number of classes, background included."""
+        return len(self.class_ids)
+
+    @property
+    def in_channels(self) -> int:
+        """Input channels of a network: image channels times slices in context."""
+        return int(self.image.shape[1]) * (2 * CONTEXT + 1)
+
+    def references(self) -> list[int]:
+        """Wholly annotated slices."""
+        states = slice_states(self.ink.numpy(), 0)
+        return [int(i) for i in np.flatnonzero(states == SliceState.WHOLE)]
+
+    def inked(self) -> list[int]:
+        """Slices with any ink."""
+        states = slice_states(self.ink.numpy(), 0)
+        return [int(i) for i in np.flatnonzero(states != SliceState.EMPTY)]
+
+    def without(self, slices: list[int]) -> Tensor:
+        """Ink with some slices blanked, to test on them."""
+        ink = self.ink.clone()
+        ink[slices] = NOT_ANNOTATED
+        return ink
+
+    def context(self, slices: Tensor) -> Tensor:
+        """Slices with their neighbours as further channels.
+
+        Parameters
+        ----------
+        slices : Tensor of int64, (B,)
+
+        Returns
+        -------
+        Tensor, (B, C * (2 * CONTEXT + 1), H, W)
+            At the ends of the volume the last slice is repeated.
+        """
+        around = torch.arange(-CONTEXT, CONTEXT + 1)
+        index = (slices[:, None] + around[None]).clamp(0, self.depth - 1)
+        return self.image[index].flatten(1, 2)
+
+    def to_volume(self, sliced: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Turn (Z, H, W) back to the volume's axis order."""
+        return np.ascontiguousarray(np.moveaxis(sliced, 0, self.axis))
+
+    def to_ids(self, indices: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Turn class indices to label values."""
+        return np.asarray(self.class_ids, dtype=np.uint8)[indices]
+
+
+def _normalised(image: npt.NDArray[Any]) -> Tensor:
+    if image.ndim == 3:
+        image = image[..., None]
+    channels = []
+    for c in range(image.shape[-1]):
+        channel = np.asarray(image[..., c], dtype=np.float32)
+        # A subset is enough for percentiles, and large volumes would take seconds otherwise.
+        sample = channel.ravel()[:: max(1, channel.size // 1_000_000)]
+        if not np.isfinite(sample).all() or not np.isfinite(channel.sum()):
+            raise TrainingError("The image holds values that are not finite (NaN or infinite).")
+        low, high = np.percentile(sample, [0.5, 99.5])
+        if high <= low:
+            low, high = float(sample.min()), float(sample.max())
+        channel = np.clip(channel, low, high if high > low else low + 1)
+        channels.append((channel - channel.mean()) / max(float(channel.std()), 1e-6))
+    return torch.from_numpy(np.ascontiguousarray(np.stack(channels, axis=1), dtype=np.float32))

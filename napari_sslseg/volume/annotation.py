@@ -1,0 +1,121 @@
+"""Annotation: what a person inked, voxel by voxel, and the reference slices that follow from it.
+
+Ink is an unsigned 8-bit array of the image's shape. A value below 255 is a statement by
+the user (0 = "this is background"); 255 says that nothing was stated.
+Whether a slice is a reference is never stored: it is a reference when no voxel of it is
+left unstated. So undo, redo and recovery need no second book to keep in step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+NOT_ANNOTATED = 255
+
+Ink = npt.NDArray[np.uint8]
+
+
+class SliceState(IntEnum):
+    """How much of a slice is inked."""
+
+    EMPTY = 0
+    PARTIAL = 1
+    WHOLE = 2
+
+
+def blank_ink(shape: tuple[int, ...]) -> Ink:
+    """Return ink on which nothing is stated yet."""
+    return np.full(shape, NOT_ANNOTATED, dtype=np.uint8)
+
+
+def slice_state(slice_ink: Ink) -> SliceState:
+    """State of one slice, from its (H, W) ink."""
+    stated = int(np.count_nonzero(slice_ink != NOT_ANNOTATED))
+    if stated == 0:
+        return SliceState.EMPTY
+    return SliceState.WHOLE if stated == slice_ink.size else SliceState.PARTIAL
+
+
+def slice_states(ink: Ink, axis: int) -> npt.NDArray[np.uint8]:
+    """State of every slice along `axis`.
+
+    Returns
+    -------
+    ndarray of uint8, shape (Z,)
+        Values of `SliceState`.
+    """
+    other = tuple(i for i in range(ink.ndim) if i != axis)
+    stated = np.count_nonzero(ink != NOT_ANNOTATED, axis=other)
+    whole = ink.size // max(ink.shape[axis], 1)
+    states = np.where(stated == whole, SliceState.WHOLE, SliceState.PARTIAL)
+    return np.where(stated == 0, SliceState.EMPTY, states).astype(np.uint8)
+
+
+def reference_slices(ink: Ink, axis: int) -> list[int]:
+    """Indices of the wholly annotated slices along `axis`, rising."""
+    return [int(i) for i in np.flatnonzero(slice_states(ink, axis) == SliceState.WHOLE)]
+
+
+def infer_axis(ink: Ink) -> int:
+    """Find the axis along which slices were inked.
+
+    It is the one whose touched slices are filled best: whole slices along the right axis
+    are full, while along any other axis the same ink only crosses every slice.
+
+    Raises
+    ------
+    ValueError
+        When nothing is inked.
+    """
+    stated = ink != NOT_ANNOTATED
+    total = int(np.count_nonzero(stated))
+    if total == 0:
+        raise ValueError("Nothing is annotated: every voxel of the references is 255.")
+    filled = []
+    for axis in range(ink.ndim):
+        other = tuple(i for i in range(ink.ndim) if i != axis)
+        touched = int(np.count_nonzero(stated.any(axis=other)))
+        filled.append(total / (touched * (ink.size // ink.shape[axis])))
+    return int(np.argmax(filled))
+
+
+def merge_ink(ink: Ink, others: Iterable[Ink]) -> Ink:
+    """Join ink from several layers into one; the earlier array wins where both speak."""
+    merged = ink.copy()
+    for other in others:
+        silent = merged == NOT_ANNOTATED
+        merged[silent] = other[silent]
+    return merged
+
+
+def corrections(
+    edited: Ink, proposed: npt.NDArray[np.uint8], kept: Ink | None = None
+) -> Ink:
+    """Voxels of an edited proposal that a person has changed.
+
+    Derived by comparison, so that it is right after any mixture of strokes, undo and redo.
+
+    Parameters
+    ----------
+    edited : ndarray of uint8
+        The proposal layer as it stands.
+    proposed : ndarray of uint8
+        What the machine proposed.
+    kept : ndarray of uint8, optional
+        Corrections carried over from an earlier proposal (255 = none). One that still
+        stands counts even where the new proposal happens to say the same.
+
+    Returns
+    -------
+    ndarray of uint8
+        The class where corrected, 255 elsewhere.
+    """
+    result = np.where(edited != proposed, edited, np.uint8(NOT_ANNOTATED))
+    if kept is not None:
+        stands = (kept != NOT_ANNOTATED) & (kept == edited)
+        result[stands] = kept[stands]
+    return result.astype(np.uint8, copy=False)

@@ -1,0 +1,160 @@
+"""The class table: what each label id means and looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from .annotation import NOT_ANNOTATED
+
+BACKGROUND = 0
+
+#: Hues that stay apart for the common colour-vision deficiencies on a grey image, and
+#: that are none of the region colours (sky blue, yellow, orange, vermillion).
+DEFAULT_COLORS = (
+    "#2fd6a3",
+    "#7f8cff",
+    "#f06fc0",
+    "#b6e354",
+    "#b07cff",
+    "#27b7c4",
+    "#d9a5b3",
+    "#6fbf4b",
+    "#9aa7b8",
+)
+
+
+@dataclass(frozen=True)
+class SegmentClass:
+    """One class of the segmentation.
+
+    Parameters
+    ----------
+    id : int
+        Label value, 1 to 254 (0 is background, 255 means not annotated).
+    name : str
+        What a person calls it.
+    color : str
+        ``#rrggbb``.
+    code : str
+        Optional terminology code, ``scheme:value`` (for example ``SCT:82471001``).
+    """
+
+    id: int
+    name: str
+    color: str
+    code: str = ""
+
+    def __post_init__(self) -> None:
+        if not BACKGROUND < self.id < NOT_ANNOTATED:
+            raise ValueError(f"Class ids run from 1 to 254, not {self.id}.")
+        if not self.name.strip():
+            raise ValueError("A class needs a name.")
+
+
+class ClassTable:
+    """The classes of a project, in the order of their ids.
+
+    Parameters
+    ----------
+    classes : iterable of SegmentClass
+        Ids must be unique.
+    """
+
+    def __init__(self, classes: Iterable[SegmentClass] = ()) -> None:
+        self._by_id: dict[int, SegmentClass] = {}
+        for item in classes:
+            if item.id in self._by_id:
+                raise ValueError(f"Two classes have the id {item.id}.")
+            self._by_id[item.id] = item
+
+    @classmethod
+    def from_ids(cls, ids: Iterable[int]) -> ClassTable:
+        """Make a table with default names and colours for label ids met in a file."""
+        table = cls()
+        for value in sorted({int(i) for i in ids} - {BACKGROUND, NOT_ANNOTATED}):
+            table.set(SegmentClass(value, f"Class {value}", _default_color(value)))
+        return table
+
+    def __iter__(self) -> Iterator[SegmentClass]:
+        return iter(self._by_id[i] for i in sorted(self._by_id))
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __contains__(self, class_id: object) -> bool:
+        return class_id in self._by_id
+
+    def __getitem__(self, class_id: int) -> SegmentClass:
+        return self._by_id[class_id]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ClassTable) and self._by_id == other._by_id
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Ids in rising order, background not included."""
+        return tuple(sorted(self._by_id))
+
+    def add(self, name: str | None = None) -> SegmentClass:
+        """Add a class with the lowest free id and the next colour.
+
+        Raises
+        ------
+        ValueError
+            When all 254 ids are taken.
+        """
+        free = next((i for i in range(1, NOT_ANNOTATED) if i not in self._by_id), None)
+        if free is None:
+            raise ValueError("A project has at most 254 classes; remove one first.")
+        item = SegmentClass(free, name or f"Class {free}", _default_color(free))
+        self._by_id[free] = item
+        return item
+
+    def set(self, item: SegmentClass) -> None:
+        """Insert a class, or replace the one with the same id."""
+        self._by_id[item.id] = item
+
+    def rename(self, class_id: int, name: str) -> SegmentClass:
+        """Give a class another name; its id and colour stay."""
+        self._by_id[class_id] = replace(self._by_id[class_id], name=name.strip())
+        return self._by_id[class_id]
+
+    def recolor(self, class_id: int, color: str) -> SegmentClass:
+        """Give a class another colour (``#rrggbb``)."""
+        self._by_id[class_id] = replace(self._by_id[class_id], color=color)
+        return self._by_id[class_id]
+
+    def remove(self, class_id: int) -> None:
+        """Take a class out of the table. Voxels are not touched: that is the caller's choice."""
+        del self._by_id[class_id]
+
+    def name(self, class_id: int) -> str:
+        """Name of any label value, background and "not annotated" included."""
+        if class_id == BACKGROUND:
+            return "Background"
+        if class_id == NOT_ANNOTATED:
+            return "Not annotated"
+        item = self._by_id.get(class_id)
+        return item.name if item else f"Class {class_id}"
+
+    def to_json(self) -> list[dict[str, object]]:
+        """Return the table as plain JSON values."""
+        return [{"id": c.id, "name": c.name, "color": c.color, "code": c.code} for c in self]
+
+    @classmethod
+    def from_json(cls, rows: Iterable[dict[str, object]]) -> ClassTable:
+        """Read what `to_json` wrote."""
+        return cls(
+            SegmentClass(
+                int(str(row["id"])),
+                str(row["name"]),
+                str(row["color"]),
+                str(row.get("code", "")),
+            )
+            for row in rows
+        )
+
+
+def _default_color(class_id: int) -> str:
+    return DEFAULT_COLORS[(class_id - 1) % len(DEFAULT_COLORS)]

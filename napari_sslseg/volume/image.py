@@ -1,0 +1,85 @@
+"""An image volume as read from a file or a viewer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .geometry import Geometry
+
+#: Voxels looked at in one piece when a float array, perhaps memory-mapped, is checked.
+_CHUNK = 1 << 24
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """An array and where it lies.
+
+    Parameters
+    ----------
+    array : ndarray, shape (*geometry.shape) or (*geometry.shape, C)
+        Voxel values in the order of the file, perhaps memory-mapped and read-only. Channels, if
+        there is more than one, are the last axis.
+    geometry : Geometry
+        Position and voxel size of the spatial axes.
+    source : str, optional
+        Path of the file the array came from.
+    name : str
+        A short name to show.
+    header : object, optional
+        What a file format keeps to write the same header back; opaque to everything else.
+    """
+
+    array: NDArray[Any]
+    geometry: Geometry
+    source: str | None = None
+    name: str = ""
+    header: object | None = None
+
+    @property
+    def channels(self) -> int:
+        """Number of channels; 1 if the array has no channel axis."""
+        return 1 if self.array.ndim == self.geometry.ndim else int(self.array.shape[-1])
+
+    @property
+    def has_channel_axis(self) -> bool:
+        """Whether the last axis of the array is the channel axis."""
+        return self.array.ndim == self.geometry.ndim + 1
+
+    def validate(self) -> Volume:
+        """Check the array against the geometry, and return the volume itself.
+
+        Raises
+        ------
+        ValueError
+            If the shapes disagree, the values are not real numbers, or some are not finite.
+        """
+        n = self.geometry.ndim
+        if self.array.ndim not in (n, n + 1) or self.array.shape[:n] != self.geometry.shape:
+            raise ValueError(
+                f"the array has the shape {self.array.shape}, not {self.geometry.shape} "
+                "with or without a last axis of channels"
+            )
+        if self.array.size == 0:
+            raise ValueError("the array is empty")
+        if self.array.dtype.kind not in "buif":
+            raise ValueError(f"the values are of type {self.array.dtype}, not real numbers")
+        if self.array.dtype.kind == "f" and not _all_finite(self.array):
+            raise ValueError("some values are not finite (NaN or infinite)")
+        return self
+
+
+def _all_finite(array: NDArray[Any]) -> bool:
+    # One pass in memory order and in pieces: a memory-mapped volume may exceed the memory.
+    # Walk along the axis with the largest stride, so that each piece is contiguous on disk.
+    axis = int(np.argmax(np.abs(array.strides)))
+    moved = np.moveaxis(array, axis, 0)
+    step = max(1, _CHUNK // max(1, moved[0].size))
+    return all(
+        bool(np.isfinite(moved[start : start + step]).all()) for start in range(0, len(moved), step)
+    )

@@ -1,0 +1,108 @@
+"""A proposal: the machine's mask, with the trust that each voxel of it deserves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+#: Region codes of MetaSSL as stored in proposals; 0 = no region (for example inked).
+REGION_NAMES = {1: "UC", 2: "US", 3: "DC", 4: "DS"}
+
+#: In words that a clinician reads.
+REGION_MEANINGS = {
+    1: "both predictions agree and are sure",
+    2: "both agree, but are unsure",
+    3: "they disagree, though one is sure: look here",
+    4: "they disagree and are unsure: likely wrong",
+}
+
+
+@dataclass
+class Proposal:
+    """Masks proposed for a whole volume by one method.
+
+    Parameters
+    ----------
+    name : str
+        What the user sees, for example ``"Reference-guided"``.
+    classes : ndarray of uint8
+        Class id per voxel, of the image's shape.
+    regions : ndarray of uint8
+        MetaSSL region per voxel (keys of `REGION_NAMES`; 0 where inked).
+    confidence : ndarray of uint8
+        Confidence of the proposed class, 0..255 for 0..1.
+    info : dict
+        JSON values: method, round, model, thresholds, seconds, estimated Dice.
+    """
+
+    name: str
+    classes: npt.NDArray[np.uint8]
+    regions: npt.NDArray[np.uint8]
+    confidence: npt.NDArray[np.uint8]
+    info: dict[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        shapes = {self.classes.shape, self.regions.shape, self.confidence.shape}
+        if len(shapes) != 1:
+            raise ValueError(f"The arrays of a proposal must have one shape, not {shapes}.")
+        for name in ("classes", "regions", "confidence"):
+            if getattr(self, name).dtype != np.uint8:
+                raise ValueError(f"The {name} of a proposal must be unsigned 8-bit.")
+
+    @property
+    def slug(self) -> str:
+        """The name as a folder: lower case, dashes."""
+        return proposal_slug(self.name)
+
+
+def proposal_slug(name: str) -> str:
+    """Folder name of a proposal, from its shown name."""
+    return "-".join("".join(c if c.isalnum() else " " for c in name).lower().split())
+
+
+def object_neighbourhood(
+    classes: npt.NDArray[np.uint8], margin: int = 3
+) -> npt.NDArray[np.bool_]:
+    """Box-shaped surroundings of the foreground, in which region shares are counted.
+
+    Far background is trivially right and would drown every share; the neighbourhood is the
+    foreground grown by `margin` voxels along each axis.
+
+    Parameters
+    ----------
+    classes : ndarray of uint8, any shape
+    margin : int
+        Growth in voxels.
+    """
+    grown = classes > 0
+    for axis in range(classes.ndim):
+        source = grown.copy()
+        for shift in range(1, margin + 1):
+            if shift >= classes.shape[axis]:
+                break
+            ahead = [slice(None)] * classes.ndim
+            behind = [slice(None)] * classes.ndim
+            ahead[axis], behind[axis] = slice(shift, None), slice(None, -shift)
+            grown[tuple(ahead)] |= source[tuple(behind)]
+            grown[tuple(behind)] |= source[tuple(ahead)]
+    return grown
+
+
+def region_shares(
+    regions: npt.NDArray[np.uint8], classes: npt.NDArray[np.uint8]
+) -> dict[str, float]:
+    """Share of each region among the judged voxels of the object's neighbourhood.
+
+    Returns
+    -------
+    dict
+        ``{"UC": .., "US": .., "DC": .., "DS": ..}``, adding up to 1 (all 0 when nothing
+        was judged).
+    """
+    near = object_neighbourhood(classes) & (regions > 0)
+    counts = np.bincount(regions[near], minlength=5)[1:5].astype(float)
+    total = counts.sum()
+    shares = counts / total if total else counts
+    return {REGION_NAMES[i + 1]: float(shares[i]) for i in range(4)}

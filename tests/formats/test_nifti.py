@@ -1,0 +1,183 @@
+"""NIfTI: what is written lies where the image lies, bit for bit."""
+
+from __future__ import annotations
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from napari_sslseg.formats import FormatError, read, read_labels, write_labels
+
+GEOMETRY_FIELDS = (
+    "sform_code", "qform_code", "srow_x", "srow_y", "srow_z", "quatern_b", "quatern_c",
+    "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z", "pixdim", "xyzt_units",
+)  # fmt: skip
+
+
+def save(path, array, affine, *, sform=1, qform=1, units="mm", kind=nib.Nifti1Image):
+    image = kind(array, affine)
+    image.set_sform(affine, sform)
+    image.set_qform(affine, qform)
+    image.header.set_xyzt_units(units)
+    nib.save(image, path)
+    return path
+
+
+def same_geometry_bits(first, second):
+    one, two = nib.load(first), nib.load(second)
+    for field in GEOMETRY_FIELDS:
+        assert one.header[field].tobytes() == two.header[field].tobytes(), field
+    assert one.affine.tobytes() == two.affine.tobytes()
+
+
+def same_in_itk(first, second):
+    one, two = sitk.ReadImage(str(first)), sitk.ReadImage(str(second))
+    assert one.GetOrigin() == two.GetOrigin()
+    assert one.GetSpacing() == two.GetSpacing()
+    assert one.GetDirection() == two.GetDirection()
+    assert one.GetSize() == two.GetSize()
+
+
+def test_every_orientation_is_written_as_read(case, tmp_path):
+    source = save(tmp_path / "image.nii", case.array, case.affine)
+    volume = read(source)
+    assert np.array_equal(volume.array, case.array)
+    assert np.array_equal(volume.geometry.affine, nib.load(source).affine)
+
+    target = tmp_path / "labels.nii.gz"
+    write_labels(target, case.labels, volume)
+    same_geometry_bits(source, target)
+    same_in_itk(source, target)
+    assert nib.load(target).get_data_dtype() == np.uint8
+    assert np.array_equal(np.asanyarray(nib.load(target).dataobj), case.labels)
+    assert np.array_equal(read_labels(target).array, case.labels)
+    assert read_labels(target).geometry == volume.geometry
+
+
+@pytest.mark.parametrize(("sform", "qform"), [(0, 0), (0, 1), (2, 0), (4, 1), (1, 2)])
+@pytest.mark.parametrize("units", ["mm", "micron", "meter", "unknown"])
+def test_codes_and_units_are_kept(oblique, tmp_path, sform, qform, units):
+    source = save(
+        tmp_path / "a.nii.gz", oblique.array, oblique.affine, sform=sform, qform=qform, units=units
+    )
+    write_labels(tmp_path / "b.nii.gz", oblique.labels, read(source))
+    same_geometry_bits(source, tmp_path / "b.nii.gz")
+    expected = {"micron": "um", "meter": "m"}.get(units, "mm")
+    assert read(source).geometry.units == expected
+
+
+def test_sform_and_qform_that_disagree_are_both_kept(oblique, tmp_path):
+    image = nib.Nifti1Image(oblique.array, oblique.affine)
+    image.set_sform(oblique.affine, 2)
+    image.set_qform(np.diag([-2.0, 2.0, 3.0, 1.0]), 1)
+    nib.save(image, tmp_path / "a.nii.gz")
+    write_labels(tmp_path / "b.nii", oblique.labels, read(tmp_path / "a.nii.gz"))
+    same_geometry_bits(tmp_path / "a.nii.gz", tmp_path / "b.nii")
+
+
+def test_uncompressed_file_is_memory_mapped(oblique, tmp_path):
+    volume = read(save(tmp_path / "a.nii", oblique.array, oblique.affine))
+    assert isinstance(volume.array, np.memmap)
+    assert not volume.array.flags.writeable
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_scale_factors_are_applied_and_not_inherited(oblique, tmp_path, suffix):
+    image = nib.Nifti1Image(oblique.array, oblique.affine)
+    image.header.set_slope_inter(0.5, -100.0)
+    image.header["cal_max"] = 700
+    nib.save(
+        nib.Nifti1Image(oblique.array * 0.5 - 100.0, None, image.header), tmp_path / f"a{suffix}"
+    )
+    volume = read(tmp_path / f"a{suffix}")
+    assert volume.array.dtype == np.float32
+    np.testing.assert_allclose(volume.array, oblique.array * 0.5 - 100.0, atol=0.05)
+    write_labels(tmp_path / "b.nii.gz", oblique.labels, volume)
+    back = nib.load(tmp_path / "b.nii.gz")
+    assert back.dataobj.slope == 1.0
+    assert back.header["cal_max"] == 0
+    assert np.array_equal(np.asanyarray(back.dataobj), oblique.labels)
+
+
+def test_fourth_axis_becomes_channels_and_labels_have_none(oblique, tmp_path):
+    array = np.stack([oblique.array, -oblique.array], axis=-1)
+    source = save(tmp_path / "a.nii.gz", array, oblique.affine)
+    volume = read(source)
+    assert volume.channels == 2
+    assert np.array_equal(volume.array, array)
+    write_labels(tmp_path / "b.nii.gz", oblique.labels, volume)
+    same_geometry_bits(source, tmp_path / "b.nii.gz")
+    assert nib.load(tmp_path / "b.nii.gz").shape == oblique.labels.shape
+
+
+def test_axes_of_length_one_say_nothing(oblique, tmp_path):
+    array = oblique.array[:, :, :, None, None]
+    volume = read(save(tmp_path / "a.nii", array, oblique.affine))
+    assert volume.array.shape == oblique.array.shape
+    vectors = np.zeros((4, 5, 6, 1, 3), np.float32)
+    assert read(save(tmp_path / "b.nii", vectors, oblique.affine)).channels == 3
+
+
+def test_colours_become_channels(oblique, tmp_path):
+    rgb = np.random.default_rng(0).integers(0, 256, (4, 5, 6, 3), dtype=np.uint8)
+    packed = rgb.view([("R", "u1"), ("G", "u1"), ("B", "u1")]).reshape(4, 5, 6)
+    nib.save(nib.Nifti1Image(packed, oblique.affine), tmp_path / "a.nii.gz")
+    volume = read(tmp_path / "a.nii.gz")
+    assert volume.array.dtype == np.uint8
+    assert np.array_equal(volume.array, rgb)
+
+
+def test_plane_is_read_and_written(tmp_path):
+    array = np.arange(20, dtype=np.int16).reshape(4, 5)
+    source = save(tmp_path / "a.nii.gz", array, np.diag([2.0, 3.0, 1.0, 1.0]))
+    volume = read(source)
+    assert volume.geometry.spacing == (2.0, 3.0)
+    write_labels(tmp_path / "b.nii.gz", (array % 2).astype(np.uint8), volume)
+    assert np.array_equal(read_labels(tmp_path / "b.nii.gz").array, array % 2)
+    same_geometry_bits(source, tmp_path / "b.nii.gz")
+
+
+def test_nifti2_and_big_endian(oblique, tmp_path):
+    source = save(tmp_path / "a.nii", oblique.array, oblique.affine, kind=nib.Nifti2Image)
+    write_labels(tmp_path / "b.nii", oblique.labels, read(source))
+    assert isinstance(nib.load(tmp_path / "b.nii"), nib.Nifti2Image)
+    same_geometry_bits(source, tmp_path / "b.nii")
+
+    header = nib.Nifti1Header(endianness=">")
+    header.set_data_dtype(np.int16)
+    nib.save(nib.Nifti1Image(oblique.array, oblique.affine, header), tmp_path / "c.nii")
+    volume = read(tmp_path / "c.nii")
+    assert volume.array.dtype.isnative
+    assert np.array_equal(volume.array, oblique.array)
+    write_labels(tmp_path / "d.nii", oblique.labels, volume)
+    assert np.array_equal(read_labels(tmp_path / "d.nii").array, oblique.labels)
+    assert read_labels(tmp_path / "d.nii").geometry == volume.geometry
+
+
+def test_header_extensions_of_the_image_do_not_travel(oblique, tmp_path):
+    image = nib.Nifti1Image(oblique.array, oblique.affine)
+    image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"Name of a patient"))
+    nib.save(image, tmp_path / "a.nii")
+    write_labels(tmp_path / "b.nii", oblique.labels, read(tmp_path / "a.nii"))
+    assert b"patient" not in (tmp_path / "b.nii").read_bytes()
+
+
+def test_header_of_another_geometry_is_not_used(oblique, tmp_path):
+    from dataclasses import replace
+
+    from napari_sslseg.volume.geometry import Geometry
+
+    volume = read(save(tmp_path / "a.nii", oblique.array, oblique.affine))
+    moved = replace(volume, geometry=Geometry(np.diag([2.0, 2, 2, 1]), oblique.array.shape))
+    write_labels(tmp_path / "b.nii", oblique.labels, moved)
+    assert np.array_equal(nib.load(tmp_path / "b.nii").affine, np.diag([2.0, 2, 2, 1]))
+
+
+def test_singular_affine_is_named(oblique, tmp_path):
+    image = nib.Nifti1Image(oblique.array, None)
+    image.header["sform_code"] = 1
+    image.header["srow_x"] = (1, 0, 0, 0)
+    nib.save(nib.Nifti1Image(oblique.array, None, image.header), tmp_path / "a.nii")
+    with pytest.raises(FormatError, match=r"where its voxels lie"):
+        read(tmp_path / "a.nii")

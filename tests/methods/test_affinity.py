@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from napari_sslseg.methods.affinity import affinity, limit_grid, rectify, spread
+
+
+def _two_classes(side=6):
+    labels = torch.zeros(side, side, dtype=torch.long)
+    labels[:, side // 2 :] = 1
+    features = torch.nn.functional.one_hot(labels, 2).float().permute(2, 0, 1)[None]
+    return features, labels
+
+
+def test_rows_sum_to_one():
+    rows = affinity(torch.rand(2, 8, 5, 6)).sum(-1)
+    torch.testing.assert_close(rows, torch.ones(2, 30))
+
+
+def test_small_temperature_reads_the_mean_of_the_own_class():
+    features, labels = _two_classes()
+    values = torch.randn(1, 3, 6, 6)
+    out = spread(values, features, temperature=0.01)
+    for c in (0, 1):
+        mean = values[..., labels == c].mean(-1, keepdim=True)
+        torch.testing.assert_close(out[..., labels == c], mean.expand(1, 3, 18))
+
+
+def test_literal_temperature_reads_nearly_the_mean_of_the_image():
+    features, labels = _two_classes()
+    own = affinity(features, 1.0)[0, 0, labels.flatten() == 0].sum().item()
+    assert own == pytest.approx(2.718 / 3.718, abs=1e-3)
+    assert affinity(features, 0.1)[0, 0, labels.flatten() == 0].sum() > 0.999
+
+
+def test_logits_constant_in_each_class_are_doubled():
+    features, labels = _two_classes()
+    logits = torch.tensor([[1.0, -1.0], [-2.0, 3.0]])[labels].permute(2, 0, 1)[None]
+    torch.testing.assert_close(rectify(logits, features, 0.01), 2 * logits)
+
+
+def test_blocks_change_neither_values_nor_gradients():
+    torch.manual_seed(0)
+    results = []
+    for block in (7, 1000):
+        torch.manual_seed(0)
+        values = torch.randn(2, 3, 5, 6, requires_grad=True)
+        features = torch.rand(2, 4, 5, 6, requires_grad=True)
+        out = spread(values, features, block=block)
+        (out * torch.arange(out.numel()).view_as(out)).sum().backward()
+        results.append((out.detach(), values.grad, features.grad))
+    for a, b in zip(*results, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-3)
+
+
+def test_rectifying_denoises_logits_along_features():
+    torch.manual_seed(0)
+    features, labels = _two_classes(16)
+    truth = torch.nn.functional.one_hot(labels, 2).float().permute(2, 0, 1)[None]
+    noisy = truth + torch.randn_like(truth)
+    before = (noisy.argmax(1)[0] == labels).float().mean()
+    after = rectify(noisy, features + 0.1 * torch.rand_like(features)).argmax(1)[0] == labels
+    assert before < 0.8
+    assert after.float().mean() > before + 0.05
+
+
+def test_correction_can_be_added_at_the_size_of_the_logits():
+    features, _ = _two_classes(6)
+    logits = torch.randn(1, 2, 24, 24)
+    out = rectify(logits, features, at="logits")
+    assert out.shape == logits.shape
+    detail = (out - logits) - (out - logits).mean((2, 3), keepdim=True)
+    assert detail.abs().max() < (logits - logits.mean((2, 3), keepdim=True)).abs().max()
+
+
+def test_gradient_flows_into_logits_and_features():
+    logits = torch.randn(1, 2, 8, 8, requires_grad=True)
+    features = torch.rand(1, 4, 4, 4, requires_grad=True)
+    rectify(logits, features)[:, 0].square().sum().backward()
+    assert logits.grad.abs().sum() > 0
+    assert features.grad.abs().sum() > 0
+
+
+def test_grid_limit_keeps_the_aspect():
+    assert limit_grid(torch.rand(1, 2, 30, 60), 20).shape == (1, 2, 10, 20)
+    small = torch.rand(1, 2, 10, 12)
+    assert limit_grid(small, 20) is small
+
+
+def test_maps_of_different_grids_are_refused():
+    with pytest.raises(ValueError, match="differ"):
+        spread(torch.rand(1, 2, 4, 4), torch.rand(1, 2, 5, 4))

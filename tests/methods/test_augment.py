@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from napari_sslseg.methods.augment import (
+    CutMix,
+    IntensityChange,
+    StrongAugmentation,
+    WeakAugmentation,
+    blur,
+    change_intensity,
+    move_images,
+    move_labels,
+    move_maps,
+    sample_cutmix,
+    sample_intensity,
+    sample_weak,
+)
+
+TURNS = WeakAugmentation(flip=0.5, quarter_turns=1.0, free=0.0)
+STILL = WeakAugmentation(flip=0.0, quarter_turns=0.0, free=0.0)
+
+
+def _generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_quarter_turns_and_flips_are_exact_permutations():
+    images = torch.rand(64, 2, 9, 9)
+    moved = move_images(images, sample_weak(images, _generator(), TURNS))
+    seen = set()
+    for image, result in zip(images, moved, strict=True):
+        matches = [
+            (k, flip)
+            for k in range(4)
+            for flip in (False, True)
+            if torch.allclose(
+                torch.rot90(image.flip(-1) if flip else image, k, (-2, -1)), result, atol=1e-4
+            )
+        ]
+        assert len(matches) == 1
+        seen.update(matches)
+    assert len(seen) == 8
+
+
+def test_labels_follow_images():
+    labels = torch.randint(0, 5, (16, 15, 15))
+    images = labels[:, None].float()
+    theta = sample_weak(images, _generator(), TURNS)
+    moved = move_labels(labels, theta)
+    assert moved.dtype == labels.dtype
+    torch.testing.assert_close(
+        moved[:, None].float(), move_images(images, theta), atol=1e-3, rtol=0
+    )
+
+
+def test_rotation_keeps_shapes_on_images_that_are_not_square():
+    config = WeakAugmentation(flip=0, quarter_turns=0, rotation=30, scale=(1, 1), free=1)
+    y, x = torch.meshgrid(torch.arange(60.0) - 29.5, torch.arange(100.0) - 49.5, indexing="ij")
+    disc = ((x**2 + y**2) < 20**2).float().expand(8, 1, 60, 100)
+    moved = move_images(disc, sample_weak(disc, _generator(), config))
+    assert (moved - disc).abs().mean() < 0.01
+
+
+def test_outside_of_the_image_is_not_annotated():
+    config = WeakAugmentation(flip=0, quarter_turns=0, rotation=0, scale=(0.5, 0.5), free=1)
+    labels = torch.ones(1, 20, 20, dtype=torch.uint8)
+    theta = sample_weak(labels[:, None].float(), _generator(), config)
+    moved = move_labels(labels, theta)
+    assert (moved[0, 5:15, 5:15] == 1).all()
+    assert (moved == 255).sum() == 300
+    weights = move_maps(torch.ones(1, 1, 20, 20), theta, fill=0)
+    assert torch.equal(weights[:, 0] == 0, moved == 255)
+    images = move_images(torch.ones(1, 1, 20, 20), theta)
+    torch.testing.assert_close(images, torch.ones_like(images))
+
+
+def test_doing_nothing_changes_nothing():
+    images = torch.rand(3, 2, 10, 12)
+    theta = sample_weak(images, _generator(), STILL)
+    torch.testing.assert_close(move_images(images, theta), images, atol=1e-5, rtol=0)
+    calm = StrongAugmentation(jitter=0, blur=0)
+    same = change_intensity(images, sample_intensity(images, _generator(), calm))
+    torch.testing.assert_close(same, images, atol=1e-5, rtol=0)
+
+
+def test_sampling_repeats_with_its_generator_and_differs_between_images():
+    images = torch.rand(4, 1, 16, 16)
+    a, b = (sample_weak(images, _generator(5)) for _ in range(2))
+    assert torch.equal(a, b)
+    c = sample_intensity(images, _generator(5))
+    assert c.gain.unique().numel() > 1
+
+
+def test_contrast_and_brightness_by_hand():
+    image = torch.randn(1, 2, 8, 8)
+    one = torch.ones(1)
+    change = IntensityChange(0.5 * one, 2 * one, one, 0 * one)
+    expected = image.mean() + 2 * (image - image.mean()) + 0.5 * image.std(unbiased=False)
+    torch.testing.assert_close(change_intensity(image, change), expected)
+
+
+def test_gamma_keeps_the_range_and_the_order():
+    image = torch.linspace(-3, 5, 64).view(1, 1, 8, 8)
+    one = torch.ones(1)
+    out = change_intensity(image, IntensityChange(0 * one, one, 2 * one, 0 * one)).flatten()
+    assert out[0].item() == pytest.approx(-3)
+    assert out[-1].item() == pytest.approx(5, abs=1e-5)
+    assert (out.diff() > 0).all()
+    assert out[31] < image.flatten()[31]
+
+
+def test_blur_is_a_gaussian_of_its_own_for_each_image():
+    image = torch.zeros(2, 3, 21, 21)
+    image[..., 10, 10] = 1
+    out = blur(image, torch.tensor([0.0, 1.5]))
+    torch.testing.assert_close(out[0], image[0])
+    ratio = (out[1, 0, 10, 12] / out[1, 0, 10, 10]).item()
+    assert ratio == pytest.approx(math.exp(-0.5 * (2 / 1.5) ** 2), rel=1e-4)
+    assert out[1].sum((1, 2)).tolist() == pytest.approx([1, 1, 1], rel=1e-4)
+
+
+def test_channels_of_an_image_change_alike():
+    image = torch.rand(2, 1, 12, 12).expand(2, 4, 12, 12)
+    out = change_intensity(image, sample_intensity(image, _generator()))
+    torch.testing.assert_close(out, out[:, :1].expand_as(out))
+
+
+def test_cutmix_with_the_whole_image_is_the_partner():
+    maps, partner = torch.rand(3, 2, 8, 8), torch.tensor([1, 2, 0])
+    box = CutMix(torch.ones(3, 8, 8, dtype=torch.bool), partner)
+    assert torch.equal(box.mix(maps), maps[partner])
+    assert torch.equal(box.mix(maps[:, 0, :4, :4]), maps[partner][:, 0, :4, :4])
+
+
+def test_cutmix_with_an_empty_box_changes_nothing():
+    maps = torch.rand(3, 2, 8, 8)
+    box = CutMix(torch.zeros(3, 8, 8, dtype=torch.bool), torch.tensor([1, 2, 0]))
+    assert torch.equal(box.mix(maps), maps)
+
+
+def test_cutmix_boxes_have_the_asked_areas_and_other_partners():
+    images = torch.rand(200, 1, 64, 64)
+    box = sample_cutmix(images, _generator(), StrongAugmentation(cutmix=1.0))
+    share = box.mask.float().mean((1, 2))
+    assert share.min() > 0.01
+    assert share.max() < 0.42
+    assert (box.partner != torch.arange(200)).all()
+    assert box.partner.unique().numel() == 200
+    rows = box.mask.any(2).sum(1) * box.mask.any(1).sum(1)
+    assert torch.equal(rows, box.mask.sum((1, 2)))
+
+
+def test_cutmix_of_a_single_image_or_none_is_harmless():
+    one = torch.rand(1, 1, 8, 8)
+    assert torch.equal(sample_cutmix(one, _generator()).mix(one), one)
+    none = torch.rand(0, 1, 8, 8)
+    assert sample_cutmix(none, _generator()).mix(none).shape == none.shape
+    assert change_intensity(none, sample_intensity(none, _generator())).shape == none.shape
+    assert move_images(none, sample_weak(none, _generator())).shape == none.shape

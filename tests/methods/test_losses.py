@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from napari_sslseg.methods.losses import (
+    cross_entropy,
+    masked_dice,
+    one_hot,
+    soft_cross_entropy,
+    supervised_loss,
+)
+
+
+def test_dice_by_hand():
+    # Two pixels, two classes; p(class 1) = .75 where the target is 1, .5 where it is 0.
+    probs = torch.tensor([[[0.25, 0.5]], [[0.75, 0.5]]]).view(1, 2, 1, 2)
+    target = torch.tensor([[[1, 0]]])
+    s = 1e-5
+    background = 1 - (2 * 0.5 + s) / (0.25**2 + 0.5**2 + 1 + s)
+    foreground = 1 - (2 * 0.75 + s) / (0.75**2 + 0.5**2 + 1 + s)
+    expected = (background + foreground) / 2
+    assert masked_dice(probs, target).item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("how", ["ignore", "mask"])
+def test_pixels_left_out_equal_pixels_cut_away(how):
+    torch.manual_seed(0)
+    logits, target = torch.randn(2, 3, 8, 8), torch.randint(0, 3, (2, 8, 8))
+    kept_logits, kept_target = logits[..., :5], target[..., :5]
+    mask = torch.zeros(2, 8, 8)
+    mask[..., :5] = 1
+    if how == "ignore":
+        target, mask = target.masked_fill(mask == 0, 255), None
+    dice = masked_dice(logits.softmax(1), target, mask)
+    assert dice.item() == pytest.approx(masked_dice(kept_logits.softmax(1), kept_target).item())
+    ce = cross_entropy(logits, target, mask)
+    assert ce.item() == pytest.approx(F.cross_entropy(kept_logits, kept_target).item(), rel=1e-5)
+
+
+def test_nothing_annotated_is_zero_with_zero_gradient():
+    logits = torch.randn(1, 3, 4, 4, requires_grad=True)
+    loss = supervised_loss(logits, torch.full((1, 4, 4), 255))
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.equal(logits.grad, torch.zeros_like(logits))
+
+
+def test_supervised_loss_is_half_of_each():
+    logits, target = torch.randn(2, 3, 8, 8), torch.randint(0, 3, (2, 8, 8))
+    expected = 0.5 * (F.cross_entropy(logits, target) + masked_dice(logits.softmax(1), target))
+    assert torch.isclose(supervised_loss(logits, target), expected)
+
+
+def test_soft_labels_that_are_hard_give_plain_cross_entropy():
+    logits, target = torch.randn(2, 3, 5, 5), torch.randint(0, 3, (2, 5, 5))
+    soft = soft_cross_entropy(logits, one_hot(target, 3), torch.ones(2, 5, 5))
+    assert torch.isclose(soft, F.cross_entropy(logits, target))
+
+
+def test_soft_cross_entropy_weighs_pixels_by_hand():
+    logits = torch.tensor([[0.0, math.log(3)], [0.0, 0.0]]).view(1, 2, 1, 2)
+    probs = torch.tensor([[0.5, 0.0], [0.5, 1.0]]).view(1, 2, 1, 2)
+    weight = torch.tensor([[[1.0, 3.0]]])
+    expected = (math.log(2) + 3 * math.log(4)) / 4
+    assert soft_cross_entropy(logits, probs, weight).item() == pytest.approx(expected)
+
+
+def test_losses_take_volumes():
+    logits, target = torch.randn(1, 2, 3, 4, 5), torch.randint(0, 2, (1, 3, 4, 5))
+    assert supervised_loss(logits, target).isfinite()

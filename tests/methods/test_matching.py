@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from napari_sslseg.methods.matching import (
+    ReferencePool,
+    agreement_weight,
+    align_frequencies,
+    clean_up,
+    match,
+    nearest_references,
+    rpg_loss,
+    symbol_scores,
+    transfer,
+    warm_up,
+)
+
+
+def _maps(n=2, d=8, s=12, classes=4, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    return torch.rand(n, d, s, s, generator=g), torch.randint(0, classes, (n, s, s), generator=g)
+
+
+@pytest.mark.parametrize("k", [1, 3, 5, 20])
+def test_label_is_that_of_the_nearest_reference_for_any_k(k):
+    features, labels = _maps()
+    queries = _maps(seed=1)[0]
+    pool = ReferencePool.from_maps(features, labels, 4)
+    found = match(queries, pool, k=k)
+    flat = F.normalize(queries, dim=1).permute(0, 2, 3, 1).reshape(-1, 8)
+    nearest = (flat @ pool.features.T).argmax(1)
+    assert torch.equal(found.labels.flatten(), pool.symbols[nearest])
+
+
+def test_result_does_not_depend_on_chunks():
+    features, labels = _maps()
+    queries = _maps(seed=1)[0]
+    pool = ReferencePool.from_maps(features, labels, 4)
+    small, large = match(queries, pool, chunk=7), match(queries, pool, chunk=10_000)
+    assert torch.equal(small.labels, large.labels)
+    torch.testing.assert_close(small.weight, large.weight)
+
+
+def test_an_image_identical_to_a_reference_takes_its_labels():
+    features, labels = _maps()
+    pool = ReferencePool.from_maps(features, labels, 4)
+    assert torch.equal(match(features, pool).labels, labels)
+
+
+def test_ignored_reference_pixels_are_never_returned():
+    features, labels = _maps()
+    labels[:, :, 3:] = 255
+    pool = ReferencePool.from_maps(features, labels, 4)
+    found = match(features, pool)
+    assert len(pool) == 2 * 12 * 3
+    assert found.labels.max() < 4
+    assert torch.equal(found.labels[..., :3], labels[..., :3])
+
+
+def test_empty_pool_teaches_nothing():
+    features, labels = _maps()
+    pool = ReferencePool.from_maps(features, torch.full_like(labels, 255), 4)
+    found = match(features, pool)
+    assert (found.labels == 255).all()
+    logits = torch.randn(2, 4, 12, 12, requires_grad=True)
+    loss = rpg_loss(logits, found.labels, found.weight)
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.equal(logits.grad, torch.zeros_like(logits))
+
+
+@pytest.mark.parametrize(("distinct", "expected"), [(1, 1.0), (2, 0.5), (3, 0.2075), (4, 0.0)])
+def test_weight_falls_with_the_number_of_labels_among_the_neighbours(distinct, expected):
+    marginals = torch.zeros(1, 4)
+    marginals[0, :distinct] = 1 / distinct
+    assert agreement_weight(marginals).item() == pytest.approx(expected, abs=1e-3)
+
+
+def test_multilabel_weight_by_hand():
+    one_disputed = torch.tensor([[1.0, 0.5, 0, 0, 0]])
+    two_disputed = torch.tensor([[1.0, 0.5, 0.5, 0, 0]])
+    assert agreement_weight(one_disputed).item() == pytest.approx(0.785, abs=1e-3)
+    assert agreement_weight(two_disputed).item() == pytest.approx(0.569, abs=1e-3)
+
+
+def test_weight_is_never_negative_even_where_the_entropy_exceeds_one():
+    marginals = torch.full((1, 5), 1 / math.e)
+    assert (-(marginals * marginals.log()).sum() / math.log(5)).item() > 1.1
+    assert agreement_weight(marginals).item() == 0
+
+
+def test_scores_and_probabilities_by_hand():
+    similarities = torch.tensor([[0.9, 0.6, 0.3]])
+    scores = symbol_scores(similarities, torch.tensor([[2, 2, 0]]), 3)
+    torch.testing.assert_close(scores, torch.tensor([[0.3, 0.0, 0.9]]))
+    symbol, probs = transfer(scores, torch.tensor([2]))
+    assert symbol.item() == 2
+    torch.testing.assert_close(probs, torch.tensor([[0.25, 0.0, 0.75]]))
+
+
+def test_opposite_features_are_not_similar_and_not_trusted():
+    features = torch.ones(1, 2, 2, 2)
+    pool = ReferencePool.from_maps(features, torch.ones(1, 2, 2).long(), 2)
+    found = match(-features, pool)
+    assert torch.equal(found.weight, torch.zeros(1, 2, 2))
+
+
+def test_similarities_are_relu_cosines():
+    pool = ReferencePool.from_maps(torch.tensor([3.0, 4]).view(1, 2, 1, 1), torch.zeros(1, 1, 1), 1)
+    similarity, index = nearest_references(torch.tensor([[2.0, 0], [-1, 0]]), pool, k=5)
+    torch.testing.assert_close(similarity, torch.tensor([[0.6], [0.0]]))
+    assert index.tolist() == [[0], [0]]
+
+
+def test_label_sets_are_matched_as_a_whole():
+    g = torch.Generator().manual_seed(0)
+    features = torch.rand(1, 8, 6, 6, generator=g)
+    labels = torch.randint(0, 2, (1, 3, 6, 6), generator=g)
+    labels[:, 1, 0, 0] = 255
+    pool = ReferencePool.from_maps(features, labels, 3)
+    found = match(features, pool, k=1)
+    assert len(pool) == 35
+    assert torch.equal(found.labels[..., 1:, :], labels[..., 1:, :].float())
+    assert torch.allclose(found.weight, torch.ones(1, 6, 6))
+    known = {tuple(v) for v in labels.permute(0, 2, 3, 1).reshape(-1, 3).tolist()}
+    assert {
+        tuple(v) for v in found.labels.permute(0, 2, 3, 1).reshape(-1, 3).long().tolist()
+    } <= known
+
+
+def test_grid_bounds_queries_and_pool():
+    features, labels = _maps(s=20)
+    pool = ReferencePool.from_maps(features, labels, 4, grid=5)
+    assert len(pool) == 2 * 25
+    assert match(features, pool, grid=5).labels.shape == (2, 5, 5)
+
+
+def test_pool_can_be_bounded_without_losing_rare_labels():
+    features, labels = _maps(classes=1)
+    labels[0, 0, 0] = 3
+    g = torch.Generator().manual_seed(0)
+    pool = ReferencePool.from_maps(features, labels, 4, per_symbol=10, generator=g)
+    assert torch.bincount(pool.symbols).tolist() == [10, 0, 0, 1]
+
+
+def test_no_gradient_reaches_the_pool_or_the_queries():
+    features, labels = _maps()
+    features.requires_grad_()
+    queries = _maps(seed=1)[0].requires_grad_()
+    pool = ReferencePool.from_maps(features, labels, 4)
+    found = match(queries, pool)
+    logits = torch.zeros(2, 4, 12, 12, requires_grad=True)
+    rpg_loss(logits, found.labels, found.weight).backward()
+    assert not pool.features.requires_grad
+    assert features.grad is None
+    assert queries.grad is None
+    assert logits.grad.abs().sum() > 0
+
+
+def test_rpg_loss_by_hand():
+    logits = torch.tensor([[0.0, 0.0], [0.0, math.log(3)]]).view(1, 2, 1, 2)
+    labels, weight = torch.tensor([[[0, 0]]]), torch.tensor([[[1.0, 0.5]]])
+    expected = (math.log(2) + 0.5 * math.log(4)) / 2
+    assert rpg_loss(logits, labels, weight).item() == pytest.approx(expected)
+    both = torch.ones(1, 2, 1, 2)
+    bce = (math.log(2) + 0.5 * (math.log(2) + math.log(4 / 3)) / 2) / 2
+    assert rpg_loss(logits, both, weight).item() == pytest.approx(bce)
+
+
+def test_alignment_moves_predicted_frequencies_to_the_target():
+    g = torch.Generator().manual_seed(0)
+    scores = 0.8 + 0.2 * torch.rand(2000, 3, generator=g)
+    scores[:, 1] += 0.03  # class 1 wins too often against class 2
+    target = torch.tensor([0.2, 0.4, 0.4])
+
+    def gap(bias):
+        counts = torch.bincount((scores / bias).argmax(1), minlength=3)[1:].float()
+        return (counts / counts.sum() - 0.5).abs().sum().item()
+
+    bias = align_frequencies(scores, target)
+    assert bias[0].item() == 1
+    assert gap(bias) < 0.2 * gap(torch.ones(3))
+
+
+@pytest.mark.parametrize("source", ["full", "features", "distribution"])
+def test_refined_matching_never_worsens_the_frequencies_of_foreground(source):
+    features, labels = _maps()
+    pool = ReferencePool.from_maps(features, labels, 4)
+    found = match(_maps(seed=1)[0], pool, refine=source)
+    assert found.labels.shape == (2, 12, 12)
+    assert ((found.weight >= 0) & (found.weight <= 1)).all()
+
+
+def test_clean_up_closes_holes_and_removes_specks():
+    labels = torch.zeros(1, 12, 12, dtype=torch.long)
+    labels[0, 2:8, 2:8] = 1
+    expected = labels.clone()
+    labels[0, 4, 4] = 0
+    labels[0, 10, 10] = 1
+    cleaned = clean_up(labels)
+    assert cleaned[0, 4, 4] == 1
+    assert cleaned[0, 10, 10] == 0
+    assert torch.equal(cleaned[0, 3:7, 3:7], expected[0, 3:7, 3:7])
+
+
+def test_warm_up_is_a_gaussian_ramp():
+    assert warm_up(0.05) == 0
+    assert warm_up(0.1) == pytest.approx(math.exp(-5))
+    assert warm_up(0.25) == pytest.approx(math.exp(-5 * 0.25))
+    assert warm_up(0.4) == warm_up(1.0) == 1
+    assert warm_up(0.0, 0.0, 0.0) == 1

@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from napari_sslseg.methods.regions import (
+    LABELLED_ORDER,
+    UNLABELLED_ORDER,
+    AdaptiveThresholds,
+    Region,
+    heterogeneous_loss,
+    labelled_heterogeneous_loss,
+    partition,
+    region_weights,
+    unlabelled_heterogeneous_loss,
+)
+
+
+def test_regions_by_hand():
+    # Columns: agree/confident, agree/unsure, differ/confident, differ/unsure, on the threshold.
+    confidence = torch.tensor([0.9, 0.6, 0.9, 0.6, 0.75])
+    probs = torch.stack([1 - confidence, confidence])[None, :, None]
+    learner = torch.tensor([[[1, 1, 0, 0, 1]]])
+    codes = partition(probs, learner, torch.tensor([0.0, 0.75]))
+    assert codes.dtype == torch.uint8
+    assert codes.flatten().tolist() == [Region.UC, Region.US, Region.DC, Region.DS, Region.US]
+
+
+@pytest.mark.parametrize("shape", [(7, 6), (5, 6, 7)])
+def test_masks_partition_the_pixels(shape):
+    torch.manual_seed(0)
+    probs = torch.randn(2, 4, *shape).softmax(1)
+    codes = partition(probs, torch.randint(0, 4, (2, *shape)), torch.full((4,), 0.5))
+    counts = [(codes == r).sum().item() for r in Region]
+    assert all(counts)
+    assert sum(counts) == codes.numel()
+
+
+def test_threshold_is_looked_up_by_the_class_of_the_reference():
+    probs = torch.tensor([[0.8, 0.2], [0.2, 0.8]]).view(1, 2, 1, 2)
+    codes = partition(probs, torch.tensor([[[0, 1]]]), torch.tensor([0.7, 0.9]))
+    assert codes.flatten().tolist() == [Region.UC, Region.US]
+
+
+def test_ignored_pixels_have_no_region():
+    codes = partition(torch.ones(1, 1, 1, 2), torch.tensor([[[0, 255]]]), torch.tensor([0.5]))
+    assert codes.flatten().tolist() == [Region.UC, 0]
+
+
+def test_wrong_shapes_are_refused():
+    with pytest.raises(ValueError, match="shape"):
+        partition(torch.ones(1, 2, 4, 4), torch.ones(1, 4, 5), torch.ones(2))
+    with pytest.raises(ValueError, match="thresholds"):
+        partition(torch.ones(1, 2, 4, 4), torch.ones(1, 4, 4), torch.ones(3))
+
+
+def test_threshold_update_by_hand():
+    thresholds = AdaptiveThresholds(2)
+    probs = torch.tensor([[0.3, 0.4, 0.1], [0.7, 0.6, 0.9]]).view(1, 2, 1, 3)
+    thresholds.update(probs)
+    mean = (0.7 + 0.6 + 0.9) / (3 + 1)
+    assert thresholds.get()[1].item() == pytest.approx(0.5 * mean + 0.5 * 0.9)
+
+
+@pytest.mark.parametrize(("release", "expected"), [(False, 0.9), (True, 0.45)])
+def test_absent_class_halves_its_threshold_only_in_release_mode(release, expected):
+    thresholds = AdaptiveThresholds(2, release=release)
+    thresholds.update(torch.tensor([[0.2], [0.8]]).view(1, 2, 1, 1))
+    assert thresholds.get()[0].item() == pytest.approx(expected)
+
+
+def test_predictions_and_splits_are_independent():
+    thresholds = AdaptiveThresholds(2, predictions=2)
+    thresholds.update(torch.full((1, 2, 4, 4), 0.5), prediction=1, split="labelled")
+    changed = (thresholds.values != torch.tensor(0.9)).nonzero()
+    assert changed.tolist() == [[1, 1, 0]]
+
+
+def test_mask_selects_the_pixels_that_count():
+    probs = torch.tensor([[0.9, 0.6], [0.1, 0.4]]).view(1, 2, 1, 2)
+    thresholds = AdaptiveThresholds(2)
+    thresholds.update(probs, mask=torch.tensor([[[True, False]]]))
+    assert thresholds.get()[0].item() == pytest.approx(0.5 * 0.9 / 2 + 0.45)
+
+
+def test_cap_bounds_the_value_in_use_only():
+    thresholds = AdaptiveThresholds(1, cap=0.8)
+    assert thresholds.get().item() == pytest.approx(0.8)
+    assert thresholds.values[0, 0, 0].item() == pytest.approx(0.9)
+
+
+def test_thresholds_survive_saving():
+    thresholds, other = AdaptiveThresholds(3, 2), AdaptiveThresholds(3, 2)
+    thresholds.update(torch.randn(2, 3, 8, 8).softmax(1), 1)
+    other.load_state_dict(thresholds.state_dict())
+    assert torch.equal(other.values, thresholds.values)
+
+
+def test_phi_weights_match_the_published_steps():
+    by_code = region_weights(scale=50)
+    assert by_code.tolist() == pytest.approx([0, 50, 40.29, 8.88, 0.147], rel=2e-3)
+    labelled = region_weights(order=LABELLED_ORDER, step=0.3, scale=50)
+    assert labelled.tolist() == pytest.approx([0, 50, 48.67, 24.12, 40.29], rel=2e-3)
+
+
+def test_ratio_weights_match_the_published_scripts():
+    by_code = region_weights("ratio", LABELLED_ORDER, scale=50)
+    assert by_code.tolist() == pytest.approx([0, 50, 40, 0.205, 6.40], rel=2e-3)
+    labelled = region_weights("ratio", LABELLED_ORDER, ratio=1.4, factor=1, scale=50)
+    assert labelled.tolist() == pytest.approx([0, 50, 35.71, 18.22, 25.51], rel=2e-3)
+
+
+def test_order_must_name_every_region():
+    with pytest.raises(ValueError, match="order"):
+        region_weights(order=(Region.UC, Region.UC, Region.DC, Region.DS))
+
+
+@pytest.mark.parametrize("shape", [(6, 7), (3, 4, 5)])
+def test_equal_weights_reduce_to_plain_cross_entropy(shape):
+    logits, target = torch.randn(2, 3, *shape), torch.randint(0, 3, (2, *shape))
+    regions = torch.randint(1, 5, (2, *shape), dtype=torch.uint8)
+    loss = heterogeneous_loss(logits, target, regions, torch.full((5,), 7.0))
+    assert torch.isclose(loss, F.cross_entropy(logits, target))
+
+
+def _four_pixels():
+    # Cross-entropies of log 2, log 2, log 4, log 4 for target class 1.
+    z = torch.tensor([0.0, 0.0, -math.log(3), -math.log(3)])
+    logits = torch.stack([torch.zeros(4), z])[None, :, None]
+    return logits, torch.ones(1, 1, 4, dtype=torch.long)
+
+
+def test_weight_map_by_hand():
+    logits, target = _four_pixels()
+    regions = torch.tensor([[[1, 2, 3, 0]]], dtype=torch.uint8)
+    weights = torch.tensor([9.0, 4, 2, 1, 0.5])
+    expected = (4 * math.log(2) + 2 * math.log(2) + 1 * math.log(4)) / 7
+    loss = heterogeneous_loss(logits, target, regions, weights)
+    assert loss.item() == pytest.approx(expected)
+
+
+def test_region_mean_by_hand_with_foreground_and_background_apart():
+    logits, target = _four_pixels()
+    target = torch.tensor([[[1, 0, 1, 1]]])  # pixel 1 is background with CE log 2
+    regions = torch.tensor([[[1, 1, 1, 3]]], dtype=torch.uint8)
+    weights = torch.tensor([0.0, 4, 2, 1, 0.5])
+    foreground = 4 * (math.log(2) + math.log(4)) / 3
+    background = 4 * math.log(2) / 2
+    expected = foreground + background + 1 * math.log(4) / 2
+    loss = heterogeneous_loss(logits, target, regions, weights, "region_mean")
+    assert loss.item() == pytest.approx(expected)
+
+
+def test_unanimous_confident_foreground_teaches_in_region_mean():
+    logits = torch.zeros(1, 2, 2, 2, requires_grad=True)
+    reference = torch.tensor([0.01, 0.99]).view(1, 2, 1, 1).expand(1, 2, 2, 2)
+    learner = torch.stack([torch.zeros(2, 2), torch.ones(2, 2)])[None] + logits
+    weights = torch.tensor([0.0, 1, 0, 0, 0])  # only UC counts
+    loss = unlabelled_heterogeneous_loss(
+        reference, learner, torch.tensor([0.9, 0.9]), weights, "region_mean"
+    )
+    loss.backward()
+    assert loss > 0
+    assert (logits.grad != 0).all()
+
+
+@pytest.mark.parametrize("normalisation", ["weight_map", "region_mean"])
+def test_nothing_to_learn_from_is_zero_with_zero_gradient(normalisation):
+    logits = torch.randn(1, 2, 3, 3, requires_grad=True)
+    target = torch.full((1, 3, 3), 255)
+    regions = torch.ones(1, 3, 3, dtype=torch.uint8)
+    loss = heterogeneous_loss(logits, target, regions, region_weights(), normalisation)
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.equal(logits.grad, torch.zeros_like(logits))
+
+
+def test_reference_receives_no_gradient():
+    reference = torch.randn(1, 3, 4, 4, requires_grad=True)
+    learner = torch.randn(1, 3, 4, 4, requires_grad=True)
+    thresholds, weights = torch.full((3,), 0.4), region_weights()
+    annotation = torch.randint(0, 3, (1, 4, 4))
+    loss = unlabelled_heterogeneous_loss(reference.softmax(1), learner, thresholds, weights)
+    loss = loss + labelled_heterogeneous_loss(
+        reference.softmax(1), learner, annotation, thresholds, weights
+    )
+    loss.backward()
+    assert reference.grad is None
+    assert learner.grad.abs().sum() > 0
+
+
+def test_labelled_agreement_is_with_the_annotation():
+    # The reference is right at pixel 0, confidently wrong at pixel 1; pixel 2 is not annotated.
+    reference = torch.tensor([[0.05, 0.05, 0.05], [0.95, 0.95, 0.95]]).view(1, 2, 1, 3)
+    annotation = torch.tensor([[[1, 0, 255]]])
+    learner = torch.zeros(1, 2, 1, 3)
+    learner[0, 1, 0, 1] = math.log(3)  # CE log 2 at pixel 0, log 4 at pixel 1
+    weights = region_weights(order=LABELLED_ORDER, step=0.3)
+    w_uc, w_dc = weights[Region.UC].item(), weights[Region.DC].item()
+    loss = labelled_heterogeneous_loss(
+        reference, learner, annotation, torch.tensor([0.9, 0.9]), weights
+    )
+    expected = (w_uc * math.log(2) + w_dc * math.log(4)) / (w_uc + w_dc)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_orders_follow_the_paper():
+    unlabelled = region_weights(order=UNLABELLED_ORDER)
+    labelled = region_weights(order=LABELLED_ORDER)
+    assert unlabelled[Region.DC] > unlabelled[Region.DS]
+    assert labelled[Region.DS] > labelled[Region.DC]

@@ -1,6 +1,6 @@
 """Score methods that turn K labelled slices into a whole-volume mask.
 
-    python benchmarks/few_slice.py CASES [--method reference --method sdf] [--seconds N] [--json OUT]
+    python benchmarks/few_slice.py CASES [--method NAME]... [--seconds N] [--json OUT]
 
 CASES holds one folder a case: ``image.nii.gz``, ``refs.nii.gz`` (labels on the reference slices,
 255 elsewhere), ``gt.nii.gz`` (truth, for scoring only) and ``case.json`` (slicing axis, reference

@@ -99,7 +99,7 @@ def neighbourhood(truth: np.ndarray, labels: np.ndarray, radius: int = 5) -> np.
 def reliability(
     confidence: np.ndarray, correct: np.ndarray, bins: int = 10
 ) -> tuple[float, list[tuple[float, float, float]]]:
-    """Expected calibration error and the reliability curve.
+    """Compute the expected calibration error and the reliability curve.
 
     Returns the voxel-weighted mean gap between confidence and accuracy over ``bins`` equal-width
     confidence bins (Guo et al., ICML 2017), and for each non-empty bin the mean confidence,
@@ -121,14 +121,14 @@ def reliability(
     return error, curve
 
 
-def error_by_confidence(
-    confidence: np.ndarray, correct: np.ndarray, parts: int = 4
-) -> list[float]:
+def error_by_confidence(confidence: np.ndarray, correct: np.ndarray, parts: int = 4) -> list[float]:
     """Error rate in ``parts`` equally large groups of voxels, from least to most confident."""
     order = np.argsort(np.asarray(confidence).ravel(), kind="stable")
     wrong = ~np.asarray(correct, bool).ravel()[order]
-    return [float(group.mean()) if group.size else float("nan")
-            for group in np.array_split(wrong, parts)]
+    return [
+        float(group.mean()) if group.size else float("nan")
+        for group in np.array_split(wrong, parts)
+    ]
 
 
 def _surface(mask: np.ndarray) -> np.ndarray:

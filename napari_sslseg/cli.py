@@ -22,6 +22,7 @@ from .training.control import Cancelled, Control
 from .training.events import Estimated, Event, Finished, Started
 from .training.events import Progress as ProgressEvent
 from .training.request import DEVICES, PRESETS, TrainRequest
+from .training.threads import calm_threads
 from .volume.annotation import NOT_ANNOTATED, infer_axis
 from .volume.classes import BACKGROUND, ClassTable
 from .volume.project import ImageInfo, Project, ProjectError
@@ -184,6 +185,7 @@ def _make_project(
 
 
 def _run(project: Project, request: TrainRequest) -> dict[str, Any]:
+    calm_threads()
     from .training.session import TrainingError, run_project
 
     outcome: dict[str, Any] = {"device": "cpu", "proposal": "reference-guided", "estimate": None}

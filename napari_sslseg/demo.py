@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .app.panel import LoopPanel
 
 #: Seconds of training in each of the two rounds of the walk.
-WALK_SECONDS = 45.0
+WALK_SECONDS = 60.0
 
 
 def main() -> int:
@@ -234,7 +234,8 @@ class Walk:
 
     def _train(self) -> None:
         panel = self.panel
-        panel.train.budget.choices = [*panel.train.budget.choices, self.seconds]
+        if self.seconds not in panel.train.budget.choices:
+            panel.train.budget.choices = [(f"{self.seconds:g} seconds", self.seconds)]
         panel.train.budget.value = self.seconds
         panel.train.train.click()
         wait_for(lambda: self.session.training.busy, 10, "the start of training")

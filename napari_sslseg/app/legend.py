@@ -6,7 +6,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QWidget
 
-from ..volume.proposal import REGION_MEANINGS, REGION_NAMES
+from ..volume.proposal import REGION_MEANINGS, REGION_NAMES, REGION_SHORT
 from .palette import REGION_COLORS
 
 
@@ -30,10 +30,10 @@ class RegionLegend(QWidget):
             pixmap.fill(QColor(REGION_COLORS[code]))
             box.setIcon(QIcon(pixmap))
             box.setChecked(code in shown)
-            box.setToolTip(f"Colour voxels where {REGION_MEANINGS[code]}")
+            box.setToolTip(f"Colour the voxels where {REGION_MEANINGS[code]}")
             box.toggled.connect(self._emit)
-            meaning = QLabel(REGION_MEANINGS[code])
-            meaning.setWordWrap(True)
+            meaning = QLabel(REGION_SHORT[code])
+            meaning.setToolTip(REGION_MEANINGS[code].capitalize())
             share = QLabel("–")
             share.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             share.setMinimumWidth(38)

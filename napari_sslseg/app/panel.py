@@ -11,7 +11,7 @@ from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QApplication, QFrame, QScrollArea, QVBoxLayout, QWidget
 
-from ..training.events import Event, Failed, ProposalReady
+from ..training.events import Event, Failed, Finished, ProposalReady
 from ..training.request import TrainRequest
 from ..volume.classes import ClassTable
 from .background import in_background
@@ -174,12 +174,15 @@ class LoopPanel(QWidget):
         if self.session is None:
             return
         try:
+            self.train.open()
             self.session.train(request)
         except (RuntimeError, OSError) as error:
             show_warning(str(error))
 
     def _on_event(self, event: Event) -> None:
         self.train.follow(event)
+        if isinstance(event, Finished) and self.session is not None and self.session.proposals:
+            self.train.close_step()
         if isinstance(event, Failed):
             show_error(event.message)
         elif isinstance(event, ProposalReady) and not self.review.is_open:

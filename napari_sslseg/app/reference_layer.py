@@ -80,6 +80,12 @@ class ReferenceLayer:
         self.states = slice_states(self.ink, self.axis)
         self.changed.emit()
 
+    def take_states(self, states: npt.NDArray[np.uint8]) -> None:
+        """Take states that were derived elsewhere, for the slices that are not in view."""
+        if len(states) == len(self.states) and not np.array_equal(states, self.states):
+            self.states = states.copy()
+            self._update(self.current_slice())
+
     def set_classes(self, classes: ClassTable) -> None:
         """Show another class table."""
         self.layer.colormap = reference_colormap(classes)

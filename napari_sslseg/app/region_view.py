@@ -98,7 +98,7 @@ class RegionView:
             self.layer = self._viewer.add_labels(
                 array,
                 name=CONFIDENCE,
-                opacity=0.55,
+                opacity=0.7,
                 colormap=region_colormap(self.shown),
                 metadata=role_metadata(self._image, CONFIDENCE),
                 features=_features(),

@@ -16,7 +16,7 @@ from psygnal import Signal
 from ..acquisition.next_slice import Suggestion, count_regions, next_slice
 from ..training.events import Estimated, Event, Finished, ProposalReady
 from ..training.request import TrainRequest
-from ..volume.annotation import NOT_ANNOTATED, SliceState
+from ..volume.annotation import NOT_ANNOTATED, SliceState, slice_states
 from ..volume.classes import ClassTable, SegmentClass
 from ..volume.project import AcceptedSlice, ImageInfo, Project, ProjectError
 from ..volume.proposal import Proposal, region_shares
@@ -68,6 +68,7 @@ class Session:
         self.active: str = ""
         self._counts: dict[str, npt.NDArray[np.int64]] = {}
         self._closed = False
+        self._states = slice_states(ink, project.axis)
         self.references = ReferenceLayer(viewer, image, ink, project.classes, project.axis)
         self.regions = RegionView(viewer, image)
         self.training = TrainingRun(project.path)
@@ -120,10 +121,14 @@ class Session:
 
     def choose_class(self, class_id: int) -> None:
         """Paint with a class from now on, in References and proposals alike."""
-        self.references.layer.selected_label = class_id
+        layers = [self.references.layer]
         if class_id != NOT_ANNOTATED:
-            for proposal in self.proposals.values():
-                proposal.layer.selected_label = class_id
+            layers += [proposal.layer for proposal in self.proposals.values()]
+        for layer in layers:
+            layer.selected_label = class_id
+        active = self.viewer.layers.selection.active
+        if active in layers and active.mode in ("pan_zoom", "erase", "pick"):
+            active.mode = "paint"
 
     def set_axis(self, axis: int) -> None:
         """Slice along another axis: what the slider moves through, and what a reference is."""
@@ -269,11 +274,16 @@ class Session:
     def _save(self) -> int:
         """Write what changed; runs in the autosave thread."""
         pieces = self.project.ink_store.save(self.references.ink)
+        # An undo may change slices that are not in view; the whole volume is looked at here.
+        self._states = slice_states(self.references.ink, self.references.axis)
         for proposal in list(self.proposals.values()):
             pieces += proposal.store.save(proposal.corrections())
         return pieces
 
     def _on_saved(self, pieces: int) -> None:
+        if self._closed:
+            return
+        self.references.take_states(self._states)
         if pieces:
             self.project.saved = time.time()
             self.saved.emit(self.project.saved)
@@ -338,6 +348,7 @@ class Session:
         if self._closed:
             return
         layer = self.proposals.get(slug)
+        selected = self.viewer.layers.selection.active
         if layer is None:
             data, kept, store = merged
             layer = ProposalLayer(
@@ -349,7 +360,9 @@ class Session:
             if not self.active or self.active not in self.proposals:
                 self.activate(slug)
             else:
+                # Adding a layer selects it; the user may be painting on another one.
                 layer.layer.visible = False
+                self.viewer.layers.selection.active = selected
         elif version > layer.version:
             data, kept, serial = merged
             if (serial != layer.serial or layer.stroking) and tries > 0:
@@ -370,6 +383,8 @@ class Session:
 
     def _recount(self) -> None:
         """Count regions per slice, and their shares, in a thread."""
+        if self._closed:
+            return
         axis = self.project.axis
         for slug, layer in self.proposals.items():
 
@@ -380,6 +395,8 @@ class Session:
                 return count_regions(regions, axis), region_shares(regions, layer.proposed)
 
             def done(result: Any, slug: str = slug) -> None:
+                if self._closed:
+                    return
                 self._counts[slug] = result[0]
                 self.shares_changed.emit(slug, result[1])
 

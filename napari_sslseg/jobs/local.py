@@ -134,7 +134,10 @@ class LocalJob:
         try:
             self._process.wait(timeout=2)
         except subprocess.TimeoutExpired:  # pragma: no cover - the system owns it now
-            pass
+            return
+        self._reader.join(timeout=2)
+        if self._process.stdout is not None and not self._reader.is_alive():
+            self._process.stdout.close()
 
     def _obituary(self) -> Event:
         if self._cancelled_at is not None:

@@ -19,6 +19,7 @@ from ..training.control import Cancelled, Control
 from ..training.events import Cancelled as CancelledEvent
 from ..training.events import Emit, Event, Failed, Paused, Resumed
 from ..training.request import TrainRequest
+from ..training.threads import calm_threads
 
 #: Seconds that a run gets to reach a check-point before the process ends by force.
 GRACE = 0.7
@@ -28,6 +29,7 @@ def main(project: str) -> int:
     """Serve one request on stdin/stdout."""
     emit = _take_stdout()
     _be_nice()
+    calm_threads()
     _import_engine()  # while the user is still looking at the panel
     line = sys.stdin.readline()
     if not line:

@@ -59,23 +59,31 @@ def cross_entropy(
     return weighted_mean(pixel_cross_entropy(logits, target, ignore), valid)
 
 
-def soft_cross_entropy(logits: Tensor, probabilities: Tensor, weight: Tensor) -> Tensor:
-    """Mean cross-entropy to soft labels, weighted by pixel.
+def soft_cross_entropy(
+    logits: Tensor, probabilities: Tensor, weight: Tensor, counted: Tensor | None = None
+) -> Tensor:
+    """Cross-entropy to soft labels, weighted by pixel.
 
     Parameters
     ----------
     logits, probabilities
         ``(B, K, ...)``.
     weight
-        ``(B, ...)``, non-negative.
+        ``(B, ...)`` trust in each soft label, in [0, 1].
+    counted
+        ``(B, ...)`` bool, the pixels that the mean is over; None counts all.
 
     Returns
     -------
     Tensor
-        Scalar: sum of weighted cross-entropies over the sum of weights, zero if that is zero.
+        Scalar: the sum of weighted cross-entropies of the counted pixels over their number, not
+        over the sum of weights, so that labels of little trust have little say even when there are
+        no others. Zero when no pixel is counted.
     """
-    loss = -(probabilities * F.log_softmax(logits.float(), dim=1)).sum(1)
-    return weighted_mean(loss, weight)
+    loss = -(probabilities * F.log_softmax(logits.float(), dim=1)).sum(1) * weight
+    if counted is None:
+        return loss.sum() / max(loss.numel(), 1)
+    return weighted_mean(loss, counted.float())
 
 
 def masked_dice(

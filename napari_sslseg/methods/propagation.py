@@ -1,40 +1,99 @@
-"""Reference-guided labels inside one volume: windowed matching from slice to slice."""
+"""Reference-guided labels inside one volume: matching carried from slice to slice.
+
+Seibold et al. (RPG, AAAI 2022) give a pixel the label of the most similar reference pixels. Inside
+one volume the reference slice and its neighbour show the same patient, so the match can be local:
+
+1. Every pixel is described by the patches around it (`slice_features`), or by learned features.
+2. Between each slice and the next, a displacement and a windowed soft read (`slice_matching`).
+3. From each inked slice the labels are carried towards the next one, both ways, together with the
+   matching cost gathered on the way. The two results are averaged, the nearer one and, pixel by
+   pixel, the better matching one counting more.
+4. The classes are rebalanced to keep their area (`shape_prior.keep_areas`). As further evidence
+   come the appearance of the classes in the inked slices (`appearance`) and, where the shapes of
+   the two inked slices overlap well, the shape interpolated between them.
+5. Beyond the outermost inked slices, labels are carried one way, and shapes that were shrinking
+   towards the end go on shrinking at that rate.
+
+The stretch between two inked slices depends on these two alone, apart from the appearance, so a
+corrected slice only renews the stretches on either side of it.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 
+from .appearance import Appearance, fit_appearance
 from .ink_completion import NOT_ANNOTATED, complete_ink
-from .slice_features import slice_features, standardise
+from .shape_prior import (
+    interpolated_shapes,
+    keep_areas,
+    object_radius,
+    overlap,
+    shrinkage,
+    signed_distances,
+    thinnest_radius,
+)
+from .slice_features import gaussian_blur, slice_features, standardise
+from .slice_matching import Match, MatchSettings, match_slices, pyramid
+from .working_region import grow_where_touched, working_region
 
 
 @dataclass(frozen=True)
 class PropagationConfig:
-    """Settings of `propagate`; the defaults serve every kind of volume."""
+    """Settings of `propagate`. One set serves all volumes: scales follow the inked objects."""
 
-    radius: int = 4
-    temperature: float = 0.02
-    distance_penalty: float = 0.02
     dimensions: int = 10
+    """Principal components of the descriptors."""
     scales: tuple[float, ...] = (0.0, 1.0, 2.0)
+    """Blurs (pixels) of the descriptors' patches."""
+    matching: MatchSettings = field(default_factory=MatchSettings)
+    """Matching of neighbouring slices; its ``levels`` are limited by the object's size."""
+    coarsest_radius: float = 6.0
+    """Radius (pixels) that the objects keep at the coarsest level of the pyramid."""
+    distance_power: float = 0.5
+    """A read's share falls with this power of the way it has come."""
+    cost_scale: float = 0.3
+    """Gathered matching cost by which a read may be worse before its share falls to 1/e."""
+    appearance_weight: float = 0.2
+    """Weight of the appearance's log likelihood ratio against the read labels."""
+    shape_weight: float = 2.0
+    """Log weight of the shape interpolated between identical neighbouring inked slices."""
+    shape_power: float = 4.0
+    """That weight falls with this power of the overlap of the two slices' objects: where shapes
+    move or change between them, interpolation knows nothing."""
+    smoothing: float = 0.05
+    """Smoothing of the decision in the plane, as a part of the thinnest class's radius."""
     margin: float = 0.25
+    """Border around the inked objects that is worked on, as a part of their extent."""
+    minimum_margin: int = 16
+    """Smallest such border in pixels. If an object reaches it, the region is enlarged."""
 
 
 @dataclass
 class Propagation:
-    """What `propagate` returns; first axis is the slicing axis."""
+    """What `propagate` returns. The first axis is the slicing axis."""
 
     probabilities: torch.Tensor
-    """(Z, classes, H, W) float32, sums to 1."""
+    """(Z, classes, H, W) float32; sums to 1, exactly one-hot where inked."""
     confidence: torch.Tensor
-    """(Z, H, W) float32 in [0, 1]; 1 where inked."""
+    """(Z, H, W) float32 in [0, 1]: estimated chance that the winning class is right."""
     agreement: torch.Tensor
-    """(Z, H, W) float32 in [0, 1]: overlap of the reads from either side; 1 where one-sided."""
+    """(Z, H, W) float32 in [0, 1]: chance that the reads from either side name one class; where
+    there is only one read, that two draws from it do; 1 on inked slices."""
+    inked_slices: list[int]
+    """The slices that labels were carried from."""
+
+    @property
+    def labels(self) -> torch.Tensor:
+        """(Z, H, W) uint8 winning class."""
+        return self.probabilities.argmax(1).to(torch.uint8)
 
 
 def propagate(
@@ -49,102 +108,268 @@ def propagate(
     previous: Propagation | None = None,
     changed: Sequence[int] | None = None,
 ) -> Propagation:
-    """Carry the labels of a few inked slices through the volume."""
+    """Carry the labels of a few inked slices through the whole volume.
+
+    Parameters
+    ----------
+    image : (Z, C, H, W) real tensor
+        The volume, slicing axis first.
+    ink : (Z, H, W) uint8 tensor
+        Class of each annotated voxel, 255 (not annotated) elsewhere: whole slices or strokes.
+    classes : int
+        Number of classes, background (0) included.
+    spacing : three floats
+        Distance (mm) of slices, rows and columns.
+    config : PropagationConfig, optional
+    progress : callable, optional
+        Called with the finished part in [0, 1].
+    features : (Z, D, H, W) float tensor, optional
+        Learned descriptors to match on instead of the built-in ones. They are scaled as a whole
+        to unit mean variance, nothing else is assumed of them.
+    device : torch.device or str, optional
+        Where to compute and return; default: where ``image`` is.
+    previous : Propagation, optional
+        Result before the slices ``changed`` were inked or corrected; it is not modified.
+    changed : sequence of int, optional
+        Slices whose ink differs from that of ``previous``. Only the stretches that end at one of
+        them are computed again, with an appearance learned from the ink as it is now; all other
+        slices are taken over.
+
+    Returns
+    -------
+    Propagation
+
+    Raises
+    ------
+    ValueError
+        If nothing is inked, shapes do not fit, or ink names a class beyond ``classes``.
+    """
     config = config or PropagationConfig()
-    image = image.to(device or image.device)
-    ink = ink.to(image.device)
-    depth, _, height, width = image.shape
-    inked = (ink != NOT_ANNOTATED).flatten(1).any(1)
-    anchors = torch.nonzero(inked).flatten().tolist()
-    if not anchors:
-        raise ValueError("Nothing is inked: label at least one slice before propagating.")
-    rows, columns = _region(ink, config.margin)
-    crop_ink = ink[:, rows, columns]
-    crop = standardise(image)[..., rows, columns]
-    if features is None:
-        features = slice_features(crop, config.dimensions, config.scales)
-    else:
-        features = features.to(image.device).float()[..., rows, columns]
-    h, w = crop.shape[-2:]
-    soft = torch.zeros((depth, classes, h, w), device=image.device)
-    agreement = torch.ones((depth, h, w), device=image.device)
-    for z in anchors:
-        soft[z] = complete_ink(features[z], crop_ink[z], classes)
-    offsets = _offsets(config.radius)
-    done = 0
-
-    def carry(start: int, stop: int) -> dict[int, torch.Tensor]:
-        nonlocal done
-        step = 1 if stop > start else -1
-        result, labels = {}, soft[start]
-        for z in range(start + step, stop, step):
-            labels = _read(features[z], features[z - step], labels, offsets, config)
-            result[z] = labels
-            done += 1
-            if progress is not None:
-                progress(min(1.0, done / (2 * depth)))
-        return result
-
-    for a, b in zip(anchors[:-1], anchors[1:], strict=True):
-        ahead, back = carry(a, b), carry(b, a)
-        for z in range(a + 1, b):
-            t = (z - a) / (b - a)
-            soft[z] = (1 - t) * ahead[z] + t * back[z]
-            agreement[z] = (ahead[z] * back[z]).sum(0)
-    for z, labels in carry(anchors[0], -1).items():
-        soft[z] = labels
-    for z, labels in carry(anchors[-1], depth).items():
-        soft[z] = labels
-
-    soft = soft / soft.sum(1, keepdim=True)
-    probabilities = torch.zeros((depth, classes, height, width), device=image.device)
-    probabilities[:, 0] = 1
-    probabilities[..., rows, columns] = soft
-    known = ink != NOT_ANNOTATED
-    exact = F.one_hot(torch.where(known, ink, 0).long(), classes).permute(0, 3, 1, 2).float()
-    probabilities = torch.where(known[:, None], exact, probabilities)
-    full_agreement = torch.ones((depth, height, width), device=image.device)
-    full_agreement[:, rows, columns] = agreement
+    target = torch.device(device) if device is not None else image.device
+    _check(image, ink, classes, spacing, features)
+    ink = ink.to(target)
+    with torch.no_grad():
+        region = working_region(ink, config.margin, config.minimum_margin)
+        while True:
+            work = _Work(image, ink, classes, config, features, target, *region, progress)
+            result = work.run(previous, changed)
+            grown = grow_where_touched(result.probabilities, *region)
+            if grown == region:
+                break
+            region = grown
     if progress is not None:
         progress(1.0)
-    return Propagation(probabilities, probabilities.amax(1), full_agreement)
-
-
-def _region(ink: torch.Tensor, margin: float) -> tuple[slice, slice]:
-    obj = ((ink != 0) & (ink != NOT_ANNOTATED)).any(0)
-    if not bool(obj.any()):
-        obj = torch.ones_like(obj)
-    result = []
-    for used, size in ((obj.any(1), obj.shape[0]), (obj.any(0), obj.shape[1])):
-        where = torch.nonzero(used).flatten()
-        low, high = int(where[0]), int(where[-1])
-        pad = max(12, math.ceil(margin * (high - low)))
-        result.append(slice(max(0, low - pad), min(size, high + pad + 1)))
-    return result[0], result[1]
-
-
-def _offsets(radius: int) -> list[tuple[int, int]]:
-    span = range(-radius, radius + 1)
-    return [(y, x) for y in span for x in span if y * y + x * x <= (radius + 0.5) ** 2]
-
-
-def _read(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    labels: torch.Tensor,
-    offsets: list[tuple[int, int]],
-    config: PropagationConfig,
-) -> torch.Tensor:
-    r = config.radius
-    _, h, w = query.shape
-    padded = F.pad(key[None], (r, r, r, r), mode="replicate")[0]
-    padded_labels = F.pad(labels[None], (r, r, r, r), mode="replicate")[0]
-    logits = torch.empty((len(offsets), h, w), device=query.device)
-    for i, (y, x) in enumerate(offsets):
-        torch.sum((query - padded[:, r + y : r + y + h, r + x : r + x + w]).square_(), 0, out=logits[i])
-        logits[i].mul_(-1 / config.temperature).sub_(config.distance_penalty * (y * y + x * x))
-    weights = torch.softmax(logits, 0)
-    result = torch.zeros_like(labels)
-    for i, (y, x) in enumerate(offsets):
-        result.addcmul_(weights[i], padded_labels[:, r + y : r + y + h, r + x : r + x + w])
     return result
+
+
+class _Work:
+    """One propagation within a region of the slices."""
+
+    def __init__(
+        self,
+        image: torch.Tensor,
+        ink: torch.Tensor,
+        classes: int,
+        config: PropagationConfig,
+        features: torch.Tensor | None,
+        device: torch.device,
+        rows: slice,
+        columns: slice,
+        progress: Callable[[float], None] | None,
+    ) -> None:
+        self.classes, self.config, self.progress = classes, config, progress
+        self.full_ink, self.rows, self.columns = ink, rows, columns
+        self.ink = ink[:, rows, columns]
+        self.anchors = torch.nonzero((ink != NOT_ANNOTATED).flatten(1).any(1)).flatten().tolist()
+        if features is None:
+            crop = standardise(image.to(device))[..., rows, columns]
+            self.features = slice_features(crop, config.dimensions, config.scales)
+        else:
+            crop = features[..., rows, columns].to(device).float()
+            spread = crop.var((0, 2, 3)).sum().clamp_min(1e-12)
+            self.features = crop / spread.sqrt()
+        inked = ink[self.anchors]
+        used = torch.bincount(inked[inked != NOT_ANNOTATED].long(), minlength=classes) > 0
+        self.absent = ~used.to(device)
+        levels = 1 + math.floor(math.log2(max(1.0, object_radius(inked) / config.coarsest_radius)))
+        self.matching = dataclasses.replace(
+            config.matching, levels=max(2, min(levels, config.matching.levels + 1))
+        )
+        self.ends = {z: complete_ink(self.features[z], self.ink[z], classes) for z in self.anchors}
+        self.appearance: Appearance | None = fit_appearance(
+            self.features[self.anchors], self.ink[self.anchors], classes
+        )
+        end_labels = torch.stack([self.ends[z].argmax(0) for z in self.anchors])
+        self.smoothing = config.smoothing * thinnest_radius(end_labels, classes)
+        self.pyramids: dict[int, list[torch.Tensor]] = {}
+        self.distances: dict[int, torch.Tensor] = {}
+        self.trust: dict[tuple[int, int], float] = {}
+
+    def run(self, previous: Propagation | None, changed: Sequence[int] | None) -> Propagation:
+        depth, height, width = self.full_ink.shape
+        shape = (depth, self.classes, height, width)
+        if previous is not None and changed is not None:
+            if previous.probabilities.shape != shape:
+                raise ValueError("The previous propagation is of another volume.")
+            device = self.full_ink.device
+            result = Propagation(
+                previous.probabilities.to(device).clone(),
+                previous.confidence.to(device).clone(),
+                previous.agreement.to(device).clone(),
+                list(self.anchors),
+            )
+            # A slice that lost all its ink joins the two stretches beside it.
+            dirty = set(changed) | (set(previous.inked_slices) ^ set(self.anchors))
+        else:
+            probabilities = torch.zeros(shape, device=self.full_ink.device)
+            probabilities[:, 0] = 1.0
+            ones = torch.ones((depth, height, width), device=self.full_ink.device)
+            result = Propagation(probabilities, ones, ones.clone(), list(self.anchors))
+            dirty = set(range(depth))
+        for z in self.anchors:
+            if z in dirty:
+                self._store(result, z, self.ends[z], torch.ones_like(self.ends[z][0]))
+        stretches = self._stretches(depth)
+        stretches = [
+            s for s in stretches if dirty & set(range(max(s[0], 0), min(s[1], depth - 1) + 1))
+        ]
+        total = sum(b - a - 1 for a, b in stretches)
+        done = 0
+        for a, b in stretches:
+            inner, finish = range(a + 1, b), max(total, 1)
+            self.pyramids.clear()
+            ahead = self._carry(a, b) if a >= 0 else {}
+            back = self._carry(b, a) if b < depth else {}
+            for z in inner:
+                labels, agreement = self._combine(z, a, b, ahead.get(z), back.get(z))
+                self._store(result, z, labels, agreement)
+                done += 1
+                if self.progress is not None:
+                    self.progress(min(1.0, done / finish))
+        return result
+
+    def _stretches(self, depth: int) -> list[tuple[int, int]]:
+        """Pairs of ends with slices between them; -1 and ``depth`` are open ends."""
+        ends = [-1, *self.anchors, depth]
+        return [(a, b) for a, b in itertools.pairwise(ends) if b - a > 1]
+
+    def _match(self, query: int, key: int) -> Match:
+        for z in (query, key):
+            if z not in self.pyramids:
+                self.pyramids[z] = pyramid(self.features[z], self.matching.levels)
+        return match_slices(self.pyramids[query], self.pyramids[key], self.matching)
+
+    def _distances(self, z: int) -> torch.Tensor:
+        """Signed distances of an inked slice's classes."""
+        if z not in self.distances:
+            self.distances[z] = signed_distances(self.ends[z].argmax(0), self.classes)
+        return self.distances[z]
+
+    def _carry(self, start: int, stop: int) -> dict[int, torch.Tensor]:
+        """Labels and, as last channel, gathered cost on the slices from start up to stop.
+
+        Towards an open end the signed distances of the shapes are carried too.
+        """
+        open_end = stop in (-1, len(self.full_ink))
+        step = 1 if stop > start else -1
+        state = torch.cat((self.ends[start], torch.zeros_like(self.ends[start][:1])))
+        if open_end:
+            shapes = self._distances(start)
+            trend = self._trend(start, step)
+        result = {}
+        for count, z in enumerate(range(start + step, stop, step), 1):
+            match = self._match(z, z - step)
+            state = match.carry(state)
+            state[-1] += gaussian_blur(match.cost[None, None], 1.0)[0, 0]
+            result[z] = state
+            if open_end:
+                shapes = match.carry(shapes)
+                remains = torch.sigmoid(shapes + trend[:, None, None] * count + 1.0)
+                remains[0] = 1.0
+                labels = state[:-1] * torch.where(trend < 0, 1.0, 0.0)[:, None, None] * remains
+                labels = labels + state[:-1] * torch.where(trend < 0, 0.0, 1.0)[:, None, None]
+                labels[0] += 1 - labels.sum(0)
+                result[z] = torch.cat((labels, state[-1:]))
+        return result
+
+    def _trend(self, start: int, step: int) -> torch.Tensor:
+        """Trend (classes,) of the shapes from the last stretch, towards an open end."""
+        neighbour = self.anchors.index(start) - step
+        if not 0 <= neighbour < len(self.anchors):
+            return torch.zeros(self.classes, device=self.full_ink.device)
+        other = self.anchors[neighbour]
+        here, there = self.ends[start].argmax(0), self.ends[other].argmax(0)
+        return shrinkage(here, there, abs(start - other), self.classes)
+
+    def _combine(
+        self, z: int, a: int, b: int, ahead: torch.Tensor | None, back: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """One slice's probabilities and the agreement of its reads."""
+        config = self.config
+        if ahead is not None and back is not None:
+            t = (z - a) / (b - a)
+            least = torch.minimum(ahead[-1], back[-1])
+            near = (1 - t) ** config.distance_power * torch.exp(
+                (least - ahead[-1]) / config.cost_scale
+            )
+            far = t**config.distance_power * torch.exp((least - back[-1]) / config.cost_scale)
+            labels = (near * ahead[:-1] + far * back[:-1]) / (near + far)
+            agreement = (ahead[:-1] * back[:-1]).sum(0)
+        else:
+            only = ahead if ahead is not None else back
+            assert only is not None
+            labels = only[:-1]
+            agreement = labels.square().sum(0)
+        logits = keep_areas(labels).clamp_min(1e-4).log()
+        if self.appearance is not None:
+            logits = logits + config.appearance_weight * self.appearance.evidence(self.features[z])
+        logits = gaussian_blur(logits[None], self.smoothing)[0]
+        if a in self.ends and b in self.ends:
+            if (a, b) not in self.trust:
+                common = overlap(self.ends[a].argmax(0), self.ends[b].argmax(0))
+                self.trust[a, b] = config.shape_weight * common**config.shape_power
+            shapes = interpolated_shapes(self._distances(a), self._distances(b), (z - a) / (b - a))
+            logits = logits + self.trust[a, b] * shapes
+        logits[self.absent] = -math.inf
+        return logits.softmax(0), agreement
+
+    def _store(
+        self, result: Propagation, z: int, labels: torch.Tensor, agreement: torch.Tensor
+    ) -> None:
+        """Put a slice into the result, its ink exact."""
+        probabilities = result.probabilities[z]
+        probabilities.zero_()
+        probabilities[0] = 1.0
+        probabilities[:, self.rows, self.columns] = labels
+        ink = self.full_ink[z]
+        known = ink != NOT_ANNOTATED
+        exact = F.one_hot(torch.where(known, ink, 0).long(), self.classes).permute(2, 0, 1)
+        result.probabilities[z] = torch.where(known, exact.float(), probabilities)
+        result.confidence[z] = result.probabilities[z].amax(0)
+        result.agreement[z] = 1.0
+        result.agreement[z, self.rows, self.columns] = agreement.clamp(0, 1)
+
+
+def _check(
+    image: torch.Tensor,
+    ink: torch.Tensor,
+    classes: int,
+    spacing: Sequence[float],
+    features: torch.Tensor | None,
+) -> None:
+    if image.ndim != 4 or ink.shape != (image.shape[0], *image.shape[2:]):
+        raise ValueError(
+            f"An image (Z, C, H, W) needs ink (Z, H, W), not {tuple(image.shape)} and "
+            f"{tuple(ink.shape)}."
+        )
+    if features is not None and features.shape[::2] != image.shape[::2]:
+        raise ValueError("The features must be given for every voxel of the image.")
+    if len(spacing) != 3 or min(spacing) <= 0:
+        raise ValueError("The spacing must be three positive lengths.")
+    known = ink[ink != NOT_ANNOTATED]
+    if not len(known):
+        raise ValueError("Nothing is inked: label at least one slice first.")
+    if int(known.max()) >= classes:
+        raise ValueError(
+            f"The ink names class {int(known.max())}, but there are {classes} classes."
+        )

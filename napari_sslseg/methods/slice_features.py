@@ -72,7 +72,9 @@ def standardise(image: torch.Tensor) -> torch.Tensor:
     image = image.clamp(low, high)
     mean = image.mean(dim=(0, 2, 3), keepdim=True)
     spread = image.std(dim=(0, 2, 3), keepdim=True, unbiased=False)
-    return torch.where(spread > 0, (image - mean) / spread.clamp_min(1e-12), torch.zeros_like(image))
+    return torch.where(
+        spread > 0, (image - mean) / spread.clamp_min(1e-12), torch.zeros_like(image)
+    )
 
 
 def slice_features(
@@ -95,7 +97,7 @@ def slice_features(
     (Z, D, H, W) float32 tensor
         The sum of squares of a difference approximates the mean squared difference of the patches.
     """
-    depth, channels, height, width = image.shape
+    depth, _, height, width = image.shape
     patches = []
     for scale in scales:
         blurred = gaussian_blur(image, scale)

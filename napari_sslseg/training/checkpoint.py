@@ -13,7 +13,9 @@ from torch import nn
 from .. import __version__
 
 
-def save_model(folder: Path, model: nn.Module, about: dict[str, Any]) -> None:
+def save_model(
+    folder: Path, model: nn.Module, about: dict[str, Any], memory: dict[str, Any] | None = None
+) -> None:
     """Write a model; the one before stays whole until this one is.
 
     Parameters
@@ -23,6 +25,8 @@ def save_model(folder: Path, model: nn.Module, about: dict[str, Any]) -> None:
     model : nn.Module
     about : dict
         JSON values that tell whether the model fits a later run.
+    memory : dict, optional
+        Further JSON values for `read_head`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = {k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()}
@@ -31,13 +35,22 @@ def save_model(folder: Path, model: nn.Module, about: dict[str, Any]) -> None:
     part = weights.with_suffix(".part")
     save_file(state, part)
     os.replace(part, weights)
-    head = {**about, "version": __version__, "weights": weights.name}
+    head = {**about, **(memory or {}), "version": __version__, "weights": weights.name}
     part = folder / "model.json.part"
     part.write_text(json.dumps(head, indent=1), encoding="utf-8")
     os.replace(part, folder / "model.json")
     for old in folder.glob("model-*.safetensors"):
         if _number(old) < number:
             old.unlink(missing_ok=True)
+
+
+def read_head(folder: Path) -> dict[str, Any]:
+    """What was saved about the last model; empty when there is none."""
+    try:
+        head = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return head if isinstance(head, dict) else {}
 
 
 def load_model(folder: Path, model: nn.Module, about: dict[str, Any]) -> bool:
@@ -49,8 +62,8 @@ def load_model(folder: Path, model: nn.Module, about: dict[str, Any]) -> bool:
         False when there is none, it is damaged, or `about` differs (other classes, say).
     """
     try:
-        head = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        if any(head.get(key) != value for key, value in about.items()):
+        head = read_head(folder)
+        if not head or any(head.get(key) != value for key, value in about.items()):
             return False
         model.load_state_dict(load_file(folder / str(head["weights"])))
     except Exception:

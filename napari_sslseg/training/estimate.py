@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from .stack import SliceStack
@@ -43,6 +42,20 @@ class Estimate:
     high: float
     count: int
 
+    def shifted(self, gain: float) -> Estimate:
+        """Return the estimate of a method that is better by `gain`, kept within 0 and 1."""
+
+        def move(value: float) -> float:
+            return min(1.0, max(0.0, value + gain))
+
+        return Estimate(
+            {i: move(v) for i, v in self.per_class.items()},
+            move(self.mean),
+            move(self.low),
+            move(self.high),
+            self.count,
+        )
+
 
 def dice_scores(prediction: Tensor, truth: Tensor, classes: int) -> list[float]:
     """Dice of each class but the background; NaN for one that occurs in neither.
@@ -64,6 +77,13 @@ def dice_scores(prediction: Tensor, truth: Tensor, classes: int) -> list[float]:
 def inner_references(stack: SliceStack) -> list[int]:
     """References between two others: those that can be left out without extrapolating."""
     return stack.references()[1:-1]
+
+
+def middle_reference(stack: SliceStack) -> list[int]:
+    """The inner reference nearest to the middle of all, or none when there is no inner one."""
+    inner = inner_references(stack)
+    middle = float(np.mean(stack.references())) if inner else 0.0
+    return sorted(inner, key=lambda z: abs(z - middle))[:1]
 
 
 def estimate(
@@ -160,7 +180,3 @@ def pooled_dice(stack: SliceStack, slices: Sequence[int], probabilities: Tensor)
     finite = [s for s in scores if s == s]
     return float(np.mean(finite)) if finite else float("nan")
 
-
-def as_onehot(classes: Tensor, count: int) -> Tensor:
-    """(Z, H, W) classes as probabilities (Z, K, H, W), float16."""
-    return torch.nn.functional.one_hot(classes.long(), count).movedim(-1, 1).half()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from .request import TrainRequest
-from .stack import SliceStack, TrainingError
+from .stack import POSITIONS, SliceStack, TrainingError
+from .tiles import Tiles
+from .tune import tune
 
 #: Framework and options behind each preset that trains.
 FRAMEWORKS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -29,12 +31,14 @@ class Plan:
     Parameters
     ----------
     device : torch.device
+    bfloat16 : bool
+        Whether networks run in bfloat16 under autocast.
     framework : str
         Name for `napari_sslseg.methods.frameworks.create`.
     options : dict
         Its options; the network's width is one.
-    patch : tuple of int
-        Crop (H, W), multiples of 16.
+    tiles : Tiles
+        The frames that are trained on and predicted.
     labelled, unlabelled : int
         Images of each kind in a batch.
     learning_rate : float
@@ -43,9 +47,10 @@ class Plan:
     """
 
     device: torch.device
+    bfloat16: bool
     framework: str
+    tiles: Tiles
     options: dict[str, Any] = field(default_factory=dict)
-    patch: tuple[int, int] = (128, 128)
     labelled: int = 4
     unlabelled: int = 4
     learning_rate: float = 2e-3
@@ -55,8 +60,8 @@ class Plan:
         """One line for the user."""
         device = "GPU" if self.device.type != "cpu" else "processor"
         return (
-            f"On the {device}: {self.framework.replace('_', ' ')}, crops of "
-            f"{self.patch[0]}×{self.patch[1]}, {self.labelled} labelled and "
+            f"Training on the {device}: {self.framework.replace('_', ' ')}, frames of "
+            f"{self.tiles.size[0]}×{self.tiles.size[1]}, {self.labelled} labelled and "
             f"{self.unlabelled} unlabelled a step."
         )
 
@@ -79,40 +84,57 @@ def choose_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
-def make_plan(stack: SliceStack, request: TrainRequest) -> Plan:
-    """Choose network, crop and batch for a volume, a budget and a device."""
+def make_plan(
+    stack: SliceStack,
+    request: TrainRequest,
+    device: torch.device,
+    foreground: Tensor,
+    frame: tuple[int, int] | None = None,
+) -> Plan:
+    """Choose network, frames and batch for a volume and a device.
+
+    Parameters
+    ----------
+    stack : SliceStack
+    request : TrainRequest
+    device : torch.device
+    foreground : Tensor, (Z, H, W)
+        Where the object may be: probability of anything but background.
+    frame : tuple of int, optional
+        Size of the frames that a model to go on with was trained on.
+    """
     from ..methods.augment import WeakAugmentation
 
-    device = choose_device(request.device)
     framework, options = FRAMEWORKS[request.preset]
     options = dict(options)
     fast = device.type != "cpu"
     # Half the published widths at four levels: on a processor a step takes a tenth of a second
     # instead of one, and within a minute the number of steps decides.
+    options["position_channels"] = POSITIONS
     options["channels"] = (32, 64, 128, 256, 512) if fast else (16, 32, 64, 128)
     if not fast:
         options["dropout"] = (0.0, 0.05, 0.1, 0.2)
+        if framework == "combined":
+            # A few hundred steps are all there is: the first go to ink and prior, the dear
+            # similarity terms come in every eighth, and less is dropped.
+            options |= {"similarity_every": 8, "ramp_begin": 0.4, "ramp_end": 0.6}
+            options["feature_dropout"] = 0.2
     # All slices of a volume lie alike; a flip would turn a left organ into a right one.
     options["weak"] = WeakAugmentation(
         flip=0.0, quarter_turns=0.0, rotation=15.0, scale=(0.85, 1.2), free=0.8
     )
-    limit = 256 if fast else 112
-    height, width = (min(_multiple(n, 16), limit) for n in stack.image.shape[-2:])
+    stride = 2 ** (len(options["channels"]) - 1)
+    tiles = Tiles.around(foreground, stack.ink, stride, 256 if fast else 128, frame)
+    # About as many pixels a step for small objects as for large ones.
+    pixels = tiles.size[0] * tiles.size[1]
+    count = int(min(16, max(4, 2**18 // pixels))) if fast else int(min(8, max(3, 40_000 // pixels)))
     return Plan(
         device=device,
+        bfloat16=tune(device).bfloat16,
         framework=framework,
         options=options,
-        patch=(height, width),
-        labelled=8 if fast else 4,
-        unlabelled=8 if fast else 4,
+        tiles=tiles,
+        labelled=count,
+        unlabelled=count,
         use_prior=request.preset == "auto",
     )
-
-
-def use_all_cores() -> None:
-    """Let torch use the processor's cores; the process runs at low priority anyway."""
-    torch.set_num_threads(max(1, os.cpu_count() or 1))
-
-
-def _multiple(size: int, of: int) -> int:
-    return max(of, -(-size // of) * of)

@@ -13,10 +13,13 @@ REGION_NAMES = {1: "UC", 2: "US", 3: "DC", 4: "DS"}
 #: In words that a clinician reads.
 REGION_MEANINGS = {
     1: "both predictions agree and are sure",
-    2: "both agree, but are unsure",
-    3: "they disagree, though one is sure: look here",
-    4: "they disagree and are unsure: likely wrong",
+    2: "both predictions agree, but are unsure",
+    3: "the predictions disagree, though this one is sure: look here",
+    4: "the predictions disagree and this one is unsure: most likely wrong",
 }
+
+#: The same in as few words as a legend has room for.
+REGION_SHORT = {1: "agree, sure", 2: "agree, unsure", 3: "disagree, sure", 4: "disagree, unsure"}
 
 
 @dataclass

@@ -1,3 +1,5 @@
+"""SemSim inside an image."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Augmentations: exact replay, ranges and repeatability."""
+
 from __future__ import annotations
 
 import math
@@ -29,7 +31,7 @@ def _generator(seed=0):
 
 
 def test_quarter_turns_and_flips_are_exact_permutations():
-    images = torch.rand(64, 2, 9, 9)
+    images = torch.rand(256, 2, 9, 9)
     moved = move_images(images, sample_weak(images, _generator(), TURNS))
     seen = set()
     for image, result in zip(images, moved, strict=True):

@@ -1,3 +1,5 @@
+"""The spatial-aware fusion module."""
+
 from __future__ import annotations
 
 import pytest
@@ -61,7 +63,9 @@ def test_a_pixel_alters_only_its_own_window():
     maps = [torch.randn(1, 32, 12 * f, 12 * f) for f in (4, 2, 1)]
     with torch.no_grad():
         before = fusion.interact(maps)
-        maps[0][0, :, 9, 17] += 1  # window (1, 2) of 6 x 6: 8 fine, 4 middle, 2 coarse cells a side
+        maps[0][0, :, 9, 17] = 3 * torch.randn(
+            32
+        )  # window (1, 2) of 6 x 6: 8 fine, 4 middle, 2 coarse cells a side
         after = fusion.interact(maps)
     for scale, cells in enumerate((8, 4, 2)):
         changed = (before[scale] != after[scale]).any(1)[0]

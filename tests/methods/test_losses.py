@@ -1,3 +1,5 @@
+"""Losses that leave pixels out, against hand-computed values."""
+
 from __future__ import annotations
 
 import math
@@ -64,9 +66,17 @@ def test_soft_labels_that_are_hard_give_plain_cross_entropy():
 def test_soft_cross_entropy_weighs_pixels_by_hand():
     logits = torch.tensor([[0.0, math.log(3)], [0.0, 0.0]]).view(1, 2, 1, 2)
     probs = torch.tensor([[0.5, 0.0], [0.5, 1.0]]).view(1, 2, 1, 2)
-    weight = torch.tensor([[[1.0, 3.0]]])
-    expected = (math.log(2) + 3 * math.log(4)) / 4
+    weight = torch.tensor([[[1.0, 0.5]]])
+    expected = (math.log(2) + 0.5 * math.log(4)) / 2
     assert soft_cross_entropy(logits, probs, weight).item() == pytest.approx(expected)
+    only_second = soft_cross_entropy(logits, probs, weight, torch.tensor([[[False, True]]]))
+    assert only_second.item() == pytest.approx(0.5 * math.log(4))
+
+
+def test_soft_labels_of_little_trust_have_little_say():
+    logits, probs = torch.randn(1, 3, 4, 4), torch.randn(1, 3, 4, 4).softmax(1)
+    full, tenth = (soft_cross_entropy(logits, probs, torch.full((1, 4, 4), w)) for w in (1, 0.1))
+    assert tenth.item() == pytest.approx(0.1 * full.item(), rel=1e-5)
 
 
 def test_losses_take_volumes():

@@ -1,3 +1,5 @@
+"""The U-Net: size, padding, taps and channel dropout."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""SemSim across images."""
+
 from __future__ import annotations
 
 import math
@@ -114,7 +116,8 @@ def test_agreement_keeps_its_precision_at_tiny_divergences():
 
 
 def test_an_image_without_a_class_does_not_count_as_dissent():
-    similarity = torch.rand(1, 1, 3, 4, 4).expand(1, 2, 3, 4, 4)
+    similarity = torch.rand(1, 1, 3, 4, 4).repeat(1, 2, 1, 1, 1)
+    similarity[:, 1, 2] = 0  # what the second image says about a class that it lacks
     present = torch.tensor([[True, True, True], [True, True, False]])
     torch.testing.assert_close(agreement(similarity, present), torch.ones(1, 4, 4))
 

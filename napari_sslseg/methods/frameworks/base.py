@@ -165,6 +165,9 @@ class FrameworkConfig:
     prior
         Weight of the cross-entropy to the pseudo-labels that come with a batch. 1 puts a fully
         trusted pseudo-label on a par with ink; its own weight map says how far to trust it.
+    position_channels
+        How many of the last input channels tell where a pixel is; they move with the image, but
+        intensity changes leave them alone.
     """
 
     channels: tuple[int, ...] = DEFAULT_CHANNELS
@@ -174,6 +177,7 @@ class FrameworkConfig:
     metassl: bool = False
     regions: MetaSSLConfig = field(default_factory=MetaSSLConfig)
     prior: float = 1.0
+    position_channels: int = 0
 
 
 class Framework(nn.Module):
@@ -252,7 +256,10 @@ class Framework(nn.Module):
 
     def strong_view(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return an intensity-changed view of weakly augmented images."""
-        return change_intensity(images, sample_intensity(images, generator, self.config.strong))
+        shown = images.shape[1] - self.config.position_channels
+        values, positions = images[:, :shown], images[:, shown:]
+        change = sample_intensity(values, generator, self.config.strong)
+        return torch.cat([change_intensity(values, change), positions], 1)
 
     def labelled_losses(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Return the supervised part and, where the batch brings one, the prior of labelled images.
@@ -261,9 +268,9 @@ class Framework(nn.Module):
         """
         parts = {"supervised": supervised_loss(logits, batch.labelled_target)}
         if batch.labelled_prior is not None and batch.labelled_prior_weight is not None:
-            blank = (batch.labelled_target == IGNORE).float()
+            blank = batch.labelled_target == IGNORE
             parts["labelled_prior"] = soft_cross_entropy(
-                logits, batch.labelled_prior, batch.labelled_prior_weight * blank
+                logits, batch.labelled_prior, batch.labelled_prior_weight, blank
             )
         return parts
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..augment import WeakAugmentation
+from ..augment import WeakAugmentation, sample_cutmix
 from ..matching import DEFAULT_NEIGHBOURS, ReferencePool, match, rpg_loss, warm_up
-from .base import Batch, weighted_total
+from ..networks import ChannelDropout
+from .base import Batch, PredictionPair, weighted_total, without_dropout
 from .fixmatch import mixed_prior
 from .metassl import MetaSSLConfig
 from .semsim import SemSim, SemSimConfig, Views
@@ -51,6 +52,9 @@ class CombinedConfig(SemSimConfig):
         64: on a CPU the published 128 would cost more than the network itself.
     grid
         32: a grid of 32 x 32 resolves what the fused features of a 128-pixel crop hold.
+    ramp_begin
+        Until this share of the training only ink and prior teach, on weak views: the cheapest
+        steps, for a network that knows nothing yet.
     ramp_end
         The terms in which the network teaches itself grow to full weight over the first fifth.
         Heterogeneous weights never mask everything out, so an untrained network must be kept from
@@ -58,8 +62,13 @@ class CombinedConfig(SemSimConfig):
     prior_end
         Share of the prior's weight that is left at the end of the training. 1: its own weight map
         already says where it is trusted; lower values let the network leave it.
+    similarity_every
+        Compute the similarity terms (intra, cross, matched) in every so-many-th step only, with
+        so-many-fold weight. They cost several times the rest of a step; on a CPU, where the number
+        of steps within the budget decides, 8 keeps their influence at an eighth of their price.
     """
 
+    similarity_every: int = 1
     weak: WeakAugmentation = field(
         default_factory=lambda: WeakAugmentation(
             flip=0.0, quarter_turns=0.0, rotation=15.0, scale=(0.85, 1.2), free=0.8
@@ -73,6 +82,7 @@ class CombinedConfig(SemSimConfig):
     neighbours: int = DEFAULT_NEIGHBOURS
     fusion_width: int = 64
     grid: int = 32
+    ramp_begin: float = 0.0
     ramp_end: float = 0.2
     prior_end: float = 1.0
 
@@ -88,35 +98,74 @@ class Combined(SemSim):
         self, in_channels: int, classes: int, config: CombinedConfig | None = None
     ) -> None:
         super().__init__(in_channels, classes, config or CombinedConfig())
+        self._steps = 0
 
     def step(self, batch: Batch, progress: float, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the losses of a weakly augmented batch."""
         if batch.unlabelled_count == 0:
             return weighted_total(self.labelled_step(batch), self.weights(progress))
+        if progress < self.config.ramp_begin:
+            return self.first_step(batch, progress)
+        self._steps += 1
+        if self._steps % self.config.similarity_every:
+            return self.quick_step(batch, progress, generator)
         views = self.views(batch, generator)
         parts = self.labelled_losses(views.labelled_logits, batch)
         weak_probs, rectified = self.weak_targets(views)
         self.observe(weak_probs, rectified, views)
         parts |= self.labelled_regions(views.clean_labelled, views.labelled_logits, batch)
-        parts["unlabelled"] = self.weak_to_strong(weak_probs, views)
+        parts["unlabelled"] = self.weak_to_strong(views.first_box.mix(weak_probs), views.strong_logits)
         parts["intra"] = self.intra_image(rectified, views)
         parts["cross"] = self.cross_image(batch, views)
         parts["matched"] = self.reference_matching(batch, views)
         parts |= self.prior_loss(views.strong_logits, mixed_prior(batch, views.first_box))
         return weighted_total(parts, self.weights(progress))
 
+    def first_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+        """Return the losses before the network teaches itself: ink and prior, on weak views."""
+        nl = batch.labelled_count
+        logits, other = self.network(
+            torch.cat([batch.labelled_image, batch.unlabelled_image])
+        ).tensor_split([nl])
+        parts = self.labelled_losses(logits, batch) | self.prior_loss(other, batch)
+        return weighted_total(parts, self.weights(progress))
+
+    def quick_step(
+        self, batch: Batch, progress: float, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        """Return the losses without the similarity terms: ink, prior, and weak to strong."""
+        c = self.config
+        nl, weak = batch.labelled_count, batch.unlabelled_image
+        box = sample_cutmix(weak, generator, c.strong)
+        strong = box.mix(self.strong_view(weak, generator))
+        with torch.no_grad(), without_dropout(self.network):
+            reference = self.network(weak).float().softmax(1)
+        features = self.network.encode(torch.cat([batch.labelled_image, strong]))
+        drop = ChannelDropout(c.feature_dropout, generator, nl)
+        logits, streamed = self.network.decode(features, drop)[0].tensor_split([nl])
+        probs = logits.detach().float().softmax(1)
+        parts = self.labelled_losses(logits, batch)
+        self.metassl.observe(
+            [PredictionPair(reference, streamed)], [PredictionPair(probs, logits)]
+        )
+        parts |= self.labelled_regions(probs, logits, batch)
+        parts["unlabelled"] = self.weak_to_strong(box.mix(reference), streamed)
+        parts |= self.prior_loss(streamed, mixed_prior(batch, box))
+        return weighted_total(parts, self.weights(progress))
+
     def weights(self, progress: float) -> dict[str, float]:
         """Return the weight of each part at one moment of the training."""
         c = self.config
-        ramp = warm_up(progress, 0.0, c.ramp_end)
+        ramp = warm_up(progress, c.ramp_begin, c.ramp_end)
+        similarity = ramp * c.similarity_every
         prior = c.prior * (1 - (1 - c.prior_end) * min(max(progress, 0.0), 1.0))
         return {
             "supervised": c.supervised,
             "labelled_regions": ramp * c.labelled_regions,
             "unlabelled": ramp * c.unlabelled,
-            "intra": ramp * c.intra,
-            "cross": ramp * c.cross,
-            "matched": ramp * c.matched,
+            "intra": similarity * c.intra,
+            "cross": similarity * c.cross,
+            "matched": similarity * c.matched,
             "prior": prior,
             "labelled_prior": prior,
         }

@@ -154,7 +154,7 @@ class SemSim(Framework):
         weak_probs, rectified = self.weak_targets(views)
         self.observe(weak_probs, rectified, views)
         parts |= self.labelled_regions(views.clean_labelled, views.labelled_logits, batch)
-        parts["unlabelled"] = self.weak_to_strong(weak_probs, views)
+        parts["unlabelled"] = self.weak_to_strong(views.first_box.mix(weak_probs), views.strong_logits)
         parts["intra"] = self.intra_image(rectified, views)
         parts["cross"] = self.cross_image(batch, views)
         parts |= self.prior_loss(views.strong_logits, mixed_prior(batch, views.first_box))
@@ -246,12 +246,14 @@ class SemSim(Framework):
             [PredictionPair(views.clean_labelled, views.labelled_logits, 0)],
         )
 
-    def weak_to_strong(self, weak_probs: Tensor, views: Views) -> Tensor:
-        """Return L_u (Eq. 1): masked Dice, or the heterogeneous loss with MetaSSL."""
-        target = views.first_box.mix(weak_probs)
+    def weak_to_strong(self, target: Tensor, strong_logits: Tensor) -> Tensor:
+        """Return L_u (Eq. 1): masked Dice, or the heterogeneous loss with MetaSSL.
+
+        `target` are the probabilities of the weak view, mixed like the strong one.
+        """
         if self.config.metassl:
-            return self.metassl.unlabelled([PredictionPair(target, views.strong_logits)])
-        return self._masked_dice(target, views.strong_logits)
+            return self.metassl.unlabelled([PredictionPair(target, strong_logits)])
+        return self._masked_dice(target, strong_logits)
 
     def intra_image(self, rectified: Tensor, views: Views) -> Tensor:
         """Return L_intra (Eq. 6) on the affinity grid."""

@@ -1,0 +1,103 @@
+"""What the classes look like in this volume: a classifier of descriptors, learned from the ink.
+
+Matching says where a label comes from, the appearance says whether the pixel looks like it. It
+is a multinomial logistic regression on the descriptors and their squares, fitted to the inked
+pixels on and around the objects. Its odds relative to the class shares of those pixels are
+evidence that can be added to any prior (the ratio of Bayes' rule).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from .ink_completion import NOT_ANNOTATED
+
+_MAX_SAMPLES = 20_000
+
+
+@dataclass
+class Appearance:
+    """A fitted classifier; see `fit_appearance`."""
+
+    scale: torch.Tensor
+    weights: torch.Tensor
+    log_shares: torch.Tensor
+
+    def evidence(self, features: torch.Tensor) -> torch.Tensor:
+        """Log likelihood ratios (classes, H, W), up to a constant a pixel, of (D, H, W) features.
+
+        The value of a class that was never inked means nothing.
+        """
+        _, height, width = features.shape
+        rows = _design(features.flatten(1).T, self.scale)
+        logits = (rows @ self.weights.T).log_softmax(1) - self.log_shares
+        return logits.T.reshape(-1, height, width)
+
+
+def fit_appearance(
+    features: torch.Tensor,
+    ink: torch.Tensor,
+    classes: int,
+    reach: int = 8,
+    ridge: float = 1e-3,
+    iterations: int = 40,
+) -> Appearance | None:
+    """Learn the appearance of the classes from inked slices.
+
+    Parameters
+    ----------
+    features : (N, D, H, W) float tensor
+        Descriptors of the inked slices.
+    ink : (N, H, W) uint8 tensor
+        255 where not annotated.
+    classes : int
+        Number of classes with background.
+    reach : int
+        Pixels around the objects whose ink is learned from: what is far away is decided by
+        place, and would only draw the classifier from the hard cases.
+    ridge : float
+        Weight of the squared coefficients in the loss.
+    iterations : int
+        Steps of L-BFGS.
+
+    Returns
+    -------
+    Appearance or None
+        None if the ink near the objects holds fewer than two classes.
+    """
+    objects = ((ink != 0) & (ink != NOT_ANNOTATED)).float()[:, None]
+    near = F.max_pool2d(objects, 2 * reach + 1, 1, reach)[:, 0] > 0
+    chosen = near & (ink != NOT_ANNOTATED)
+    samples = features.permute(0, 2, 3, 1)[chosen]
+    labels = ink[chosen].long()
+    counts = torch.bincount(labels, minlength=classes).float()
+    if int((counts > 0).sum()) < 2:
+        return None
+    step = max(1, len(labels) // _MAX_SAMPLES)
+    samples, labels = samples[::step], labels[::step]
+    scale = samples.std(0).clamp_min(1e-6)
+    rows = _design(samples, scale)
+    weights = torch.zeros((classes, rows.shape[1]), device=rows.device, requires_grad=True)
+    optimiser = torch.optim.LBFGS(
+        [weights], max_iter=iterations, history_size=10, line_search_fn="strong_wolfe"
+    )
+
+    def loss() -> torch.Tensor:
+        optimiser.zero_grad()
+        value = F.cross_entropy(rows @ weights.T, labels) + ridge * weights.square().sum()
+        value.backward()
+        return value
+
+    with torch.enable_grad():
+        optimiser.step(loss)
+    shares = (counts + 1) / (counts + 1).sum()
+    return Appearance(scale, weights.detach(), shares.log())
+
+
+def _design(samples: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    scaled = samples / scale
+    # A far outlier must not outweigh everything through its square.
+    return torch.cat((scaled, scaled.square().clamp_max(9.0), torch.ones_like(scaled[:, :1])), 1)

@@ -1,0 +1,163 @@
+"""What the inked shapes say without the image: size, soft area, and the trend of their ends."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from scipy import ndimage
+
+from .ink_completion import NOT_ANNOTATED
+
+
+def object_radius(ink: torch.Tensor) -> float:
+    """Radius (pixels) of the disc with the median area of the inked objects.
+
+    The median is over the slices that show any object; 0 if none does.
+
+    Parameters
+    ----------
+    ink : (N, H, W) uint8 tensor
+        255 where not annotated, 0 background.
+    """
+    areas = ((ink != 0) & (ink != NOT_ANNOTATED)).flatten(1).sum(1)
+    areas = areas[areas > 0].float()
+    return math.sqrt(float(areas.median()) / math.pi) if len(areas) else 0.0
+
+
+def thinnest_radius(labels: torch.Tensor, classes: int) -> float:
+    """Inscribed radius (pixels) of the thinnest class: details finer than it must not be blurred.
+
+    For each class the median over the slices that show it; then the smallest. 0 without objects.
+
+    Parameters
+    ----------
+    labels : (N, H, W) integer tensor
+        Class of every pixel.
+    classes : int
+        Number of classes with background.
+    """
+    radii = []
+    for value in range(1, classes):
+        inscribed = [inscribed_radius(slice_ == value) for slice_ in labels]
+        seen = [r for r in inscribed if r > 0]
+        if seen:
+            radii.append(float(torch.tensor(seen).median()))
+    return min(radii, default=0.0)
+
+
+def inscribed_radius(mask: torch.Tensor) -> float:
+    """Largest distance (pixels) from inside a (H, W) mask to its outside; 0 if empty."""
+    mask = mask.cpu()
+    if not bool(mask.any()):
+        return 0.0
+    # The padding makes the edge of the image an outside, so that a full slice has a radius too.
+    padded = torch.nn.functional.pad(mask, (1, 1, 1, 1)).numpy()
+    return float(ndimage.distance_transform_edt(padded).max())
+
+
+def shrinkage(here: torch.Tensor, there: torch.Tensor, slices: int, classes: int) -> torch.Tensor:
+    """Rate at which shapes shrink from one slice to another.
+
+    Parameters
+    ----------
+    here, there : (H, W) integer tensors
+        Labels of the slice that is left and of the one before it.
+    slices : int
+        Slices between the two.
+    classes : int
+        Number of classes with background.
+
+    Returns
+    -------
+    (classes,) tensor
+        Change of the inscribed radius in pixels a slice; 0 for what grows and for background.
+    """
+    rates = [0.0]
+    for value in range(1, classes):
+        growth = inscribed_radius(here == value) - inscribed_radius(there == value)
+        rates.append(min(0.0, growth / slices))
+    return torch.tensor(rates, device=here.device)
+
+
+def signed_distances(labels: torch.Tensor, classes: int) -> torch.Tensor:
+    """Signed distance (pixels, positive inside) of each class of an (H, W) label slice.
+
+    An absent class is minus the diagonal everywhere, a class that fills the slice plus it.
+    """
+    height, width = labels.shape
+    diagonal = math.hypot(height, width)
+    result = torch.empty((classes, height, width))
+    host = labels.cpu()
+    for value in range(classes):
+        inside = (host == value).numpy()
+        if inside.all() or not inside.any():
+            result[value] = diagonal if inside.any() else -diagonal
+            continue
+        distance = ndimage.distance_transform_edt(inside)
+        distance -= ndimage.distance_transform_edt(~inside)
+        result[value] = torch.from_numpy(distance)
+    return result.to(labels.device)
+
+
+def overlap(here: torch.Tensor, there: torch.Tensor) -> float:
+    """Part of the objects of either (H, W) label slice that has the same class in both."""
+    objects = (here > 0) | (there > 0)
+    return float(((here == there) & objects).sum() / objects.sum().clamp_min(1))
+
+
+def interpolated_shapes(
+    here: torch.Tensor, there: torch.Tensor, fraction: float, band: float = 2.0
+) -> torch.Tensor:
+    """Evidence of the interpolated shapes: signed distances, in units of ``band`` and within it.
+
+    Shape-based interpolation (Raya & Udupa, IEEE TMI 9(1), 1990). The limits leave everything but
+    the place of the border to other evidence.
+
+    Parameters
+    ----------
+    here, there : (classes, H, W) tensors
+        Signed distances in pixels of the two ends, see `signed_distances`.
+    fraction : float
+        Part of the way from ``here`` to ``there``.
+    band : float
+        Distance (pixels) at which the evidence is 1.
+
+    Returns
+    -------
+    (classes, H, W) tensor in [-1, 1]
+    """
+    # A class absent from one end is not infinitely far: it may well appear in between.
+    mixed = (1 - fraction) * here.clamp_min(-30.0) + fraction * there.clamp_min(-30.0)
+    return (mixed / band).clamp(-1.0, 1.0)
+
+
+def keep_areas(probabilities: torch.Tensor, iterations: int = 8) -> torch.Tensor:
+    """Bias the classes so that each covers, when decided, the area its probabilities add up to.
+
+    Averaging soft labels keeps their sum but not the area where they win: thin and small classes
+    lose to the background all around them. One factor a class, found by fixed-point iteration on
+    the softly decided areas, makes up for it.
+
+    Parameters
+    ----------
+    probabilities : (classes, H, W) float tensor
+    iterations : int
+
+    Returns
+    -------
+    (classes, H, W) tensor
+    """
+    target = probabilities.sum((1, 2)).add(3.0).log()
+    logits = probabilities.clamp_min(1e-6).log()
+    bias = torch.zeros_like(target)
+    # Only where the decision can change: elsewhere the soft decision is the class itself.
+    open_ = probabilities.amax(0) < 0.999
+    settled = torch.where(open_, 0.0, probabilities).sum((1, 2))
+    undecided = logits[:, open_]
+    for _ in range(iterations):
+        decided = ((undecided + bias[:, None]) / 0.3).softmax(0).sum(1) + settled
+        bias = bias + 0.3 * (target - decided.add(3.0).log())
+        bias = bias - bias[0]
+    # The limit keeps a class that is all doubt from flooding the slice.
+    return (logits + bias.clamp(-1.5, 1.5)[:, None, None]).softmax(0)

@@ -1,0 +1,154 @@
+"""Match a slice with its neighbour: a coarse-to-fine displacement, then a windowed soft read.
+
+The displacement takes the motion out, so that a small window suffices however far a structure
+moves. It is found by block matching of descriptors: at each level of a pyramid the squared
+distances to a few shifts form a cost volume, smoothed in the plane so that neighbours move
+together, and the mean shift under its softmax is added (discrete registration with a filtered
+cost volume, after Heinrich, Papiez, Schnabel & Handels, WBIR 2014). What is left is resolved by
+a softmax-weighted read in a window around the displaced position, the soft form of the reference
+matching of Seibold et al. (AAAI 2022) and of label propagation in video.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from .slice_features import gaussian_blur
+
+
+@dataclass(frozen=True)
+class MatchSettings:
+    """How two slices are matched. Distances are in the units of `slice_features`."""
+
+    levels: int = 3
+    """Pyramid levels of the displacement; each halves the resolution."""
+    searched_levels: int = 2
+    """Coarsest levels that are searched: what is finer than that is left to the read."""
+    search_radius: int = 2
+    """Shifts tried at each level, in pixels of the level."""
+    search_temperature: float = 0.05
+    """Softmax temperature of the search."""
+    search_penalty: float = 0.1
+    """Log weight lost for each squared pixel of a shift: prefers small steps."""
+    cost_smoothing: float = 2.0
+    """Standard deviation (pixels of the level) of the Gaussian over the cost volume."""
+    flow_smoothing: float = 2.0
+    """Standard deviation (pixels of the level) of the Gaussian over the displacement."""
+    read_radius: int = 2
+    """Radius of the window that labels are read from, in pixels."""
+    read_temperature: float = 0.03
+    """Softmax temperature of the read."""
+    read_penalty: float = 0.06
+    """Log weight lost for each squared pixel in the read's window."""
+
+
+@dataclass
+class Match:
+    """How to carry values from a key slice to a query slice."""
+
+    flow: torch.Tensor
+    """(2, H, W) displacement (row, column) in pixels: query p looks at key p + flow."""
+    weights: torch.Tensor
+    """(N, H, W) weights of the read's offsets, sum 1."""
+    cost: torch.Tensor
+    """(H, W) expected squared descriptor distance of the read."""
+    radius: int
+
+    def carry(self, values: torch.Tensor) -> torch.Tensor:
+        """Carry (C, H, W) values of the key slice to the query slice."""
+        moved = warp(values, self.flow)
+        offsets = window(self.radius)
+        _, height, width = values.shape
+        r = self.radius
+        padded = F.pad(moved[None], (r, r, r, r), mode="replicate")[0]
+        result = torch.zeros_like(values)
+        for weight, (y, x) in zip(self.weights, offsets, strict=True):
+            result.addcmul_(weight, padded[:, r + y : r + y + height, r + x : r + x + width])
+        return result
+
+
+def window(radius: int) -> list[tuple[int, int]]:
+    """Offsets (row, column) within a disc."""
+    span = range(-radius, radius + 1)
+    return [(y, x) for y in span for x in span if y * y + x * x <= (radius + 0.5) ** 2]
+
+
+def warp(values: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+    """Sample (C, H, W) values at every pixel plus its (2, H, W) flow, edges repeated."""
+    height, width = values.shape[-2:]
+    rows = torch.arange(height, dtype=flow.dtype, device=flow.device)[:, None] + flow[0]
+    columns = torch.arange(width, dtype=flow.dtype, device=flow.device)[None, :] + flow[1]
+    grid = torch.stack((columns * (2 / max(width - 1, 1)) - 1, rows * (2 / max(height - 1, 1)) - 1))
+    return F.grid_sample(
+        values[None], grid.permute(1, 2, 0)[None], padding_mode="border", align_corners=True
+    )[0]
+
+
+def pyramid(features: torch.Tensor, levels: int) -> list[torch.Tensor]:
+    """Halve (D, H, W) descriptors repeatedly; finest first, never below 4 pixels."""
+    result = [features]
+    while len(result) < levels and min(result[-1].shape[-2:]) >= 8:
+        result.append(F.avg_pool2d(result[-1][None], 2, ceil_mode=True)[0])
+    return result
+
+
+def match_slices(
+    query: list[torch.Tensor], key: list[torch.Tensor], settings: MatchSettings
+) -> Match:
+    """Match a query slice with a key slice.
+
+    Parameters
+    ----------
+    query, key : list of (D, H, W) tensors
+        Pyramids of descriptors, see `pyramid`.
+    settings : MatchSettings
+
+    Returns
+    -------
+    Match
+    """
+    flow = torch.zeros((2, *query[-1].shape[-2:]), device=query[0].device)
+    offsets = window(settings.search_radius)
+    shifts = torch.tensor(offsets, dtype=torch.float32, device=flow.device)
+    for level in range(len(query) - 1, max(-1, len(query) - 1 - settings.searched_levels), -1):
+        size = query[level].shape[-2:]
+        if flow.shape[-2:] != size:
+            flow = 2 * F.interpolate(flow[None], size, mode="bilinear", align_corners=False)[0]
+        moved = warp(key[level], flow) if level < len(query) - 1 else key[level]
+        cost = _costs(query[level], moved, settings.search_radius)
+        cost = gaussian_blur(cost[None], settings.cost_smoothing)[0]
+        weights = _soft(cost, shifts, settings.search_temperature, settings.search_penalty)
+        flow = flow + torch.einsum("nhw,nc->chw", weights, shifts)
+        flow = gaussian_blur(flow[None], settings.flow_smoothing)[0]
+    height, width = query[0].shape[-2:]
+    if flow.shape[-2:] != (height, width):
+        scale = torch.tensor((height / flow.shape[-2], width / flow.shape[-1]), device=flow.device)
+        flow = F.interpolate(flow[None], (height, width), mode="bilinear", align_corners=False)[0]
+        flow = flow * scale.round()[:, None, None]
+    cost = _costs(query[0], warp(key[0], flow), settings.read_radius)
+    shifts = torch.tensor(window(settings.read_radius), dtype=torch.float32, device=flow.device)
+    weights = _soft(cost, shifts, settings.read_temperature, settings.read_penalty)
+    return Match(flow, weights, (weights * cost).sum(0), settings.read_radius)
+
+
+def _costs(query: torch.Tensor, key: torch.Tensor, radius: int) -> torch.Tensor:
+    """Squared distances (N, H, W) of every query pixel to the key pixels of its window."""
+    _, height, width = query.shape
+    r = radius
+    padded = F.pad(key[None], (r, r, r, r), mode="replicate")[0]
+    offsets = window(radius)
+    result = torch.empty((len(offsets), height, width), device=query.device)
+    for i, (y, x) in enumerate(offsets):
+        shifted = padded[:, r + y : r + y + height, r + x : r + x + width]
+        torch.sum((query - shifted).square_(), 0, out=result[i])
+    return result
+
+
+def _soft(
+    cost: torch.Tensor, shifts: torch.Tensor, temperature: float, penalty: float
+) -> torch.Tensor:
+    bias = penalty * shifts.square().sum(1)
+    return torch.softmax(cost * (-1 / temperature) - bias[:, None, None], 0)

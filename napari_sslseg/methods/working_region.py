@@ -1,0 +1,70 @@
+"""The part of the slices worth computing on: the inked objects with a border."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from .ink_completion import NOT_ANNOTATED
+
+
+def working_region(ink: torch.Tensor, margin: float, minimum: int) -> tuple[slice, slice]:
+    """Rows and columns of the inked objects with a border; everything if there is no object.
+
+    Parameters
+    ----------
+    ink : (Z, H, W) uint8 tensor
+        255 where not annotated, 0 background.
+    margin : float
+        Border as a part of the objects' extent along the axis.
+    minimum : int
+        Smallest border in pixels.
+    """
+    objects = ((ink != 0) & (ink != NOT_ANNOTATED)).any(0)
+    if not bool(objects.any()):
+        return slice(0, ink.shape[1]), slice(0, ink.shape[2])
+    result = []
+    for used in (objects.any(1), objects.any(0)):
+        where = torch.nonzero(used).flatten()
+        low, high = int(where[0]), int(where[-1])
+        border = max(minimum, math.ceil(margin * (high - low)))
+        result.append(slice(max(0, low - border), min(len(used), high + border + 1)))
+    return result[0], result[1]
+
+
+def grow_where_touched(
+    probabilities: torch.Tensor, rows: slice, columns: slice
+) -> tuple[slice, slice]:
+    """Move the edges of the region that an object reaches outwards, by half the region's extent.
+
+    Parameters
+    ----------
+    probabilities : (Z, classes, H, W) float tensor
+    rows, columns : slice
+        The region.
+
+    Returns
+    -------
+    tuple of slices
+        The same region if no object reaches an edge, other than an edge of the slice itself.
+    """
+    height, width = probabilities.shape[-2:]
+    background = probabilities[:, 0]
+
+    def reached(edge: torch.Tensor) -> bool:
+        return bool((edge < 0.5).any())
+
+    step = math.ceil((rows.stop - rows.start) / 2)
+    top, bottom = rows.start, rows.stop
+    if top > 0 and reached(background[:, top, columns]):
+        top = max(0, top - step)
+    if bottom < height and reached(background[:, bottom - 1, columns]):
+        bottom = min(height, bottom + step)
+    step = math.ceil((columns.stop - columns.start) / 2)
+    left, right = columns.start, columns.stop
+    if left > 0 and reached(background[:, rows, left]):
+        left = max(0, left - step)
+    if right < width and reached(background[:, rows, right - 1]):
+        right = min(width, right + step)
+    return slice(top, bottom), slice(left, right)

@@ -1,0 +1,132 @@
+"""Where in the slices to look: one frame around the object, or a few overlapping ones.
+
+Batch normalisation measures what it is shown. A network that is trained on crops around an object
+and then shown whole slices, or slices padded to another size, meets statistics that it has never
+seen; on small volumes that costs tens of points of Dice. So training and prediction use the very
+same frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..volume.annotation import NOT_ANNOTATED
+
+#: Pixels around everything that may be object; room for what the matching has missed.
+MARGIN = 12
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Frames of one size that together cover the object in all slices.
+
+    Parameters
+    ----------
+    size : tuple of int
+        Height and width of a frame; multiples of the network's stride.
+    corners : tuple of (int, int)
+        Upper left corner of each frame. A frame may stand out of the slice; what is outside
+        repeats the border.
+    """
+
+    size: tuple[int, int]
+    corners: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def around(
+        cls, foreground: Tensor, ink: Tensor, stride: int, limit: int, fixed: tuple[int, int] | None
+    ) -> Tiles:
+        """Frames around the object.
+
+        Parameters
+        ----------
+        foreground : Tensor, (Z, H, W)
+            Probability of anything but background.
+        ink : Tensor, (Z, H, W) uint8
+        stride : int
+            Frames are multiples of it.
+        limit : int
+            Largest side of a frame; larger objects get several.
+        fixed : tuple of int, optional
+            Size that a model was trained with before; kept, so that it goes on as it was.
+        """
+        painted = (ink > 0) & (ink != NOT_ANNOTATED)
+        mask = (foreground > 0.5).any(0) | painted.any(0)
+        spans = []
+        for line, length in ((mask.any(1), mask.shape[0]), (mask.any(0), mask.shape[1])):
+            where = torch.nonzero(line).flatten()
+            low, high = (int(where[0]), int(where[-1]) + 1) if len(where) else (0, length)
+            spans.append((max(0, low - MARGIN), min(length, high + MARGIN)))
+        sides = [
+            (fixed[i] if fixed else min(_up(high - low, stride), _up(limit, stride)))
+            for i, (low, high) in enumerate(spans)
+        ]
+        rows = _starts(spans[0], sides[0], mask.shape[0])
+        columns = _starts(spans[1], sides[1], mask.shape[1])
+        return cls((sides[0], sides[1]), tuple((r, c) for r in rows for c in columns))
+
+    def cut(self, maps: Tensor, corner: tuple[int, int], value: float | None = None) -> Tensor:
+        """Cut a frame out of maps (..., C, H, W) or (..., H, W).
+
+        Parameters
+        ----------
+        maps : Tensor
+        corner : tuple of int
+        value : float, optional
+            What stands outside of the slice; None repeats the border (needs a channel axis).
+        """
+        (h, w), (top, left) = self.size, corner
+        piece = maps[..., top : top + h, left : left + w]
+        pad = (0, w - piece.shape[-1], 0, h - piece.shape[-2])
+        if not any(pad):
+            return piece
+        if value is None:
+            return F.pad(piece, pad, mode="replicate")
+        return F.pad(piece, pad, value=value)
+
+    def paste(self, pieces: list[Tensor], height: int, width: int) -> Tensor:
+        """Put probabilities of the frames (B, K, h, w) together; background elsewhere.
+
+        Where frames overlap, each counts the more the farther its own edge is.
+
+        Returns
+        -------
+        Tensor, (B, K, height, width) float32
+        """
+        h, w = self.size
+        b, k = pieces[0].shape[:2]
+        total = torch.zeros(b, k, height, width)
+        weight = torch.zeros(height, width)
+        ramp = torch.outer(_hat(h), _hat(w)) if len(pieces) > 1 else torch.ones(h, w)
+        for piece, (top, left) in zip(pieces, self.corners, strict=True):
+            rows, columns = min(h, height - top), min(w, width - left)
+            part = ramp[:rows, :columns]
+            total[..., top : top + rows, left : left + columns] += (
+                piece[..., :rows, :columns].float() * part
+            )
+            weight[top : top + rows, left : left + columns] += part
+        total[:, 0] += (weight == 0).float()
+        return total / weight.masked_fill(weight == 0, 1.0)
+
+
+def _up(size: int, multiple: int) -> int:
+    return -(-size // multiple) * multiple
+
+
+def _hat(n: int) -> Tensor:
+    edge = torch.arange(n, dtype=torch.float32)
+    return torch.minimum(edge, edge.flip(0)) + 1
+
+
+def _starts(span: tuple[int, int], side: int, length: int) -> list[int]:
+    """Starts of frames of a side that cover a span, overlapping by a quarter at least."""
+    low, high = span
+    if high - low <= side:
+        middle = (low + high - side) // 2
+        return [max(0, min(middle, max(length - side, 0)))]
+    count = 1 + -(-(high - low - side) // max(1, 3 * side // 4))
+    return [round(low + i * (high - low - side) / (count - 1)) for i in range(count)]

@@ -1,0 +1,114 @@
+"""A real viewer with the panel, and a small volume whose truth is known."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from napari_sslseg.app.image_source import HOME_VARIABLE
+
+SHAPE = (12, 40, 44)
+
+
+def make_volume() -> tuple[np.ndarray, np.ndarray]:
+    """A bright cone in noise, and its mask."""
+    z, y, x = np.meshgrid(*(np.arange(n) for n in SHAPE), indexing="ij")
+    truth = ((y - 20) ** 2 + (x - 16 - z) ** 2 < (6 + 0.5 * z) ** 2).astype(np.uint8)
+    noise = np.random.default_rng(0).normal(0, 12, SHAPE)
+    return (60 + 90 * truth + noise).clip(0, 255).astype(np.uint8), truth
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A folder of its own for projects."""
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def until(qtbot) -> Callable[..., None]:
+    """Let the application work until a condition holds."""
+
+    def wait(condition: Callable[[], bool], seconds: float = 60, what: str = "it") -> None:
+        qtbot.waitUntil(condition, timeout=int(seconds * 1000))
+
+    return wait
+
+
+@pytest.fixture
+def make_panel(make_napari_viewer, home):
+    """Build viewers with the panel docked; ends their sessions afterwards."""
+    from napari_sslseg.app.panel import LoopPanel
+
+    panels = []
+
+    def build(**options):
+        viewer = make_napari_viewer(**options)
+        panel = LoopPanel(viewer)
+        viewer.window.add_dock_widget(panel, name="Segment a volume")
+        panels.append(panel)
+        return viewer, panel
+
+    yield build
+    for panel in panels:
+        if panel.session is not None:
+            panel.session.close()
+
+
+@pytest.fixture
+def started(make_panel, until):
+    """A viewer, its panel and a session on the small volume, nothing inked yet."""
+    viewer, panel = make_panel()
+    image, truth = make_volume()
+    viewer.add_image(image, name="cone", scale=(2, 1, 1), units=("mm",) * 3)
+    panel.volume.start.click()
+    until(lambda: panel.session is not None)
+    panel.truth = truth
+    return viewer, panel
+
+
+@pytest.fixture
+def paint():
+    """Paint a mask into one slice of a labels layer, as one stroke."""
+
+    def stroke(layer, index: int, mask: np.ndarray, value: int) -> None:
+        rows, columns = np.nonzero(mask)
+        with layer.block_history():
+            layer.data_setitem((np.full_like(rows, index), rows, columns), value)
+
+    return stroke
+
+
+@pytest.fixture
+def with_proposal(started, paint, until):
+    """A session with three references and a proposal written by hand into the project."""
+    viewer, panel = started
+    session = panel.session
+    for index in (1, 6, 10):
+        paint(session.references.layer, index, panel.truth[index] == 1, 1)
+        session.references.mark(index)
+    session.autosave.flush()
+    put_proposal(session, panel.truth, until)
+    return viewer, panel
+
+
+def put_proposal(session, classes: np.ndarray, until, name: str = "SemSim") -> None:
+    """Write a proposal as the trainer would, and let the session show it."""
+    from napari_sslseg.training.events import ProposalReady
+    from napari_sslseg.volume.proposal import Proposal
+
+    regions = np.full(SHAPE, 1, dtype=np.uint8)
+    regions[:, ::2] = 2
+    regions[4] = 4
+    confidence = np.full(SHAPE, 200, dtype=np.uint8)
+    proposal = Proposal(name, classes.astype(np.uint8), regions, confidence, {"shares": {}})
+    version = session.project.write_proposal(proposal)
+    session._on_event(ProposalReady(proposal.slug, name, version))
+    until(
+        lambda: proposal.slug in session.proposals
+        and session.proposals[proposal.slug].version == version
+    )
+    time.sleep(0)

@@ -1,0 +1,119 @@
+"""Proposals: new versions, corrections, accepting."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_sslseg.volume.annotation import NOT_ANNOTATED
+
+from .conftest import put_proposal
+
+
+def one_voxel(row: int = 20, column: int = 20) -> np.ndarray:
+    mask = np.zeros((40, 44), bool)
+    mask[row, column] = True
+    return mask
+
+
+def test_a_new_version_keeps_every_correction_and_forgets_the_old_undo(
+    with_proposal, paint, until
+):
+    _, panel = with_proposal
+    session = panel.session
+    layer = session.proposals["semsim"].layer
+    paint(layer, 4, one_voxel(), 0)
+    paint(layer, 8, one_voxel(5, 5), 1)
+    new = np.zeros_like(panel.truth)
+    new[8, 5, 5] = 1  # agrees with the second correction
+    put_proposal(session, new, until)
+    assert layer.data[4, 20, 20] == 0
+    assert layer.data[8, 5, 5] == 1
+    assert layer.data.sum() == 1
+    before = layer.data.copy()
+    layer.undo()
+    assert np.array_equal(layer.data, before)
+    corrections = session.proposals["semsim"].corrections()
+    assert corrections[8, 5, 5] == 1
+    # A third version: what was corrected two versions ago still stands.
+    put_proposal(session, np.ones_like(panel.truth), until)
+    assert layer.data[4, 20, 20] == 0
+    assert layer.data[8, 5, 5] == 1
+
+
+def test_layer_data_are_plain_class_ids(with_proposal):
+    viewer, panel = with_proposal
+    assert set(np.unique(viewer.layers["SemSim"].data)) == {0, 1}
+    assert viewer.layers["SemSim"].data.dtype == np.uint8
+
+
+def test_accepting_copies_the_slice_and_one_undo_takes_it_back(with_proposal):
+    _, panel = with_proposal
+    session = panel.session
+    before = session.references.ink.copy()
+    session.go_to(4)
+    panel.review.accept.click()
+    assert np.array_equal(session.references.ink[4], panel.truth[4])
+    assert 4 in session.references.references()
+    assert session.accepted_slices() == [4]
+    others = np.delete(np.arange(12), 4)
+    assert np.array_equal(session.references.ink[others], before[others])
+    session.references.layer.undo()
+    assert np.array_equal(session.references.ink, before)
+    assert session.accepted_slices() == []
+
+
+def test_accepting_never_overwrites_ink_unless_the_user_corrected_just_there(with_proposal, paint):
+    _, panel = with_proposal
+    session = panel.session
+    paint(session.references.layer, 4, one_voxel(2, 2), 1)  # the proposal says background
+    paint(session.references.layer, 4, one_voxel(3, 3), 1)
+    proposal = session.proposals["semsim"]
+    session.accept_slice(4)
+    assert session.references.ink[4, 2, 2] == 1
+    paint(proposal.layer, 4, one_voxel(20, 20), 0)
+    session.accept_slice(4)
+    assert session.references.ink[4, 20, 20] == 0
+    assert session.references.ink[4, 3, 3] == 1
+
+
+def test_accepting_without_a_proposal_says_why(started):
+    _, panel = started
+    with pytest.raises(ValueError, match="press Train"):
+        panel.session.accept_slice(0)
+    assert not panel.review.accept.isEnabled()
+    assert "press Train" in panel.review.accept.toolTip()
+
+
+def test_switching_proposals_shows_one_at_a_time(with_proposal, until):
+    viewer, panel = with_proposal
+    put_proposal(panel.session, 1 - panel.truth, until, name="Reference-guided")
+    panel.review.buttons["reference-guided"].click()
+    assert viewer.layers["Reference-guided"].visible
+    assert not viewer.layers["SemSim"].visible
+    assert viewer.layers.selection.active is viewer.layers["Reference-guided"]
+    assert viewer.layers[-1] is panel.session.references.layer
+    panel.review.buttons["semsim"].click()
+    assert viewer.layers["SemSim"].visible
+
+
+def test_what_is_exported_is_ink_where_there_is_any(with_proposal, paint):
+    _, panel = with_proposal
+    session = panel.session
+    paint(session.references.layer, 2, one_voxel(1, 1), 1)
+    final = session.final_labels()
+    assert final[2, 1, 1] == 1
+    expected = np.where(
+        session.references.ink != NOT_ANNOTATED, session.references.ink, panel.truth
+    )
+    assert np.array_equal(final, expected)
+
+
+def test_next_slice_goes_to_the_doubtful_one_and_says_why(with_proposal, until):
+    _, panel = with_proposal
+    session = panel.session
+    until(lambda: session.suggest() is not None)
+    session.go_to(0)
+    panel.review.next.click()
+    assert session.references.current_slice() == 4
+    assert "disagree" in panel.review.hint.text()

@@ -1,0 +1,151 @@
+"""The trainer process: real processes, real pipes."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import psutil
+import pytest
+
+from napari_sslseg.jobs.local import LocalJob
+from napari_sslseg.training.events import (
+    Cancelled,
+    Event,
+    Failed,
+    Finished,
+    Loss,
+    Paused,
+    ProposalReady,
+    Resumed,
+    Started,
+)
+from napari_sslseg.training.request import TrainRequest
+from napari_sslseg.volume.classes import ClassTable
+from napari_sslseg.volume.project import ImageInfo, Project
+
+SHAPE = (10, 32, 32)
+
+
+@pytest.fixture
+def project(tmp_path):
+    z, y, x = np.meshgrid(*(np.arange(n) for n in SHAPE), indexing="ij")
+    truth = ((y - 16) ** 2 + (x - 12 - z / 2) ** 2 < 49).astype(np.uint8)
+    noise = np.random.default_rng(0).normal(0, 0.1, SHAPE)
+    info = ImageInfo("disc", SHAPE, (1.0, 1.0, 1.0))
+    made = Project.create(tmp_path / "p", truth + noise, info, ClassTable.from_ids([1]), 0)
+    ink = made.ink_store.load()
+    for index in (1, 5, 8):
+        ink[index] = truth[index]
+    made.ink_store.save(ink)
+    return made
+
+
+@pytest.fixture
+def job(project):
+    job = LocalJob(project.path)
+    yield job
+    job.close()
+
+
+def wait_for(job: LocalJob, kind: type[Event], seconds: float = 90) -> list[Event]:
+    """Poll until an event of a kind comes; all events so far."""
+    seen: list[Event] = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        seen += job.poll()
+        if any(isinstance(e, kind) for e in seen):
+            return seen
+        time.sleep(0.02)
+    raise AssertionError(f"no {kind.__name__} in {seconds} s, only {seen}")
+
+
+def kinds(events: list[Event]) -> list[str]:
+    return [e.kind for e in events]
+
+
+def test_a_run_reports_and_leaves_proposals(job, project):
+    job.start(TrainRequest(seconds=6))
+    events = wait_for(job, Finished)
+    names = kinds(events)
+    assert names[0] == "Started"
+    assert "Loss" in names
+    assert names[-1] == "Finished"
+    assert {"reference-guided", "semsim"} <= set(project.proposal_slugs())
+    assert names.index("ProposalReady") < names.index("Loss")  # the first one needs no training
+    fractions = [e.fraction for e in events if e.kind == "Progress"]
+    assert fractions == sorted(fractions)
+    assert not job.running
+
+
+def test_cancel_comes_within_a_second_and_keeps_what_was_proposed(job, project):
+    job.start(TrainRequest(seconds=60))
+    wait_for(job, ProposalReady)
+    begin = time.monotonic()
+    job.cancel()
+    wait_for(job, Cancelled, 5)
+    assert time.monotonic() - begin < 1.5  # a loaded machine; the design bound is 1 s
+    assert project.read_proposal("reference-guided").classes.any()
+    job.close()
+    assert not psutil.pid_exists(job.pid)
+
+
+def test_pause_holds_the_steps_and_resume_lets_them_go_on(job):
+    job.start(TrainRequest(seconds=60))
+    wait_for(job, Loss)
+    job.pause()
+    wait_for(job, Paused)
+    time.sleep(1.0)
+    job.poll()
+    time.sleep(1.5)
+    assert "Loss" not in kinds(job.poll())
+    job.resume()
+    events = wait_for(job, Resumed)
+    assert "Loss" in kinds(events + wait_for(job, Loss))
+
+
+def test_a_killed_trainer_is_reported_clearly(job, project):
+    job.start(TrainRequest(seconds=60))
+    wait_for(job, ProposalReady)
+    psutil.Process(job.pid).kill()
+    failed = wait_for(job, Failed, 10)[-1]
+    assert isinstance(failed, Failed)
+    assert "Your work is safe" in failed.message
+    assert project.read_proposal("reference-guided").classes.any()
+    assert not job.running
+
+
+def test_a_trainer_ends_with_the_application(project):
+    job = LocalJob(project.path)
+    job.start(TrainRequest(seconds=60))
+    wait_for(job, Started)
+    process = psutil.Process(job.pid)
+    assert job._process.stdin is not None
+    job._process.stdin.close()  # what the system does to the pipe when the application dies
+    process.wait(timeout=5)
+    job.close()
+
+
+def test_an_idle_trainer_that_is_closed_leaves_no_process(project):
+    job = LocalJob(project.path)
+    job.close()
+    assert not psutil.pid_exists(job.pid)
+
+
+def test_bad_ink_is_one_clear_sentence(job, project):
+    ink = project.ink_store.load()
+    ink[:] = 255
+    project.ink_store.save(ink)
+    job.start(TrainRequest(seconds=5))
+    failed = wait_for(job, Failed)[-1]
+    assert isinstance(failed, Failed)
+    assert "paint at least one class" in failed.message
+    assert "Traceback" not in failed.message
+
+
+def test_a_job_runs_once(job):
+    job.start(TrainRequest(preset="reference", seconds=5))
+    wait_for(job, Finished)
+    with pytest.raises(RuntimeError, match="once"):
+        job.start(TrainRequest())
+

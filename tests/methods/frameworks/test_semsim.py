@@ -1,0 +1,208 @@
+"""SemSim and the combined preset: which gradient flows where, and how the losses add up."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from napari_sslseg.methods.affinity import rectify
+from napari_sslseg.methods.augment import StrongAugmentation
+from napari_sslseg.methods.frameworks import create
+from napari_sslseg.methods.losses import masked_dice
+
+WHOLE_IMAGE = StrongAugmentation(jitter=0, blur=0, cutmix=1, area=(1, 1), aspect=1)
+SMALL = {"channels": (4, 8, 8, 16), "fusion_width": 16}
+
+
+def _framework(name="semsim", **options):
+    torch.manual_seed(0)
+    return create(name, 1, 3, **{**SMALL, **options})
+
+
+def _views(framework, batch, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    batch = batch.normalised().padded(framework.network.stride).moved(g, framework.config.weak)
+    return batch, framework.views(batch, g)
+
+
+def _learns(module):
+    grads = [p.grad for p in module.parameters() if p.grad is not None]
+    return bool(grads) and any(g.abs().sum() > 0 for g in grads)
+
+
+@pytest.mark.parametrize("name", ["semsim", "combined", "combined_light"])
+def test_nothing_of_the_weak_branch_carries_gradient(name, disc_batch):
+    framework = _framework(name)
+    _, views = _views(framework, disc_batch())
+    for target in (
+        views.weak_logits,
+        views.weak_decoder,
+        views.weak_fused,
+        views.clean_labelled,
+        views.labelled_decoder,
+        *framework.weak_targets(views),
+    ):
+        assert not target.requires_grad
+    for learner in (views.strong_logits, views.strong_fused, views.second_fused):
+        assert learner.requires_grad
+
+
+def test_plain_term_teaches_the_decoder_and_not_the_fusion(disc_batch):
+    framework = _framework(threshold=0.0)
+    _, views = _views(framework, disc_batch())
+    framework.weak_to_strong(framework.weak_targets(views)[0], views).backward()
+    assert _learns(framework.network.decoders)
+    assert not _learns(framework.fusion)
+
+
+def test_intra_term_teaches_decoder_and_fusion(disc_batch):
+    framework = _framework(threshold=0.0)
+    _, views = _views(framework, disc_batch())
+    framework.intra_image(framework.weak_targets(views)[1], views).backward()
+    assert _learns(framework.network.decoders)
+    assert _learns(framework.fusion)
+
+
+def test_cross_term_teaches_fusion_and_encoder_and_not_the_decoder(disc_batch):
+    framework = _framework(threshold=0.0)
+    batch, views = _views(framework, disc_batch())
+    views.labelled_fused.retain_grad()
+    views.second_fused.retain_grad()
+    framework.cross_image(batch, views).backward()
+    assert _learns(framework.fusion)
+    assert _learns(framework.network.encoders)
+    assert not _learns(framework.network.decoders)
+    assert views.labelled_fused.grad.abs().sum() > 0
+    assert views.second_fused.grad.abs().sum() > 0
+
+
+def test_target_of_the_cross_term_comes_from_the_weak_view_alone(disc_batch):
+    framework = _framework(threshold=0.0)
+    batch, views = _views(framework, disc_batch())
+    own = framework.cross_image(batch, views)
+    views.weak_fused = torch.rand_like(views.weak_fused).requires_grad_()
+    other = framework.cross_image(batch, views)
+    other.backward()
+    assert (other - own).abs() > 1e-3
+    assert views.weak_fused.grad is None
+
+
+def test_targets_are_mixed_like_the_strong_view(disc_batch):
+    framework = _framework(threshold=0.0, feature_dropout=0.0, strong=WHOLE_IMAGE).eval()
+    with torch.no_grad():  # predictions that differ between pixels and images
+        framework.network.classifier.weight.sub_(
+            framework.network.classifier.weight.mean((2, 3), keepdim=True)
+        ).mul_(300)
+        framework.network.classifier.bias.zero_()
+    _, views = _views(framework, disc_batch())
+    partner = views.first_box.partner
+    torch.testing.assert_close(views.strong_logits, views.weak_logits[partner])
+    weak, rectified = framework.weak_targets(views)
+    # Each strong view is its partner's weak view, so predictions and targets coincide.
+    expected = masked_dice(weak, weak.argmax(1))
+    torch.testing.assert_close(framework.weak_to_strong(weak, views), expected)
+    expected = masked_dice(rectified, rectified.argmax(1))
+    torch.testing.assert_close(framework.intra_image(rectified, views), expected)
+
+
+def test_matching_teaches_the_strong_view_only(disc_batch):
+    framework = _framework("combined")
+    batch, views = _views(framework, disc_batch())
+    views.labelled_logits.retain_grad()
+    framework.reference_matching(batch, views).backward()
+    assert _learns(framework.network)
+    assert not _learns(framework.fusion)
+    assert views.labelled_logits.grad is None
+
+
+def test_total_is_the_published_sum(disc_batch, monkeypatch):
+    framework = _framework()
+    monkeypatch.setattr(framework, "labelled_losses", lambda *_: {"supervised": torch.tensor(3.0)})
+    monkeypatch.setattr(framework, "weak_to_strong", lambda *_: torch.tensor(5.0))
+    monkeypatch.setattr(framework, "intra_image", lambda *_: torch.tensor(7.0))
+    monkeypatch.setattr(framework, "cross_image", lambda *_: torch.tensor(11.0))
+    total = framework.losses(disc_batch(), 0.0, torch.Generator())["total"].item()
+    assert total == pytest.approx(0.5 * (3 + 0.5 * 5 + 0.25 * 7 + 0.25 * 11))
+
+
+def test_nothing_confident_gives_zero_with_zero_gradient(disc_batch):
+    framework = _framework(threshold=1.1)
+    losses = framework.losses(disc_batch(), 1.0, torch.Generator().manual_seed(0))
+    unsupervised = losses["unlabelled"] + losses["intra"] + losses["cross"]
+    unsupervised.backward()
+    assert unsupervised.item() == 0
+    assert not _learns(framework)
+
+
+def test_plain_prediction_needs_no_fusion():
+    framework = _framework()
+    image = torch.randn(2, 1, 32, 32)
+    before = framework.predict(image)
+    framework.eval()
+    torch.testing.assert_close(before.plain, framework.network(image).softmax(1))
+    with torch.no_grad():
+        for p in framework.fusion.parameters():
+            p.add_(torch.randn_like(p))
+    after = framework.predict(image)
+    torch.testing.assert_close(after.plain, before.plain)
+    assert (after.rectified - before.rectified).abs().max() > 1e-4
+
+
+def test_rectified_prediction_follows_the_formula():
+    framework = _framework()
+    image = torch.randn(1, 1, 32, 32)
+    rectified = framework.predict(image).rectified
+    framework.eval()
+    with torch.no_grad():
+        features = framework.network.encode(image)
+        logits = framework.network.decode(features)[0]
+        expected = rectify(logits, framework.fusion(features[1:4]), at="logits").softmax(1)
+    torch.testing.assert_close(rectified, expected)
+
+
+def test_both_predictions_keep_thresholds_of_their_own(disc_batch):
+    framework = _framework("combined")
+    framework.losses(disc_batch(), 0.5, torch.Generator().manual_seed(0))
+    values = framework.thresholds.values
+    assert not torch.equal(values[0, 0], values[1, 0])
+    assert (values[0, 1] != 0.9).any()
+
+
+def test_untrained_network_does_not_teach_itself_at_the_start(disc_batch):
+    framework = _framework("combined")
+    early = framework.weights(0.0)
+    assert early["supervised"] == 1
+    assert early["prior"] == 1
+    assert max(early[k] for k in ("labelled_regions", "unlabelled", "intra", "cross")) < 0.01
+    late = framework.weights(1.0)
+    assert (late["unlabelled"], late["intra"], late["cross"]) == (0.5, 0.25, 0.25)
+
+
+def test_prior_can_fade():
+    framework = _framework("combined", prior_end=0.2)
+    assert [framework.weights(p)["prior"] for p in (0, 0.5, 1)] == pytest.approx([1, 0.6, 0.2])
+
+
+def test_class_missing_from_the_labelled_batch_is_never_taught_by_prototypes(disc_batch):
+    framework = _framework(threshold=0.0)
+    batch = disc_batch()
+    batch.labelled_target[batch.labelled_target == 2] = 255
+    losses = framework.losses(batch, 0.5, torch.Generator().manual_seed(0))
+    losses["total"].backward()
+    assert all(p.grad.isfinite().all() for p in framework.parameters() if p.grad is not None)
+
+
+def test_feature_dropout_spares_labelled_images(disc_batch):
+    calm = {"dropout": (0.0,) * 4}
+    results = []
+    for p in (0.0, 0.9):
+        framework = _framework(feature_dropout=p, **calm).eval()  # batch statistics off
+        _, views = _views(framework, disc_batch())
+        results.append(views)
+    torch.testing.assert_close(results[0].labelled_logits, results[1].labelled_logits)
+    assert (results[0].strong_logits - results[1].strong_logits).abs().max() > 1e-3
+
+
+def test_too_shallow_a_network_is_refused():
+    with pytest.raises(ValueError, match="four levels"):
+        create("semsim", 1, 2, channels=(4, 8, 16))

@@ -1,0 +1,281 @@
+"""Labels of a few slices carried through a volume."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from napari_sslseg.methods.ink_completion import complete_ink
+from napari_sslseg.methods.propagation import propagate
+from napari_sslseg.methods.shape_prior import inscribed_radius, keep_areas, signed_distances
+from napari_sslseg.methods.slice_matching import MatchSettings, match_slices, pyramid, warp
+
+NONE = 255
+
+
+def _disc(centre: tuple[float, float], radius: float, size: int = 64) -> torch.Tensor:
+    rows, columns = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
+    return (rows - centre[0]) ** 2 + (columns - centre[1]) ** 2 <= radius**2
+
+
+def _volume(labels: torch.Tensor, noise: float = 0.1, seed: int = 0) -> torch.Tensor:
+    """Make an image (Z, 1, H, W) with one grey value a class and noise."""
+    generator = torch.Generator().manual_seed(seed)
+    grey = torch.tensor([0.0, 1.0, -1.0, 2.0])[labels.long()]
+    return (grey + noise * torch.randn(grey.shape, generator=generator))[:, None]
+
+
+def _moving_disc(depth: int, step: float, radius: float = 11, size: int = 64) -> torch.Tensor:
+    start = size / 2 - step * (depth - 1) / 2
+    return torch.stack(
+        [_disc((size / 2, start + step * z), radius, size) for z in range(depth)]
+    ).to(torch.uint8)
+
+
+def _ink(labels: torch.Tensor, slices: list[int]) -> torch.Tensor:
+    ink = torch.full_like(labels, NONE)
+    ink[slices] = labels[slices]
+    return ink
+
+
+def _dice(a: torch.Tensor, b: torch.Tensor, value: int = 1) -> float:
+    a, b = a == value, b == value
+    return float(2 * (a & b).sum() / (a.sum() + b.sum()))
+
+
+def test_identical_slices_get_identical_labels() -> None:
+    labels = _moving_disc(1, 0).repeat(7, 1, 1)
+    labels[:, 20:26, 26:40] = 2
+    image = _volume(labels[:1], noise=0.2).repeat(7, 1, 1, 1)
+    result = propagate(image, _ink(labels, [0, 6]), 3)
+    assert torch.equal(result.labels, labels)
+
+
+@pytest.mark.parametrize("step", [1.0, 4.0, 7.0])
+def test_a_moving_shape_is_followed(step: float) -> None:
+    labels = _moving_disc(7, step, radius=9)
+    result = propagate(_volume(labels), _ink(labels, [0, 6]), 2)
+    assert _dice(result.labels[1:6], labels[1:6]) > 0.97
+
+
+def test_motion_is_followed_where_interpolation_of_the_shapes_would_find_nothing() -> None:
+    labels = _moving_disc(9, 5.0, radius=8)
+    assert not bool((labels[0] & labels[8]).any())
+    result = propagate(_volume(labels), _ink(labels, [0, 8]), 2)
+    assert _dice(result.labels[4], labels[4]) > 0.95
+
+
+def test_ink_is_kept_exactly_even_where_it_contradicts_the_image() -> None:
+    labels = _moving_disc(5, 1.0)
+    ink = _ink(labels, [0, 4])
+    ink[2, :3] = 1
+    ink[0, 30:34, 30:34] = 0
+    result = propagate(_volume(labels), ink, 2)
+    known = ink != NONE
+    assert torch.equal(result.labels[known], ink[known])
+    assert bool((result.probabilities.amax(1)[known] == 1).all())
+    assert bool((result.confidence[known] == 1).all())
+
+
+def test_probabilities_are_finite_sum_to_one_and_confidence_is_their_maximum() -> None:
+    labels = _moving_disc(6, 2.0)
+    result = propagate(_volume(labels, noise=1.0), _ink(labels, [1, 4]), 4)
+    assert result.probabilities.shape == (6, 4, 64, 64)
+    assert torch.allclose(result.probabilities.sum(1), torch.ones(6, 64, 64), atol=1e-5)
+    for values in (result.confidence, result.agreement):
+        assert bool(((values >= 0) & (values <= 1)).all())
+    assert bool((result.probabilities[:, 2:] == 0).all()), "classes never inked are impossible"
+
+
+def test_a_single_reference_serves_the_whole_volume() -> None:
+    labels = _moving_disc(7, 1.5)
+    result = propagate(_volume(labels), _ink(labels, [3]), 2)
+    assert _dice(result.labels, labels) > 0.95
+
+
+def test_slices_beyond_the_outermost_references_are_predicted() -> None:
+    labels = _moving_disc(9, 1.0)
+    result = propagate(_volume(labels), _ink(labels, [3, 5]), 2)
+    assert _dice(result.labels[:3], labels[:3]) > 0.93
+    assert _dice(result.labels[6:], labels[6:]) > 0.93
+
+
+def test_a_shape_that_shrinks_towards_the_end_ends() -> None:
+    radii = [16, 13, 10, 7, 4, 0, 0, 0, 0, 0]
+    labels = torch.stack([_disc((32, 32), r) & (r > 0) for r in radii]).to(torch.uint8)
+    # The image does not show where it ends.
+    image = _volume(labels[:1]).repeat(10, 1, 1, 1)
+    result = propagate(image, _ink(labels, [0, 4]), 2)
+    assert not bool(result.labels[7:].any())
+    assert bool(result.labels[2].any())
+
+
+def test_unequal_gaps_are_bridged() -> None:
+    labels = _moving_disc(12, 1.0)
+    result = propagate(_volume(labels), _ink(labels, [0, 1, 9]), 2)
+    assert _dice(result.labels, labels) > 0.95
+
+
+def test_strokes_are_enough() -> None:
+    labels = _moving_disc(7, 1.0)
+    ink = torch.full_like(labels, NONE)
+    for z in (0, 6):
+        stroke = torch.zeros(64, 64, dtype=torch.bool)
+        stroke[31:33] = True
+        stroke[8:12, 5:60] = True
+        ink[z][stroke] = labels[z][stroke]
+    result = propagate(_volume(labels), ink, 2)
+    assert _dice(result.labels, labels) > 0.9
+
+
+def test_every_channel_can_carry_the_contrast() -> None:
+    labels = _moving_disc(7, 3.0)
+    contrast = _volume(labels)
+    noise = _volume(torch.zeros_like(labels), noise=1.0, seed=1)
+    for channels in ([contrast, noise], [noise, contrast], [noise, noise, contrast]):
+        result = propagate(torch.cat(channels, 1), _ink(labels, [0, 6]), 2)
+        assert _dice(result.labels[1:6], labels[1:6]) > 0.9
+
+
+def test_learned_features_replace_the_built_in_ones() -> None:
+    labels = _moving_disc(7, 3.0)
+    blank = torch.zeros(7, 1, 64, 64)
+    features = 50 * _volume(labels)
+    with_features = propagate(blank, _ink(labels, [0, 6]), 2, features=features)
+    without = propagate(blank, _ink(labels, [0, 6]), 2)
+    assert _dice(with_features.labels[1:6], labels[1:6]) > 0.9
+    assert _dice(without.labels[1:6], labels[1:6]) < 0.8
+
+
+def test_intensity_scale_and_integer_types_do_not_matter() -> None:
+    labels = _moving_disc(5, 2.0)
+    image = (_volume(labels) * 100).round().to(torch.int16)
+    a = propagate(image, _ink(labels, [0, 4]), 2)
+    b = propagate(image.double() * 7 + 1000, _ink(labels, [0, 4]), 2)
+    assert torch.allclose(a.probabilities, b.probabilities, atol=1e-3)
+
+
+def test_the_result_is_deterministic() -> None:
+    labels = _moving_disc(6, 2.0)
+    image, ink = _volume(labels, noise=0.5), _ink(labels, [0, 5])
+    a, b = propagate(image, ink, 2), propagate(image, ink, 2)
+    assert torch.equal(a.probabilities, b.probabilities)
+
+
+def test_an_object_that_grows_beyond_the_region_is_not_cut() -> None:
+    radii = (10, 15, 20, 25, 30, 25, 20, 15, 10)
+    labels = torch.stack([_disc((80, 80), r, 160) for r in radii]).to(torch.uint8)
+    # The border around the inked discs is 16 pixels: the widest disc reaches 4 beyond it.
+    result = propagate(_volume(labels), _ink(labels, [0, 8]), 2)
+    assert _dice(result.labels[4], labels[4]) > 0.95
+    assert int(result.labels[4].any(0).nonzero()[0]) < 53
+
+
+def test_confidence_is_lower_where_the_result_is_wrong() -> None:
+    labels = _moving_disc(9, 2.0)
+    result = propagate(_volume(labels, noise=1.5), _ink(labels, [0, 8]), 2)
+    wrong = result.labels != labels
+    assert bool(wrong.any())
+    assert result.confidence[wrong].mean() < result.confidence[~wrong].mean() - 0.1
+
+
+def test_changed_slices_renew_only_their_stretches() -> None:
+    labels = _moving_disc(13, 1.0)
+    image = _volume(labels)
+    first = propagate(image, _ink(labels, [0, 4, 8, 12]), 2)
+    corrected = labels.clone()
+    corrected[4, 20:30, 20:30] = 1
+    ink = _ink(corrected, [0, 4, 8, 12])
+    second = propagate(image, ink, 2, previous=first, changed=[4])
+    whole = propagate(image, ink, 2)
+    assert torch.equal(second.probabilities[8:], first.probabilities[8:])
+    assert torch.equal(second.probabilities[:9], whole.probabilities[:9])
+    assert not torch.equal(second.probabilities[3], first.probabilities[3])
+
+
+def test_a_new_reference_splits_a_stretch() -> None:
+    labels = _moving_disc(13, 1.0)
+    image = _volume(labels)
+    first = propagate(image, _ink(labels, [0, 6, 12]), 2)
+    ink = _ink(labels, [0, 3, 6, 12])
+    second = propagate(image, ink, 2, previous=first, changed=[3])
+    assert torch.equal(second.labels[3], labels[3])
+    assert torch.equal(second.probabilities[7:], first.probabilities[7:])
+    assert torch.equal(second.probabilities[:7], propagate(image, ink, 2).probabilities[:7])
+
+
+def test_progress_rises_to_one() -> None:
+    labels = _moving_disc(6, 1.0)
+    seen: list[float] = []
+    propagate(_volume(labels), _ink(labels, [2, 4]), 2, progress=seen.append)
+    assert seen == sorted(seen)
+    assert seen[-1] == 1.0
+    assert len(seen) > 3
+
+
+def test_background_only_ink_gives_background() -> None:
+    image = _volume(_moving_disc(4, 1.0))
+    ink = torch.full((4, 64, 64), NONE, dtype=torch.uint8)
+    ink[1] = 0
+    assert not bool(propagate(image, ink, 3).labels.any())
+
+
+def test_bad_input_is_refused_in_words() -> None:
+    image, nothing = torch.zeros(3, 1, 8, 8), torch.full((3, 8, 8), NONE, dtype=torch.uint8)
+    with pytest.raises(ValueError, match="label at least one slice"):
+        propagate(image, nothing, 2)
+    ink = nothing.clone()
+    ink[0] = 5
+    with pytest.raises(ValueError, match="names class 5"):
+        propagate(image, ink, 2)
+    with pytest.raises(ValueError, match="needs ink"):
+        propagate(image, ink[:, :4], 6)
+    with pytest.raises(ValueError, match="spacing"):
+        propagate(image, ink, 6, spacing=(1.0, 0.0, 1.0))
+
+
+def test_matching_finds_a_known_shift() -> None:
+    generator = torch.Generator().manual_seed(0)
+    texture = torch.randn(4, 60, 60, generator=generator)
+    texture = torch.nn.functional.avg_pool2d(texture[None], 5, 1, 2)[0] * 5
+    key, query = texture[:, 5:53, 5:53], texture[:, 8:56, 3:51]
+    settings = MatchSettings(levels=3, searched_levels=3)
+    match = match_slices(pyramid(query, 3), pyramid(key, 3), settings)
+    inner = match.flow[:, 12:-12, 12:-12]
+    assert inner[0].median() == pytest.approx(3.0, abs=0.5)
+    assert inner[1].median() == pytest.approx(-2.0, abs=0.5)
+
+
+def test_warp_by_nothing_changes_nothing() -> None:
+    values = torch.rand(2, 9, 13, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(warp(values, torch.zeros(2, 9, 13)), values, atol=1e-5)
+
+
+def test_keep_areas_gives_a_thin_class_its_area_back() -> None:
+    thin = torch.zeros(40, 40)
+    thin[18:22] = 0.45
+    soft = torch.stack((1 - thin, thin))
+    assert not bool((soft.argmax(0) == 1).any())
+    decided = keep_areas(soft)
+    assert bool((decided[1, 18:22] > soft[1, 18:22]).all())
+    assert torch.allclose(decided.sum(0), torch.ones(40, 40), atol=1e-5)
+
+
+def test_shape_measures() -> None:
+    disc = _disc((32, 32), 10)
+    assert inscribed_radius(disc) == pytest.approx(11, abs=1)
+    assert inscribed_radius(torch.zeros(5, 5, dtype=torch.bool)) == 0
+    distances = signed_distances(disc.long(), 3)
+    assert bool(((distances[1] > 0) == disc).all())
+    assert bool((distances[2] < -60).all())
+
+
+def test_completed_ink_stops_at_an_edge_of_the_image() -> None:
+    labels = _disc((32, 32), 14).to(torch.uint8)
+    features = _volume(labels[None])[0] * 1.0
+    ink = torch.full((64, 64), NONE, dtype=torch.uint8)
+    ink[31:33, 28:36] = 1
+    ink[2:4] = 0
+    result = complete_ink(features, ink, 2)
+    assert torch.allclose(result.sum(0), torch.ones(64, 64), atol=1e-5)
+    assert _dice(result.argmax(0), labels) > 0.95

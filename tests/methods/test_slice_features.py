@@ -1,0 +1,69 @@
+"""Descriptors of pixels from the patches around them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from napari_sslseg.methods.slice_features import gaussian_blur, slice_features, standardise
+
+
+def _noise(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+
+
+def test_blur_keeps_a_constant_and_the_mean_inside() -> None:
+    assert torch.allclose(gaussian_blur(torch.full((2, 3, 9, 7), 4.0), 1.5), torch.tensor(4.0))
+    point = torch.zeros(1, 1, 21, 21)
+    point[..., 10, 10] = 1
+    blurred = gaussian_blur(point, 1.5)
+    assert blurred.sum() == pytest.approx(1.0, abs=1e-5)
+    rows = torch.arange(21.0)
+    spread = (blurred[0, 0].sum(1) * (rows - 10) ** 2).sum()
+    assert spread.sqrt() == pytest.approx(1.5, abs=0.05)
+
+
+def test_blur_of_a_slice_thinner_than_the_kernel_works() -> None:
+    assert gaussian_blur(_noise(1, 1, 2, 40), 3.0).shape == (1, 1, 2, 40)
+
+
+def test_standardised_channels_have_unit_spread_whatever_their_scale() -> None:
+    image = torch.cat((_noise(4, 1, 30, 30) * 900 + 50, _noise(4, 1, 30, 30) * 0.01), 1)
+    result = standardise(image)
+    assert torch.allclose(result.mean((0, 2, 3)), torch.zeros(2), atol=1e-4)
+    assert torch.allclose(result.std((0, 2, 3)), torch.ones(2), atol=1e-2)
+
+
+def test_standardise_survives_constant_channels_integers_and_outliers() -> None:
+    assert torch.equal(standardise(torch.full((2, 1, 4, 4), 7)), torch.zeros(2, 1, 4, 4))
+    image = _noise(4, 1, 50, 50)
+    image[0, 0, 0, 0] = 1e6
+    assert standardise(image).std() == pytest.approx(1.0, abs=1e-2)
+
+
+def test_feature_distances_approximate_mean_squared_patch_differences() -> None:
+    image = standardise(_noise(3, 2, 24, 24))
+    # All 18 components of 3 x 3 patches of 2 channels: the projection loses nothing.
+    features = slice_features(image, dimensions=18, scales=(0.0,))
+    p, q = (5, 7), (15, 11)
+    patch = [image[1, :, y - 1 : y + 2, x - 1 : x + 2] for y, x in (p, q)]
+    expected = (patch[0] - patch[1]).square().mean()
+    actual = (features[1, :, p[0], p[1]] - features[1, :, q[0], q[1]]).square().sum()
+    assert actual == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_features_keep_the_components_of_most_variance() -> None:
+    image = gaussian_blur(_noise(3, 1, 40, 40), 2.0)
+    full = slice_features(image, dimensions=27).var((0, 2, 3)).sum()
+    short = slice_features(image, dimensions=6)
+    assert short.shape == (3, 6, 40, 40)
+    assert short.var((0, 2, 3)).sum() > 0.9 * full
+
+
+def test_features_do_not_depend_on_other_slices_beyond_the_basis() -> None:
+    image = _noise(5, 1, 20, 20)
+    moved = image.clone()
+    moved[[0, 4]] = image[[4, 0]]
+    a, b = slice_features(image, scales=(0.0, 1.0)), slice_features(moved, scales=(0.0, 1.0))
+    distance = lambda f: (f[2, :, 4, 4] - f[2, :, 9, 9]).square().sum()  # noqa: E731
+    assert distance(a) == pytest.approx(float(distance(b)), rel=1e-3)

@@ -1,0 +1,80 @@
+"""Who may import whom."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "napari_sslseg"
+
+#: Left may import right; a part may always import itself.
+ALLOWED = {
+    "volume": set(),
+    "methods": set(),
+    "formats": {"volume"},
+    "acquisition": {"volume"},
+    "sample": {"formats", "volume"},
+    "training": {"methods", "volume"},
+    "jobs": {"training", "volume"},
+    "app": {"jobs", "training", "formats", "acquisition", "volume", "sample"},
+}
+GUI = {"napari", "qtpy", "superqt", "magicgui", "pyqtgraph", "psygnal", "PyQt6", "PySide6"}
+
+
+def imports_of(path: Path) -> set[str]:
+    """Absolute names of the modules that a file imports, anywhere in it."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = list(parts[: len(parts) - node.level]) if node.level else []
+            module = ".".join(base + ([node.module] if node.module else []))
+            found |= {module} if node.module else {f"{module}.{a.name}" for a in node.names}
+    return found
+
+
+@pytest.mark.parametrize("part", sorted(ALLOWED))
+def test_imports_point_one_way(part):
+    for path in (PACKAGE / part).rglob("*.py"):
+        for name in imports_of(path):
+            words = name.split(".")
+            if words[0] == "napari_sslseg" and len(words) > 1:
+                assert words[1] in ALLOWED[part] | {part, "__version__"}, f"{path}: {name}"
+            elif part != "app":
+                assert words[0] not in GUI, f"{path}: {name}"
+            if part in ("volume", "formats", "acquisition", "sample"):
+                assert words[0] != "torch", f"{path}: {name}"
+            if part == "volume":
+                allowed = {"numpy", "napari_sslseg", *sys.stdlib_module_names}
+                assert words[0] in allowed, f"{path}: {name}"
+
+
+def loaded_by(statement: str) -> set[str]:
+    code = f"import sys; {statement}; print(' '.join(m for m in sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return {name.split(".")[0] for name in run.stdout.split()}
+
+
+def test_the_panel_does_not_import_torch():
+    assert "torch" not in loaded_by("import napari_sslseg.app.panel")
+
+
+def test_the_engine_does_not_import_napari_or_qt():
+    loaded = loaded_by("import napari_sslseg.training.session, napari_sslseg.jobs.worker")
+    assert "torch" in loaded
+    assert not loaded & GUI
+
+
+def test_modules_stay_small():
+    long = {
+        str(path.relative_to(PACKAGE)): lines
+        for path in PACKAGE.rglob("*.py")
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 450
+    }
+    assert not long

@@ -1,0 +1,115 @@
+"""Ink on disk: saved, replayed, and whole after any crash."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_sslseg.volume.annotation import blank_ink
+from napari_sslseg.volume.inkstore import InkStore
+
+SHAPE = (5, 8, 6)
+
+
+def painted(seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    ink = blank_ink(SHAPE)
+    ink[rng.integers(5)] = rng.integers(0, 3, SHAPE[1:])
+    return ink
+
+
+def test_a_new_store_is_blank(tmp_path):
+    assert (InkStore(tmp_path, "ink", SHAPE).load() == 255).all()
+
+
+def test_saved_ink_is_read_back_and_only_changed_slices_are_written(tmp_path):
+    store = InkStore(tmp_path, "ink", SHAPE)
+    ink = store.load()
+    ink[2, 1:3] = 1
+    assert store.save(ink) == 1
+    assert store.save(ink) == 0
+    ink[4] = 0
+    assert store.save(ink) == 1
+    assert np.array_equal(InkStore(tmp_path, "ink", SHAPE).load(), ink)
+
+
+def test_compacting_keeps_the_ink_and_drops_the_journal(tmp_path):
+    store = InkStore(tmp_path, "ink", SHAPE)
+    ink = painted(0)
+    store.save(ink)
+    store.compact()
+    assert [p.suffix for p in tmp_path.iterdir()] == [".npy"]
+    ink[0, 0, 0] = 7
+    store.save(ink)
+    assert np.array_equal(InkStore(tmp_path, "ink", SHAPE).load(), ink)
+
+
+def test_a_long_journal_compacts_itself(tmp_path, monkeypatch):
+    shape = (4, 1024, 1024)
+    store = InkStore(tmp_path, "ink", shape)
+    rng = np.random.default_rng(0)
+    ink = store.load()
+    for _ in range(3):
+        ink[:] = rng.integers(0, 255, shape, dtype=np.uint8)  # does not compress
+        store.save(ink)
+    journal = sum(p.stat().st_size for p in tmp_path.glob("*.journal"))
+    assert journal < 2 * ink.nbytes
+    assert np.array_equal(InkStore(tmp_path, "ink", shape).load(), ink)
+
+
+@pytest.mark.parametrize("cut", range(1, 60, 7))
+def test_a_journal_cut_short_loses_only_its_last_record(tmp_path, cut):
+    store = InkStore(tmp_path, "ink", SHAPE)
+    first = painted(1)
+    store.save(first)
+    second = first.copy()
+    second[0] = 2
+    store.save(second)
+    journal = next(tmp_path.glob("*.journal"))
+    data = journal.read_bytes()
+    whole = len(data)
+    journal.write_bytes(data[: whole - min(cut, 20)])
+    again = InkStore(tmp_path, "ink", SHAPE)
+    assert np.array_equal(again.load(), first)
+    again.save(second)  # writes behind the readable part, not behind the broken one
+    assert np.array_equal(InkStore(tmp_path, "ink", SHAPE).load(), second)
+
+
+def test_a_flipped_bit_ends_the_replay_instead_of_reading_nonsense(tmp_path):
+    store = InkStore(tmp_path, "ink", SHAPE)
+    store.save(painted(2))
+    journal = next(tmp_path.glob("*.journal"))
+    data = bytearray(journal.read_bytes())
+    data[-1] ^= 0xFF
+    journal.write_bytes(bytes(data))
+    assert (InkStore(tmp_path, "ink", SHAPE).load() == 255).all()
+
+
+def test_a_half_written_base_falls_back_to_the_one_before(tmp_path):
+    store = InkStore(tmp_path, "ink", SHAPE)
+    ink = painted(3)
+    store.save(ink)
+    store.compact()
+    (tmp_path / "ink.000009.npy").write_bytes(b"\x93NUMPY")
+    assert np.array_equal(InkStore(tmp_path, "ink", SHAPE).load(), ink)
+
+
+def test_ink_of_another_shape_is_refused(tmp_path):
+    store = InkStore(tmp_path, "ink", SHAPE)
+    store.save(painted(4))
+    store.compact()
+    with pytest.raises(ValueError, match="shape"):
+        InkStore(tmp_path, "ink", (5, 8, 7)).load()
+    with pytest.raises(ValueError, match="fit"):
+        store.save(blank_ink((1, 2, 3)))
+
+
+def test_a_failed_write_is_tried_again_in_full(tmp_path, monkeypatch):
+    store = InkStore(tmp_path, "ink", SHAPE)
+    ink = painted(5)
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left")))
+        with pytest.raises(OSError, match="No space"):
+            store.save(ink)
+    assert store.save(ink) >= 0
+    assert np.array_equal(InkStore(tmp_path, "ink", SHAPE).load(), ink)

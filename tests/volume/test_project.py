@@ -1,0 +1,116 @@
+"""The project folder."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from napari_sslseg.volume.annotation import NOT_ANNOTATED
+from napari_sslseg.volume.classes import ClassTable
+from napari_sslseg.volume.project import (
+    AcceptedSlice,
+    ImageInfo,
+    Project,
+    ProjectError,
+    list_projects,
+)
+from napari_sslseg.volume.proposal import Proposal
+
+SHAPE = (4, 6, 5)
+
+
+@pytest.fixture
+def project(tmp_path):
+    image = np.arange(np.prod(SHAPE), dtype=np.int16).reshape(SHAPE)
+    info = ImageInfo("scan", SHAPE, (2.0, 1.0, 1.0), layer={"scale": [2, 1, 1]})
+    return Project.create(tmp_path / "p", image, info, ClassTable.from_ids([1, 2]), 0)
+
+
+def a_proposal(value: int) -> Proposal:
+    full = np.full(SHAPE, value, dtype=np.uint8)
+    return Proposal("Reference-guided", full, full, full, {"round": value})
+
+
+def test_everything_comes_back(project):
+    project.accepted.append(AcceptedSlice(0, 2, "semsim", 1))
+    project.rounds.append({"preset": "auto"})
+    project.classes.rename(2, "Edema")
+    project.axis = 1
+    project.save()
+    again = Project.open(project.path)
+    assert again.info == project.info
+    assert again.classes == project.classes
+    assert (again.axis, again.accepted, again.rounds) == (1, project.accepted, project.rounds)
+    assert np.array_equal(again.image(), project.image())
+
+
+def test_a_project_is_never_overwritten(project):
+    with pytest.raises(ProjectError, match="already holds"):
+        Project.create(project.path, np.zeros(SHAPE), project.info, project.classes, 0)
+
+
+def test_an_image_of_another_shape_is_refused(tmp_path):
+    info = ImageInfo("scan", SHAPE, (1.0, 1.0, 1.0))
+    with pytest.raises(ProjectError, match="expected"):
+        Project.create(tmp_path / "q", np.zeros((1, 2, 3)), info, ClassTable(), 0)
+
+
+def test_what_is_no_project_is_said_in_one_sentence(tmp_path, project):
+    with pytest.raises(ProjectError, match="not a napari-sslseg project"):
+        Project.open(tmp_path)
+    head = project.path / "project.json"
+    data = json.loads(head.read_text())
+    head.write_text(json.dumps({**data, "format": 99}))
+    with pytest.raises(ProjectError, match="newer version"):
+        Project.open(project.path)
+    head.write_text(head.read_text()[:50])
+    with pytest.raises(ProjectError, match="damaged"):
+        Project.open(project.path)
+
+
+def test_proposals_are_versioned_and_old_arrays_go(project):
+    for value in (1, 2, 3, 4):
+        assert project.write_proposal(a_proposal(value)) == value
+    again = project.read_proposal("reference-guided")
+    assert int(again.classes[0, 0, 0]) == 4
+    assert again.info == {"round": 4}
+    kept = sorted((project.path / "proposals" / "reference-guided").glob("classes.*"))
+    assert len(kept) == 2
+
+
+def test_a_proposal_cut_short_leaves_the_one_before(project):
+    project.write_proposal(a_proposal(1))
+    folder = project.path / "proposals" / "reference-guided"
+    (folder / "classes.000002.npy.part").write_bytes(b"half")
+    assert int(project.read_proposal("reference-guided").classes[0, 0, 0]) == 1
+
+
+def test_a_missing_proposal_is_said(project):
+    with pytest.raises(ProjectError, match="no proposal"):
+        project.read_proposal("semsim")
+
+
+def test_corrections_count_as_ink_but_references_have_the_first_word(project):
+    ink = project.ink_store.load()
+    ink[0] = 1
+    project.ink_store.save(ink)
+    project.write_proposal(a_proposal(0))
+    store = project.correction_store("reference-guided")
+    changed = store.load()
+    changed[0, 0, 0] = 2
+    changed[3, 0, 0] = 2
+    store.save(changed)
+    merged = project.all_ink()
+    assert merged[0, 0, 0] == 1
+    assert merged[3, 0, 0] == 2
+    assert merged[2, 0, 0] == NOT_ANNOTATED
+
+
+def test_projects_are_listed_newest_first(project, tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "project.json").write_text("{")
+    found = list_projects(tmp_path)
+    assert [(path, name) for path, name, _ in found] == [(project.path, "scan")]

@@ -64,7 +64,7 @@ def open_sample(viewer: napari.Viewer) -> LoopPanel:
     panel: Any = widget
     panel.volume.start.click()
     wait_for(lambda: panel.session is not None, 60, "the project")
-    return panel  # type: ignore[no-any-return]
+    return panel
 
 
 def wait_for(done: Callable[[], bool], seconds: float, what: str) -> None:

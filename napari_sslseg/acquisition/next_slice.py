@@ -111,7 +111,7 @@ def first_slices(content: npt.NDArray[np.float64], wanted: int) -> list[int]:
     shown = np.flatnonzero(content > 0.1 * max(float(content.max()), 1e-12))
     low, high = (int(shown[0]), int(shown[-1])) if shown.size else (0, len(content) - 1)
     step = (high - low) / max(wanted, 1)
-    return sorted({int(round(low + step * (i + 0.5))) for i in range(wanted)})
+    return sorted({round(low + step * (i + 0.5)) for i in range(wanted)})
 
 
 def _distance_to(done: Sequence[int], total: int) -> npt.NDArray[np.float64]:

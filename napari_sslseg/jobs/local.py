@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import queue
 import subprocess
@@ -125,10 +126,8 @@ class LocalJob:
     def close(self) -> None:
         """End the process now; what it has saved stays in the project."""
         if self._process.stdin is not None:
-            try:
+            with contextlib.suppress(OSError):
                 self._process.stdin.close()
-            except OSError:
-                pass
         if self.alive:
             self._process.kill()
         try:

@@ -45,7 +45,7 @@ def save_model(
 
 
 def read_head(folder: Path) -> dict[str, Any]:
-    """What was saved about the last model; empty when there is none."""
+    """Return what was saved about the last model; empty when there is none."""
     try:
         head = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -75,12 +75,12 @@ def dice_scores(prediction: Tensor, truth: Tensor, classes: int) -> list[float]:
 
 
 def inner_references(stack: SliceStack) -> list[int]:
-    """References between two others: those that can be left out without extrapolating."""
+    """Return the references between two others: those that can be left out without extrapolating."""
     return stack.references()[1:-1]
 
 
 def middle_reference(stack: SliceStack) -> list[int]:
-    """The inner reference nearest to the middle of all, or none when there is no inner one."""
+    """Return the inner reference nearest to the middle of all, or none when there is no inner one."""
     inner = inner_references(stack)
     middle = float(np.mean(stack.references())) if inner else 0.0
     return sorted(inner, key=lambda z: abs(z - middle))[:1]

@@ -26,7 +26,7 @@ from .clock import Clock
 from .control import Control
 from .events import Emit, Estimated, Finished, Progress, ProposalReady, Quality, Started
 from .judge import class_thresholds, make_proposal
-from .plan import Plan, choose_device, make_plan
+from .plan import choose_device, make_plan
 from .recipe import DEFAULT, Recipe, choose, set_temperature
 from .request import TrainRequest
 from .sampler import Prior, Sampler
@@ -337,7 +337,7 @@ def _frame(head: dict[str, object]) -> tuple[int, int] | None:
 
 
 def _remembered(head: dict[str, object]) -> Outcome | None:
-    """What an earlier round found out, when the model goes on from there."""
+    """Return what an earlier round found out, when the model goes on from there."""
     recipe = head.get("recipe")
     if not isinstance(recipe, dict):
         return None

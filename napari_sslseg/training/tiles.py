@@ -123,7 +123,7 @@ def _hat(n: int) -> Tensor:
 
 
 def _starts(span: tuple[int, int], side: int, length: int) -> list[int]:
-    """Starts of frames of a side that cover a span, overlapping by a quarter at least."""
+    """Return starts of frames of a side that cover a span, overlapping by a quarter at least."""
     low, high = span
     if high - low <= side:
         middle = (low + high - side) // 2

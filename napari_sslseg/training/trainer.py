@@ -119,7 +119,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         with autocast(self.plan):
             parts = self.framework.losses(batch, max(share, 0.5) if warm else share, self.generator)
-        parts["total"].backward()  # type: ignore[no-untyped-call]
+        parts["total"].backward()
         torch.nn.utils.clip_grad_norm_(self.framework.parameters(), 5.0)
         self.optimizer.step()
         self.framework.after_step()

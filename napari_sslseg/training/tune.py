@@ -74,7 +74,7 @@ def _time(compute: Compute) -> float:
             for _ in range(4):
                 y = F.leaky_relu(F.conv2d(y, w, padding=1))
             loss = y.float().square().mean()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         w.grad = None
         times.append(time.perf_counter() - begin)
     return sorted(times[1:])[1]

@@ -56,7 +56,7 @@ def slice_states(ink: Ink, axis: int) -> npt.NDArray[np.uint8]:
 
 
 def reference_slices(ink: Ink, axis: int) -> list[int]:
-    """Indices of the wholly annotated slices along `axis`, rising."""
+    """Return the indices of the wholly annotated slices along `axis`, rising."""
     return [int(i) for i in np.flatnonzero(slice_states(ink, axis) == SliceState.WHOLE)]
 
 

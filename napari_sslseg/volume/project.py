@@ -16,6 +16,7 @@ the application alone writes ink and project.json, the trainer alone proposals a
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -211,7 +212,7 @@ class Project:
         return InkStore(self.path / "proposals" / slug, "corrections", self.info.shape)
 
     def all_ink(self) -> Ink:
-        """References and, where they are silent, the corrections painted into proposals."""
+        """Return References and, where they are silent, the corrections painted into proposals."""
         ink = InkStore(self.path, "ink", self.info.shape).load()
         return merge_ink(ink, (self.correction_store(s).load() for s in self.proposal_slugs()))
 
@@ -261,8 +262,9 @@ class Project:
             raise ProjectError(f"There is no proposal “{slug}” in {self.path}.")
         folder = self.path / "proposals" / slug
         try:
-            arrays = [np.load(folder / f"{n}.{int(head['version']):06d}.npy") for n in _ARRAYS]
-            return Proposal(str(head["name"]), *arrays, info=dict(head["info"]))
+            version = f"{int(head['version']):06d}"
+            arrays = {n: np.load(folder / f"{n}.{version}.npy") for n in _ARRAYS}
+            return Proposal(name=str(head["name"]), info=dict(head["info"]), **arrays)
         except (OSError, ValueError, EOFError) as error:
             raise ProjectError(f"The proposal “{slug}” is damaged; train again.") from error
 
@@ -316,7 +318,5 @@ def _replace_array(path: Path, array: npt.NDArray[Any]) -> None:
 
 
 def _unlink_quietly(path: Path) -> None:
-    try:
+    with contextlib.suppress(OSError):  # still open on Windows: goes with the next version
         path.unlink()
-    except OSError:
-        pass  # still open on Windows: goes with the next version

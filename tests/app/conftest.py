@@ -14,7 +14,7 @@ SHAPE = (12, 40, 44)
 
 
 def make_volume() -> tuple[np.ndarray, np.ndarray]:
-    """A bright cone in noise, and its mask."""
+    """Return a bright cone in noise, and its mask."""
     z, y, x = np.meshgrid(*(np.arange(n) for n in SHAPE), indexing="ij")
     truth = ((y - 20) ** 2 + (x - 16 - z) ** 2 < (6 + 0.5 * z) ** 2).astype(np.uint8)
     noise = np.random.default_rng(0).normal(0, 12, SHAPE)
@@ -23,7 +23,7 @@ def make_volume() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """A folder of its own for projects."""
+    """Give a folder of its own for projects."""
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
     return tmp_path / "home"
 
@@ -60,7 +60,7 @@ def make_panel(make_napari_viewer, home):
 
 @pytest.fixture
 def started(make_panel, until):
-    """A viewer, its panel and a session on the small volume, nothing inked yet."""
+    """Give a viewer, its panel and a session on the small volume, nothing inked yet."""
     viewer, panel = make_panel()
     image, truth = make_volume()
     viewer.add_image(image, name="cone", scale=(2, 1, 1), units=("mm",) * 3)
@@ -84,7 +84,7 @@ def paint():
 
 @pytest.fixture
 def with_proposal(started, paint, until):
-    """A session with three references and a proposal written by hand into the project."""
+    """Give a session with three references and a proposal written by hand into the project."""
     viewer, panel = started
     session = panel.session
     for index in (1, 6, 10):

@@ -19,7 +19,7 @@ SECONDS = 12.0
 
 @pytest.fixture
 def sample(make_napari_viewer, home, until):
-    """The sample with its references, started with the panel's button."""
+    """Open the sample with its references, started with the panel's button."""
     viewer = make_napari_viewer()
     viewer.open_sample("napari-sslseg", "brain_with_references")
     _, panel = viewer.window.add_plugin_dock_widget("napari-sslseg", "Segment a volume")

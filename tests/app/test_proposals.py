@@ -42,7 +42,7 @@ def test_a_new_version_keeps_every_correction_and_forgets_the_old_undo(
 
 
 def test_layer_data_are_plain_class_ids(with_proposal):
-    viewer, panel = with_proposal
+    viewer, _ = with_proposal
     assert set(np.unique(viewer.layers["SemSim"].data)) == {0, 1}
     assert viewer.layers["SemSim"].data.dtype == np.uint8
 

@@ -114,7 +114,9 @@ class Combined(SemSim):
         weak_probs, rectified = self.weak_targets(views)
         self.observe(weak_probs, rectified, views)
         parts |= self.labelled_regions(views.clean_labelled, views.labelled_logits, batch)
-        parts["unlabelled"] = self.weak_to_strong(views.first_box.mix(weak_probs), views.strong_logits)
+        parts["unlabelled"] = self.weak_to_strong(
+            views.first_box.mix(weak_probs), views.strong_logits
+        )
         parts["intra"] = self.intra_image(rectified, views)
         parts["cross"] = self.cross_image(batch, views)
         parts["matched"] = self.reference_matching(batch, views)

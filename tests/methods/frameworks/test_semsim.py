@@ -50,7 +50,8 @@ def test_nothing_of_the_weak_branch_carries_gradient(name, disc_batch):
 def test_plain_term_teaches_the_decoder_and_not_the_fusion(disc_batch):
     framework = _framework(threshold=0.0)
     _, views = _views(framework, disc_batch())
-    framework.weak_to_strong(framework.weak_targets(views)[0], views).backward()
+    target = views.first_box.mix(framework.weak_targets(views)[0])
+    framework.weak_to_strong(target, views.strong_logits).backward()
     assert _learns(framework.network.decoders)
     assert not _learns(framework.fusion)
 
@@ -100,7 +101,8 @@ def test_targets_are_mixed_like_the_strong_view(disc_batch):
     weak, rectified = framework.weak_targets(views)
     # Each strong view is its partner's weak view, so predictions and targets coincide.
     expected = masked_dice(weak, weak.argmax(1))
-    torch.testing.assert_close(framework.weak_to_strong(weak, views), expected)
+    mixed = views.first_box.mix(weak)
+    torch.testing.assert_close(framework.weak_to_strong(mixed, views.strong_logits), expected)
     expected = masked_dice(rectified, rectified.argmax(1))
     torch.testing.assert_close(framework.intra_image(rectified, views), expected)
 

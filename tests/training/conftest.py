@@ -1,0 +1,42 @@
+"""A small volume with references, as training sees it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_sslseg.training.stack import SliceStack
+from napari_sslseg.volume.annotation import blank_ink
+
+SHAPE = (14, 36, 40)
+
+
+def make_truth() -> np.ndarray:
+    """Two nested discs that wander and grow along the first axis."""
+    z, y, x = np.meshgrid(*(np.arange(n) for n in SHAPE), indexing="ij")
+    distance = np.hypot(y - 18, x - 14 - 0.5 * z)
+    return ((distance < 10 + 0.2 * z).astype(np.uint8) * 3 + (distance < 5) * 2).astype(np.uint8)
+
+
+@pytest.fixture
+def truth():
+    return make_truth()
+
+
+@pytest.fixture
+def image(truth):
+    noise = np.random.default_rng(0).normal(0, 8, SHAPE)
+    return (100 + 30.0 * truth + noise).astype(np.float32)
+
+
+@pytest.fixture
+def ink(truth):
+    ink = blank_ink(SHAPE)
+    for index in (1, 5, 9, 12):
+        ink[index] = truth[index]
+    return ink
+
+
+@pytest.fixture
+def stack(image, ink):
+    return SliceStack.from_volume(image, ink, 0, (2.0, 1.0, 1.0))

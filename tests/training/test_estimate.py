@@ -1,0 +1,80 @@
+"""Estimates come from references that were left out, and from nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from napari_sslseg.training.estimate import (
+    dice_scores,
+    estimate,
+    inner_references,
+    leave_one_out,
+    middle_reference,
+    pooled_dice,
+)
+
+
+def test_dice_by_hand():
+    prediction = torch.tensor([[0, 1, 1, 2]])
+    truth = torch.tensor([[0, 1, 2, 2]])
+    assert dice_scores(prediction, truth, 4)[:2] == pytest.approx([2 / 3, 2 / 3])
+    assert np.isnan(dice_scores(prediction, truth, 4)[2])
+
+
+def test_only_inner_references_are_left_out(stack):
+    assert inner_references(stack) == [5, 9]
+    assert middle_reference(stack) == [5]
+
+
+def test_the_left_out_slice_is_hidden_from_the_predictor(stack):
+    hidden = []
+
+    def predict(ink):
+        blank = [z for z in stack.references() if bool((ink[z] == 255).all())]
+        hidden.append(blank)
+        return torch.zeros(stack.depth, stack.classes, *stack.image.shape[-2:])
+
+    slices, _ = leave_one_out(stack, predict, lambda share: True)
+    assert sorted(slices) == [5, 9]
+    assert hidden == [[z] for z in slices]
+
+
+def test_no_time_means_fewer_slices(stack):
+    shape = (stack.depth, stack.classes, *stack.image.shape[-2:])
+    slices, _ = leave_one_out(stack, lambda ink: torch.zeros(shape), lambda share: share == 0)
+    assert len(slices) == 1
+
+
+def test_a_perfect_prediction_is_estimated_as_perfect(stack):
+    found = estimate(stack, [5, 9], [stack.ink[5], stack.ink[9]])
+    assert found is not None
+    assert found.mean == 1
+    assert set(found.per_class) == {3, 5}
+    assert found.low < 1
+
+
+def test_errors_shrink_with_the_distance_but_never_vanish(stack):
+    wrong = torch.where(stack.ink[5] == 2, 1, stack.ink[5].long())
+    found = estimate(stack, [5], [wrong])
+    assert found is not None
+    raw = np.mean(dice_scores(wrong, stack.ink[5], 3))
+    assert raw < found.mean < 1
+
+
+def test_two_references_give_no_estimate(stack):
+    assert estimate(stack, [], []) is None
+
+
+def test_shifting_stays_within_bounds(stack):
+    found = estimate(stack, [5], [stack.ink[5]])
+    assert found is not None
+    moved = found.shifted(0.5)
+    assert moved.mean == moved.high == 1
+    assert found.shifted(-2).low == 0
+
+
+def test_pooled_dice_is_over_all_slices_together(stack):
+    onehot = torch.nn.functional.one_hot(stack.ink[[5, 9]].long(), 3).movedim(-1, 1)
+    assert pooled_dice(stack, [5, 9], onehot) == 1

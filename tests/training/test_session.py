@@ -1,0 +1,120 @@
+"""A whole run in this process, on a small volume."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_sslseg.training.control import Cancelled, Control
+from napari_sslseg.training.events import Event, ProposalReady, Quality
+from napari_sslseg.training.request import PRESETS, TrainRequest
+from napari_sslseg.training.session import TrainingError, run_project
+from napari_sslseg.volume.annotation import NOT_ANNOTATED
+from napari_sslseg.volume.classes import ClassTable
+from napari_sslseg.volume.project import ImageInfo, Project
+
+from .conftest import SHAPE
+
+
+@pytest.fixture
+def project(tmp_path, image, ink):
+    info = ImageInfo("discs", SHAPE, (2.0, 1.0, 1.0))
+    made = Project.create(tmp_path / "p", image, info, ClassTable.from_ids([3, 5]), 0)
+    made.ink_store.save(ink)
+    return made
+
+
+def run(project: Project, **request) -> list[Event]:
+    events: list[Event] = []
+    run_project(project.path, TrainRequest(**request), events.append, Control())
+    return events
+
+
+def dice(proposed: np.ndarray, truth: np.ndarray) -> float:
+    scores = [
+        2 * ((proposed == c) & (truth == c)).sum() / ((proposed == c).sum() + (truth == c).sum())
+        for c in (3, 5)
+    ]
+    return float(np.mean(scores))
+
+
+def test_matching_alone_needs_no_training(project, truth):
+    events = run(project, preset="reference", seconds=20)
+    assert [e.kind for e in events if isinstance(e, ProposalReady)] == ["ProposalReady"]
+    assert dice(project.read_proposal("reference-guided").classes, truth) > 0.9
+    assert "Estimated" in {e.kind for e in events}
+    assert not list(project.models.glob("*"))
+
+
+def test_the_default_makes_both_proposals_and_keeps_ink(project, truth, ink):
+    events = run(project, seconds=12)
+    inked = ink != NOT_ANNOTATED
+    for slug in ("reference-guided", "semsim"):
+        proposal = project.read_proposal(slug)
+        assert np.array_equal(proposal.classes[inked], ink[inked])
+        assert dice(proposal.classes, truth) > 0.85
+        assert sum(proposal.info["shares"].values()) == pytest.approx(1)
+    looked = [e for e in events if isinstance(e, Quality)]
+    assert looked
+    assert looked[-1].baseline is not None
+    assert (project.models / "model.json").exists()
+    assert np.array_equal(project.ink_store.load(), ink)
+    assert {e.slug for e in events if e.kind == "Estimated"} == {"reference-guided", "semsim"}
+
+
+def test_retraining_goes_on_from_the_last_model(project):
+    run(project, seconds=8)
+    first = (project.models / "model.json").read_text()
+    events = run(project, seconds=6)
+    # The model has seen all references now: there is nothing to test it on.
+    assert "Quality" not in {e.kind for e in events}
+    assert (project.models / "model.json").read_text() != first
+    assert project.proposal_version("semsim") == 2
+
+
+@pytest.mark.parametrize("preset", sorted(set(PRESETS) - {"auto", "reference"}))
+def test_every_preset_trains(project, preset):
+    run(project, preset=preset, seconds=5, estimate=False)
+    assert project.read_proposal("semsim").info["preset"] == preset
+
+
+def test_one_reference_slice_is_enough_to_begin(project, truth):
+    ink = project.ink_store.load()
+    ink[[1, 9, 12]] = NOT_ANNOTATED
+    project.ink_store.save(ink)
+    events = run(project, seconds=6)
+    assert "Estimated" not in {e.kind for e in events}
+    assert project.read_proposal("semsim").classes.any()
+
+
+def test_partial_ink_alone_is_enough_to_begin(project, truth):
+    ink = project.ink_store.load()
+    ink[:] = NOT_ANNOTATED
+    ink[4, 12:24, 4:30] = truth[4, 12:24, 4:30]
+    ink[10, 12:24, 4:30] = truth[10, 12:24, 4:30]
+    project.ink_store.save(ink)
+    run(project, seconds=6)
+    classes = project.read_proposal("reference-guided").classes
+    assert np.array_equal(classes[4, 12:24, 4:30], truth[4, 12:24, 4:30])
+
+
+def test_cancelling_before_the_start_leaves_the_project_alone(project):
+    control = Control()
+    control.cancel()
+    with pytest.raises(Cancelled):
+        run_project(project.path, TrainRequest(), lambda event: None, control)
+    assert project.proposal_slugs() == []
+
+
+def test_a_device_that_is_not_there_is_said(project):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(TrainingError, match="no CUDA device"):
+        run(project, device="cuda")
+
+
+def test_a_folder_without_a_project_is_said(tmp_path):
+    with pytest.raises(TrainingError, match="not a napari-sslseg project"):
+        run_project(tmp_path, TrainRequest(), lambda event: None, Control())

@@ -1,0 +1,80 @@
+"""Slices as training sees them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from napari_sslseg.training.stack import POSITIONS, SliceStack, TrainingError
+from napari_sslseg.volume.annotation import NOT_ANNOTATED, blank_ink
+
+from .conftest import SHAPE
+
+
+def test_label_ids_become_indices_and_come_back(stack, ink):
+    assert stack.class_ids == (0, 3, 5)
+    found = stack.ink.numpy()
+    assert set(np.unique(found)) == {0, 1, 2, NOT_ANNOTATED}
+    inked = ink != NOT_ANNOTATED
+    assert np.array_equal(stack.to_ids(found * inked)[inked], ink[inked])
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_any_axis_is_cut_and_put_back(image, ink, axis):
+    turned = [np.ascontiguousarray(np.moveaxis(a, 0, axis)) for a in (image, ink)]
+    spacing = [1.0, 1.0, 1.0]
+    spacing[axis] = 2.0
+    stack = SliceStack.from_volume(*turned, axis, tuple(spacing))
+    assert stack.references() == [1, 5, 9, 12]
+    assert stack.spacing == (2.0, 1.0, 1.0)
+    back = stack.to_volume(stack.ink.numpy())
+    assert np.array_equal(back == NOT_ANNOTATED, turned[1] == NOT_ANNOTATED)
+
+
+def test_channels_are_normalised_one_by_one(image, ink):
+    two = np.stack([image, 1000 * image + 7], axis=-1)
+    stack = SliceStack.from_volume(two, ink, 0, (1.0, 1.0, 1.0))
+    assert stack.image.shape == (SHAPE[0], 2, *SHAPE[1:])
+    assert torch.allclose(stack.image[:, 0], stack.image[:, 1], atol=1e-3)
+    assert abs(float(stack.image.mean())) < 1e-3
+    assert stack.in_channels == 2 * 3 + POSITIONS
+
+
+def test_context_repeats_the_last_slice_at_the_ends(stack):
+    images = stack.context(torch.tensor([0, 7]))
+    assert images.shape == (2, 3 + POSITIONS, *SHAPE[1:])
+    assert torch.equal(images[0, 0], images[0, 1])
+    assert torch.equal(images[1, 2], stack.image[8, 0])
+    assert images[0, 3].unique().tolist() == [-1.0]  # the slice's place, first of all
+    assert float(images[0, 4].min()) == -1
+    assert float(images[0, 4].max()) == 1
+
+
+def test_partial_ink_is_inked_but_no_reference(image, truth):
+    ink = blank_ink(SHAPE)
+    ink[2] = truth[2]
+    ink[6, :10] = truth[6, :10]
+    stack = SliceStack.from_volume(image, ink, 0, (1.0, 1.0, 1.0))
+    assert stack.references() == [2]
+    assert stack.inked() == [2, 6]
+
+
+def test_what_cannot_teach_is_said(image):
+    with pytest.raises(TrainingError, match="Nothing but background"):
+        SliceStack.from_volume(image, np.zeros(SHAPE, np.uint8), 0, (1.0, 1.0, 1.0))
+    ink = blank_ink(SHAPE)
+    ink[3, 3, 3] = 2
+    with pytest.raises(TrainingError, match="no background"):
+        SliceStack.from_volume(image, ink, 0, (1.0, 1.0, 1.0))
+    ink[3] = 0
+    ink[3, 3, 3] = 2
+    broken = image.copy()
+    broken[0, 0, 0] = np.nan
+    with pytest.raises(TrainingError, match="not finite"):
+        SliceStack.from_volume(broken, ink, 0, (1.0, 1.0, 1.0))
+
+
+def test_a_constant_image_does_not_divide_by_zero(ink):
+    stack = SliceStack.from_volume(np.full(SHAPE, 7), ink, 0, (1.0, 1.0, 1.0))
+    assert torch.isfinite(stack.image).all()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -26,6 +27,12 @@ import torch
 from scipy import ndimage
 
 from napari_sslseg.methods.propagation import propagate
+from napari_sslseg.training.control import Control
+from napari_sslseg.training.events import Estimated, Event, Finished
+from napari_sslseg.training.request import TrainRequest
+from napari_sslseg.training.session import run_project
+from napari_sslseg.volume.classes import ClassTable
+from napari_sslseg.volume.project import ImageInfo, Project
 
 NOT_ANNOTATED = 255
 
@@ -73,6 +80,9 @@ class Prediction:
 
     labels: np.ndarray
     confidence: np.ndarray | None = None
+    regions: np.ndarray | None = None
+    estimate: Estimated | None = None
+    proposal: str = ""
 
 
 Method = Callable[[Case, float], Prediction]
@@ -122,9 +132,38 @@ def _distances(ink: np.ndarray, classes: list[int]) -> np.ndarray:
     return result
 
 
+def trained(preset: str) -> Method:
+    """Return the method that the command line's ``propose --method PRESET`` runs."""
+
+    def method(case: Case, seconds: float) -> Prediction:
+        with tempfile.TemporaryDirectory() as folder:
+            info = ImageInfo(case.name, case.image.shape, case.spacing)
+            table = ClassTable.from_ids(case.classes)
+            project = Project.create(Path(folder) / "p", case.image, info, table, 0)
+            project.ink_store.save(case.ink)
+            events: list[Event] = []
+            run_project(project.path, TrainRequest(preset, seconds), events.append, Control())
+            chosen = next(e.recommended for e in events if isinstance(e, Finished))
+            proposal = project.read_proposal(chosen)
+        estimates = {e.slug: e for e in events if isinstance(e, Estimated)}
+        return Prediction(
+            proposal.classes,
+            proposal.confidence / 255,
+            proposal.regions,
+            estimates.get(chosen),
+            chosen,
+        )
+
+    return method
+
+
 METHODS: dict[str, Method] = {
     "reference": reference,
     "sdf": signed_distance,
+    "reference-run": trained("reference"),
+    "auto": trained("auto"),
+    "semsim": trained("semsim"),
+    "supervised": trained("supervised"),
 }
 
 
@@ -149,6 +188,16 @@ def score(case: Case, prediction: Prediction, seconds: float) -> dict[str, Any]:
         confidence = prediction.confidence[near]
         row["ece"], row["reliability"] = scoring.reliability(confidence, correct)
         row["error_quarters"] = scoring.error_by_confidence(confidence, correct)
+    if prediction.regions is not None:
+        row["proposal"] = prediction.proposal
+        row["regions"] = scoring.region_errors(
+            prediction.regions[near], (labels != truth)[near]
+        )
+    if prediction.estimate is not None:
+        row["estimate"] = prediction.estimate.mean
+        row["estimate_holds"] = (
+            prediction.estimate.low <= row["dice_in"] <= prediction.estimate.high
+        )
     return row
 
 
@@ -203,10 +252,16 @@ def main(arguments: list[str] | None = None) -> int:
             prediction = METHODS[name](case, options.seconds)
             row = score(case, prediction, time.perf_counter() - start) | {"method": name}
             note = ""
+            if "regions" in row:
+                note += f"[{row['proposal']}] " + " ".join(
+                    f"{name} {share:.2f}/{error:.3f}" if share else f"{name} –"
+                    for name, (share, error) in row["regions"].items()
+                )
+                note += f" est {row['estimate']:.2f}  " if "estimate" in row else "  "
             if case.name in rivals:
                 row["best_rival"], row["best_rival_tool"] = rivals[case.name]
                 row["won"] = row["dice_in"] > row["best_rival"]
-                note = f"{row['best_rival']:.3f} {row['best_rival_tool']}"
+                note += f"{row['best_rival']:.3f} {row['best_rival_tool']}"
                 note += "" if row["won"] else "  LOST"
             rows.append(row)
             print(_line(case.name, row) + "  " + note, flush=True)

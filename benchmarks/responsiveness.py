@@ -260,16 +260,17 @@ class User:
         """The same without us: plain labels layers, as many as ours."""
         shape = image.data.shape
         blobs = synthetic_classes(shape)
+        place = {"scale": image.scale, "translate": image.translate, "units": image.units}
         plain = [
-            self.viewer.add_labels(blobs.copy(), name=f"plain {k}", scale=image.scale, opacity=0.5)
+            self.viewer.add_labels(blobs.copy(), name=f"plain {k}", opacity=0.5, **place)
             for k in range(3)
         ]
         wait(0.5)
         for _ in range(rounds):
             self.scroll("scroll: plain napari", 15)
             self.paint(plain[1], "paint: plain napari")
-        for layer in plain:
-            self.viewer.layers.remove(layer)
+        for layer in plain:  # a hidden layer is neither sliced nor drawn
+            layer.visible = False
         wait(0.3)
 
 
@@ -503,11 +504,11 @@ def measure(part: str, shape: tuple[int, ...], seconds: float) -> dict[str, Any]
     else:
         viewer.add_image(synthetic_image(shape), name="synthetic", scale=(1.5, 1, 1))
     image = viewer.layers[0]
-    wait(1)
-    user.baseline(image)
     panel = LoopPanel(viewer)
     viewer.window.add_dock_widget(panel, name="Segment a volume")
-    wait(0.5)
+    wait(1)
+    # The panel is idle until labelling starts; it is there so that the canvas has one size.
+    user.baseline(image)
     watch.calls.clear()
     beat = Heartbeat(watch)
     if part == "sample":

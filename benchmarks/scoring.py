@@ -142,3 +142,21 @@ def _bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
         used = np.flatnonzero(mask.any(axis=other))
         box.append(slice(max(int(used[0]) - 1, 0), int(used[-1]) + 2))
     return tuple(box)
+
+
+def region_errors(regions: np.ndarray, wrong: np.ndarray) -> dict[str, tuple[float, float]]:
+    """Share of the judged voxels and error rate of each MetaSSL region.
+
+    Parameters
+    ----------
+    regions : ndarray of uint8, (N,)
+        Region codes 1 to 4; 0 is not judged.
+    wrong : ndarray of bool, (N,)
+    """
+    judged = max(int((regions > 0).sum()), 1)
+    result = {}
+    for code, name in ((1, "UC"), (2, "US"), (3, "DC"), (4, "DS")):
+        here = regions == code
+        count = int(here.sum())
+        result[name] = (count / judged, float(wrong[here].mean()) if count else 0.0)
+    return result

@@ -116,18 +116,20 @@ def estimate(
         scale = float(np.mean((distances / reach) ** GROWTH))
         errors = 1 - np.array(dice_scores(prediction, stack.ink[z], stack.classes))
         per_slice.append(1 - np.clip(errors * min(scale, 1.0), 0, 1))
-    scores = np.array(per_slice)
-    with np.errstate(all="ignore"):
-        per_class = np.nanmean(scores, axis=0) if scores.size else np.array([])
-        means = np.nanmean(scores, axis=1)
-    means = means[np.isfinite(means)]
+    scores = np.array(per_slice)  # NaN where a class is neither there nor predicted
+    means = np.array([row[np.isfinite(row)].mean() for row in scores if np.isfinite(row).any()])
     if not len(means):
         return None
     mean = float(means.mean())
+    per_class = {
+        i: float(column[np.isfinite(column)].mean())
+        for i, column in zip(stack.class_ids[1:], scores.T, strict=True)
+        if np.isfinite(column).any()
+    }
     # With two or three left-out slices their own spread says little: never claim less than 2 %.
     spread = max(float(means.std(ddof=1)) if len(means) > 1 else 0.06, 0.02)
     return Estimate(
-        {i: float(v) for i, v in zip(stack.class_ids[1:], per_class, strict=True) if v == v},
+        per_class,
         mean,
         max(0.0, mean - spread),
         min(1.0, mean + spread),

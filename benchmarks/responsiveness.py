@@ -102,7 +102,7 @@ def watch_application(watch: Watch) -> None:
     ]
     replaced: dict[Any, Any] = {}
     for module in modules:
-        for name, thing in list(vars(module).items()):
+        for thing in list(vars(module).values()):
             if getattr(thing, "__module__", None) != module.__name__:
                 continue
             if inspect.isclass(thing):
@@ -257,7 +257,7 @@ class User:
                 wait(pause)
 
     def baseline(self, image: Any, rounds: int = 3) -> None:
-        """The same without us: plain labels layers, as many as ours."""
+        """Do the same without us, on as many plain labels layers."""
         shape = image.data.shape
         blobs = synthetic_classes(shape)
         place = {"scale": image.scale, "translate": image.translate, "units": image.units}
@@ -320,6 +320,8 @@ def begin(viewer: Any, panel: Any, truth: np.ndarray) -> Any:
     count = truth.shape[session.project.axis]
     while len(session.classes) < int(truth.max()):
         panel.volume.classes.add_button.click()
+    panel.references.suggest.click()
+    wait(1)
     for index in (count // 6, count // 2, 5 * count // 6):
         session.go_to(index)
         mask = np.moveaxis(truth, session.project.axis, 0)[index]
@@ -430,6 +432,8 @@ def long_run(panel: Any) -> None:
     """Curves of a run of an hour, drawn with every new point."""
     from napari_sslseg.training.events import Loss
 
+    panel.train.open()
+    wait(0.3)
     for k in range(20_000):
         panel.train.chart.losses.append((0.2 * k, 1 / (1 + k)))
     for k in range(5):
@@ -456,7 +460,9 @@ def report(name: str, watch: Watch, beat: Heartbeat, user: User) -> dict[str, An
         )
     rows.sort(key=lambda row: (-row["own_max"], -row["held_max"]))
     print(f"\n== {name}: time on the GUI thread, ms (over = calls above {LIMIT_MS:.0f} ms)")
-    print(f"{'function':56}{'calls':>6}{'own max':>9}{'p99':>7}{'over':>5}{'held max':>10}{'over':>5}")
+    head = ("calls", "own max", "p99", "over", "held max", "over")
+    widths = (6, 9, 7, 5, 10, 5)
+    print(f"{'function':56}" + "".join(f"{h:>{w}}" for h, w in zip(head, widths, strict=True)))
     for row in rows:
         if row["own_max"] >= 8 or row["held_over"]:
             print(

@@ -64,6 +64,8 @@ def open_sample(viewer: napari.Viewer) -> LoopPanel:
     panel: Any = widget
     panel.volume.start.click()
     wait_for(lambda: panel.session is not None, 60, "the project")
+    settle(0.5)
+    viewer.reset_view()  # the panel has taken some of the canvas
     return panel
 
 

@@ -26,18 +26,21 @@ class Autosave(QObject):
     failed = Signal(str)
     """One sentence; the next stroke tries again."""
     _done = Signal(object)
+    _did = Signal(object, object, object)
 
     def __init__(self, save: Callable[[], int], parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._save = save
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sslseg-autosave")
         self._running: Future[int] | None = None
+        self._jobs = 0
         self._again = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(DELAY_MS)
         self._timer.timeout.connect(self._start)
         self._done.connect(self._finish)
+        self._did.connect(self._after)
 
     def request(self) -> None:
         """Something may have changed."""
@@ -47,10 +50,10 @@ class Autosave(QObject):
     @property
     def pending(self) -> bool:
         """Whether something waits to be saved or is being saved."""
-        return self._timer.isActive() or self._running is not None
+        return self._timer.isActive() or self._running is not None or self._jobs > 0
 
     def flush(self) -> None:
-        """Save now and wait: before training starts, before export, on closing.
+        """Save now and wait.
 
         Raises
         ------
@@ -59,6 +62,25 @@ class Autosave(QObject):
         """
         self._timer.stop()
         self._pool.submit(self._save).result()
+
+    def flush_then(self, done: Callable[[], object], failed: Callable[[], object]) -> None:
+        """Save now and go on afterwards: `done`, or `failed` after the signal of that name.
+
+        Both are called on the GUI thread.
+        """
+        self._timer.stop()
+        self.do(self._save, done, failed)
+
+    def do(
+        self,
+        work: Callable[[], object],
+        done: Callable[[], object] | None = None,
+        failed: Callable[[], object] | None = None,
+    ) -> None:
+        """Write something else in the thread, after what was asked for before."""
+        self._jobs += 1
+        future = self._pool.submit(work)
+        future.add_done_callback(lambda future: self._did.emit(future, done, failed))
 
     def close(self) -> None:
         """Save what is left and end the thread."""
@@ -75,14 +97,32 @@ class Autosave(QObject):
         self._running = self._pool.submit(self._save)
         self._running.add_done_callback(self._done.emit)
 
+    def _after(
+        self,
+        future: Future[object],
+        done: Callable[[], object] | None,
+        failed: Callable[[], object] | None,
+    ) -> None:
+        self._jobs -= 1
+        error = future.exception()
+        if error is not None:
+            self.failed.emit(_sentence(error))
+        follow = done if error is None else failed
+        if follow is not None:
+            follow()
+
     def _finish(self, future: Future[int]) -> None:
         self._running = None
         error = future.exception()
         if error is not None:
-            reason = getattr(error, "strerror", None) or str(error)
-            self.failed.emit(f"Not saved: {reason}. Your work is still in the viewer.")
+            self.failed.emit(_sentence(error))
         else:
             self.saved.emit(future.result())
         if self._again:
             self._again = False
             self.request()
+
+
+def _sentence(error: BaseException) -> str:
+    reason = getattr(error, "strerror", None) or str(error)
+    return f"Not saved: {reason}. Your work is still in the viewer."

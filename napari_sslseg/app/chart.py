@@ -32,7 +32,11 @@ class TrainingChart(QWidget):
         item.vb.sigResized.connect(self._follow)
         self._loss = item.plot(pen=pg.mkPen(_LOSS, width=2))
         self._dice = pg.PlotDataItem(
-            pen=pg.mkPen(_DICE, width=2), symbol="o", symbolSize=6, symbolBrush=_DICE, symbolPen=None
+            pen=pg.mkPen(_DICE, width=2),
+            symbol="o",
+            symbolSize=6,
+            symbolBrush=_DICE,
+            symbolPen=None,
         )
         self._baseline = pg.PlotDataItem(pen=pg.mkPen(_MATCHING, width=1, style=_dashed()))
         self._dice_view.addItem(self._dice)

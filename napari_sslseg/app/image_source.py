@@ -35,7 +35,7 @@ def projects_folder() -> Path:
 
 
 def new_project_path(name: str) -> Path:
-    """A free folder for a new project on the image `name`."""
+    """Return a free folder for a new project on the image `name`."""
     stem = "-".join("".join(c if c.isalnum() else " " for c in name).split()) or "volume"
     base = projects_folder() / f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
     path, number = base, 1

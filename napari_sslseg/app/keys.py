@@ -28,8 +28,8 @@ def bind_keys(panel: LoopPanel) -> None:
     def choose(position: int) -> None:
         assert panel.session is not None
         ids = panel.session.classes.ids
-        chosen = BACKGROUND if position == 0 else (ids[position - 1] if position <= len(ids) else None)
-        if chosen is not None:
+        if position <= len(ids):
+            chosen = ids[position - 1] if position else BACKGROUND
             panel.session.choose_class(chosen)
             panel.volume.classes.choose(chosen)
 

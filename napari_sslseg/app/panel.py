@@ -11,7 +11,7 @@ from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QApplication, QFrame, QScrollArea, QVBoxLayout, QWidget
 
-from ..training.events import Event, Failed, Finished, ProposalReady
+from ..training.events import Event, Failed, Finished, Loss, Progress, ProposalReady, Quality
 from ..training.request import TrainRequest
 from ..volume.classes import ClassTable
 from .background import in_background
@@ -24,6 +24,7 @@ from .sections.review_section import ReviewSection
 from .sections.train_section import TrainSection
 from .sections.volume_section import VolumeSection
 from .session import Session, make_project, open_project
+from .slice_index import index_slices
 
 if TYPE_CHECKING:
     import napari
@@ -79,7 +80,7 @@ class LoopPanel(QWidget):
         adopted = self._adoptable(image)
         self.volume.set_busy("Making the project…")
 
-        def work() -> tuple[Any, Any]:
+        def work() -> tuple[Any, ...]:
             array, info = read_layer(image)
             ink = None if adopted is None else np.asarray(adopted.data, dtype=np.uint8)
             table = ClassTable.from_ids(np.unique(ink)) if ink is not None else ClassTable()
@@ -88,9 +89,10 @@ class LoopPanel(QWidget):
                     table.rename(int(row["id"]), str(row["name"]))
             if not len(table):
                 table.add("Structure")
-            return make_project(new_project_path(info.name), array, info, table, axis, ink)
+            made = make_project(new_project_path(info.name), array, info, table, axis, ink)
+            return *made, index_slices(made[1], axis)
 
-        def done(made: tuple[Any, Any]) -> None:
+        def done(made: tuple[Any, ...]) -> None:
             if adopted is not None and adopted in self.viewer.layers:
                 self.viewer.layers.remove(adopted)
             self._begin(Session(self.viewer, image, *made))
@@ -103,8 +105,12 @@ class LoopPanel(QWidget):
             return
         self.volume.set_busy("Opening the project…")
 
-        def done(opened: tuple[Any, Any, Any]) -> None:
-            project, array, ink = opened
+        def work() -> tuple[Any, ...]:
+            opened = open_project(path)
+            return *opened, index_slices(opened[2], opened[0].axis)
+
+        def done(opened: tuple[Any, ...]) -> None:
+            project, array, ink, index = opened
             info = project.info
             shown = info.layer
             image = self.viewer.add_image(
@@ -118,9 +124,9 @@ class LoopPanel(QWidget):
                 contrast_limits=None if info.rgb else shown["contrast_limits"],
                 metadata={METADATA: shown.get("metadata", {})},
             )
-            self._begin(Session(self.viewer, image, project, ink))
+            self._begin(Session(self.viewer, image, project, ink, index))
 
-        in_background(lambda: open_project(path), done, self._not_started)
+        in_background(work, done, self._not_started)
 
     def close_session(self) -> None:
         """Save and leave the project; its layers go, the image stays."""
@@ -148,6 +154,7 @@ class LoopPanel(QWidget):
         session.training.state_changed.connect(lambda state: self._refresh())
         self.viewer.layers.selection.active = session.references.layer
         self._show_session(session)
+        self._watch_window()  # the panel may never have been shown, behind another tab
         bind_keys(self)
         session.training.warm_up()
         ready = not session.why_not_train()
@@ -189,7 +196,8 @@ class LoopPanel(QWidget):
             self.references.close_step()
             self.review.open()
             self.export.open()
-        self._refresh()
+        if not isinstance(event, Loss | Progress | Quality):  # many, and they allow nothing new
+            self._refresh()
 
     def _not_started(self, error: Exception) -> None:
         self.volume.set_busy("")
@@ -202,7 +210,7 @@ class LoopPanel(QWidget):
             if layer.name == REFERENCES and type(layer).__name__ == "Labels":
                 shape = image.data[0].shape if image.multiscale else image.data.shape
                 if tuple(layer.data.shape) == tuple(shape[:3]):
-                    return layer  # type: ignore[no-any-return]
+                    return layer
         return None
 
     def _add_class(self) -> None:
@@ -265,6 +273,9 @@ class LoopPanel(QWidget):
     def showEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
         """Watch the window that holds the panel, to save and end the trainer when it closes."""
         super().showEvent(event)
+        self._watch_window()
+
+    def _watch_window(self) -> None:
         window = self.window()
         if window is not self:
             window.installEventFilter(self)

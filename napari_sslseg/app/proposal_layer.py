@@ -8,6 +8,7 @@ import numpy as np
 from psygnal import Signal
 
 from ..volume.annotation import NOT_ANNOTATED, corrections
+from ..volume.proposal import REGION_NAMES, object_neighbourhood
 from .layer_roles import forget_history, placement, role_metadata
 from .palette import proposal_colormap
 from .reference_layer import class_features
@@ -63,6 +64,7 @@ class ProposalLayer:
         self.slug, self.name = proposal.slug, proposal.name
         self.store = store
         self.kept = kept
+        self._near: tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]] | None = None
         self._take(proposal, version)
         self.stroking = False
         self.serial = 0
@@ -119,6 +121,29 @@ class ProposalLayer:
         """Show another class table."""
         self.layer.colormap = proposal_colormap(classes)
         self.layer.features = class_features(classes)
+
+    def count_open(
+        self, axis: int, ink: npt.NDArray[np.uint8]
+    ) -> tuple[npt.NDArray[np.int64], dict[str, float]]:
+        """Regions per slice and their shares, where neither corrected nor inked; for a thread."""
+        edited, proposed, regions = self.layer.data, self.proposed, self.regions
+        if self._near is None or self._near[0] is not proposed:
+            self._near = (proposed, object_neighbourhood(proposed))
+        near = self._near[1]
+        counts = np.zeros((regions.shape[axis], 5), dtype=np.int64)
+        judged = np.zeros(5, dtype=np.int64)
+        # Slab by slab, as the arrays lie in memory: this runs after every stroke.
+        for z in range(regions.shape[0]):
+            closed = (ink[z] != NOT_ANNOTATED) | (edited[z] != proposed[z])
+            slab = np.where(closed, np.uint8(0), regions[z])
+            judged += np.bincount(slab[near[z]], minlength=5)[:5]
+            if axis == 0:
+                counts[z] = np.bincount(slab.ravel(), minlength=5)[:5]
+            else:
+                for code in range(5):
+                    counts[:, code] += np.count_nonzero(slab == code, axis=2 - axis)
+        total = max(int(judged[1:].sum()), 1)
+        return counts, {name: float(judged[code]) / total for code, name in REGION_NAMES.items()}
 
     def slice_of(
         self, axis: int, index: int

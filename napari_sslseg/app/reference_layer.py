@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from psygnal import Signal
 
-from ..volume.annotation import NOT_ANNOTATED, SliceState, slice_state, slice_states
+from ..volume.annotation import NOT_ANNOTATED, SliceState
 from ..volume.classes import BACKGROUND, ClassTable
 from .layer_roles import REFERENCES, placement, role_metadata
 from .palette import reference_colormap
+from .slice_index import SliceIndex, index_slices
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from napari.components import ViewerModel
     from napari.layers import Image, Labels
+
+#: Voxels up to which all slices are looked at without a thread: some milliseconds of work.
+_AT_ONCE = 4_000_000
 
 
 class ReferenceLayer:
@@ -33,8 +37,8 @@ class ReferenceLayer:
     ink : ndarray of uint8
         255 = not annotated. The layer edits this array in place.
     classes : ClassTable
-    axis : int
-        Slicing axis.
+    index : SliceIndex
+        Of this ink, along the slicing axis.
     """
 
     changed = Signal()
@@ -46,10 +50,12 @@ class ReferenceLayer:
         image: Image,
         ink: npt.NDArray[np.uint8],
         classes: ClassTable,
-        axis: int,
+        index: SliceIndex,
     ) -> None:
         self._viewer = viewer
-        self.axis = axis
+        self.index = index
+        self.serial = 0
+        self._writing = False
         self.layer: Labels = viewer.add_labels(
             ink,
             name=REFERENCES,
@@ -60,7 +66,6 @@ class ReferenceLayer:
             **placement(image),
         )
         self.layer.selected_label = classes.ids[0] if len(classes) else 1
-        self.states = slice_states(ink, axis)
         self.layer.events.paint.connect(self._on_edit)
         self.layer.events.set_data.connect(self._on_edit)
 
@@ -70,20 +75,39 @@ class ReferenceLayer:
         data: npt.NDArray[np.uint8] = self.layer.data
         return data
 
-    def set_axis(self, axis: int) -> None:
-        """Slice along another axis from now on."""
-        self.axis = axis
-        self.recount()
+    @property
+    def axis(self) -> int:
+        """Slicing axis."""
+        return self.index.axis
 
-    def recount(self) -> None:
-        """Derive the state of all slices anew."""
-        self.states = slice_states(self.ink, self.axis)
-        self.changed.emit()
+    @property
+    def states(self) -> npt.NDArray[np.uint8]:
+        """State of every slice."""
+        return self.index.states
 
-    def take_states(self, states: npt.NDArray[np.uint8]) -> None:
-        """Take states that were derived elsewhere, for the slices that are not in view."""
-        if len(states) == len(self.states) and not np.array_equal(states, self.states):
-            self.states = states.copy()
+    def set_axis(self, axis: int) -> bool:
+        """Slice along another axis from now on.
+
+        Returns
+        -------
+        bool
+            Whether the states are known. If not, the volume is too large to look at here: pass
+            `take_index` what `index_slices` finds in a thread.
+        """
+        known = self.ink.size <= _AT_ONCE
+        if known:
+            self.index = index_slices(self.ink, axis)
+        else:
+            count = self.ink.shape[axis]
+            nothing = np.full(count, SliceState.EMPTY, dtype=np.uint8)
+            self.index = SliceIndex(axis, nothing, np.zeros((count, 256), dtype=bool))
+        self._update(self.current_slice())
+        return known
+
+    def take_index(self, index: SliceIndex) -> None:
+        """Take an index that was made elsewhere, for the slices that are not in view."""
+        if index.axis == self.axis and not index.same_as(self.index):
+            self.index = SliceIndex(index.axis, index.states.copy(), index.present.copy())
             self._update(self.current_slice())
 
     def set_classes(self, classes: ClassTable) -> None:
@@ -92,11 +116,11 @@ class ReferenceLayer:
         self.layer.features = class_features(classes, ink=True)
 
     def references(self) -> list[int]:
-        """Indices of the wholly annotated slices."""
+        """Return the indices of the wholly annotated slices."""
         return [int(i) for i in np.flatnonzero(self.states == SliceState.WHOLE)]
 
     def partial(self) -> list[int]:
-        """Indices of the slices that carry some ink only."""
+        """Return the indices of the slices that carry some ink only."""
         return [int(i) for i in np.flatnonzero(self.states == SliceState.PARTIAL)]
 
     def current_slice(self) -> int:
@@ -104,7 +128,7 @@ class ReferenceLayer:
         return slice_in_view(self._viewer, self.layer, self.axis)
 
     def slice_ink(self, index: int) -> npt.NDArray[np.uint8]:
-        """The (H, W) ink of a slice; a live view."""
+        """Return the (H, W) ink of a slice; a live view."""
         return np.moveaxis(self.ink, self.axis, 0)[index]
 
     def mark(self, index: int) -> int:
@@ -147,17 +171,24 @@ class ReferenceLayer:
         where = list(inside)
         where.insert(self.axis, np.full(inside[0].size, index, dtype=inside[0].dtype))
         # One history block, so that one undo takes the whole gesture back.
-        with self.layer.block_history():
-            self.layer.data_setitem(tuple(where), np.asarray(values[inside], dtype=np.uint8))
+        self._writing = True
+        try:
+            with self.layer.block_history():
+                self.layer.data_setitem(tuple(where), np.asarray(values[inside], dtype=np.uint8))
+        finally:
+            self._writing = False
+            self.serial += 1
         self._update(index)
         return int(inside[0].size)
 
     def _on_edit(self, event: Any = None) -> None:
-        self._update(self.current_slice())
+        self.serial += 1
+        if not self._writing:
+            self._update(self.current_slice())
 
     def _update(self, index: int) -> None:
         if 0 <= index < len(self.states):
-            self.states[index] = slice_state(self.slice_ink(index))
+            self.index.update(index, self.slice_ink(index))
         self.changed.emit()
 
 

@@ -6,25 +6,30 @@ widget, and every method returns at once: what takes time runs in a thread or th
 
 from __future__ import annotations
 
+import copy
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from psygnal import Signal
 
-from ..acquisition.next_slice import Suggestion, count_regions, next_slice
+from ..acquisition.next_slice import Suggestion, next_slice
 from ..training.events import Estimated, Event, Finished, ProposalReady
 from ..training.request import TrainRequest
-from ..volume.annotation import NOT_ANNOTATED, SliceState, slice_states
+from ..volume.annotation import NOT_ANNOTATED
 from ..volume.classes import ClassTable, SegmentClass
 from ..volume.project import AcceptedSlice, ImageInfo, Project, ProjectError
-from ..volume.proposal import Proposal, region_shares
+from ..volume.proposal import Proposal
 from .autosave import Autosave
 from .background import in_background
+from .final_labels import labels_maker
 from .proposal_layer import ProposalLayer
 from .reference_layer import ReferenceLayer
 from .region_view import RegionView
+from .slice_index import SliceIndex, index_slices
 from .training_run import TrainingRun
 
 if TYPE_CHECKING:
@@ -47,6 +52,8 @@ class Session:
     project : Project
     ink : ndarray of uint8
         The user's ink, as loaded from the project (or adopted from a layer).
+    index : SliceIndex, optional
+        Of the ink along the project's axis; made here when missing, which takes time.
     """
 
     slices_changed = Signal()
@@ -58,7 +65,12 @@ class Session:
     trouble = Signal(str)
 
     def __init__(
-        self, viewer: ViewerModel, image: Image, project: Project, ink: npt.NDArray[np.uint8]
+        self,
+        viewer: ViewerModel,
+        image: Image,
+        project: Project,
+        ink: npt.NDArray[np.uint8],
+        index: SliceIndex | None = None,
     ) -> None:
         self.viewer = viewer
         self.image = image
@@ -68,8 +80,10 @@ class Session:
         self.active: str = ""
         self._counts: dict[str, npt.NDArray[np.int64]] = {}
         self._closed = False
-        self._states = slice_states(ink, project.axis)
-        self.references = ReferenceLayer(viewer, image, ink, project.classes, project.axis)
+        self._counting = self._count_again = False
+        index = index or index_slices(ink, project.axis)
+        self._index = index
+        self.references = ReferenceLayer(viewer, image, ink, project.classes, index)
         self.regions = RegionView(viewer, image)
         self.training = TrainingRun(project.path)
         self.autosave = Autosave(self._save)
@@ -77,7 +91,8 @@ class Session:
         self.autosave.failed.connect(self.trouble.emit)
         self.training.said.connect(self._on_event)
         self.references.changed.connect(self._on_ink)
-        self.set_axis(project.axis)
+        self._show_axis(project.axis)
+        self._save_head()
         self._bring_up(list(project.proposal_slugs()))
 
     # -- classes and slices ---------------------------------------------------------------
@@ -94,7 +109,9 @@ class Session:
         self.choose_class(item.id)
         return item
 
-    def edit_class(self, class_id: int, *, name: str | None = None, color: str | None = None) -> None:
+    def edit_class(
+        self, class_id: int, *, name: str | None = None, color: str | None = None
+    ) -> None:
         """Rename or recolour a class."""
         if name is not None and name.strip():
             self.project.classes.rename(class_id, name)
@@ -133,11 +150,17 @@ class Session:
     def set_axis(self, axis: int) -> None:
         """Slice along another axis: what the slider moves through, and what a reference is."""
         self.project.axis = axis
+        # Before the viewer turns: what listens to it asks for slices along the new axis.
+        if not self.references.set_axis(axis):
+            self._index_in_thread()
+        self._show_axis(axis)
+        self._save_head()
+        self._recount()
+
+    def _show_axis(self, axis: int) -> None:
         order = [axis] + [i for i in range(3) if i != axis]
         offset = self.viewer.dims.ndim - 3
         self.viewer.dims.order = tuple(range(offset)) + tuple(i + offset for i in order)
-        self.references.set_axis(axis)
-        self._save_head()
 
     def go_to(self, index: int) -> None:
         """Show a slice."""
@@ -166,6 +189,7 @@ class Session:
         if self.regions.layer is not None:
             self._below_references(self.regions.layer)
         self.viewer.layers.selection.active = self.proposals[slug].layer
+        self._recount()
         self.proposals_changed.emit()
 
     def accept_slice(self, index: int | None = None) -> int:
@@ -192,16 +216,16 @@ class Session:
         classes, corrected = proposal.slice_of(axis, index)
         ink = self.references.slice_ink(index)
         values = np.where((ink == NOT_ANNOTATED) | corrected, classes, ink).astype(np.uint8)
-        changed = self.references.write_slice(index, values)
         self.project.accepted = [
             a for a in self.project.accepted if (a.axis, a.index) != (axis, index)
         ]
         self.project.accepted.append(
             AcceptedSlice(axis, index, proposal.slug, len(self.project.rounds))
         )
+        changed = self.references.write_slice(index, values)
+        if not changed:
+            self.slices_changed.emit()
         self._save_head()
-        self.regions.refresh()
-        self.slices_changed.emit()
         return changed
 
     def suggest(self) -> Suggestion | None:
@@ -213,10 +237,11 @@ class Session:
 
     def final_labels(self) -> npt.NDArray[np.uint8]:
         """Return the mask to export, as shown: ink where there is any, else the active proposal."""
-        ink = self.references.ink
-        proposal = self.proposals.get(self.active)
-        base = proposal.layer.data if proposal is not None else np.zeros_like(ink)
-        return np.where(ink != NOT_ANNOTATED, ink, base).astype(np.uint8)
+        return self.final_labels_later()()
+
+    def final_labels_later(self) -> Callable[[], npt.NDArray[np.uint8]]:
+        """Return a function that makes the mask to export, for a thread."""
+        return labels_maker(self.references, self.proposals.get(self.active))
 
     # -- training -------------------------------------------------------------------------
 
@@ -229,14 +254,20 @@ class Session:
             return "Label a slice first: paint it, then press “Mark this slice as reference”."
         if len(self.classes) == 0:
             return "Add a class first."
-        known = np.isin(np.asarray(self.classes.ids), self._painted_ids())
+        known = np.isin(np.asarray(self.classes.ids), self.references.index.painted())
         if not known.any():
             return "Paint at least one class; background alone teaches nothing."
         return ""
 
     def train(self, request: TrainRequest) -> None:
-        """Save all ink, then start the trainer."""
-        self.autosave.flush()
+        """Start the trainer as soon as all ink is saved; both off the GUI thread.
+
+        Raises
+        ------
+        RuntimeError
+            When a run is under way.
+        """
+        self.training.prepare(request)
         self.project.rounds.append(
             {
                 "started": time.time(),
@@ -246,7 +277,7 @@ class Session:
             }
         )
         self._save_head()
-        self.training.start(request)
+        self.autosave.flush_then(self.training.start_prepared, self.training.abandon)
 
     def close(self) -> None:
         """Save and end everything. Safe to call twice."""
@@ -275,7 +306,7 @@ class Session:
         """Write what changed; runs in the autosave thread."""
         pieces = self.project.ink_store.save(self.references.ink)
         # An undo may change slices that are not in view; the whole volume is looked at here.
-        self._states = slice_states(self.references.ink, self.references.axis)
+        self._index = index_slices(self.references.ink, self.references.axis)
         for proposal in list(self.proposals.values()):
             pieces += proposal.store.save(proposal.corrections())
         return pieces
@@ -283,17 +314,39 @@ class Session:
     def _on_saved(self, pieces: int) -> None:
         if self._closed:
             return
-        self.references.take_states(self._states)
+        self.references.take_index(self._index)
         if pieces:
             self.project.saved = time.time()
             self.saved.emit(self.project.saved)
             self._recount()
 
     def _save_head(self) -> None:
-        try:
-            self.project.save()
-        except OSError as error:
-            self.trouble.emit(f"The project could not be saved: {error.strerror or error}.")
+        """Write project.json as it stands now, in the autosave thread: a disk may be slow."""
+        head = copy.copy(self.project)
+        head.classes = copy.deepcopy(self.project.classes)
+        head.accepted = list(self.project.accepted)
+        head.rounds = [dict(row) for row in self.project.rounds]
+        self.autosave.do(head.save)
+
+    def _index_in_thread(self, tries: int = _MERGE_TRIES) -> None:
+        """Learn the state of all slices along the current axis."""
+        references, axis, serial = self.references, self.references.axis, self.references.serial
+
+        def work() -> SliceIndex:
+            return index_slices(references.ink, axis)
+
+        def done(index: SliceIndex) -> None:
+            if self._closed or axis != references.axis:
+                return
+            if references.serial != serial and tries > 0:
+                self._index_in_thread(tries - 1)
+            references.take_index(index)
+
+        in_background(
+            work,
+            done,
+            lambda error: self.trouble.emit(str(error)),
+        )
 
     def _classes_edited(self) -> None:
         self._save_head()
@@ -301,14 +354,6 @@ class Session:
         for proposal in self.proposals.values():
             proposal.set_classes(self.classes)
         self.classes_changed.emit()
-
-    def _painted_ids(self) -> npt.NDArray[np.int64]:
-        ink = np.moveaxis(self.references.ink, self.project.axis, 0)
-        inked = np.flatnonzero(self.references.states != SliceState.EMPTY)
-        seen: set[int] = set()
-        for z in inked:
-            seen.update(int(v) for v in np.flatnonzero(np.bincount(ink[z].ravel(), minlength=256)))
-        return np.array(sorted(seen - {0, NOT_ANNOTATED}), dtype=np.int64)
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, ProposalReady):
@@ -328,8 +373,8 @@ class Session:
         """Read the newest versions in a thread, then show them."""
         for slug in slugs:
             in_background(
-                lambda slug=slug: self._load(slug),  # type: ignore[misc]
-                lambda loaded, slug=slug: self._show(slug, *loaded),
+                partial(self._load, slug),
+                lambda loaded, slug=slug: self._show(slug, *loaded),  # type: ignore[misc]
                 lambda error: self.trouble.emit(str(error)),
             )
 
@@ -382,25 +427,34 @@ class Session:
         self.proposals_changed.emit()
 
     def _recount(self) -> None:
-        """Count regions per slice, and their shares, in a thread."""
-        if self._closed:
+        """Count the active proposal's regions per slice, and their shares, in a thread."""
+        layer = self.proposals.get(self.active)
+        if self._closed or layer is None:
             return
-        axis = self.project.axis
-        for slug, layer in self.proposals.items():
+        if self._counting:  # one at a time: the processor is the trainer's and the viewer's too
+            self._count_again = True
+            return
+        self._counting = True
+        slug, axis, ink = self.active, self.project.axis, self.references.ink
 
-            def work(layer: ProposalLayer = layer) -> tuple[Any, dict[str, float]]:
-                open_voxels = self.references.ink == NOT_ANNOTATED
-                open_voxels &= layer.layer.data == layer.proposed
-                regions = np.where(open_voxels, layer.regions, 0).astype(np.uint8)
-                return count_regions(regions, axis), region_shares(regions, layer.proposed)
+        def over() -> None:
+            self._counting = False
+            if self._count_again:
+                self._count_again = False
+                self._recount()
 
-            def done(result: Any, slug: str = slug) -> None:
-                if self._closed:
-                    return
-                self._counts[slug] = result[0]
+        def done(result: tuple[npt.NDArray[np.int64], dict[str, float]]) -> None:
+            if not self._closed:
+                if axis == self.project.axis:
+                    self._counts[slug] = result[0]
                 self.shares_changed.emit(slug, result[1])
+                over()
 
-            in_background(work, done, lambda error: self.trouble.emit(str(error)))
+        def failed(error: Exception) -> None:
+            self.trouble.emit(str(error))
+            over()
+
+        in_background(lambda: layer.count_open(axis, ink), done, failed)
 
     def _below_references(self, layer: Any) -> None:
         """Keep References on top, so that ink is never hidden."""

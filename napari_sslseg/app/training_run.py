@@ -12,6 +12,7 @@ from ..training.events import Cancelled, Event, Failed, Finished, Paused, Resume
 from ..training.request import TrainRequest
 
 POLL_MS = 60
+_BUSY = "Training is already running; pause or cancel it first."
 
 
 class RunState(Enum):
@@ -36,6 +37,7 @@ class TrainingRun(QObject):
         self._project = project
         self._job: LocalJob | None = None
         self._state = RunState.IDLE
+        self._prepared: TrainRequest | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(POLL_MS)
         self._timer.timeout.connect(self._poll)
@@ -60,6 +62,35 @@ class TrainingRun(QObject):
         if self._job is None or (not self._job.alive and not self._job.running):
             self._job = LocalJob(self._project)
 
+    def prepare(self, request: TrainRequest) -> None:
+        """Say that a run begins as soon as what it needs is saved; busy from now on.
+
+        Raises
+        ------
+        RuntimeError
+            When a run is under way.
+        """
+        if self.busy:
+            raise RuntimeError(_BUSY)
+        self._prepared = request
+        self._set(RunState.STARTING)
+
+    def start_prepared(self) -> None:
+        """Start the prepared run, unless it was cancelled meanwhile."""
+        if self._prepared is not None:
+            request, self._prepared = self._prepared, None
+            try:
+                self._launch(request)
+            except OSError as error:
+                self._set(RunState.IDLE)
+                self.said.emit(Failed(f"The trainer could not be started: {error}."))
+
+    def abandon(self) -> None:
+        """Forget the prepared run."""
+        if self._prepared is not None:
+            self._prepared = None
+            self._set(RunState.IDLE)
+
     def start(self, request: TrainRequest) -> None:
         """Start training.
 
@@ -69,7 +100,10 @@ class TrainingRun(QObject):
             When a run is under way.
         """
         if self.busy:
-            raise RuntimeError("Training is already running; pause or cancel it first.")
+            raise RuntimeError(_BUSY)
+        self._launch(request)
+
+    def _launch(self, request: TrainRequest) -> None:
         if self._job is None or self._job.started or not self._job.alive:
             self._job = LocalJob(self._project)
         self._job.start(request)
@@ -88,13 +122,17 @@ class TrainingRun(QObject):
 
     def cancel(self) -> None:
         """Stop it; the state is IDLE within a second."""
-        if self._job is not None and self.busy:
+        if self._prepared is not None:
+            self.abandon()
+            self.said.emit(Cancelled())
+        elif self._job is not None and self.busy:
             self._job.cancel()
             self._set(RunState.CANCELLING)
 
     def close(self) -> None:
         """End the process, if any. Nothing survives the application."""
         self._timer.stop()
+        self._prepared = None
         if self._job is not None:
             self._job.close()
             self._job = None

@@ -18,8 +18,8 @@ from .stack import SliceStack
 #: Growth of the error with the distance d to the nearest reference, as d ** GROWTH.
 GROWTH = 0.7
 
-Predictor = Callable[[Tensor], Tensor]
-"""From ink (Z, H, W) to probabilities (Z, K, H, W)."""
+Predictor = Callable[[Tensor, int], Tensor]
+"""From ink (Z, H, W), and the slice that is blank in it, to probabilities (Z, K, H, W)."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def estimate(
         None when no reference could be left out.
     """
     known = np.array(stack.inked())
-    open_slices = np.setdiff1d(np.arange(known.min(), known.max() + 1), known)
+    open_slices = np.setdiff1d(np.arange(stack.depth), known)
     if not len(left_out) or not len(open_slices):
         return None
     distances = np.abs(open_slices[:, None] - known[None]).min(1)
@@ -146,7 +146,7 @@ def leave_one_out(
     ----------
     stack : SliceStack
     predict : callable
-        From ink to probabilities.
+        From ink, and the left-out slice, to probabilities.
     proceed : callable
         Given the share done, tells whether there is time for another one.
 
@@ -163,7 +163,7 @@ def leave_one_out(
     for number, z in enumerate(inner):
         if not proceed(number / len(inner)):
             break
-        predictions.append(predict(stack.without([z]))[z].float().argmax(0))
+        predictions.append(predict(stack.without([z]), z)[z].float().argmax(0))
         slices.append(z)
     return slices, predictions
 

@@ -122,7 +122,7 @@ class Run:
         device = choose_device(self.request.device)
         self.emit(Started(str(device), "Matching the references."))
         propagated = self._match()
-        matched = self._leave_one_out() if self.request.estimate else None
+        matched = self._leave_one_out(propagated) if self.request.estimate else None
         if self.request.preset != "reference":
             self._train_and_propose(device, propagated, matched)
         self.progress("Done", 1.0)
@@ -152,14 +152,26 @@ class Run:
         self._propose(REFERENCE_GUIDED, propagated.probabilities, other, {"stage": "matching"})
         return propagated
 
-    def _leave_one_out(self) -> quality.Estimate | None:
+    def _leave_one_out(self, propagated: Propagation) -> quality.Estimate | None:
+        stack = self.stack
+
+        def predict(ink: Tensor, left_out: int) -> Tensor:
+            # Only the stretch between the neighbours of a left-out reference depends on it.
+            self.control.check()
+            return propagate(
+                stack.image,
+                ink,
+                stack.classes,
+                stack.spacing,
+                previous=propagated,
+                changed=[left_out],
+            ).probabilities
+
         def proceed(share: float) -> bool:
             self.progress("Testing on left-out references", 0.05 + 0.1 * share)
             return share == 0 or self.clock.spent < LEAVE_OUT_SHARE * self.clock.seconds
 
-        slices, predictions = quality.leave_one_out(
-            self.stack, lambda ink: self._propagate(ink).probabilities, proceed
-        )
+        slices, predictions = quality.leave_one_out(stack, predict, proceed)
         found = quality.estimate(self.stack, slices, predictions)
         if found is not None:
             how = f"Measured on {_count(found.count, 'reference')} left out in turn."

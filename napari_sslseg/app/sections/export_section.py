@@ -58,12 +58,12 @@ class ExportSection(Step):
         session = self._session
         if session is None:
             return
-        labels = session.final_labels()
+        make = session.final_labels_later()
         info = session.project.info
 
         def work() -> None:
             order, like = export_target(info)
-            write_labels(path, order.invert(labels), like)
+            write_labels(path, order.invert(make()), like)
 
         def failed(error: Exception) -> None:
             reason = getattr(error, "strerror", None) or str(error)
@@ -73,7 +73,8 @@ class ExportSection(Step):
             known, total = len(session.references.references()), len(session.references.states)
             say(
                 self.hint,
-                f"Exported to {path}: {known} of {total} slices confirmed by you, the rest proposed.",
+                f"Exported to {path}: {known} of {total} slices confirmed by you, "
+                "the rest proposed.",
             )
             self.exported.emit(str(path))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,15 +11,19 @@ from qtpy.QtWidgets import QHBoxLayout, QListView, QListWidget, QListWidgetItem,
 
 from ...acquisition.next_slice import first_slices
 from ...volume.annotation import SliceState
+from ..background import in_background
 from ..step import Step, allow, hint_label, say
 from ..thumbnails import icon, slice_picture
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from ..session import Session
 
 _INDEX = Qt.ItemDataRole.UserRole
 #: References to begin with; more are suggested after the first proposals.
 FIRST_REFERENCES = 3
+_DRAW_SECONDS = 0.012
 
 
 class ReferencesSection(Step):
@@ -54,6 +59,12 @@ class ReferencesSection(Step):
         self._timer.setSingleShot(True)
         self._timer.setInterval(250)
         self._timer.timeout.connect(self._draw)
+        # Many are drawn a few at a time, so that the viewer goes on meanwhile.
+        self._row = 0
+        self._more = QTimer(self)
+        self._more.setSingleShot(True)
+        self._more.setInterval(0)
+        self._more.timeout.connect(self._draw)
         self.set_session(None)
 
     def set_session(self, session: Session | None) -> None:
@@ -87,7 +98,8 @@ class ReferencesSection(Step):
             text = (
                 f"Slice {index}: paint every class, then mark it as reference."
                 if state is SliceState.EMPTY
-                else f"Slice {index} has some ink; mark it when it is complete, or leave it partial."
+                else f"Slice {index} has some ink; mark it when it is complete, "
+                "or leave it partial."
             )
         allow(
             self.suggest,
@@ -113,8 +125,19 @@ class ReferencesSection(Step):
         session = self._session
         if session is None:
             return
-        image = np.moveaxis(np.asarray(session.image.data), session.project.axis, 0)
-        content = np.array([float(np.std(s[::4, ::4])) for s in image])
+        data, axis = session.image.data, session.project.axis
+
+        def work() -> npt.NDArray[np.float64]:
+            stack = np.moveaxis(np.asarray(data), axis, 0)
+            return np.array([float(np.std(s[::4, ::4])) for s in stack])
+
+        def done(content: npt.NDArray[np.float64]) -> None:
+            if session is self._session and axis == session.project.axis:
+                self._go_to_first(session, content)
+
+        in_background(work, done, lambda error: say(self.hint, str(error)))
+
+    def _go_to_first(self, session: Session, content: npt.NDArray[np.float64]) -> None:
         done = set(session.references.references())
         wanted = FIRST_REFERENCES
         todo = [z for z in first_slices(content, wanted) if z not in done]
@@ -146,7 +169,15 @@ class ReferencesSection(Step):
                 item.setData(_INDEX, index)
                 item.setSizeHint(QSize(66, 80))
                 self.list.addItem(item)
-        for row, index in enumerate(shown):
+            self._row = 0
+        self._row = self._row if self._row < len(shown) else 0
+        end = time.monotonic() + _DRAW_SECONDS
+        while self._row < len(shown):
+            if time.monotonic() > end:
+                self._more.start()
+                return
+            row, index = self._row, shown[self._row]
+            self._row += 1
             ink = references.slice_ink(index)
             item = self.list.item(row)
             words = {SliceState.WHOLE: "reference", SliceState.PARTIAL: "partly labelled"}

@@ -100,7 +100,7 @@ class TrainSection(Step):
         self.refresh()
 
     def request(self) -> TrainRequest:
-        """What the form asks for."""
+        """Return what the form asks for."""
         return TrainRequest(
             preset=str(self.method.value),
             seconds=float(self.budget.value),
@@ -119,7 +119,8 @@ class TrainSection(Step):
         allow(self.cancel, idle, "Stop within a second; the last good model and proposals stay")
         self.pause.setText("Resume" if state is RunState.PAUSED else "Pause")
         allow(self.pause, idle or _wait(state), "Training waits; nothing is lost")
-        self.form.enabled = not busy
+        # Choices that cannot be changed now only take room from the plot and the review.
+        self.form.native.setVisible(not busy)
         if not busy and session is not None and not session.proposals:
             say(self.hint, reason)
         words = {

@@ -90,6 +90,7 @@ Method = Callable[[Case, float], Prediction]
 
 def reference(case: Case, seconds: float) -> Prediction:
     """Reference-guided propagation; no training, so ``seconds`` is not used."""
+    torch.set_num_threads(1)  # many small operations: more threads only wait for each other
     result = propagate(
         torch.from_numpy(case.image)[:, None],
         torch.from_numpy(case.ink),

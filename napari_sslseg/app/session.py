@@ -322,6 +322,8 @@ class Session:
 
     def _save_head(self) -> None:
         """Write project.json as it stands now, in the autosave thread: a disk may be slow."""
+        if self._closed:
+            return  # closing writes it at the end
         head = copy.copy(self.project)
         head.classes = copy.deepcopy(self.project.classes)
         head.accepted = list(self.project.accepted)

@@ -86,6 +86,20 @@ def middle_reference(stack: SliceStack) -> list[int]:
     return sorted(inner, key=lambda z: abs(z - middle))[:1]
 
 
+def distance_scale(stack: SliceStack, left_out: int) -> float:
+    """Return the factor from the matching's error on a left-out slice to that on the open ones.
+
+    Both are measured from the nearest slice with ink; the error grows as distance ** `GROWTH`.
+    """
+    known = np.array(stack.inked())
+    open_slices = np.setdiff1d(np.arange(stack.depth), known)
+    if not len(open_slices):
+        return 1.0
+    distances = np.abs(open_slices[:, None] - known[None]).min(1)
+    reach = float(np.abs(known[known != left_out] - left_out).min())
+    return min(1.0, float(np.mean((distances / reach) ** GROWTH)))
+
+
 def estimate(
     stack: SliceStack, left_out: Sequence[int], predictions: Sequence[Tensor]
 ) -> Estimate | None:
@@ -104,18 +118,12 @@ def estimate(
     Estimate or None
         None when no reference could be left out.
     """
-    known = np.array(stack.inked())
-    open_slices = np.setdiff1d(np.arange(stack.depth), known)
-    if not len(left_out) or not len(open_slices):
+    if not len(left_out) or len(stack.inked()) == stack.depth:
         return None
-    distances = np.abs(open_slices[:, None] - known[None]).min(1)
     per_slice = []
     for z, prediction in zip(left_out, predictions, strict=True):
-        others = known[known != z]
-        reach = float(np.abs(others - z).min())
-        scale = float(np.mean((distances / reach) ** GROWTH))
         errors = 1 - np.array(dice_scores(prediction, stack.ink[z], stack.classes))
-        per_slice.append(1 - np.clip(errors * min(scale, 1.0), 0, 1))
+        per_slice.append(1 - np.clip(errors * distance_scale(stack, z), 0, 1))
     scores = np.array(per_slice)  # NaN where a class is neither there nor predicted
     means = np.array([row[np.isfinite(row)].mean() for row in scores if np.isfinite(row).any()])
     if not len(means):

@@ -8,7 +8,7 @@ different places. Which mixture is best is measured on references that were left
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -56,12 +56,13 @@ class Recipe:
 #: Without left-out references: on volumes with truth hardly ever worse than matching alone.
 DEFAULT = Recipe(0.3, None)
 
-#: In the order of preference: the matching leads, unless the network shows that it is better.
-SHARES = (0.3, 0.5, 0.7)
+#: Share of the network by the ratio of its error to the matching's: (largest ratio, share).
+SHARES = ((0.7, 0.7), (1.0, 0.5), (float("inf"), 0.3))
+
 TEMPERATURES = (0.05, 0.02)
 
-#: Dice by which a recipe must beat a plainer one.
-ADVANTAGE = 0.005
+#: Dice by which a rectified prediction must beat the plain one: the score of one slice says little.
+ADVANTAGE = 0.02
 
 
 def can_rectify(model: Framework) -> bool:
@@ -80,8 +81,13 @@ def choose(
     predict: Callable[[], PredictOutput],
     matched: Tensor | None,
     score: Callable[[Tensor], float],
+    shrink: float,
 ) -> tuple[Recipe, float]:
-    """Find the recipe that scores best on slices whose truth the model has not seen.
+    """Find the recipe for a model from slices whose truth it has not seen.
+
+    A left-out slice lies farther from the references than the slices that are to be labelled.
+    The matching's error falls with that distance and the network's hardly, so their errors on
+    the left-out slice are not compared as they are: the matching's is scaled down first.
 
     Parameters
     ----------
@@ -92,24 +98,27 @@ def choose(
     matched : Tensor or None
         The matching's probabilities there, made without those references too.
     score : callable
-        Quality of probabilities, higher is better.
+        Dice of probabilities.
+    shrink : float
+        Factor, at most 1, from the matching's error on the left-out slices to that on the others.
 
     Returns
     -------
     Recipe, float
-        The best one and its score; one listed later must be clearly better, for the score of a
-        single slice says little.
+        The recipe, and its score on the left-out slices.
     """
-    temperatures: Sequence[float | None] = (None, *TEMPERATURES) if can_rectify(model) else (None,)
-    shares = SHARES if matched is not None else (1.0,)
-    best = Recipe(shares[0], None)
-    highest = -1.0
-    for temperature in temperatures:
-        set_temperature(model, temperature)
-        output = predict()
-        for share in shares:
-            recipe = Recipe(share, temperature)
-            found = score(recipe.mix(output, matched))
-            if found > highest + (ADVANTAGE if highest >= 0 else 0.0):
-                best, highest = recipe, found
-    return best, highest
+    temperature: float | None = None
+    output = predict()
+    network = score(output.plain.float())
+    for candidate in TEMPERATURES if can_rectify(model) else ():
+        set_temperature(model, candidate)
+        rectified = predict()
+        found = score(rectified.rectified.float())
+        if found > network + ADVANTAGE:
+            temperature, output, network = candidate, rectified, found
+    if matched is None:
+        return Recipe(1.0, temperature), network
+    ratio = (1 - network) / max(shrink * (1 - score(matched.float())), 1e-6)
+    share = next(share for largest, share in SHARES if ratio <= largest)
+    recipe = Recipe(share, temperature)
+    return recipe, score(recipe.mix(output, matched))

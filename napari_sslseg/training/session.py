@@ -238,6 +238,7 @@ class Run:
         baseline = quality.pooled_dice(stack, tested, matched)
         sampler = Sampler(stack, ink, _prior_of(propagated), plan, generator)
         found = Outcome(0.0, baseline, DEFAULT)
+        shrink = quality.distance_scale(stack, tested[0])
 
         def look() -> None:
             nonlocal found
@@ -247,6 +248,7 @@ class Run:
                 lambda: predict_slices(trainer.model, stack, tested, plan, self.control),
                 matched if plan.use_prior else None,
                 lambda probs: quality.pooled_dice(stack, tested, probs),
+                shrink,
             )
             found = Outcome(score, baseline, recipe)
             self.emit(Quality(trainer.step, round(self.clock.spent, 2), score, baseline))

@@ -85,3 +85,19 @@ def test_the_layer_lies_where_the_image_lies(started):
     assert tuple(layer.scale) == (2, 1, 1)
     assert layer.units == image.units
     assert viewer.layers[-1] is layer
+
+
+def test_slices_of_a_large_volume_are_looked_at_in_a_thread(started, until, monkeypatch):
+    _, panel = started
+    session = panel.session
+    session.go_to(3)
+    session.references.mark(3)
+    monkeypatch.setattr("napari_sslseg.app.reference_layer._AT_ONCE", 0)
+    session.set_axis(1)
+    until(lambda: len(session.references.partial()) == 40)
+    session.go_to(7)
+    session.references.mark(7)
+    assert session.references.references() == [7]
+    session.set_axis(0)
+    until(lambda: len(session.references.partial()) == 11)
+    assert session.references.references() == [3]

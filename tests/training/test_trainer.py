@@ -1,0 +1,94 @@
+"""The training loop: repeatable, stoppable, and predicting as it was trained."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from napari_sslseg.methods.frameworks import registry
+from napari_sslseg.methods.propagation import propagate
+from napari_sslseg.training.clock import Clock
+from napari_sslseg.training.control import Cancelled, Control
+from napari_sslseg.training.events import Loss
+from napari_sslseg.training.plan import make_plan
+from napari_sslseg.training.request import TrainRequest
+from napari_sslseg.training.sampler import Prior, Sampler
+from napari_sslseg.training.trainer import Trainer, predict_slices
+
+
+@pytest.fixture
+def propagated(stack):
+    return propagate(stack.image, stack.ink, stack.classes, stack.spacing)
+
+
+@pytest.fixture
+def plan(stack, propagated):
+    device = torch.device("cpu")
+    return make_plan(stack, TrainRequest(), device, 1 - propagated.probabilities[:, 0])
+
+
+def make_sampler(stack, propagated, plan) -> Sampler:
+    prior = Prior(propagated.probabilities.half(), propagated.confidence.half())
+    return Sampler(stack, stack.ink, prior, plan, torch.Generator().manual_seed(0))
+
+
+def make_trainer(stack, plan, control=None, emit=lambda event: None) -> Trainer:
+    torch.manual_seed(0)
+    control = control or Control()
+    model = registry.create(plan.framework, stack.in_channels, stack.classes, **plan.options)
+    return Trainer(model, plan, Clock(60, control), control, emit, 0)
+
+
+def test_a_batch_has_ink_only_on_labelled_frames(stack, propagated, plan):
+    batch = make_sampler(stack, propagated, plan).draw()
+    h, w = plan.tiles.size
+    assert batch.labelled_image.shape == (plan.labelled, stack.in_channels, h, w)
+    assert batch.unlabelled_image.shape == (plan.unlabelled, stack.in_channels, h, w)
+    assert (batch.labelled_target != 255).flatten(1).any(1).all()
+    assert batch.prior.shape == (plan.unlabelled, stack.classes, h, w)
+    assert float(batch.prior_weight.max()) <= 1
+
+
+def test_the_same_seed_trains_the_same_network(stack, propagated, plan):
+    torch.set_num_threads(1)
+    states = []
+    for _ in range(2):
+        trainer = make_trainer(stack, plan)
+        sampler = make_sampler(stack, propagated, plan)
+        trainer.run(sampler, 1e9, False, lambda share: None, max_steps=4)
+        assert trainer.step == 4
+        states.append(trainer.model.state_dict())
+    for name, value in states[0].items():
+        assert torch.equal(value, states[1][name]), name
+
+
+def test_training_lowers_the_loss_and_reports_it(stack, propagated, plan, monkeypatch):
+    monkeypatch.setattr("napari_sslseg.training.trainer.REPORT_EVERY", 0.0)
+    events: list[Loss] = []
+    trainer = make_trainer(stack, plan, emit=events.append)
+    trainer.run(make_sampler(stack, propagated, plan), 1e9, False, lambda share: None, max_steps=30)
+    supervised = [e.parts["supervised"] for e in events]
+    assert len(supervised) == 30
+    assert sum(supervised[-5:]) < 0.6 * sum(supervised[:5])
+
+
+def test_cancel_stops_between_two_steps(stack, propagated, plan):
+    control = Control()
+    trainer = make_trainer(stack, plan, control)
+    control.cancel()
+    with pytest.raises(Cancelled):
+        trainer.run(make_sampler(stack, propagated, plan), 1e9, False, lambda share: None)
+    assert trainer.step == 0
+
+
+def test_settled_statistics_make_prediction_see_what_training_saw(stack, propagated, plan):
+    trainer = make_trainer(stack, plan)
+    trainer.run(make_sampler(stack, propagated, plan), 1e9, False, lambda share: None, max_steps=60)
+    trainer.settle_statistics(stack)
+    slices = list(range(stack.depth))
+    output = predict_slices(trainer.model, stack, slices, plan, Control())
+    assert output.plain.shape == (stack.depth, stack.classes, *stack.image.shape[-2:])
+    assert torch.allclose(output.plain.float().sum(1), torch.ones(()), atol=1e-2)
+    inked = stack.references()
+    right = (output.plain[inked].argmax(1) == stack.ink[inked]).float().mean()
+    assert right > 0.85

@@ -428,6 +428,16 @@ def synthetic_part(viewer: Any, panel: Any, user: User, image: Any) -> None:
     wait(300, lambda: "Exported to" in panel.export.hint.text())
 
 
+def leave_and_return(panel: Any) -> None:
+    """Close the project with the panel's button, and continue it."""
+    panel.volume.leave.click()
+    wait(60, lambda: panel.session is None)
+    wait(1)
+    panel.volume.recent_button.click()
+    wait(300, lambda: panel.session is not None and len(panel.session.proposals) > 0)
+    wait(2)
+
+
 def long_run(panel: Any) -> None:
     """Curves of a run of an hour, drawn with every new point."""
     from napari_sslseg.training.events import Loss
@@ -522,6 +532,7 @@ def measure(part: str, shape: tuple[int, ...], seconds: float) -> dict[str, Any]
     else:
         synthetic_part(viewer, panel, user, image)
     long_run(panel)
+    leave_and_return(panel)
     beat.stop()
     result = report(part, watch, beat, user)
     panel.close_session()

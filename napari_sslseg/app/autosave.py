@@ -82,11 +82,12 @@ class Autosave(QObject):
         future = self._pool.submit(work)
         future.add_done_callback(lambda future: self._did.emit(future, done, failed))
 
-    def close(self) -> None:
-        """Save what is left and end the thread."""
+    def close(self, save: bool = True) -> None:
+        """End the thread, by default after saving what is left."""
         self._timer.stop()
         try:
-            self._pool.submit(self._save).result(timeout=30)
+            if save:
+                self._pool.submit(self._save).result(timeout=30)
         finally:
             self._pool.shutdown(wait=True)
 

@@ -128,12 +128,32 @@ class LoopPanel(QWidget):
 
         in_background(work, done, self._not_started)
 
-    def close_session(self) -> None:
-        """Save and leave the project; its layers go, the image stays."""
+    def leave(self) -> None:
+        """Save in a thread, then close the project; what cannot be saved stays in the viewer."""
+        session = self.session
+        if session is None:
+            return
+
+        def saved() -> None:
+            if self.session is session:
+                self.close_session(saved=True)
+
+        self.volume.leave.setEnabled(False)
+        session.save_then(saved, lambda: self.volume.leave.setEnabled(True))
+
+    def close_session(self, saved: bool = False) -> None:
+        """Save and leave the project; its layers go, the image stays.
+
+        Parameters
+        ----------
+        saved : bool
+            Everything has just been saved.
+        """
         session, self.session = self.session, None
         if session is None:
             return
-        session.close()
+        session.close(saved)
+        self.volume.leave.setEnabled(True)
         for layer in list(self.viewer.layers):
             if role_of(layer):
                 self.viewer.layers.remove(layer)
@@ -233,7 +253,7 @@ class LoopPanel(QWidget):
         volume = self.volume
         volume.start_wanted.connect(self._on_start)
         volume.open_wanted.connect(self.open)
-        volume.close_wanted.connect(self.close_session)
+        volume.close_wanted.connect(self.leave)
         volume.classes.add_wanted.connect(self._add_class)
         volume.classes.remove_wanted.connect(self._remove_class)
         volume.classes.chosen.connect(self._choose_class)

@@ -81,6 +81,7 @@ class Session:
         self._counts: dict[str, npt.NDArray[np.int64]] = {}
         self._closed = False
         self._counting = self._count_again = False
+        self._saved_serials: tuple[int, ...] = ()
         index = index or index_slices(ink, project.axis)
         self._index = index
         self.references = ReferenceLayer(viewer, image, ink, project.classes, index)
@@ -279,14 +280,24 @@ class Session:
         self._save_head()
         self.autosave.flush_then(self.training.start_prepared, self.training.abandon)
 
-    def close(self) -> None:
-        """Save and end everything. Safe to call twice."""
+    def save_then(self, done: Callable[[], object], failed: Callable[[], object]) -> None:
+        """Save all off the GUI thread; `failed` is called after `trouble` was."""
+        self.autosave.flush_then(done, failed)
+
+    def close(self, saved: bool = False) -> None:
+        """Save and end everything. Safe to call twice.
+
+        Parameters
+        ----------
+        saved : bool
+            `save_then` has just done its work: write only if a stroke came in since.
+        """
         if self._closed:
             return
         self._closed = True
         self.training.close()
         try:
-            self.autosave.close()
+            self.autosave.close(save=not saved or self._saved_serials != self._serials())
             self.project.save()
         except OSError as error:
             self.trouble.emit(f"The last changes could not be saved: {error}.")
@@ -304,12 +315,19 @@ class Session:
 
     def _save(self) -> int:
         """Write what changed; runs in the autosave thread."""
+        serials = self._serials()
         pieces = self.project.ink_store.save(self.references.ink)
         # An undo may change slices that are not in view; the whole volume is looked at here.
         self._index = index_slices(self.references.ink, self.references.axis)
         for proposal in list(self.proposals.values()):
             pieces += proposal.store.save(proposal.corrections())
+        self._saved_serials = serials
         return pieces
+
+    def _serials(self) -> tuple[int, ...]:
+        """Return numbers that rise with every edit."""
+        proposals = list(self.proposals.values())
+        return (self.references.serial, *(proposal.serial for proposal in proposals))
 
     def _on_saved(self, pieces: int) -> None:
         if self._closed:

@@ -191,9 +191,7 @@ def score(case: Case, prediction: Prediction, seconds: float) -> dict[str, Any]:
         row["error_quarters"] = scoring.error_by_confidence(confidence, correct)
     if prediction.regions is not None:
         row["proposal"] = prediction.proposal
-        row["regions"] = scoring.region_errors(
-            prediction.regions[near], (labels != truth)[near]
-        )
+        row["regions"] = scoring.region_errors(prediction.regions[near], (labels != truth)[near])
     if prediction.estimate is not None:
         row["estimate"] = prediction.estimate.mean
         row["estimate_holds"] = (

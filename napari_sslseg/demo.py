@@ -111,9 +111,7 @@ class Walk:
         Training time of each round.
     """
 
-    def __init__(
-        self, viewer: napari.Viewer, panel: LoopPanel, out: Path, seconds: float
-    ) -> None:
+    def __init__(self, viewer: napari.Viewer, panel: LoopPanel, out: Path, seconds: float) -> None:
         from .app.readers import labels_layer
         from .sample import load
 

@@ -13,12 +13,14 @@ import platformdirs
 from ..formats import FormatError, read
 from ..volume.geometry import CanonicalOrder, Geometry
 from ..volume.image import Volume
-from ..volume.project import ImageInfo
+from ..volume.project import ImageInfo, Project, ProjectError
 from .layer_roles import METADATA, role_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from napari.layers import Image
+
+    from ..volume.classes import ClassTable
 
 #: Environment variable that moves the folder of all projects.
 HOME_VARIABLE = "NAPARI_SSLSEG_HOME"
@@ -138,3 +140,42 @@ def export_target(info: ImageInfo) -> tuple[CanonicalOrder, Volume]:
 def _bare(geometry: Geometry) -> Volume:
     """Return a volume that has a geometry and no voxels worth storing."""
     return Volume(np.broadcast_to(np.uint8(0), geometry.shape), geometry)
+
+
+def make_project(
+    path: Path,
+    array: npt.NDArray[Any],
+    info: ImageInfo,
+    classes: ClassTable,
+    axis: int,
+    ink: npt.NDArray[np.uint8] | None,
+) -> tuple[Project, npt.NDArray[np.uint8]]:
+    """Create a project and its ink on disk; takes time, so use a thread.
+
+    Parameters
+    ----------
+    ink : ndarray of uint8 or None
+        Ink to begin with (an existing References layer), None for blank.
+    """
+    project = Project.create(path, array, info, classes, axis)
+    blank = project.ink_store.load()
+    if ink is not None:
+        project.ink_store.save(ink)
+        return project, ink.copy()
+    return project, blank
+
+
+def open_project(path: Path) -> tuple[Project, npt.NDArray[Any], npt.NDArray[np.uint8]]:
+    """Open a project with its image and ink; takes time, so use a thread.
+
+    Raises
+    ------
+    ProjectError
+        When it is no project, or damaged.
+    """
+    project = Project.open(path)
+    image = np.asarray(project.image())
+    try:
+        return project, image, project.ink_store.load()
+    except ValueError as error:
+        raise ProjectError(str(error)) from error

@@ -15,7 +15,7 @@ from ..training.events import Event, Failed, Finished, Loss, Progress, ProposalR
 from ..training.request import TrainRequest
 from ..volume.classes import ClassTable
 from .background import in_background
-from .image_source import new_project_path, read_layer
+from .image_source import make_project, new_project_path, open_project, read_layer
 from .keys import bind_keys
 from .layer_roles import METADATA, REFERENCES, role_of
 from .sections.export_section import ExportSection
@@ -23,7 +23,7 @@ from .sections.references_section import ReferencesSection
 from .sections.review_section import ReviewSection
 from .sections.train_section import TrainSection
 from .sections.volume_section import VolumeSection
-from .session import Session, make_project, open_project
+from .session import Session
 from .slice_index import index_slices
 
 if TYPE_CHECKING:

@@ -9,26 +9,23 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from psygnal import Signal
+from qtpy.QtCore import QTimer
 
-from ..acquisition.next_slice import Suggestion, next_slice
+from ..acquisition.next_slice import Suggestion
 from ..training.events import Estimated, Event, Finished, ProposalReady
 from ..training.request import TrainRequest
 from ..volume.annotation import NOT_ANNOTATED
 from ..volume.classes import ClassTable, SegmentClass
-from ..volume.project import AcceptedSlice, ImageInfo, Project, ProjectError
-from ..volume.proposal import Proposal
+from ..volume.project import AcceptedSlice, Project
 from .autosave import Autosave
 from .background import in_background
 from .final_labels import labels_maker
-from .proposal_layer import ProposalLayer
+from .proposal_shelf import ProposalShelf
 from .reference_layer import ReferenceLayer
-from .region_view import RegionView
 from .slice_index import SliceIndex, index_slices
 from .training_run import TrainingRun
 
@@ -37,8 +34,11 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
-#: Times that a new proposal is merged afresh because the user went on painting meanwhile.
-_MERGE_TRIES = 5
+    from .proposal_layer import ProposalLayer
+    from .region_view import RegionView
+
+#: Times that the slices are indexed afresh because the user went on painting meanwhile.
+_INDEX_TRIES = 5
 
 
 class Session:
@@ -75,26 +75,27 @@ class Session:
         self.viewer = viewer
         self.image = image
         self.project = project
-        self.proposals: dict[str, ProposalLayer] = {}
         self.estimates: dict[str, Estimated] = {}
-        self.active: str = ""
-        self._counts: dict[str, npt.NDArray[np.int64]] = {}
         self._closed = False
-        self._counting = self._count_again = False
         self._saved_serials: tuple[int, ...] = ()
         index = index or index_slices(ink, project.axis)
         self._index = index
         self.references = ReferenceLayer(viewer, image, ink, project.classes, index)
-        self.regions = RegionView(viewer, image)
+        self.shelf = ProposalShelf(viewer, image, project, self.references)
         self.training = TrainingRun(project.path)
         self.autosave = Autosave(self._save)
         self.autosave.saved.connect(self._on_saved)
         self.autosave.failed.connect(self.trouble.emit)
         self.training.said.connect(self._on_event)
         self.references.changed.connect(self._on_ink)
+        self.shelf.edited.connect(self._on_proposal_edit)
+        self.shelf.changed.connect(self.proposals_changed.emit)
+        self.shelf.shares_changed.connect(self.shares_changed.emit)
+        self.shelf.trouble.connect(self.trouble.emit)
+        viewer.layers.events.removed.connect(self._on_removed)
         self._show_axis(project.axis)
         self._save_head()
-        self._bring_up(list(project.proposal_slugs()))
+        self.shelf.bring_up(project.proposal_slugs())
 
     # -- classes and slices ---------------------------------------------------------------
 
@@ -156,7 +157,7 @@ class Session:
             self._index_in_thread()
         self._show_axis(axis)
         self._save_head()
-        self._recount()
+        self.shelf.recount()
 
     def _show_axis(self, axis: int) -> None:
         order = [axis] + [i for i in range(3) if i != axis]
@@ -179,19 +180,24 @@ class Session:
 
     # -- proposals ------------------------------------------------------------------------
 
+    @property
+    def proposals(self) -> dict[str, ProposalLayer]:
+        """The proposals that are shown, by slug."""
+        return self.shelf.layers
+
+    @property
+    def active(self) -> str:
+        """Slug of the proposal in view, empty when there is none."""
+        return self.shelf.active
+
+    @property
+    def regions(self) -> RegionView:
+        """The confidence layer."""
+        return self.shelf.regions
+
     def activate(self, slug: str) -> None:
         """Show one proposal, with its regions, and make it the one to edit and accept."""
-        if slug not in self.proposals:
-            return
-        self.active = slug
-        for name, proposal in self.proposals.items():
-            proposal.layer.visible = name == slug
-        self.regions.show(self.proposals[slug], self.references.ink)
-        if self.regions.layer is not None:
-            self._below_references(self.regions.layer)
-        self.viewer.layers.selection.active = self.proposals[slug].layer
-        self._recount()
-        self.proposals_changed.emit()
+        self.shelf.activate(slug)
 
     def accept_slice(self, index: int | None = None) -> int:
         """Copy a slice of the active proposal into References; one undo step there.
@@ -209,7 +215,7 @@ class Session:
         ValueError
             When there is no proposal yet.
         """
-        proposal = self.proposals.get(self.active)
+        proposal = self.shelf.in_view()
         if proposal is None:
             raise ValueError("There is no proposal to accept from yet; press Train first.")
         axis = self.project.axis
@@ -231,10 +237,7 @@ class Session:
 
     def suggest(self) -> Suggestion | None:
         """Return the slice whose correction would help most."""
-        counts = self._counts.get(self.active)
-        if counts is None:
-            return None
-        return next_slice(counts, self.references.references(), self.references.current_slice())
+        return self.shelf.suggest()
 
     def final_labels(self) -> npt.NDArray[np.uint8]:
         """Return the mask to export, as shown: ink where there is any, else the active proposal."""
@@ -242,7 +245,7 @@ class Session:
 
     def final_labels_later(self) -> Callable[[], npt.NDArray[np.uint8]]:
         """Return a function that makes the mask to export, for a thread."""
-        return labels_maker(self.references, self.proposals.get(self.active))
+        return labels_maker(self.references, self.shelf.in_view())
 
     # -- training -------------------------------------------------------------------------
 
@@ -295,6 +298,8 @@ class Session:
         if self._closed:
             return
         self._closed = True
+        self.viewer.layers.events.removed.disconnect(self._on_removed)
+        self.shelf.close()
         self.training.close()
         try:
             self.autosave.close(save=not saved or self._saved_serials != self._serials())
@@ -319,15 +324,13 @@ class Session:
         pieces = self.project.ink_store.save(self.references.ink)
         # An undo may change slices that are not in view; the whole volume is looked at here.
         self._index = index_slices(self.references.ink, self.references.axis)
-        for proposal in list(self.proposals.values()):
-            pieces += proposal.store.save(proposal.corrections())
+        pieces += self.shelf.save()
         self._saved_serials = serials
         return pieces
 
     def _serials(self) -> tuple[int, ...]:
         """Return numbers that rise with every edit."""
-        proposals = list(self.proposals.values())
-        return (self.references.serial, *(proposal.serial for proposal in proposals))
+        return (self.references.serial, *self.shelf.serials())
 
     def _on_saved(self, pieces: int) -> None:
         if self._closed:
@@ -336,7 +339,7 @@ class Session:
         if pieces:
             self.project.saved = time.time()
             self.saved.emit(self.project.saved)
-            self._recount()
+            self.shelf.recount()
 
     def _save_head(self) -> None:
         """Write project.json as it stands now, in the autosave thread: a disk may be slow."""
@@ -348,7 +351,7 @@ class Session:
         head.rounds = [dict(row) for row in self.project.rounds]
         self.autosave.do(head.save)
 
-    def _index_in_thread(self, tries: int = _MERGE_TRIES) -> None:
+    def _index_in_thread(self, tries: int = _INDEX_TRIES) -> None:
         """Learn the state of all slices along the current axis."""
         references, axis, serial = self.references, self.references.axis, self.references.serial
 
@@ -368,6 +371,19 @@ class Session:
             lambda error: self.trouble.emit(str(error)),
         )
 
+    def _on_removed(self, event: Any) -> None:
+        """Put References back when it was deleted: it is the user's work."""
+        if event.value is self.references.layer:
+            QTimer.singleShot(0, self._put_back)
+
+    def _put_back(self) -> None:
+        layer = self.references.layer
+        if not self._closed and layer not in self.viewer.layers:
+            self.viewer.add_layer(layer)
+            self.trouble.emit(
+                "References holds your labels and was put back; close the project to leave it."
+            )
+
     def _classes_edited(self) -> None:
         self._save_head()
         self.references.set_classes(self.classes)
@@ -377,7 +393,7 @@ class Session:
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, ProposalReady):
-            self._bring_up([event.slug])
+            self.shelf.bring_up([event.slug])
         elif isinstance(event, Estimated):
             self.estimates[event.slug] = event
             self.estimate_changed.emit(event.slug, event)
@@ -386,139 +402,4 @@ class Session:
                 self.project.rounds[-1]["finished"] = time.time()
                 self.project.rounds[-1]["recommended"] = event.recommended
                 self._save_head()
-            if event.recommended in self.proposals:
-                self.activate(event.recommended)
-
-    def _bring_up(self, slugs: list[str]) -> None:
-        """Read the newest versions in a thread, then show them."""
-        for slug in slugs:
-            in_background(
-                partial(self._load, slug),
-                lambda loaded, slug=slug: self._show(slug, *loaded),  # type: ignore[misc]
-                lambda error: self.trouble.emit(str(error)),
-            )
-
-    def _load(self, slug: str) -> tuple[Proposal, int, Any]:
-        version = self.project.proposal_version(slug)
-        proposal = self.project.read_proposal(slug)
-        layer = self.proposals.get(slug)
-        if layer is not None:
-            return proposal, version, layer.merge(proposal)
-        store = self.project.correction_store(slug)
-        return proposal, version, (*ProposalLayer.prepare(proposal, store), store)
-
-    def _show(
-        self, slug: str, proposal: Proposal, version: int, merged: Any, tries: int = _MERGE_TRIES
-    ) -> None:
-        if self._closed:
-            return
-        layer = self.proposals.get(slug)
-        selected = self.viewer.layers.selection.active
-        if layer is None:
-            data, kept, store = merged
-            layer = ProposalLayer(
-                self.viewer, self.image, proposal, version, self.classes, store, data, kept
-            )
-            layer.edited.connect(self._on_proposal_edit)
-            self.proposals[slug] = layer
-            self._below_references(layer.layer)
-            if not self.active or self.active not in self.proposals:
-                self.activate(slug)
-            else:
-                # Adding a layer selects it; the user may be painting on another one.
-                layer.layer.visible = False
-                self.viewer.layers.selection.active = selected
-        elif version > layer.version:
-            data, kept, serial = merged
-            if (serial != layer.serial or layer.stroking) and tries > 0:
-                # The user painted while this was prepared: prepare again, stroke included.
-                in_background(
-                    lambda: layer.merge(proposal),
-                    lambda again: self._show(slug, proposal, version, again, tries - 1),
-                    lambda error: self.trouble.emit(str(error)),
-                )
-                return
-            if serial != layer.serial:
-                data, kept, _ = layer.merge(proposal)
-            layer.replace(proposal, version, data, kept)
-            if slug == self.active:
-                self.regions.show(layer, self.references.ink)
-        self._recount()
-        self.proposals_changed.emit()
-
-    def _recount(self) -> None:
-        """Count the active proposal's regions per slice, and their shares, in a thread."""
-        layer = self.proposals.get(self.active)
-        if self._closed or layer is None:
-            return
-        if self._counting:  # one at a time: the processor is the trainer's and the viewer's too
-            self._count_again = True
-            return
-        self._counting = True
-        slug, axis, ink = self.active, self.project.axis, self.references.ink
-
-        def over() -> None:
-            self._counting = False
-            if self._count_again:
-                self._count_again = False
-                self._recount()
-
-        def done(result: tuple[npt.NDArray[np.int64], dict[str, float]]) -> None:
-            if not self._closed:
-                if axis == self.project.axis:
-                    self._counts[slug] = result[0]
-                self.shares_changed.emit(slug, result[1])
-                over()
-
-        def failed(error: Exception) -> None:
-            self.trouble.emit(str(error))
-            over()
-
-        in_background(lambda: layer.count_open(axis, ink), done, failed)
-
-    def _below_references(self, layer: Any) -> None:
-        """Keep References on top, so that ink is never hidden."""
-        layers = self.viewer.layers
-        top = layers.index(self.references.layer)
-        here = layers.index(layer)
-        if here > top:
-            layers.move(here, top)
-
-
-def make_project(
-    path: Path,
-    array: npt.NDArray[Any],
-    info: ImageInfo,
-    classes: ClassTable,
-    axis: int,
-    ink: npt.NDArray[np.uint8] | None,
-) -> tuple[Project, npt.NDArray[np.uint8]]:
-    """Create a project and its ink on disk; takes time, so use a thread.
-
-    Parameters
-    ----------
-    ink : ndarray of uint8 or None
-        Ink to begin with (an existing References layer), None for blank.
-    """
-    project = Project.create(path, array, info, classes, axis)
-    blank = project.ink_store.load()
-    if ink is not None:
-        project.ink_store.save(ink)
-        return project, ink.copy()
-    return project, blank
-
-
-def open_project(path: Path) -> tuple[Project, npt.NDArray[Any], npt.NDArray[np.uint8]]:
-    """Open a project with its image and ink; takes time, so use a thread.
-
-    Raises
-    ------
-    ProjectError
-        When it is no project, or damaged.
-    """
-    project = Project.open(path)
-    image = np.asarray(project.image())
-    try:
-        return project, image, project.ink_store.load()
-    except ValueError as error:
-        raise ProjectError(str(error)) from error
+            self.activate(event.recommended)

@@ -12,6 +12,9 @@ from ..training.events import Cancelled, Event, Failed, Finished, Paused, Resume
 from ..training.request import TrainRequest
 
 POLL_MS = 60
+
+#: Milliseconds after a run until the trainer of the next one is started.
+WARM_UP_AFTER_MS = 1500
 _BUSY = "Training is already running; pause or cancel it first."
 
 
@@ -38,6 +41,7 @@ class TrainingRun(QObject):
         self._job: LocalJob | None = None
         self._state = RunState.IDLE
         self._prepared: TrainRequest | None = None
+        self._closed = False
         self._timer = QTimer(self)
         self._timer.setInterval(POLL_MS)
         self._timer.timeout.connect(self._poll)
@@ -59,8 +63,8 @@ class TrainingRun(QObject):
 
     def warm_up(self) -> None:
         """Start a trainer that imports what it needs and waits, so that Train is prompt."""
-        if self._job is None or (not self._job.alive and not self._job.running):
-            self._job = LocalJob(self._project)
+        if not self._closed and not self.busy and (self._job is None or not self._job.alive):
+            self._renew()
 
     def prepare(self, request: TrainRequest) -> None:
         """Say that a run begins as soon as what it needs is saved; busy from now on.
@@ -105,10 +109,16 @@ class TrainingRun(QObject):
 
     def _launch(self, request: TrainRequest) -> None:
         if self._job is None or self._job.started or not self._job.alive:
-            self._job = LocalJob(self._project)
+            self._renew()
+        assert self._job is not None
         self._job.start(request)
         self._set(RunState.STARTING)
         self._timer.start()
+
+    def _renew(self) -> None:
+        if self._job is not None:
+            self._job.close()
+        self._job = LocalJob(self._project)
 
     def pause(self) -> None:
         """Ask the trainer to wait."""
@@ -131,6 +141,7 @@ class TrainingRun(QObject):
 
     def close(self) -> None:
         """End the process, if any. Nothing survives the application."""
+        self._closed = True
         self._timer.stop()
         self._prepared = None
         if self._job is not None:
@@ -150,6 +161,8 @@ class TrainingRun(QObject):
         if isinstance(event, Finished | Cancelled | Failed):
             self._timer.stop()
             self._set(RunState.IDLE)
+            # The process ends with its run; the next one may import while the user corrects.
+            QTimer.singleShot(WARM_UP_AFTER_MS, self.warm_up)
         elif self._state is RunState.CANCELLING:
             return
         elif isinstance(event, Started | Resumed):

@@ -75,12 +75,12 @@ def dice_scores(prediction: Tensor, truth: Tensor, classes: int) -> list[float]:
 
 
 def inner_references(stack: SliceStack) -> list[int]:
-    """Return the references between two others: those that can be left out without extrapolating."""
+    """Return the references between two others: left out, they need no extrapolating."""
     return stack.references()[1:-1]
 
 
 def middle_reference(stack: SliceStack) -> list[int]:
-    """Return the inner reference nearest to the middle of all, or none when there is no inner one."""
+    """Return the inner reference nearest to the middle of all; none when there is no inner one."""
     inner = inner_references(stack)
     middle = float(np.mean(stack.references())) if inner else 0.0
     return sorted(inner, key=lambda z: abs(z - middle))[:1]
@@ -189,4 +189,3 @@ def pooled_dice(stack: SliceStack, slices: Sequence[int], probabilities: Tensor)
     scores = dice_scores(probabilities.float().argmax(1), truth, stack.classes)
     finite = [s for s in scores if s == s]
     return float(np.mean(finite)) if finite else float("nan")
-

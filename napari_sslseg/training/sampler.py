@@ -61,8 +61,7 @@ class Sampler:
 
         def crop(maps: Tensor, corners: list[tuple[int, int]], value: float | None) -> Tensor:
             pieces = [
-                plan.tiles.cut(maps[i : i + 1], corner, value)
-                for i, corner in enumerate(corners)
+                plan.tiles.cut(maps[i : i + 1], corner, value) for i, corner in enumerate(corners)
             ]
             whole = torch.cat(pieces) if pieces else maps
             return whole.to(plan.device, non_blocking=True)

@@ -212,14 +212,16 @@ class Run:
         sampler = Sampler(stack, stack.ink, _prior_of(propagated), plan, generator)
         self._stage(trainer, sampler, end, warm or bool(tested), "Training")
         trainer.settle_statistics(stack)
-        memory = {} if outcome is None else {
-            "network": outcome.network,
-            "matching": outcome.matching,
-            "recipe": outcome.recipe.to_json(),
-        }
-        save_model(
-            self.project.models, trainer.model, about, {"frame": plan.tiles.size, **memory}
+        memory = (
+            {}
+            if outcome is None
+            else {
+                "network": outcome.network,
+                "matching": outcome.matching,
+                "recipe": outcome.recipe.to_json(),
+            }
         )
+        save_model(self.project.models, trainer.model, about, {"frame": plan.tiles.size, **memory})
         self._final_proposals(trainer, propagated, outcome, matched)
 
     def _test_stage(
@@ -300,9 +302,7 @@ class Run:
         stack, plan = self.stack, trainer.plan
         recipe = outcome.recipe if outcome is not None else DEFAULT
         set_temperature(trainer.model, recipe.temperature)
-        output = predict_slices(
-            trainer.model, stack, list(range(stack.depth)), plan, self.control
-        )
+        output = predict_slices(trainer.model, stack, list(range(stack.depth)), plan, self.control)
         plain = output.plain.argmax(1)
         proposed = recipe.mix(output, propagated.probabilities if plan.use_prior else None)
         info: dict[str, object] = {"preset": self.request.preset, "recipe": recipe.to_json()}

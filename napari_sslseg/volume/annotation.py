@@ -92,9 +92,7 @@ def merge_ink(ink: Ink, others: Iterable[Ink]) -> Ink:
     return merged
 
 
-def corrections(
-    edited: Ink, proposed: npt.NDArray[np.uint8], kept: Ink | None = None
-) -> Ink:
+def corrections(edited: Ink, proposed: npt.NDArray[np.uint8], kept: Ink | None = None) -> Ink:
     """Voxels of an edited proposal that a person has changed.
 
     Derived by comparison, so that it is right after any mixture of strokes, undo and redo.

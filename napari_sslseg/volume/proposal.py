@@ -65,9 +65,7 @@ def proposal_slug(name: str) -> str:
     return "-".join("".join(c if c.isalnum() else " " for c in name).lower().split())
 
 
-def object_neighbourhood(
-    classes: npt.NDArray[np.uint8], margin: int = 3
-) -> npt.NDArray[np.bool_]:
+def object_neighbourhood(classes: npt.NDArray[np.uint8], margin: int = 3) -> npt.NDArray[np.bool_]:
     """Box-shaped surroundings of the foreground, in which region shares are counted.
 
     Far background is trivially right and would drown every share; the neighbourhood is the

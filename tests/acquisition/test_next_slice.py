@@ -9,7 +9,7 @@ from napari_sslseg.acquisition.next_slice import count_regions, first_slices, ne
 
 
 def counts_with(**doubtful: int) -> np.ndarray:
-    """Counts of 20 slices; ``z7=50`` puts 50 DS voxels into slice 7."""
+    """Return counts of 20 slices; ``z7=50`` puts 50 DS voxels into slice 7."""
     counts = np.zeros((20, 5), dtype=np.int64)
     counts[:, 1] = 100
     for name, voxels in doubtful.items():

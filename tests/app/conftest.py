@@ -108,7 +108,9 @@ def put_proposal(session, classes: np.ndarray, until, name: str = "SemSim") -> N
     version = session.project.write_proposal(proposal)
     session._on_event(ProposalReady(proposal.slug, name, version))
     until(
-        lambda: proposal.slug in session.proposals
-        and session.proposals[proposal.slug].version == version
+        lambda: (
+            proposal.slug in session.proposals
+            and session.proposals[proposal.slug].version == version
+        )
     )
     time.sleep(0)

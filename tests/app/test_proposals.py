@@ -16,9 +16,7 @@ def one_voxel(row: int = 20, column: int = 20) -> np.ndarray:
     return mask
 
 
-def test_a_new_version_keeps_every_correction_and_forgets_the_old_undo(
-    with_proposal, paint, until
-):
+def test_a_new_version_keeps_every_correction_and_forgets_the_old_undo(with_proposal, paint, until):
     _, panel = with_proposal
     session = panel.session
     layer = session.proposals["semsim"].layer

@@ -148,4 +148,3 @@ def test_a_job_runs_once(job):
     wait_for(job, Finished)
     with pytest.raises(RuntimeError, match="once"):
         job.start(TrainRequest())
-

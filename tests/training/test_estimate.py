@@ -43,7 +43,9 @@ def test_the_left_out_slice_is_hidden_from_the_predictor(stack):
 
 def test_no_time_means_fewer_slices(stack):
     shape = (stack.depth, stack.classes, *stack.image.shape[-2:])
-    slices, _ = leave_one_out(stack, lambda ink, left_out: torch.zeros(shape), lambda share: share == 0)
+    slices, _ = leave_one_out(
+        stack, lambda ink, left_out: torch.zeros(shape), lambda share: share == 0
+    )
     assert len(slices) == 1
 
 

@@ -16,9 +16,7 @@ from ..step import Step, allow, hint_label, say
 if TYPE_CHECKING:
     from ..session import Session
 
-_FILTER = (
-    "NIfTI (*.nii.gz *.nii);;NRRD (*.nrrd);;MetaImage (*.mha *.mhd);;TIFF (*.tif *.tiff)"
-)
+_FILTER = "NIfTI (*.nii.gz *.nii);;NRRD (*.nrrd);;MetaImage (*.mha *.mhd);;TIFF (*.tif *.tiff)"
 
 
 class ExportSection(Step):

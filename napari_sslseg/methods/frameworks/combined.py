@@ -147,9 +147,7 @@ class Combined(SemSim):
         logits, streamed = self.network.decode(features, drop)[0].tensor_split([nl])
         probs = logits.detach().float().softmax(1)
         parts = self.labelled_losses(logits, batch)
-        self.metassl.observe(
-            [PredictionPair(reference, streamed)], [PredictionPair(probs, logits)]
-        )
+        self.metassl.observe([PredictionPair(reference, streamed)], [PredictionPair(probs, logits)])
         parts |= self.labelled_regions(probs, logits, batch)
         parts["unlabelled"] = self.weak_to_strong(box.mix(reference), streamed)
         parts |= self.prior_loss(streamed, mixed_prior(batch, box))

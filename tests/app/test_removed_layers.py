@@ -1,0 +1,49 @@
+"""Layers that the user deletes: ink comes back, proposals are let go."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .conftest import put_proposal
+
+
+def test_deleted_references_are_put_back_with_all_ink(started, paint, until):
+    viewer, panel = started
+    references = panel.session.references
+    paint(references.layer, 3, panel.truth[3] == 1, 1)
+    ink = references.ink.copy()
+    viewer.layers.remove(references.layer)
+    until(lambda: references.layer in viewer.layers)
+    assert np.array_equal(viewer.layers["References"].data, ink)
+
+
+def test_closing_the_project_does_not_put_references_back(started, until):
+    viewer, panel = started
+    panel.close_session()
+    until(lambda: panel.session is None)
+    until(lambda: "References" not in viewer.layers)
+    assert "cone" in viewer.layers
+
+
+def test_a_deleted_proposal_keeps_its_corrections_for_the_next_version(with_proposal, paint, until):
+    viewer, panel = with_proposal
+    session = panel.session
+    where = np.zeros((40, 44), bool)
+    where[20, 20] = True
+    paint(session.proposals["semsim"].layer, 4, where, 0)
+    viewer.layers.remove("SemSim")
+    assert session.proposals == {}
+    assert not panel.review.accept.isEnabled()
+    put_proposal(session, panel.truth, until)
+    assert viewer.layers["SemSim"].data[4, 20, 20] == 0
+
+
+def test_the_recommended_proposal_is_shown_once_it_has_been_read(with_proposal, until):
+    from napari_sslseg.training.events import Finished
+
+    _, panel = with_proposal
+    session = panel.session
+    session._on_event(Finished(1.0, "reference-guided"))
+    assert session.active == "semsim"
+    put_proposal(session, 1 - panel.truth, until, name="Reference-guided")
+    assert session.active == "reference-guided"

@@ -173,6 +173,7 @@ class LoopPanel(QWidget):
         session.training.said.connect(self._on_event)
         session.training.state_changed.connect(lambda state: self._refresh())
         self.viewer.layers.selection.active = session.references.layer
+        self.viewer.reset_view()  # the panel may have taken some of the canvas since
         self._show_session(session)
         self._watch_window()  # the panel may never have been shown, behind another tab
         bind_keys(self)
@@ -201,6 +202,7 @@ class LoopPanel(QWidget):
         if self.session is None:
             return
         try:
+            self.volume.close_step()
             self.train.open()
             self.session.train(request)
         except (RuntimeError, OSError) as error:

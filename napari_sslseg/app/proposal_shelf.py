@@ -202,12 +202,12 @@ class ProposalShelf:
                 self.changed.emit()
 
     def _below_references(self, layer: Any) -> None:
-        """Keep References on top, so that ink is never hidden."""
+        """Put a layer just below References: ink is never hidden, regions lie on their proposal."""
         layers = self._viewer.layers
         if self._references.layer in layers:
             top = layers.index(self._references.layer)
             here = layers.index(layer)
-            if here > top:
+            if here != top - 1:
                 layers.move(here, top)
 
     def _fail(self, error: Exception) -> None:

@@ -14,6 +14,8 @@ from .layer_roles import METADATA
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
     from ..volume.image import Volume
 
     PathLike = str | os.PathLike[str]
@@ -57,13 +59,28 @@ def image_layers(volume: Volume) -> list[LayerData]:
     array = volume.geometry.canonical().apply(volume.array)
     options = placement(volume)
     if not volume.has_channel_axis:
-        return [(array, options, "image")]
+        return [(array, {**options, **_window(array)}, "image")]
     if volume.channels in (3, 4) and array.dtype == np.uint8:
         return [(array, {**options, "rgb": True}, "image")]
     return [
-        (array[..., channel], {**options, "name": f"{volume.name} [{channel}]"}, "image")
+        (
+            array[..., channel],
+            {**options, **_window(array[..., channel]), "name": f"{volume.name} [{channel}]"},
+            "image",
+        )
         for channel in range(volume.channels)
     ]
+
+
+def _window(array: NDArray[Any]) -> dict[str, Any]:
+    """Return grey values to show as black and white: a few bright voxels must not darken the rest.
+
+    From about a hundred thousand voxels, so that a memory-mapped volume opens at once.
+    """
+    step = max(1, round((array.size / 1e5) ** (1 / array.ndim)))
+    sample = np.asarray(array[(slice(None, None, step),) * array.ndim], dtype=np.float64)
+    low, high = (float(v) for v in np.percentile(sample, [0.5, 99.7]))
+    return {"contrast_limits": (low, high)} if high > low else {}
 
 
 def labels_layer(volume: Volume) -> LayerData:

@@ -186,6 +186,10 @@ def pooled_dice(stack: SliceStack, slices: Sequence[int], probabilities: Tensor)
     probabilities : Tensor, (len(slices), K, H, W)
     """
     truth = stack.ink[list(slices)]
-    scores = dice_scores(probabilities.float().argmax(1), truth, stack.classes)
-    finite = [s for s in scores if s == s]
+    return mean_dice(probabilities.float().argmax(1), truth, stack.classes)
+
+
+def mean_dice(prediction: Tensor, truth: Tensor, classes: int) -> float:
+    """Mean of `dice_scores` over the classes that occur; NaN when none does."""
+    finite = [s for s in dice_scores(prediction, truth, classes) if s == s]
     return float(np.mean(finite)) if finite else float("nan")

@@ -49,6 +49,10 @@ LEAVE_OUT_SHARE = 0.25
 #: volumes with truth the mixture of both has been the better one far more often than not.
 TOLERANCE = 0.01
 
+#: Dice between the network's own prediction and the matching, above which it has learned enough to
+#: be heard: the matching taught it, so one that is far from it is unfinished, not wiser.
+LEARNED = 0.7
+
 
 def run_project(path: Path, request: TrainRequest, emit: Emit, control: Control) -> None:
     """Train on a project and write proposals into it.
@@ -113,6 +117,7 @@ class Run:
         self.clock = Clock(request.seconds, control)
         self.recommended = "reference-guided"
         self._fraction = 0.0
+        self._reads = torch.empty(0)
 
     def execute(self) -> None:
         """Do all of it."""
@@ -149,6 +154,7 @@ class Run:
         # Until there is a network, the reads from either side are the two predictions.
         classes = propagated.probabilities.argmax(1)
         other = torch.where(propagated.agreement > 0.5, classes, stack.classes)
+        self._reads = other
         self._propose(REFERENCE_GUIDED, propagated.probabilities, other, {"stage": "matching"})
         return propagated
 
@@ -303,15 +309,29 @@ class Run:
         recipe = outcome.recipe if outcome is not None else DEFAULT
         set_temperature(trainer.model, recipe.temperature)
         output = predict_slices(trainer.model, stack, list(range(stack.depth)), plan, self.control)
-        plain = output.plain.argmax(1)
+        plain, classes = output.plain.argmax(1), propagated.probabilities.argmax(1)
+        likeness = quality.mean_dice(plain, classes, stack.classes)
+        learned = not plan.use_prior or likeness >= LEARNED
+        if not learned:
+            # A network that has hardly begun would only blur the proposal, and as a second
+            # opinion disagree with everything.
+            recipe = Recipe(0.0, None)
         proposed = recipe.mix(output, propagated.probabilities if plan.use_prior else None)
-        info: dict[str, object] = {"preset": self.request.preset, "recipe": recipe.to_json()}
-        self._propose(REFERENCE_GUIDED, propagated.probabilities, plain, dict(info))
-        self._propose(SEMSIM, proposed, plain, info)
+        info: dict[str, object] = {
+            "preset": self.request.preset,
+            "recipe": recipe.to_json(),
+            "second_opinion": "network" if learned else "matching from the other side",
+        }
+        second = plain if learned else self._reads
+        self._propose(REFERENCE_GUIDED, propagated.probabilities, second, dict(info))
+        self._propose(SEMSIM, proposed, second, info)
         gain = outcome.network - outcome.matching if outcome is not None else None
-        if self.request.preset != "auto" or (gain is not None and gain > -TOLERANCE):
+        if self.request.preset != "auto" or (learned and gain is not None and gain > -TOLERANCE):
             self.recommended = "semsim"
-        if gain is not None and matched is not None:
+        if matched is not None and not learned:
+            how = "The network needs more time to learn; until then this is the matching."
+            self._tell_estimate("semsim", matched, how)
+        elif gain is not None and matched is not None:
             how = f"Reference matching ({matched.mean:.2f}), and the gain of training on top."
             self._tell_estimate("semsim", matched.shifted(gain), how)
 

@@ -115,3 +115,12 @@ def test_next_slice_goes_to_the_doubtful_one_and_says_why(with_proposal, until):
     panel.review.next.click()
     assert session.references.current_slice() == 4
     assert "disagree" in panel.review.hint.text()
+
+
+def test_regions_lie_on_the_proposal_in_view_and_below_references(with_proposal, until):
+    viewer, panel = with_proposal
+    put_proposal(panel.session, 1 - panel.truth, until, name="Reference-guided")
+    for slug, name in (("reference-guided", "Reference-guided"), ("semsim", "SemSim")):
+        panel.session.activate(slug)
+        names = [layer.name for layer in viewer.layers]
+        assert names.index(name) < names.index("Confidence") < names.index("References")

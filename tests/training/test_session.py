@@ -118,3 +118,13 @@ def test_a_device_that_is_not_there_is_said(project):
 def test_a_folder_without_a_project_is_said(tmp_path):
     with pytest.raises(TrainingError, match="not a napari-sslseg project"):
         run_project(tmp_path, TrainRequest(), lambda event: None, Control())
+
+
+def test_a_network_that_has_hardly_begun_is_not_heard(project):
+    events = run(project, seconds=3)
+    matched = project.read_proposal("reference-guided")
+    if matched.info["second_opinion"] == "network":
+        pytest.skip("this machine is fast enough to learn in three seconds")
+    assert np.array_equal(project.read_proposal("semsim").classes, matched.classes)
+    assert events[-1].recommended == "reference-guided"
+    assert matched.info["shares"]["UC"] > 0.5

@@ -175,7 +175,7 @@ class VolumeSection(Step):
         for axis in range(3):
             word = _AXIS_WORDS[axis] if oriented else f"Axis {axis}"
             step = f"{layer.scale[-3:][axis]:.3g} {unit}".strip()
-            self.axis.addItem(f"{word}: {shape[axis]} slices, {step} apart", axis)
+            self.axis.addItem(f"{word}: {shape[axis]} slices of {step}", axis)
         self.axis.setCurrentIndex(chosen)
 
     def _on_axis(self, index: int) -> None:

@@ -6,7 +6,6 @@ widget, and every method returns at once: what takes time runs in a thread or th
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -345,11 +344,7 @@ class Session:
         """Write project.json as it stands now, in the autosave thread: a disk may be slow."""
         if self._closed:
             return  # closing writes it at the end
-        head = copy.copy(self.project)
-        head.classes = copy.deepcopy(self.project.classes)
-        head.accepted = list(self.project.accepted)
-        head.rounds = [dict(row) for row in self.project.rounds]
-        self.autosave.do(head.save)
+        self.autosave.do(self.project.snapshot().save)
 
     def _index_in_thread(self, tries: int = _INDEX_TRIES) -> None:
         """Learn the state of all slices along the current axis."""

@@ -17,6 +17,7 @@ the application alone writes ink and project.json, the trainer alone proposals a
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import json
 import os
@@ -196,6 +197,14 @@ class Project:
             "settings": self.settings,
         }
         _replace_text(self.path / "project.json", json.dumps(data, indent=1))
+
+    def snapshot(self) -> Project:
+        """Return a copy whose `save` may run in a thread while this one changes."""
+        head = copy.copy(self)
+        head.classes = copy.deepcopy(self.classes)
+        head.accepted = list(self.accepted)
+        head.rounds = [dict(row) for row in self.rounds]
+        return head
 
     # -- arrays ---------------------------------------------------------------------------
 

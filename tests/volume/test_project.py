@@ -114,3 +114,14 @@ def test_projects_are_listed_newest_first(project, tmp_path):
     (tmp_path / "broken" / "project.json").write_text("{")
     found = list_projects(tmp_path)
     assert [(path, name) for path, name, _ in found] == [(project.path, "scan")]
+
+
+def test_a_snapshot_does_not_follow_later_changes(project):
+    project.rounds.append({"preset": "auto"})
+    snapshot = project.snapshot()
+    project.rounds[0]["preset"] = "other"
+    project.classes.add("Later")
+    snapshot.save()
+    again = Project.open(project.path)
+    assert again.rounds == [{"preset": "auto"}]
+    assert again.classes.ids == (1, 2)

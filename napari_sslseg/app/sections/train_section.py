@@ -121,6 +121,7 @@ class TrainSection(Step):
         allow(self.pause, idle or _wait(state), "Training waits; nothing is lost")
         # Choices that cannot be changed now only take room from the plot and the review.
         self.form.native.setVisible(not busy)
+        self.chart.setVisible(busy or bool(self.chart.losses))
         if not busy and session is not None and not session.proposals:
             say(self.hint, reason)
         words = {

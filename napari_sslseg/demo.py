@@ -66,6 +66,8 @@ def open_sample(viewer: napari.Viewer) -> LoopPanel:
     wait_for(lambda: panel.session is not None, 60, "the project")
     settle(0.5)
     viewer.reset_view()  # the panel has taken some of the canvas
+    references = panel.session.references.references()
+    panel.session.go_to(references[len(references) // 2])
     return panel
 
 

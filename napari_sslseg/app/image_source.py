@@ -11,6 +11,8 @@ import numpy as np
 import platformdirs
 
 from ..formats import FormatError, read
+from ..volume.annotation import NOT_ANNOTATED, Ink
+from ..volume.classes import BACKGROUND
 from ..volume.geometry import CanonicalOrder, Geometry
 from ..volume.image import Volume
 from ..volume.project import ImageInfo, Project, ProjectError
@@ -18,7 +20,7 @@ from .layer_roles import METADATA, role_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-    from napari.layers import Image
+    from napari.layers import Image, Labels
 
     from ..volume.classes import ClassTable
 
@@ -140,6 +142,27 @@ def export_target(info: ImageInfo) -> tuple[CanonicalOrder, Volume]:
 def _bare(geometry: Geometry) -> Volume:
     """Return a volume that has a geometry and no voxels worth storing."""
     return Volume(np.broadcast_to(np.uint8(0), geometry.shape), geometry)
+
+
+def adopt_ink(layer: Labels) -> Ink:
+    """Ink of a labels layer that was there before the project.
+
+    Raises
+    ------
+    ImageError
+        When its values cannot be class ids.
+    """
+    data = np.asarray(layer.data)
+    if data.min() < 0 or data.max() > NOT_ANNOTATED:
+        raise ImageError(
+            f"“{layer.name}” holds labels from {data.min()} to {data.max()}; class ids are 0 to "
+            "254, and 255 is for voxels that are not annotated. Rename the layer or its labels."
+        )
+    ink: Ink = data.astype(np.uint8)
+    if not (ink == NOT_ANNOTATED).any() and not (ink > BACKGROUND).all():
+        # An ordinary labels layer: there 0 is what nobody has painted, not stated background.
+        ink[ink == BACKGROUND] = NOT_ANNOTATED
+    return ink
 
 
 def make_project(

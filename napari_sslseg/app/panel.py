@@ -15,7 +15,13 @@ from ..training.events import Event, Failed, Finished, Loss, Progress, ProposalR
 from ..training.request import TrainRequest
 from ..volume.classes import ClassTable
 from .background import in_background
-from .image_source import make_project, new_project_path, open_project, read_layer
+from .image_source import (
+    adopt_ink,
+    make_project,
+    new_project_path,
+    open_project,
+    read_layer,
+)
 from .keys import bind_keys
 from .layer_roles import METADATA, REFERENCES, role_of
 from .sections.export_section import ExportSection
@@ -82,7 +88,7 @@ class LoopPanel(QWidget):
 
         def work() -> tuple[Any, ...]:
             array, info = read_layer(image)
-            ink = None if adopted is None else np.asarray(adopted.data, dtype=np.uint8)
+            ink = None if adopted is None else adopt_ink(adopted)
             table = ClassTable.from_ids(np.unique(ink)) if ink is not None else ClassTable()
             if adopted is not None:
                 for row in adopted.metadata.get(METADATA, {}).get("classes", []):

@@ -95,18 +95,6 @@ class TrainingRun(QObject):
             self._prepared = None
             self._set(RunState.IDLE)
 
-    def start(self, request: TrainRequest) -> None:
-        """Start training.
-
-        Raises
-        ------
-        RuntimeError
-            When a run is under way.
-        """
-        if self.busy:
-            raise RuntimeError(_BUSY)
-        self._launch(request)
-
     def _launch(self, request: TrainRequest) -> None:
         if self._job is None or self._job.started or not self._job.alive:
             self._renew()

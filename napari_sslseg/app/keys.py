@@ -9,9 +9,9 @@ from ..volume.classes import BACKGROUND
 if TYPE_CHECKING:
     from .panel import LoopPanel
 
-ACCEPT = "A"
+ACCEPT = "K"
 NEXT = "N"
-SWAP = "S"
+SWAP = "W"
 
 
 def bind_keys(panel: LoopPanel) -> None:

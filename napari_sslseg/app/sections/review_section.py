@@ -72,7 +72,7 @@ class ReviewSection(Step):
         self.legend.setEnabled(not none)
         self.legend.setToolTip(f"Not now: {reason}" if reason else "")
         allow(self.next, reason, "Go to the slice whose correction helps most (key N)")
-        allow(self.accept, reason, "Take this slice of the proposal as a reference (key A)")
+        allow(self.accept, reason, "Take this slice of the proposal as a reference (key K, keep)")
         if session is None or none:
             allow(self.retrain, reason, "")
             self.set_state("")

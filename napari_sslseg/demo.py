@@ -239,11 +239,13 @@ class Walk:
         if self.seconds not in panel.train.budget.choices:
             panel.train.budget.choices = [(f"{self.seconds:g} seconds", self.seconds)]
         panel.train.budget.value = self.seconds
+        first = not self.session.proposals
         panel.train.train.click()
         wait_for(lambda: self.session.training.busy, 10, "the start of training")
         begin = time.monotonic()
         wait_for(lambda: bool(self.session.proposals), 120, "the first proposal")
-        print(f"proposal {time.monotonic() - begin:.1f} s after Train was pressed")
+        if first:
+            print(f"proposal {time.monotonic() - begin:.1f} s after Train was pressed")
         if self._number < 3:
             wait_for(lambda: len(panel.train.chart.losses) > 8 or not self._busy(), 120, "losses")
             self.shot("training")

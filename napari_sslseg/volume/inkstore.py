@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import struct
+import threading
 import zlib
 from pathlib import Path
 
@@ -40,6 +41,7 @@ class InkStore:
         self.name = name
         self.shape = tuple(int(n) for n in shape)
         self._saved: Ink | None = None
+        self._lock = threading.Lock()
         self._generation = 0
         self._journal_bytes = 0  # length of the journal's readable part
 
@@ -78,6 +80,11 @@ class InkStore:
         """
         if ink.shape != self.shape:
             raise ValueError(f"Ink of shape {ink.shape} does not fit {self.shape}.")
+        # Autosave and a layer's removal may both save: two writers would mix their records.
+        with self._lock:
+            return self._save(ink)
+
+    def _save(self, ink: Ink) -> int:
         if self._saved is None:
             self.load()
         assert self._saved is not None

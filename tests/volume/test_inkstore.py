@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -113,3 +116,21 @@ def test_a_failed_write_is_tried_again_in_full(tmp_path, monkeypatch):
             store.save(ink)
     assert store.save(ink) >= 0
     assert np.array_equal(InkStore(tmp_path, "ink", SHAPE).load(), ink)
+
+
+def test_only_one_thread_writes_at_a_time(tmp_path, monkeypatch):
+    store = InkStore(tmp_path, "ink", SHAPE)
+    first, second = store.load(), store.load()
+    first[0], second[1] = 1, 2
+    inside, most = [], []
+
+    def slow_disk(_: int) -> None:
+        inside.append(None)
+        most.append(len(inside))
+        time.sleep(0.2)
+        inside.pop()
+
+    monkeypatch.setattr("os.fsync", slow_disk)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(store.save, (first, second)))
+    assert max(most) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
@@ -17,7 +18,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from . import __version__
-from .formats import FormatError, read, read_labels, suffix_of, suffixes, write_labels
+from .export_command import run_export
+from .formats import FormatError, read, read_labels, writable_suffixes, write_labels
+from .formats.choice import Choice, SeveralVolumesError
+from .formats.multichannel import GridsDifferError, read_channels
+from .formats.writing import written_suffix
 from .training.control import Cancelled, Control
 from .training.events import Estimated, Event, Finished, Started
 from .training.events import Progress as ProgressEvent
@@ -65,7 +70,9 @@ def version() -> None:
 
 @app.command()
 def propose(
-    image: Annotated[Path, typer.Argument(help="Volume: .nii.gz, .nrrd, .mha, .tif …")],
+    image: Annotated[
+        Path, typer.Argument(help="Volume: a file, or a folder of DICOM, OME-Zarr or pictures.")
+    ],
     references: Annotated[
         Path, typer.Option(help="Class ids on the image's grid, 255 where not annotated.")
     ],
@@ -73,10 +80,21 @@ def propose(
     axis: Annotated[
         int | None,
         typer.Option(
-            help="Slicing axis, counted as the file's array is indexed (NIfTI, NRRD and "
-            "MetaImage: i, j, k; TIFF: page, row, column). Found from the references when omitted."
+            help="Slicing axis, counted as the array is indexed (NIfTI, NRRD, MetaImage, DICOM: "
+            "i, j, k; others: page, row, column). Found from the references when omitted."
         ),
     ] = None,
+    series: Annotated[
+        str | None,
+        typer.Option(help="Which volume, where the image holds several: a key that `list` prints."),
+    ] = None,
+    channel: Annotated[
+        list[Path] | None,
+        typer.Option(help="Another image of the same patient, as a channel; may be repeated."),
+    ] = None,
+    resample: Annotated[
+        bool, typer.Option(help="Bring channels on another grid onto the image's.")
+    ] = False,
     regions: Annotated[
         Path | None, typer.Option(help="Also write the trust regions: 1 UC, 2 US, 3 DC, 4 DS.")
     ] = None,
@@ -96,7 +114,7 @@ def propose(
         raise UsageError(str(error)) from error
     for target in (output, regions):
         _check_target(target)
-    volume = read(image)
+    volume = _read_image(image, series, channel or [], resample)
     ink = _read_references(references, volume)
     if axis is None:
         axis = infer_axis(ink)
@@ -131,12 +149,52 @@ def propose(
     print(json.dumps(summary))
 
 
+@app.command(
+    name="export",
+    help="Write labels in another format, with the image's geometry; prints one line of JSON.",
+)
+@functools.wraps(run_export)
+def export_command(**options: Any) -> None:
+    """Run `run_export` and print what it returns."""
+    print(json.dumps(run_export(**options)))
+
+
+@app.command(name="list")
+def list_volumes(
+    path: Annotated[Path, typer.Argument(help="A file or a folder.")],
+) -> None:
+    """List the volumes in a file or folder, one line of JSON each."""
+    choices: tuple[Choice, ...]
+    try:
+        volume = read(path)
+        choices = (Choice(volume.part, volume.name),)
+    except SeveralVolumesError as error:
+        choices = error.choices
+    for choice in choices:
+        print(json.dumps({"key": choice.key, "title": choice.title}, ensure_ascii=False))
+
+
+def _read_image(path: Path, series: str | None, channels: list[Path], resample: bool) -> Volume:
+    try:
+        if channels:
+            volume = read_channels([path, *channels], parts=[series], resample=resample)
+        else:
+            volume = read(path, series)
+    except SeveralVolumesError as error:
+        raise UsageError(f"{str(error).removesuffix('.')}; use --series.") from error
+    except GridsDifferError as error:
+        raise UsageError(f"{str(error).removesuffix('.')}; use --resample.") from error
+    for remark in volume.warnings:
+        print(f"Note: {remark}", file=sys.stderr)
+    return volume
+
+
 def _check_target(target: Path | None) -> None:
     if target is None:
         return
-    if not suffix_of(target):
+    if not written_suffix(target):
         raise UsageError(
-            f"{target} cannot be written: name it with one of {', '.join(suffixes())}."
+            f"{target} cannot be written: name it with one of {', '.join(writable_suffixes())}."
         )
     if not target.absolute().parent.is_dir():
         raise UsageError(f"The folder {target.absolute().parent} does not exist; make it first.")

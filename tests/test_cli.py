@@ -12,6 +12,8 @@ import pytest
 import SimpleITK as sitk
 import tifffile
 
+from .formats.dicom_files import write_series
+
 SHAPE = (30, 26, 10)
 COS, SIN = np.cos(0.2), np.sin(0.2)
 AFFINE = np.array(
@@ -171,3 +173,53 @@ def test_unreadable_files_are_one_sentence_and_exit_code_2(files, tmp_path):
     missing = call("propose", tmp_path / "no.nii", "--references", refs, "--output", "o.nii.gz")
     assert missing.returncode == 2
     assert "does not exist" in missing.stderr
+
+
+def series(folder, number: int) -> None:
+    image, _, _ = volume()
+    write_series(
+        folder, image.T, series_number=number, prefix=f"s{number}-", description=f"scan {number}"
+    )
+
+
+def test_series_of_a_folder_are_listed_and_one_has_to_be_chosen(files, tmp_path):
+    _, refs, _ = files(".nii.gz")
+    for number in (3, 4):
+        series(tmp_path / "dicom", number)
+    done = call("list", tmp_path / "dicom")
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["key"] for line in lines] == ["3", "4"]
+    assert lines[0]["title"].startswith("scan 3, MR, 30 × 26, 10 slices")
+    words = ["propose", tmp_path / "dicom", "--references", refs, "--output", tmp_path / "o.nii"]
+    done = call(*words)
+    assert done.returncode == 2
+    assert "use --series" in done.stderr
+    assert "Traceback" not in done.stderr
+    done = call(*words, "--series", "4", "--method", "reference", "--seconds", "5")
+    assert done.returncode == 0, done.stderr
+    assert nib.load(tmp_path / "o.nii").shape == SHAPE
+
+
+def test_further_images_are_channels_on_one_grid(files, tmp_path):
+    image, refs, truth = files(".nii.gz")
+    second, moved = tmp_path / "second.nii.gz", tmp_path / "moved.nii.gz"
+    nib.save(nib.Nifti1Image(truth * 50, AFFINE), second)
+    shifted = AFFINE.copy()
+    shifted[0, 3] += 0.3
+    nib.save(nib.Nifti1Image(truth * 50, shifted), moved)
+    words = ["propose", image, "--references", refs, "--output", tmp_path / "o.nii"]
+    words += ["--method", "reference", "--seconds", "5", "--channel", second, "--channel", moved]
+    done = call(*words)
+    assert done.returncode == 2
+    assert "use --resample" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    done = call(*words, "--resample")
+    assert done.returncode == 0, done.stderr
+    assert "Note: moved was resampled" in done.stderr
+    proposed = np.asanyarray(nib.load(tmp_path / "o.nii").dataobj)
+    inside = proposed[..., 2:8] == 2
+    assert (
+        2 * (inside & (truth[..., 2:8] == 2)).sum() / (inside.sum() + (truth[..., 2:8] == 2).sum())
+        > 0.9
+    )

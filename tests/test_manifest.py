@@ -10,8 +10,10 @@ import pytest
 from napari.components import ViewerModel
 from npe2 import PluginManager, PluginManifest
 
-from napari_sslseg.formats import suffixes
+from napari_sslseg.formats import suffixes, writable_suffixes
 from napari_sslseg.sample import IMAGE
+
+from .formats.dicom_files import write_series
 
 ROOT = Path(__file__).parent.parent
 MANIFEST = ROOT / "napari.yaml"
@@ -49,11 +51,13 @@ def test_package_copy_is_the_manifest():
 
 
 def test_reader_and_writers_name_all_suffixes(manifest):
-    wanted = set(suffixes()) - {".npy"}
+    # Pictures and arrays are left to napari's own reader; the panel opens them.
+    wanted = set(suffixes()) - {".npy", ".png", ".jpg", ".jpeg", ".bmp"} | {"DICOMDIR"}
     (reader,) = manifest.contributions.readers
     assert {pattern.removeprefix("*") for pattern in reader.filename_patterns} == wanted
+    assert reader.accepts_directories
     for writer in manifest.contributions.writers:
-        assert set(writer.filename_extensions) == wanted
+        assert set(writer.filename_extensions) == set(writable_suffixes()) - {".npy"}
 
 
 def test_napari_opens_and_saves_through_the_plugin(plugin, tmp_path):
@@ -72,6 +76,15 @@ def test_napari_opens_and_saves_through_the_plugin(plugin, tmp_path):
     assert back._type_string == "labels"
     assert np.array_equal(back.data, layer.data)
     assert np.array_equal(back.extent.world, image.extent.world)
+
+
+def test_napari_opens_a_folder_of_dicom_files(plugin, tmp_path):
+    slices = np.arange(3 * 4 * 5, dtype=np.int16).reshape(3, 4, 5)
+    write_series(tmp_path / "series", slices, pixel_spacing=(2, 3), step=(0, 0, 4))
+    viewer = ViewerModel()
+    (layer,) = viewer.open(str(tmp_path / "series"), plugin=plugin)
+    assert np.array_equal(layer.data, slices)
+    assert tuple(layer.scale) == (4, 2, 3)
 
 
 def test_napari_opens_the_samples(plugin):

@@ -65,7 +65,9 @@ class ClassList(QWidget):
         self.list.clear()
         for position, class_item in enumerate(classes, start=1):
             key = f"Alt+{position}" if position < 10 else ""
-            self._add(class_item.id, class_item.name, class_item.color, key, editable=True)
+            kind = class_item.terms.kind
+            code = f"in DICOM: {kind.meaning} ({kind.scheme} {kind.value})"
+            self._add(class_item.id, class_item.name, class_item.color, key, code, editable=True)
         self._add(BACKGROUND, "Background", "#8c9ebf", "Alt+0")
         self._add(NOT_ANNOTATED, "Not annotated (take ink away)", "", "")
         self.list.blockSignals(False)
@@ -82,13 +84,22 @@ class ClassList(QWidget):
         self.list.blockSignals(False)
         self._allow()
 
-    def _add(self, class_id: int, name: str, color: str, key: str, editable: bool = False) -> None:
+    def _add(
+        self,
+        class_id: int,
+        name: str,
+        color: str,
+        key: str,
+        code: str = "",
+        editable: bool = False,
+    ) -> None:
         item = QListWidgetItem(name)
         item.setData(_ID, class_id)
         pixmap = QPixmap(14, 14)
         pixmap.fill(QColor(color) if color else QColor(0, 0, 0, 0))
         item.setIcon(QIcon(pixmap))
-        item.setToolTip(f"{name} (label {class_id})" + (f", key {key}" if key else ""))
+        parts = [f"{name} (label {class_id})", f"key {key}" if key else "", code]
+        item.setToolTip(", ".join(part for part in parts if part))
         flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
         item.setFlags(flags | Qt.ItemFlag.ItemIsEditable if editable else flags)
         self.list.addItem(item)

@@ -1,22 +1,46 @@
-"""The mask to export: ink where there is any, else a proposal."""
+"""The mask to export: ink where there is any, else a proposal; and what of it came from where."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..volume.annotation import NOT_ANNOTATED
+from ..formats.provenance import ORIGINS, count_origins
+from ..volume.annotation import NOT_ANNOTATED, corrections, reference_slices
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from ..volume.project import AcceptedSlice
     from .proposal_layer import ProposalLayer
     from .reference_layer import ReferenceLayer
 
 #: Times that the mask is made afresh because the user went on painting meanwhile.
 _TRIES = 5
+
+_UNLABELLED, _INKED, _ACCEPTED, _CORRECTED, _PROPOSED = range(len(ORIGINS))
+
+
+@dataclass
+class FinalLabels:
+    """A mask in display order, and how many voxels of each class came from where.
+
+    Parameters
+    ----------
+    labels : ndarray of uint8
+    origins : dict of int to ndarray
+        As `formats.provenance.count_origins` returns it.
+    references, accepted : list of int
+        Wholly annotated slices along the slicing axis, and those of them that were accepted.
+    """
+
+    labels: npt.NDArray[np.uint8]
+    origins: dict[int, npt.NDArray[np.int64]] = field(default_factory=dict)
+    references: list[int] = field(default_factory=list)
+    accepted: list[int] = field(default_factory=list)
 
 
 def labels_maker(
@@ -28,21 +52,78 @@ def labels_maker(
     meanwhile is not in it. It is made again when a stroke was painted meanwhile, so that a stroke
     is in it as a whole or not at all (unless the user paints without a pause).
     """
+    make = final_maker(references, proposal)
+    return lambda: make().labels
+
+
+def final_maker(
+    references: ReferenceLayer,
+    proposal: ProposalLayer | None,
+    accepted: Sequence[AcceptedSlice] = (),
+    axis: int = 0,
+) -> Callable[[], FinalLabels]:
+    """Return a function that makes the mask and counts origins, for a thread; as `labels_maker`.
+
+    Parameters
+    ----------
+    accepted : sequence of AcceptedSlice
+        Slices that the user accepted as a whole. Those that no longer are whole do not count.
+    axis : int
+        Slicing axis.
+    """
     ink = references.ink
     base = proposal.layer.data if proposal is not None else None
+    proposed = proposal.proposed if proposal is not None else None
+    kept = proposal.kept if proposal is not None else None
+    places = [(row.axis, row.index) for row in accepted]
 
     def serial() -> tuple[int, int]:
         return references.serial, proposal.serial if proposal is not None else 0
 
-    def make() -> npt.NDArray[np.uint8]:
-        labels = np.zeros_like(ink)
+    def make() -> FinalLabels:
+        final = FinalLabels(np.zeros_like(ink))
         for _ in range(_TRIES):
             before = serial()
+            whole = [place for place in places if _is_whole(ink, *place)]
+            final.references = reference_slices(ink, axis)
+            final.accepted = sorted({index for along, index in whole if along == axis})
+            final.origins = {}
+            # Slab by slab, so that nothing but the mask itself needs memory.
             for z in range(ink.shape[0]):
-                proposed = np.uint8(0) if base is None else base[z]
-                labels[z] = np.where(ink[z] != NOT_ANNOTATED, ink[z], proposed)
+                codes = np.full(ink[z].shape, _UNLABELLED, dtype=np.uint8)
+                slab = np.zeros_like(ink[z])
+                if base is not None and proposed is not None:
+                    slab = base[z]
+                    changed = corrections(slab, proposed[z], None if kept is None else kept[z])
+                    codes = np.where(changed != NOT_ANNOTATED, _CORRECTED, _PROPOSED)
+                    codes = codes.astype(np.uint8)
+                stated = ink[z] != NOT_ANNOTATED
+                final.labels[z] = np.where(stated, ink[z], slab)
+                codes[stated] = _INKED
+                codes[stated & _on_slices(whole, z, codes.shape)] = _ACCEPTED
+                for class_id, counts in count_origins(final.labels[z][None], codes[None]).items():
+                    final.origins[class_id] = final.origins.get(class_id, 0) + counts
             if serial() == before:
                 break
-        return labels
+        return final
 
     return make
+
+
+def _is_whole(ink: npt.NDArray[np.uint8], axis: int, index: int) -> bool:
+    if axis >= ink.ndim or not 0 <= index < ink.shape[axis]:
+        return False
+    return bool((np.moveaxis(ink, axis, 0)[index] != NOT_ANNOTATED).all())
+
+
+def _on_slices(
+    slices: list[tuple[int, int]], z: int, shape: tuple[int, ...]
+) -> npt.NDArray[np.bool_]:
+    """Return which voxels of slab `z` along the first axis lie on any of the slices."""
+    found = np.zeros(shape, dtype=bool)
+    for axis, index in slices:
+        if axis == 0:
+            found |= index == z
+        else:
+            np.moveaxis(found, axis - 1, 0)[index] = True
+    return found

@@ -1,4 +1,4 @@
-"""From an image layer to a project, and from a project's labels to a file."""
+"""From an image layer to a project."""
 
 from __future__ import annotations
 
@@ -10,11 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import platformdirs
 
-from ..formats import FormatError, read
 from ..volume.annotation import NOT_ANNOTATED, Ink
 from ..volume.classes import BACKGROUND
-from ..volume.geometry import CanonicalOrder, Geometry
-from ..volume.image import Volume
 from ..volume.project import ImageInfo, Project, ProjectError
 from .layer_roles import METADATA, role_of
 
@@ -93,9 +90,24 @@ def read_layer(layer: Image) -> tuple[npt.NDArray[Any], ImageInfo]:
             "axis_labels": [str(a) for a in layer.axis_labels],
             "contrast_limits": [float(v) for v in layer.contrast_limits],
             "metadata": entry,
+            **_further_transforms(layer),
         },
     )
     return array, info
+
+
+def _further_transforms(layer: Image) -> dict[str, Any]:
+    """Return how a layer of another plugin is turned or sheared, as JSON values."""
+    n = len(layer.scale)
+    turned, sheared, affine = layer.rotate, layer.shear, layer.affine.affine_matrix
+    found: dict[str, Any] = {}
+    if not np.array_equal(turned, np.eye(n)):
+        found["rotate"] = np.asarray(turned, float).tolist()
+    if np.any(sheared):
+        found["shear"] = np.asarray(sheared, float).tolist()
+    if not np.array_equal(affine, np.eye(n + 1)):
+        found["affine"] = np.asarray(affine, float).tolist()
+    return found
 
 
 def spacing_of(layer: Image) -> tuple[float, ...]:
@@ -107,41 +119,6 @@ def default_axis(spacing: tuple[float, ...]) -> int:
     """Slicing axis to start with: the one with the thickest slices, else the first (axial)."""
     thickest = int(np.argmax(spacing))
     return thickest if spacing[thickest] > 1.2 * float(np.median(spacing)) else 0
-
-
-def export_target(info: ImageInfo) -> tuple[CanonicalOrder, Volume]:
-    """How to bring a shown array back to the order and header of the image's file.
-
-    Reads the source file when it is still there: use a thread.
-
-    Returns
-    -------
-    order : CanonicalOrder
-        ``order.invert`` takes a shown array to the file's order.
-    like : Volume
-        Carries the header to copy; only the geometry when the file is gone or never was.
-    """
-    entry = info.layer.get("metadata", {})
-    if "order" not in entry:
-        geometry = Geometry.from_spacing(
-            info.spacing, info.shape, origin=info.layer.get("translate")
-        )
-        return geometry.canonical(), _bare(geometry)
-    order = CanonicalOrder.from_dict(entry["order"])
-    source = Path(str(entry.get("source") or ""))
-    if source.is_file():
-        try:
-            like = read(source)
-            if like.geometry == order.source:
-                return order, like
-        except FormatError:
-            pass  # moved or changed since: what the project remembers is enough
-    return order, _bare(order.source)
-
-
-def _bare(geometry: Geometry) -> Volume:
-    """Return a volume that has a geometry and no voxels worth storing."""
-    return Volume(np.broadcast_to(np.uint8(0), geometry.shape), geometry)
 
 
 def adopt_ink(layer: Labels) -> Ink:

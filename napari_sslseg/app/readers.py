@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import re
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..formats import FormatError, read, read_labels, suffix_of
+from ..formats import FormatError, read, read_labels
+from ..formats.choice import SeveralVolumesError
+from ..formats.dicom_series import DicomSource
+from ..formats.registry import can_read
+from ..volume.window import default_window
 from .layer_roles import METADATA
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from numpy.typing import NDArray
 
     from ..volume.image import Volume
 
@@ -26,61 +30,137 @@ _LABEL_WORDS = re.compile(
     r"(?<![a-z])(gt|labels?|labelmap|masks?|segs?|segmentations?|refs?|references?)(?![a-z])"
 )
 
+#: Time between two files of one drop at most.
+_BURST_SECONDS = 1.0
+
+#: Modality of a volume that was read as labels.
+_LABELS = "labels"
+
 #: More distinct values than this are no classes, whatever the name says.
 _MOST_CLASSES = 64
 
 
+class _Burst:
+    """Slices that others of their series have brought along, while files are opened in a row.
+
+    napari opens the files of a drop one by one; without this, every slice would add its series.
+    """
+
+    def __init__(self) -> None:
+        self._paths: set[str] = set()
+        self._last = 0.0
+
+    def has(self, path: str) -> bool:
+        if time.monotonic() - self._last > _BURST_SECONDS:
+            self._paths.clear()
+        known = path in self._paths
+        if known:
+            self._last = time.monotonic()
+        return known
+
+    def add(self, paths: tuple[str, ...]) -> None:
+        self._paths.update(paths)
+        self._last = time.monotonic()
+
+
+_BURST = _Burst()
+
+
 def get_reader(path: PathLike | list[PathLike]) -> Callable[..., list[LayerData]] | None:
-    """Return the reader of a file or of several, or None if any is of another kind."""
+    """Return the reader of a file, a folder, or several, or None if any is of another kind."""
     paths = path if isinstance(path, list) else [path]
-    if not paths or not all(suffix_of(item) for item in paths):
+    if not paths or not all(can_read(item) for item in paths):
         return None
     return read_layers
 
 
 def read_layers(path: PathLike | list[PathLike]) -> list[LayerData]:
-    """Read one file or several into layers.
+    """Read files or folders into layers; where one holds several volumes, ask which.
+
+    What is remarkable about them is shown as a notification.
 
     Raises
     ------
     FormatError
         With one sentence for the user, if a file cannot be read.
     """
+    from .series_chooser import ask
+
     paths = path if isinstance(path, list) else [path]
-    return [layer for item in paths for layer in _read_file(item)]
+    layers: list[LayerData] = []
+    for item in paths:
+        if _BURST.has(os.path.abspath(item)):
+            continue
+        try:
+            volumes = [read_volume(item)]
+        except SeveralVolumesError as error:
+            keys = ask(error)
+            if keys is None:
+                raise
+            volumes = [read_volume(item, key) for key in keys]
+        for volume in volumes:
+            layers += volume_layers(volume)
+            show_remarks(volume)
+            if isinstance(volume.header, DicomSource):
+                _BURST.add(volume.header.paths)
+    return layers or [(None,)]  # type: ignore[list-item]  # napari's sign for "nothing to add"
+
+
+def read_volume(path: PathLike, part: str | None = None) -> Volume:
+    """Read an image, or labels where the name says so and the values agree.
+
+    Labels have the data type uint8 and the modality ``"labels"``.
+    """
+    if _LABEL_WORDS.search(os.path.basename(os.path.abspath(path)).lower()):
+        try:
+            labels = read_labels(path, part)
+        except FormatError:
+            pass  # an image with a misleading name, or unreadable: the next line says which
+        else:
+            if len(np.unique(labels.array)) <= _MOST_CLASSES:
+                return replace(labels, modality=_LABELS)
+    return read(path, part)
+
+
+def volume_layers(volume: Volume) -> list[LayerData]:
+    """Return what `read_volume` read as layers in display order."""
+    return [labels_layer(volume)] if volume.modality == _LABELS else image_layers(volume)
+
+
+def show_remarks(volume: Volume) -> None:
+    """Show what is remarkable about a volume as notifications."""
+    from napari.utils.notifications import show_warning
+
+    for remark in volume.warnings:
+        show_warning(f"{volume.name}: {remark}")
 
 
 def image_layers(volume: Volume) -> list[LayerData]:
     """Return an image as layers in display order.
 
-    Three or four 8-bit channels are taken for colours and make one layer; other channels make a
-    layer each.
+    Three or four 8-bit channels without names are taken for colours and make one layer; other
+    channels make a layer each.
     """
-    array = volume.geometry.canonical().apply(volume.array)
-    options = placement(volume)
-    if not volume.has_channel_axis:
-        return [(array, {**options, **_window(array)}, "image")]
-    if volume.channels in (3, 4) and array.dtype == np.uint8:
-        return [(array, {**options, "rgb": True}, "image")]
-    return [
-        (
-            array[..., channel],
-            {**options, **_window(array[..., channel]), "name": f"{volume.name} [{channel}]"},
-            "image",
-        )
-        for channel in range(volume.channels)
-    ]
-
-
-def _window(array: NDArray[Any]) -> dict[str, Any]:
-    """Return grey values to show as black and white: a few bright voxels must not darken the rest.
-
-    From about a hundred thousand voxels, so that a memory-mapped volume opens at once.
-    """
-    step = max(1, round((array.size / 1e5) ** (1 / array.ndim)))
-    sample = np.asarray(array[(slice(None, None, step),) * array.ndim], dtype=np.float64)
-    low, high = (float(v) for v in np.percentile(sample, [0.5, 99.7]))
-    return {"contrast_limits": (low, high)} if high > low else {}
+    order = volume.geometry.canonical()
+    # Coarser levels fit no other order than their own.
+    levels = volume.levels if order.is_identity else ()
+    arrays = [order.apply(volume.array), *levels[1:]]
+    options: dict[str, Any] = placement(volume)
+    if levels:
+        options["multiscale"] = True
+    colours = volume.has_channel_axis and volume.channels in (3, 4) and not volume.channel_names
+    if colours and volume.array.dtype == np.uint8:
+        return [(arrays if levels else arrays[0], {**options, "rgb": True}, "image")]
+    layers: list[LayerData] = []
+    for channel in range(volume.channels):
+        own = [array[..., channel] if volume.has_channel_axis else array for array in arrays]
+        window = default_window(own[-1], volume.modality, volume.window)
+        described = {**options, "contrast_limits": window} if window else dict(options)
+        if volume.has_channel_axis:
+            word = volume.channel_names[channel] if volume.channel_names else channel
+            described["name"] = f"{volume.name} [{word}]"
+        layers.append((own if levels else own[0], described, "image"))
+    return layers
 
 
 def labels_layer(volume: Volume) -> LayerData:
@@ -106,20 +186,9 @@ def placement(volume: Volume) -> dict[str, Any]:
         "metadata": {
             METADATA: {
                 "source": volume.source,
+                **({"part": volume.part} if volume.part else {}),
                 "affine": order.geometry.affine.tolist(),
                 "order": order.to_dict(),
             }
         },
     }
-
-
-def _read_file(path: PathLike) -> list[LayerData]:
-    if _LABEL_WORDS.search(os.path.basename(path).lower()):
-        try:
-            labels = read_labels(path)
-        except FormatError:
-            pass  # an image with a misleading name, or unreadable: the next line says which
-        else:
-            if len(np.unique(labels.array)) <= _MOST_CLASSES:
-                return [labels_layer(labels)]
-    return image_layers(read(path))

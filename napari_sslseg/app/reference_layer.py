@@ -13,7 +13,7 @@ from psygnal import Signal
 
 from ..volume.annotation import NOT_ANNOTATED, SliceState
 from ..volume.classes import BACKGROUND, ClassTable
-from .layer_roles import REFERENCES, placement, role_metadata
+from .layer_roles import REFERENCES, forget_history, placement, role_metadata
 from .palette import reference_colormap
 from .slice_index import SliceIndex, index_slices
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Labels
 
-#: Voxels up to which all slices are looked at without a thread: some milliseconds of work.
+#: Voxels up to which all slices are looked at without a thread, some milliseconds of work, and up
+#: to which a change of all of them can be undone.
 _AT_ONCE = 4_000_000
 
 
@@ -162,6 +163,41 @@ class ReferenceLayer:
             Number of voxels that changed.
         """
         return self._write(index, values)
+
+    def fill(self, values: npt.NDArray[np.uint8]) -> int:
+        """Write ink on the user's word where nothing is stated yet (*Import labels*).
+
+        One undo step, unless the voxels are so many that napari's record of them would need
+        gigabytes; then the undo history starts anew.
+
+        Parameters
+        ----------
+        values : ndarray of uint8
+            Of the volume's shape; 255 says nothing.
+
+        Returns
+        -------
+        int
+            Number of voxels that changed.
+        """
+        ink = self.ink
+        where = (ink == NOT_ANNOTATED) & (values != NOT_ANNOTATED)
+        count = int(np.count_nonzero(where))
+        if count == 0:
+            return 0
+        self._writing = True
+        try:
+            if count <= _AT_ONCE:
+                with self.layer.block_history():
+                    self.layer.data_setitem(np.nonzero(where), values[where])
+            else:
+                np.copyto(ink, values, where=where)
+                forget_history(self.layer)
+                self.layer.refresh()
+        finally:
+            self._writing = False
+            self.serial += 1
+        return count
 
     def _write(self, index: int, values: npt.NDArray[np.uint8]) -> int:
         current = self.slice_ink(index)

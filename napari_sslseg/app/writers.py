@@ -6,24 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..formats import FormatError, read
+from ..formats import FormatError
 from ..formats import write_labels as write_file
-from ..volume.geometry import CanonicalOrder, Geometry
-from ..volume.image import Volume
+from ..volume.annotation import NOT_ANNOTATED
+from ..volume.classes import BACKGROUND, ClassTable, SegmentClass
+from .export_target import target_of, world_geometry
 from .layer_roles import METADATA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-#: Units that pint spells out -> units of a geometry.
-_UNITS = {
-    "millimeter": "mm",
-    "micrometer": "um",
-    "micron": "um",
-    "nanometer": "nm",
-    "meter": "m",
-    "pixel": "pixel",
-}
 
 
 def write_labels(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
@@ -42,8 +33,10 @@ def write_labels(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
     FormatError
         With one sentence for the user, if the labels cannot be saved.
     """
-    order, like = _target(np.shape(data), meta)
-    write_file(path, order.invert(np.asarray(data)), like)
+    shape = np.shape(data)
+    entry = meta.get("metadata", {}).get(METADATA, {})
+    order, like = target_of(shape, entry, world_geometry(shape, meta))
+    write_file(path, order.invert(np.asarray(data)), like, _classes(meta))
     return [path]
 
 
@@ -60,38 +53,15 @@ def write_labels_like(path: str, layers: Sequence[tuple[Any, dict[str, Any], str
     return write_labels(path, labels, meta)
 
 
-def _target(shape: tuple[int, ...], meta: Mapping[str, Any]) -> tuple[CanonicalOrder, Volume]:
-    """Return the way to the order of the file, and a volume with the header to write."""
-    entry = meta.get("metadata", {}).get(METADATA, {})
-    if "order" in entry:
-        order = CanonicalOrder.from_dict(entry["order"])
-        if order.shape == tuple(shape):
-            return order, _like(entry.get("source"), order.source)
-    n = len(shape)
-    if n not in (2, 3):
-        raise FormatError(f"The labels have {n} dimensions; only planes and volumes can be saved.")
-    units = {_UNITS.get(str(unit), "pixel") for unit in meta.get("units") or ("pixel",)}
-    geometry = Geometry.from_spacing(
-        tuple(abs(float(size)) for size in meta.get("scale", (1.0,) * n)),
-        shape,
-        origin=tuple(float(place) for place in meta.get("translate", (0.0,) * n)),
-        units=units.pop() if len(units) == 1 else "pixel",
-    )
-    return geometry.canonical(), _bare(geometry)
-
-
-def _like(source: str | None, geometry: Geometry) -> Volume:
-    """Return the source file's volume if it is still the same, for its header; else a bare one."""
-    if source:
-        try:
-            volume = read(source)
-        except FormatError:
-            return _bare(geometry)  # moved or changed since; the layer remembers the geometry
-        if volume.geometry == geometry:
-            return volume
-    return _bare(geometry)
-
-
-def _bare(geometry: Geometry) -> Volume:
-    """Return a volume that has a geometry and no voxels worth storing."""
-    return Volume(np.broadcast_to(np.uint8(0), geometry.shape), geometry)
+def _classes(meta: Mapping[str, Any]) -> ClassTable | None:
+    """Return the names and colours of a layer of this plugin, for formats that hold them."""
+    features, colors = meta.get("features"), getattr(meta.get("colormap"), "color_dict", None)
+    if features is None or colors is None or "class" not in features:
+        return None
+    table = ClassTable()
+    for class_id, name in zip(features["index"], features["class"], strict=True):
+        color = colors.get(int(class_id))
+        if BACKGROUND < int(class_id) < NOT_ANNOTATED and color is not None and str(name).strip():
+            rgb = "".join(f"{round(float(v) * 255):02x}" for v in np.asarray(color)[:3])
+            table.set(SegmentClass(int(class_id), str(name), f"#{rgb}"))
+    return table

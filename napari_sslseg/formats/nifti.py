@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import math
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
@@ -10,9 +15,12 @@ import numpy as np
 from ..volume.geometry import Geometry
 from ..volume.image import Volume
 from .errors import FormatError
+from .fourth_axis import channels_or_one, refuse_choice
+from .lazy import EAGER_BYTES, lazy_array
+from .limits import check_declared, check_memory
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -25,16 +33,21 @@ _UNITS = {"mm": "mm", "micron": "um", "meter": "m", "unknown": "mm"}
 _NIFTI1_LONGEST = 32767
 
 
-def read(path: Path) -> Volume:
+def read(path: Path, part: str | None = None) -> Volume:
     """Read a NIfTI file, uncompressed ones memory-mapped; scale factors are applied.
 
-    A fourth axis longer than one becomes channels. The affine is the sform if its code says so,
-    else the qform, else the spacing alone, as nibabel decides.
+    Of a fourth axis longer than one, see `channels_or_one`. The affine is the sform if its code
+    says so, else the qform, else the spacing alone, as nibabel decides.
     """
-    image = nib.load(path, mmap="r")
+    _check_begin(path)
+    with _repairs() as repairs:
+        image = nib.load(path, mmap="r")
     if not isinstance(image, nib.Nifti1Pair):  # Nifti2 derives from it; Analyze does not
         raise FormatError(f"{path} is not a NIfTI file; convert it.")
     header = image.header
+    if "pixdim" in repairs and int(header["sform_code"]) <= 0:
+        raise FormatError(f"{path} states a voxel size that is not positive; correct its header.")
+    _check_size(path, image)
     array = _values(image)
     if array.ndim > 4:  # an axis of length one says nothing, whatever it was meant for
         extra = tuple(axis for axis in range(3, array.ndim) if array.shape[axis] == 1)
@@ -46,6 +59,11 @@ def read(path: Path) -> Volume:
             f"{path} has {array.ndim} axes; give an image of two or three, or of three and "
             "channels."
         )
+    chosen = ""
+    if array.ndim == 4 and not header.get_data_dtype().names:
+        array, chosen = channels_or_one(path, array, 3, part)
+    else:
+        refuse_choice(path, part)
     try:
         unit = header.get_xyzt_units()[0]
     except KeyError:  # an undefined code
@@ -56,7 +74,81 @@ def read(path: Path) -> Volume:
         raise FormatError(
             f"{path} does not say where its voxels lie: {error}; correct its header."
         ) from error
-    return Volume(array, geometry, header=header.copy())
+    low, high = float(header["cal_min"]), float(header["cal_max"])
+    return Volume(
+        array,
+        geometry,
+        header=header.copy(),
+        part=chosen,
+        window=(low, high) if np.isfinite([low, high]).all() and low < high else None,
+        warnings=_remarks(header, geometry),
+    )
+
+
+@contextlib.contextmanager
+def _repairs() -> Iterator[list[str]]:
+    """Collect the fields that nibabel repairs in a header, instead of printing it."""
+    fields: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            fields.append(re.split(r"\W", record.getMessage(), maxsplit=1)[0])
+
+    logger, listener = nib.imageglobals.logger, Listener()
+    handlers, propagate = logger.handlers[:], logger.propagate
+    logger.handlers, logger.propagate = [listener], False
+    try:
+        yield fields
+    finally:
+        logger.handlers, logger.propagate = handlers, propagate
+
+
+def _check_begin(path: Path) -> None:
+    """Refuse a file whose voxels begin beyond its end: header extensions would reach to there."""
+    with nib.openers.ImageOpener(str(path)) as file:
+        block = file.read(540)
+    for kind, length in ((nib.Nifti1Header, 348), (nib.Nifti2Header, 540)):
+        if len(block) >= length and kind.may_contain_header(block):
+            begin = float(kind(block[:length], check=False)["vox_offset"])
+            packed = "gzip" if path.suffix.lower() == ".gz" else "raw"
+            if not begin < math.inf:
+                begin = math.inf
+            check_declared(path, begin, path.stat().st_size, packed)
+
+
+def _check_size(path: Path, image: nib.Nifti1Pair) -> None:
+    """Refuse a header that promises more voxels than the file can hold, before they are read."""
+    header = image.header
+    file = Path(image.file_map["image"].filename or path)
+    shape, dtype = header.get_data_shape(), header.get_data_dtype()
+    # Python's integers: the product of lying lengths does not fit 64 bits.
+    declared = math.prod(int(length) for length in shape) * dtype.itemsize
+    packed = {".gz": "gzip", ".bz2": "bzip2"}.get(file.suffix.lower(), "raw")
+    check_declared(path, declared, file.stat().st_size, packed)
+    if packed != "raw":
+        proxy: Any = image.dataobj
+        check_memory(path, declared * (1 if (proxy.slope, proxy.inter) == (1.0, 0.0) else 2))
+
+
+def _remarks(header: nib.Nifti1Header, geometry: Geometry) -> tuple[str, ...]:
+    sform, qform = int(header["sform_code"]), int(header["qform_code"])
+    if sform <= 0 and qform <= 0:
+        return (
+            "The file does not say how it lies in the patient: left and right, front and back may "
+            "be wrong.",
+        )
+    if sform > 0 and qform > 0:
+        try:
+            other = header.get_qform()
+        except ValueError:  # a quaternion that is none
+            other = None
+        corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array((*geometry.shape, 1)[:3]) - 1)
+        points = np.c_[corners, np.ones(8)]
+        if other is None or not np.allclose(
+            points @ other.T, points @ geometry.affine.T, atol=0.5 * min(geometry.spacing)
+        ):
+            return ("The file's sform and qform disagree: the sform is taken.",)
+    return ()
 
 
 def write_labels(path: Path, labels: NDArray[np.uint8], like: Volume) -> None:
@@ -65,7 +157,10 @@ def write_labels(path: Path, labels: NDArray[np.uint8], like: Volume) -> None:
     if isinstance(header, nib.Nifti1Header) and _describes(header, like.geometry):
         kind = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
         header = header.copy()
-        header.extensions.clear()  # they describe the image, and may name the patient
+        header.extensions.clear()  # they describe the image, and may name the patient,
+        for text in ("descrip", "aux_file", "intent_name", "db_name", "data_type"):
+            if text in header:  # and so may these; NIfTI-2 has not all of them
+                header[text] = b""
         header.set_data_dtype(np.uint8)
         header.set_intent("none")
         header["cal_min"] = header["cal_max"] = 0  # the window of the image
@@ -82,7 +177,7 @@ def write_labels(path: Path, labels: NDArray[np.uint8], like: Volume) -> None:
     nib.save(image, path)
 
 
-def _values(image: nib.Nifti1Pair) -> NDArray[Any]:
+def _values(image: nib.Nifti1Pair) -> Any:
     proxy: Any = image.dataobj
     if image.header.get_data_dtype().names:  # RGB and RGBA are stored as structures of bytes
         colours = np.asarray(proxy)
@@ -91,6 +186,12 @@ def _values(image: nib.Nifti1Pair) -> NDArray[Any]:
     if (proxy.slope, proxy.inter) == (1.0, 0.0):
         return np.asanyarray(proxy.get_unscaled())
     # float32 resolves scaled 16-bit values a hundred times over, in half the memory of float64.
+    shape = tuple(int(length) for length in proxy.shape)
+    mapped = Path(image.file_map["image"].filename or "").suffix == ".nii"
+    if mapped and math.prod(shape) * 4 > EAGER_BYTES:
+        chunks = (*shape[:-1], 1) if len(shape) < 4 else (*shape[:2], 1, *shape[3:])
+        name = str(image.file_map["image"].filename)
+        return lazy_array(name, lambda region: proxy[region], shape, np.dtype(np.float32), chunks)
     return np.asarray(proxy, dtype=np.float32)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from ..volume.geometry import Geometry
 from ..volume.image import Volume
 from .errors import FormatError
+from .fourth_axis import MOST_CHANNELS, channels_or_one, refuse_choice
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,13 +19,23 @@ if TYPE_CHECKING:
 NAME = "a NumPy array"
 
 
-def read(path: Path) -> Volume:
-    """Read an array of two or three axes, or of three and channels, memory-mapped."""
+def read(path: Path, part: str | None = None) -> Volume:
+    """Read an array of two or three axes, or of three and channels, memory-mapped.
+
+    The last of four axes is taken for channels if it is short, else the first one for time.
+    """
     array = np.load(path, mmap_mode="r", allow_pickle=False)
     if not 2 <= array.ndim <= 4:
         raise FormatError(f"{path} has {array.ndim} axes; save an array of two or three.")
+    chosen = ""
+    if array.ndim == 4:
+        last = array.shape[3] <= MOST_CHANNELS
+        array, chosen = channels_or_one(path, array, 3 if last else 0, part)
+    else:
+        refuse_choice(path, part)
     shape = array.shape[:3]
-    return Volume(array, Geometry.from_spacing((1.0,) * len(shape), shape, units="pixel"))
+    geometry = Geometry.from_spacing((1.0,) * len(shape), shape, units="pixel")
+    return Volume(array, geometry, part=chosen)
 
 
 def write_labels(path: Path, labels: NDArray[np.uint8], like: Volume) -> None:

@@ -1,29 +1,26 @@
-"""Which format a file is in, and reading and writing through it.
+"""Which format a file or folder is in, and reading through it.
 
-Every array is in the order of its file: NIfTI, NRRD and MetaImage in (i, j, k) as nibabel has it,
-TIFF in (page, row, column). Channels, if any, are the last axis.
+Every array is in the order of its file: NIfTI, NRRD, MetaImage and DICOM in (i, j, k) as nibabel
+and ITK have it, TIFF, pictures and OME-Zarr in (page, row, column). Channels, if any, are the last
+axis.
 """
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
-import shutil
-import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 
+from .dicom_headers import is_dicom
 from .errors import FormatError
+from .limits import is_small
+from .writing import as_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from numpy.typing import NDArray
-
     from ..volume.image import Volume
 
 #: Suffix (lower case) -> module of this package. A longer suffix goes before a shorter one.
@@ -34,10 +31,24 @@ _MODULES = {
     ".nhdr": "simpleitk",
     ".mha": "simpleitk",
     ".mhd": "simpleitk",
-    ".tif": "tiff",
+    ".ome.tiff": "tiff",
+    ".ome.tif": "tiff",
     ".tiff": "tiff",
+    ".tif": "tiff",
+    ".ome.zarr": "ome_zarr",
+    ".zarr": "ome_zarr",
+    ".dcm": "dicom",
+    ".dicom": "dicom",
+    ".ima": "dicom",
+    ".png": "pictures",
+    ".jpeg": "pictures",
+    ".jpg": "pictures",
+    ".bmp": "pictures",
     ".npy": "npy",
 }
+
+#: Files by which a folder is known to be a Zarr group.
+_ZARR = ("zarr.json", ".zgroup", ".zattrs")
 
 
 class Format(Protocol):
@@ -45,17 +56,13 @@ class Format(Protocol):
 
     NAME: str
 
-    def read(self, path: Path) -> Volume:
-        """Read an existing file; any exception counts as an unreadable file."""
-        ...
-
-    def write_labels(self, path: Path, labels: NDArray[np.uint8], like: Volume) -> None:
-        """Write labels that fit the spatial shape of `like`."""
+    def read(self, path: Path, part: str | None = None) -> Volume:
+        """Read an existing file or folder; any exception counts as an unreadable file."""
         ...
 
 
 def suffixes() -> tuple[str, ...]:
-    """Return the suffixes of all files that can be read and written."""
+    """Return the suffixes of all files that can be read."""
     return tuple(_MODULES)
 
 
@@ -72,68 +79,87 @@ def stem(path: str | os.PathLike[str]) -> str:
     return name[: -len(suffix)] if suffix else Path(name).stem
 
 
-def read(path: str | os.PathLike[str]) -> Volume:
+def can_read(path: str | os.PathLike[str]) -> bool:
+    """Whether `read` knows what to do with a file or folder, by its name or its first bytes."""
+    file = Path(os.path.abspath(path))
+    if file.is_dir():
+        try:
+            return bool(_format_of_folder(file))
+        except (FormatError, OSError):
+            return False
+    return bool(suffix_of(file)) or file.name.upper() == "DICOMDIR" or is_dicom(file)
+
+
+def read(path: str | os.PathLike[str], part: str | None = None) -> Volume:
     """Read an image.
 
     Parameters
     ----------
     path : path-like
-        A ``.nii``, ``.nii.gz``, ``.nrrd``, ``.nhdr``, ``.mha``, ``.mhd``, ``.tif``, ``.tiff`` or
-        ``.npy`` file.
+        A file whose suffix is one of `suffixes`, a DICOM file of any name, a folder of DICOM files
+        or of numbered pictures, or an OME-Zarr folder.
+    part : str, optional
+        Which volume, where the file or folder holds several: the ``key`` of a `Choice`.
 
     Returns
     -------
     Volume
         The array in file order and native byte order, memory-mapped and read-only where the file
-        allows it.
+        allows it, a dask array where it is large and has to be decoded.
 
     Raises
     ------
+    SeveralVolumesError
+        If there are several volumes and `part` chooses none; it lists them.
     FormatError
         If the file is missing, unreadable, of an unknown kind, or holds something else than two-
         or three-dimensional finite real values, perhaps with channels.
     """
+    return _read(path, part, "read")
+
+
+def _read(path: str | os.PathLike[str], part: str | None, how: str) -> Volume:
     file = Path(os.path.abspath(path))
-    module = _format_of(file, "read")
-    if not file.exists():
-        raise FormatError(f"{file} does not exist; check the path.")
-    if not file.is_file():
-        raise FormatError(f"{file} is not a file; give the path of an image file.")
+    module = _format_of(file)
     try:
-        if file.stat().st_size == 0:
+        if file.is_file() and file.stat().st_size == 0:
             raise FormatError(f"{file} is empty (0 bytes); copy or export it again.")
-        volume = module.read(file)
+        volume: Volume = getattr(module, how, module.read)(file, part)
     except FormatError:
         raise
     except PermissionError as error:
         raise FormatError(f"{file} may not be read; change its permissions.") from error
     except MemoryError as error:
+        if is_small(file):
+            raise _damaged(file, module) from error
         raise FormatError(
             f"{file} does not fit into memory; crop it, or save it uncompressed so that it can be "
             "read from disk piece by piece."
         ) from error
     except Exception as error:  # the libraries raise nearly anything on damaged files
-        raise FormatError(
-            f"{file} cannot be read as {module.NAME}: it is damaged, incomplete or of another "
-            "kind; copy or export it again."
-        ) from error
+        raise _damaged(file, module) from error
     array = volume.array
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
-    volume = replace(volume, array=array, source=str(file), name=stem(file))
+    name = f"{stem(file)} [{volume.part}]" if volume.part else stem(file)
+    volume = replace(
+        volume, array=array, source=volume.source or str(file), name=volume.name or name
+    )
     try:
         return volume.validate()
     except ValueError as error:
         raise FormatError(f"{file} is not usable: {error}; correct the file first.") from error
 
 
-def read_labels(path: str | os.PathLike[str]) -> Volume:
+def read_labels(path: str | os.PathLike[str], part: str | None = None) -> Volume:
     """Read a mask of class ids.
 
     Parameters
     ----------
     path : path-like
-        A file that `read` can read.
+        What `read` can read.
+    part : str, optional
+        As for `read`.
 
     Returns
     -------
@@ -146,114 +172,59 @@ def read_labels(path: str | os.PathLike[str]) -> Volume:
     FormatError
         As `read`; and if the file has channels, or values that are no whole numbers in 0..255.
     """
-    volume = read(path)
+    volume = _read(path, part, "read_labels")
     if volume.has_channel_axis:
         raise FormatError(
             f"{volume.source} has {volume.channels} channels; a mask has one class id a voxel."
         )
     try:
-        return replace(volume, array=_as_labels(volume.array))
+        array = np.asarray(volume.array) if volume.is_lazy else volume.array
+        return replace(volume, array=as_labels(array), levels=())
     except ValueError as error:
         raise FormatError(f"{volume.source} is not a mask: {error}.") from error
 
 
-def write_labels(path: str | os.PathLike[str], labels: NDArray[Any], like: Volume) -> None:
-    """Write a mask with the geometry of an image.
-
-    If the target is of the same family as the file `like` came from, its geometry header is
-    copied bit for bit; else the geometry is carried over as far as the target can hold it, voxel
-    ``[a, b, c]`` staying voxel ``[a, b, c]``. An existing file is replaced at once: a reader sees
-    either the old or the new file.
-
-    Parameters
-    ----------
-    path : path-like
-        Target; its suffix chooses the format.
-    labels : ndarray, spatial shape of `like`
-        Class ids 0..255 in the file order of `like`.
-    like : Volume
-        Image or mask whose geometry the file gets.
-
-    Raises
-    ------
-    FormatError
-        If the labels do not fit `like`, are no class ids, or the file cannot be written.
-    """
-    file = Path(os.path.abspath(path))
-    module = _format_of(file, "write")
-    if tuple(labels.shape) != like.geometry.shape:
-        raise FormatError(
-            f"{file} cannot be written: the labels have the shape {tuple(labels.shape)}, "
-            f"the image has {like.geometry.shape}."
-        )
-    try:
-        values = _as_labels(labels)
-    except ValueError as error:
-        raise FormatError(f"{file} cannot be written as a mask: {error}.") from error
-    if not file.parent.is_dir():
-        raise FormatError(
-            f"{file} cannot be written: the folder {file.parent} does not exist; create it first."
-        )
-    if file.is_dir():
-        raise FormatError(f"{file} cannot be written: it is a folder; give another name.")
-    try:
-        with _atomic(file) as temporary:
-            module.write_labels(temporary, values, like)
-    except FormatError:
-        raise
-    except OSError as error:
-        reason = error.strerror or "the disk refused"
-        raise FormatError(f"{file} cannot be written: {reason}; choose another place.") from error
-    except Exception as error:
-        raise FormatError(
-            f"{file} cannot be written as {module.NAME}; choose another format."
-        ) from error
-
-
-def _format_of(file: Path, verb: str) -> Format:
+def _format_of(file: Path) -> Format:
     suffix = suffix_of(file)
-    if not suffix:
-        raise FormatError(
-            f"{file} cannot be {'read' if verb == 'read' else 'written'}: its suffix is none of "
-            f"{', '.join(_MODULES)}; convert it or name it accordingly."
-        )
-    return cast("Format", importlib.import_module(f".{_MODULES[suffix]}", __package__))
+    if not file.exists():
+        if not suffix:
+            raise _unknown(file)
+        raise FormatError(f"{file} does not exist; check the path.")
+    name = _format_of_folder(file) if file.is_dir() else _MODULES.get(suffix, "")
+    if not name and (file.name.upper() == "DICOMDIR" or is_dicom(file)):
+        name = "dicom"
+    if not name:
+        raise _unknown(file)
+    return cast("Format", importlib.import_module(f".{name}", __package__))
 
 
-def _as_labels(array: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return class ids as uint8, or raise ValueError saying why they are none."""
-    if array.dtype == np.uint8:
-        return array
-    if array.dtype.kind not in "buif":
-        raise ValueError(f"its values are of type {array.dtype}, not class ids")
-    low, high = array.min(), array.max()
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise ValueError("some values are not finite (NaN or infinite)")
-    if low < 0 or high > 255:
-        raise ValueError(
-            f"its values go from {low:g} to {high:g}, but class ids are 0 to 254, "
-            "and 255 stands for not annotated"
-        )
-    labels = array.astype(np.uint8)
-    if array.dtype.kind == "f" and not np.array_equal(labels, array):
-        raise ValueError("some values are not whole numbers, so they are no class ids")
-    return labels
+def _format_of_folder(folder: Path) -> str:
+    if any((folder / name).exists() for name in _ZARR):
+        return "ome_zarr"
+    from . import dicom, pictures
 
-
-@contextlib.contextmanager
-def _atomic(file: Path) -> Iterator[Path]:
-    """Give a path of the same name in a new folder beside `file`; move what it gets into place.
-
-    A folder, because the libraries choose the format by the name, and some formats are a header
-    and a data file beside it. The header, which is `file`, is moved last.
-    """
-    folder = Path(tempfile.mkdtemp(prefix=".writing-", dir=file.parent))
     try:
-        temporary = folder / file.name
-        yield temporary
-        for written in sorted(folder.iterdir(), key=lambda item: item == temporary):
-            with open(written, "rb") as handle:
-                os.fsync(handle.fileno())
-            os.replace(written, file.parent / written.name)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if dicom.holds_dicom(folder):
+            return "dicom"
+        if pictures.stack_files(folder):
+            return "pictures"
+    except PermissionError as error:
+        raise FormatError(f"{folder} may not be read; change its permissions.") from error
+    raise FormatError(
+        f"{folder} is a folder without an image: it holds no DICOM files, no numbered pictures and "
+        "no OME-Zarr; give the path of an image file."
+    )
+
+
+def _damaged(file: Path, module: Format) -> FormatError:
+    return FormatError(
+        f"{file} cannot be read as {module.NAME}: it is damaged, incomplete or of another kind; "
+        "copy or export it again."
+    )
+
+
+def _unknown(file: Path) -> FormatError:
+    return FormatError(
+        f"{file} cannot be read: it is no DICOM file, and its suffix is none of "
+        f"{', '.join(_MODULES)}; convert it or name it accordingly."
+    )

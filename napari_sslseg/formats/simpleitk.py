@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -13,6 +13,9 @@ import SimpleITK as sitk
 from ..volume.geometry import Geometry
 from ..volume.image import Volume
 from .errors import FormatError
+from .fourth_axis import channels_or_one, refuse_choice
+from .itk_headers import HEADER_BYTES, metaimage_data, nrrd_data, nrrd_lines
+from .lazy import EAGER_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +27,6 @@ NAME = "NRRD or MetaImage"
 
 #: Fields of an NRRD header that say where the voxels lie.
 _NRRD_FIELDS = ("space", "space dimension", "space units", "space directions", "space origin")
-
-#: Where to stop looking for the end of an NRRD header; Slicer's long ones have some 100 kB.
-_NRRD_HEADER_BYTES = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,30 @@ class ItkHeader:
         return Geometry.from_lps(self.direction, self.spacing, self.origin, shape)
 
 
-def read(path: Path) -> Volume:
-    """Read an image as an array in (i, j, k) order; vectors and a fourth axis become channels."""
+def read(path: Path, part: str | None = None) -> Volume:
+    """Read an image as an array in (i, j, k) order; vectors become channels.
+
+    Of a fourth axis, see `channels_or_one`. Large uncompressed files are memory-mapped.
+    """
+    nrrd = path.suffix.lower() in (".nrrd", ".nhdr")
+    declared = nrrd_data(path) if nrrd else metaimage_data(path)
+    declared.check(path)
+    image: Any
+    array: Any
     with _quiet():
-        image = sitk.ReadImage(str(path))
+        image = _information(path)
+        mapped = declared.mapped() if declared.nbytes > EAGER_BYTES else None
+        scalar = image.GetNumberOfComponents() == 1 and image.GetSize() == declared.shape
+        if mapped is None or not scalar:
+            declared.check_memory(path)
+            image = sitk.ReadImage(str(path))
     dimension = image.GetDimension()
-    array = sitk.GetArrayFromImage(image)  # (t, k, j, i, vector)
-    axes = tuple(range(dimension))[::-1]
-    array = array.transpose(axes + tuple(range(dimension, array.ndim)))
+    if isinstance(image, sitk.Image):
+        array = sitk.GetArrayFromImage(image)  # (t, k, j, i, vector)
+        axes = tuple(range(dimension))[::-1]
+        array = array.transpose(axes + tuple(range(dimension, array.ndim)))
+    else:
+        array = mapped
     n = min(dimension, 3)
     while array.ndim > n + 1 and 1 in array.shape[n:]:
         array = array.squeeze(axis=n + array.shape[n:].index(1))
@@ -65,6 +81,11 @@ def read(path: Path) -> Volume:
             f"{path} has {array.ndim} axes; give an image of two or three, or of three and "
             "channels."
         )
+    chosen = ""
+    if array.ndim == 4:
+        array, chosen = channels_or_one(path, array, 3, part)
+    else:
+        refuse_choice(path, part)
     direction = np.reshape(image.GetDirection(), (dimension, dimension))[:n, :n]
     header = ItkHeader(
         image.GetSpacing()[:n],
@@ -78,7 +99,7 @@ def read(path: Path) -> Volume:
         raise FormatError(
             f"{path} does not say where its voxels lie: {error}; correct its header."
         ) from error
-    return Volume(array, geometry, header=header)
+    return Volume(array, geometry, header=header, part=chosen)
 
 
 def write_labels(path: Path, labels: NDArray[np.uint8], like: Volume) -> None:
@@ -101,6 +122,22 @@ def write_labels(path: Path, labels: NDArray[np.uint8], like: Volume) -> None:
         sitk.WriteImage(image, str(path), useCompression=True)
     if header.nrrd and path.suffix.lower() in (".nrrd", ".nhdr"):
         _set_nrrd_fields(path, header.nrrd)
+    _verify(path, labels)
+
+
+def _verify(path: Path, labels: NDArray[np.uint8]) -> None:
+    """Raise if a file is not what was written: ITK does not notice that a disk fills up.
+
+    What its streams have still to write when it closes them is lost without a word.
+    """
+    try:
+        with _quiet():
+            image = sitk.ReadImage(str(path))
+        same = np.array_equal(sitk.GetArrayViewFromImage(image).T, labels)
+    except RuntimeError:
+        same = False
+    if not same:
+        raise OSError("the disk did not take all of the file")
 
 
 @contextlib.contextmanager
@@ -114,17 +151,18 @@ def _quiet() -> Iterator[None]:
         sitk.ProcessObject.SetGlobalWarningDisplay(shown)
 
 
-def _nrrd_lines(content: bytes) -> tuple[list[str], int]:
-    """Return the lines of an NRRD header and where the blank line that ends it begins."""
-    match = re.search(rb"\r?\n\r?\n", content)
-    end = match.start() if match else len(content.rstrip())
-    return content[:end].decode("latin-1").splitlines(), end
+def _information(path: Path) -> sitk.ImageFileReader:
+    """Read the header alone; the reader answers the same questions as an image."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    return reader
 
 
 def _nrrd_fields(path: Path, ndim: int) -> tuple[tuple[str, str], ...]:
     """Return the space fields of `ndim` axes as they stand, without those of a channel axis."""
     with path.open("rb") as file:
-        lines, _ = _nrrd_lines(file.read(_NRRD_HEADER_BYTES))
+        lines, _ = nrrd_lines(file.read(HEADER_BYTES))
     pairs = [line.split(": ", 1) for line in lines if ": " in line and not line.startswith("#")]
     found = {name.strip().lower(): value.strip() for name, value in pairs}
     if "space directions" not in found:
@@ -142,7 +180,7 @@ def _nrrd_fields(path: Path, ndim: int) -> tuple[tuple[str, str], ...]:
 def _set_nrrd_fields(path: Path, fields: tuple[tuple[str, str], ...]) -> None:
     """Replace the space fields of a file by those of its source."""
     content = path.read_bytes()
-    lines, end = _nrrd_lines(content)
+    lines, end = nrrd_lines(content)
     kept = [line for line in lines if line.split(":", 1)[0].lower() not in _NRRD_FIELDS]
     # The space has to come before the fields given in it, and after the number of axes.
     place = next(n for n, line in enumerate(kept) if line.startswith("sizes:")) + 1

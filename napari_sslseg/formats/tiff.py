@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
+import threading
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import tifffile
@@ -14,10 +17,13 @@ import tifffile
 from ..volume.geometry import Geometry
 from ..volume.image import Volume
 from .errors import FormatError
+from .fourth_axis import channels_or_one, refuse_choice
+from .lazy import EAGER_BYTES, lazy_array
+from .limits import check_declared, check_memory
+from .tiff_chain import check_chain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -47,6 +53,9 @@ _PRINT_RESOLUTIONS = (72, 96, 100, 150, 200, 300, 600, 1200)
 #: Axes of tifffile that can be the pages of a stack, in order of preference.
 _STACK_AXES = "ZIQTR"
 
+#: Errors in tags and pages after which a file is given up; whole files have none or few.
+_MOST_REMARKS = 50
+
 #: Largest file ImageJ's format can hold, with room for its headers.
 _IMAGEJ_BYTES = 2**32 - 2**20
 
@@ -66,34 +75,109 @@ class TiffHeader:
     unit: str | None = None
 
 
-def read(path: Path) -> Volume:
+def read(path: Path, part: str | None = None) -> Volume:
     """Read the first image series as (page, row, column), colours or channels last.
 
     The voxel size is taken from OME or ImageJ metadata, else from the resolution tags; where
-    the distance of the pages is not given, it is taken to be that of the rows.
+    the distance of the pages is not given, it is taken to be that of the rows. Of time points one
+    has to be chosen. Large compressed files are decoded page by page when they are looked at.
     """
+    check_chain(path)
     with _refuse_cut_files(path), tifffile.TiffFile(path) as tif:
         series = tif.series[0]
         axes = str(series.axes)
         mapped = series.dataoffset is not None
-        array = tifffile.memmap(path, mode="r") if mapped else series.asarray()
+        _check_size(path, tif, series)
+        array: Any
+        if mapped:
+            array = tifffile.memmap(path, mode="r")
+        elif series.nbytes > EAGER_BYTES:
+            array = _pages(path, series)
+        else:
+            check_memory(path, series.nbytes)
+            array = series.asarray()
+        array, axes, chosen = _one_time(path, array, axes, part)
         array, rank = _ordered(path, array, axes)
         header = _voxel_size(tif, array.shape[:rank])
-    return Volume(array, header.geometry, header=header)
+    return Volume(array, header.geometry, header=header, part=chosen)
+
+
+def _check_size(path: Path, tif: tifffile.TiffFile, series: Any) -> None:
+    """Refuse tags that promise more than the file can hold, before memory is given to them."""
+    page = series.keyframe
+    kind = {1: "raw", 5: "gzip", 8: "gzip", 32946: "gzip", 32773: "rle"}.get(
+        int(page.compression), "picture"
+    )
+    stored = sum(Path(file).stat().st_size for file in {str(path), *_files_of(series)})
+    check_declared(path, series.nbytes, stored, kind)
+    for page in series.pages:
+        if page is not None and sum(page.databytecounts) > page.parent.filehandle.size:
+            raise FormatError(
+                f"{path} is damaged: page {page.index + 1} is longer than the file; copy or export "
+                "it again."
+            )
+
+
+def _files_of(series: Any) -> set[str]:
+    """Files that hold the pages of a series: OME-TIFF may spread them over several."""
+    found = {page.parent.filehandle.path for page in series.pages if page is not None}
+    return {str(file) for file in found if file}
+
+
+def _pages(path: Path, series: Any) -> Any:
+    """Return a lazy array over the pages of a series."""
+    pages = list(series.pages)
+    page_shape = tuple(int(length) for length in series.keyframe.shape)
+    shape = tuple(int(length) for length in series.shape)
+    lead = shape[: len(shape) - len(page_shape)]
+    if shape[len(lead) :] != page_shape or math.prod(lead) != len(pages):
+        check_memory(path, series.nbytes)  # pages that hold more than a plane, or are missing
+        return series.asarray()
+
+    tif = tifffile.TiffFile(path)  # stays open as long as the array is used
+    own = list(tif.series[0].pages)
+    lock = threading.Lock()
+
+    def read(region: tuple[slice, ...]) -> NDArray[Any]:
+        wanted = np.arange(len(own)).reshape(lead)[region[: len(lead)]]
+        with lock:  # pages share one file position
+            planes = [cast("Any", own[int(n)]).asarray() for n in wanted.ravel()]
+        block = np.stack(planes).reshape(*wanted.shape, *page_shape)
+        return block[(*(slice(None),) * len(lead), *region[len(lead) :])]
+
+    chunks = (*(1,) * len(lead), *page_shape)
+    return lazy_array(str(path), read, shape, np.dtype(series.dtype), chunks)
+
+
+def _one_time(path: Path, array: Any, axes: str, part: str | None) -> tuple[Any, str, str]:
+    """Return the array at one time point, where there is a stack or channels at each."""
+    planes = [a for a in axes if a not in "YXSC" and array.shape[axes.index(a)] > 1]
+    if "T" not in planes or len(planes) < 2:  # planes one after another are a stack, named or not
+        refuse_choice(path, part)
+        return array, axes, ""
+    at = axes.index("T")
+    array, chosen = channels_or_one(path, array, at, part, time=True)
+    return array, axes[:at] + axes[at + 1 :], chosen
 
 
 def write_labels(path: Path, labels: NDArray[np.uint8], like: Volume) -> None:
-    """Write an OME file for an OME source, else an ImageJ stack, with the voxel size of `like`."""
+    """Write labels with the voxel size of `like`.
+
+    As OME-TIFF if the name ends in ``.ome.tif`` or the source is OME, else as an ImageJ stack.
+    An oriented image is written as it is shown: axial pages, anterior at the top.
+    """
     geometry = like.geometry
     header = like.header
     same = isinstance(header, TiffHeader) and header.geometry == geometry
     header = header if isinstance(header, TiffHeader) and same else TiffHeader(False, geometry)
     axes = "ZYX"[-labels.ndim :]
-    spacing = geometry.spacing
+    order = geometry.canonical()
+    spacing = order.scale
     metadata: dict[str, Any] = {"axes": axes}
-    data = np.ascontiguousarray(labels)
+    data = np.ascontiguousarray(order.apply(labels))
     options: dict[str, Any] = {"photometric": "minisblack", "compression": None}
-    if header.ome or data.nbytes > _IMAGEJ_BYTES:
+    named = path.name.lower().endswith((".ome.tif", ".ome.tiff"))
+    if named or header.ome or data.nbytes > _IMAGEJ_BYTES:
         unit = {"um": "\u00b5m"}.get(geometry.units, geometry.units)
         for axis, size in zip(axes, spacing, strict=True):
             metadata[f"PhysicalSize{axis}"] = size
@@ -129,11 +213,18 @@ def _refuse_cut_files(path: Path) -> Iterator[None]:
 
 
 class _Damage(logging.Handler):
-    """Notices what tifffile logs about missing pages; other remarks do not matter here."""
+    """Notices what tifffile logs about missing pages; other remarks do not matter here.
+
+    In a damaged file it may go on through millions of tags; after many remarks that is stopped.
+    """
 
     cut = False
+    remarks = 0
 
     def emit(self, record: logging.LogRecord) -> None:
+        self.remarks += record.levelno >= logging.ERROR
+        if self.remarks > _MOST_REMARKS:
+            raise ValueError("too many damaged tags")
         message = record.getMessage()
         self.cut |= "invalid page offset" in message or "invalid or corrupted" in message
 

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from .annotation import NOT_ANNOTATED
+from .terminology import Code, Terms, terms_for
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 BACKGROUND = 0
 
@@ -36,20 +43,25 @@ class SegmentClass:
         What a person calls it.
     color : str
         ``#rrggbb``.
-    code : str
-        Optional terminology code, ``scheme:value`` (for example ``SCT:82471001``).
+    code : Code, optional
+        What the class is in a terminology, if the user says so; else its name decides.
     """
 
     id: int
     name: str
     color: str
-    code: str = ""
+    code: Code | None = None
 
     def __post_init__(self) -> None:
         if not BACKGROUND < self.id < NOT_ANNOTATED:
             raise ValueError(f"Class ids run from 1 to 254, not {self.id}.")
         if not self.name.strip():
             raise ValueError("A class needs a name.")
+
+    @property
+    def terms(self) -> Terms:
+        """What the class is called in a terminology: by its code, else by its name."""
+        return terms_for(self.name, self.code)
 
 
 class ClassTable:
@@ -116,8 +128,15 @@ class ClassTable:
         self._by_id[item.id] = item
 
     def rename(self, class_id: int, name: str) -> SegmentClass:
-        """Give a class another name; its id and colour stay."""
-        self._by_id[class_id] = replace(self._by_id[class_id], name=name.strip())
+        """Give a class another name; its id and colour stay, a code of the old name does not."""
+        item = self._by_id[class_id]
+        if name.strip() != item.name:
+            self._by_id[class_id] = replace(item, name=name.strip(), code=None)
+        return self._by_id[class_id]
+
+    def recode(self, class_id: int, code: Code | None) -> SegmentClass:
+        """Say what a class is in a terminology; None lets its name decide."""
+        self._by_id[class_id] = replace(self._by_id[class_id], code=code)
         return self._by_id[class_id]
 
     def recolor(self, class_id: int, color: str) -> SegmentClass:
@@ -140,7 +159,15 @@ class ClassTable:
 
     def to_json(self) -> list[dict[str, object]]:
         """Return the table as plain JSON values."""
-        return [{"id": c.id, "name": c.name, "color": c.color, "code": c.code} for c in self]
+        return [
+            {
+                "id": c.id,
+                "name": c.name,
+                "color": c.color,
+                "code": c.code.to_json() if c.code else "",
+            }
+            for c in self
+        ]
 
     @classmethod
     def from_json(cls, rows: Iterable[dict[str, object]]) -> ClassTable:
@@ -150,10 +177,22 @@ class ClassTable:
                 int(str(row["id"])),
                 str(row["name"]),
                 str(row["color"]),
-                str(row.get("code", "")),
+                Code.from_json(row.get("code"), str(row["name"])),
             )
             for row in rows
         )
+
+
+def voxel_counts(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """Return how many voxels of each of the 256 label values there are.
+
+    Slab by slab, as counting needs eight times the memory of what is counted.
+    """
+    slabs = np.moveaxis(labels, int(np.argmax(np.abs(labels.strides))), 0)
+    found = np.zeros(256, dtype=np.int64)
+    for slab in slabs:
+        found += np.bincount(np.ravel(slab), minlength=256)
+    return found
 
 
 def _default_color(class_id: int) -> str:

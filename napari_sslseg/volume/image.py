@@ -23,8 +23,8 @@ class Volume:
     Parameters
     ----------
     array : ndarray, shape (*geometry.shape) or (*geometry.shape, C)
-        Voxel values in the order of the file, perhaps memory-mapped and read-only. Channels, if
-        there is more than one, are the last axis.
+        Voxel values in the order of the file, perhaps memory-mapped and read-only, or a dask array
+        that reads what is looked at. Channels, if there is more than one, are the last axis.
     geometry : Geometry
         Position and voxel size of the spatial axes.
     source : str, optional
@@ -33,6 +33,19 @@ class Volume:
         A short name to show.
     header : object, optional
         What a file format keeps to write the same header back; opaque to everything else.
+    part : str
+        Which of the volumes in `source` this is; empty where there is one.
+    modality : str
+        Such as ``"CT"`` or ``"MR"``, where the file says it.
+    window : tuple of two float, optional
+        Grey values that the file asks to show as black and white.
+    channel_names : tuple of str
+        One name for each channel, or empty.
+    levels : tuple of array
+        The same image at falling resolutions, `array` first, each with the axes of `array`; empty
+        where the file holds one resolution.
+    warnings : tuple of str
+        One sentence for each thing about the file that the user ought to know.
     """
 
     array: NDArray[Any]
@@ -40,6 +53,12 @@ class Volume:
     source: str | None = None
     name: str = ""
     header: object | None = None
+    part: str = ""
+    modality: str = ""
+    window: tuple[float, float] | None = None
+    channel_names: tuple[str, ...] = ()
+    levels: tuple[NDArray[Any], ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def channels(self) -> int:
@@ -51,8 +70,15 @@ class Volume:
         """Whether the last axis of the array is the channel axis."""
         return self.array.ndim == self.geometry.ndim + 1
 
+    @property
+    def is_lazy(self) -> bool:
+        """Whether voxels are read, and decoded, when they are looked at."""
+        return not isinstance(self.array, np.ndarray)
+
     def validate(self) -> Volume:
         """Check the array against the geometry, and return the volume itself.
+
+        The values of a lazy array are not looked at: that would read all of the file.
 
         Raises
         ------
@@ -69,7 +95,7 @@ class Volume:
             raise ValueError("the array is empty")
         if self.array.dtype.kind not in "buif":
             raise ValueError(f"the values are of type {self.array.dtype}, not real numbers")
-        if self.array.dtype.kind == "f" and not _all_finite(self.array):
+        if self.array.dtype.kind == "f" and not self.is_lazy and not _all_finite(self.array):
             raise ValueError("some values are not finite (NaN or infinite)")
         return self
 

@@ -14,9 +14,13 @@ from napari.layers import Layer
 
 from napari_sslseg.app.readers import get_reader
 from napari_sslseg.formats import FormatError
+from napari_sslseg.formats.choice import SeveralVolumesError
 from napari_sslseg.volume.geometry import CanonicalOrder
 
+from ..formats.dicom_files import write_series
+
 SPACING = (0.8, 1.5, 4.0)
+SLICES = np.random.default_rng(0).integers(-1000, 300, (5, 6, 7)).astype(np.int16)
 
 
 def add(viewer, path):
@@ -153,9 +157,106 @@ def test_several_files_are_read_one_after_another(tmp_path):
     assert [options["name"] for _, options, _ in get_reader(paths)(paths)] == ["a", "b"]
 
 
-@pytest.mark.parametrize("path", ["a.png", "folder", ["a.nii", "b.png"], []])
+@pytest.mark.parametrize("path", ["a.txt", "folder", ["a.nii", "b.txt"], []])
 def test_other_files_are_left_to_other_readers(path):
     assert get_reader(path) is None
+
+
+def test_folders_are_read_if_they_hold_an_image(tmp_path):
+    (tmp_path / "notes.txt").write_text("none")
+    assert get_reader(str(tmp_path)) is None
+    write_series(tmp_path / "ct", SLICES, modality="CT")
+    assert get_reader(str(tmp_path)) is not None
+
+
+def test_series_is_one_layer_however_many_of_its_files_are_given(tmp_path):
+    paths = [str(p) for p in write_series(tmp_path, SLICES, modality="CT")]
+    ((array, options, kind),) = get_reader(paths)(paths)
+    assert (array.shape, kind) == ((5, 6, 7), "image")
+    assert options["contrast_limits"] == (-160, 240)
+    assert options["name"] == "made for a test"
+
+
+def test_slices_dropped_one_by_one_are_one_layer_and_may_be_opened_again(tmp_path, monkeypatch):
+    paths = [str(p) for p in write_series(tmp_path, SLICES)]
+    layers = [layer for path in paths for layer in get_reader(path)(path)]
+    assert [len(layer) for layer in layers] == [3, 1, 1, 1, 1]
+    monkeypatch.setattr("napari_sslseg.app.readers._BURST_SECONDS", -1)
+    assert [len(layer) for layer in get_reader(paths[0])(paths[0])] == [3]
+
+
+def test_several_volumes_are_an_error_where_there_is_no_viewer_to_ask(tmp_path):
+    for n in (1, 2):
+        write_series(tmp_path, SLICES, series_number=n, prefix="ab"[n - 1])
+    with pytest.raises(SeveralVolumesError, match="1 = made for a test"):
+        get_reader(str(tmp_path))(str(tmp_path))
+
+
+def test_chosen_volumes_are_added_and_none_if_none_is(tmp_path, monkeypatch):
+    for n in (1, 2):
+        write_series(tmp_path, SLICES + n, series_number=n, prefix="ab"[n - 1])
+    monkeypatch.setattr("napari_sslseg.app.series_chooser.ask", lambda error: ["1", "2"])
+    layers = get_reader(str(tmp_path))(str(tmp_path))
+    assert [array.min() - SLICES.min() for array, _, _ in layers] == [1, 2]
+    monkeypatch.setattr("napari_sslseg.app.series_chooser.ask", lambda error: [])
+    assert get_reader(str(tmp_path))(str(tmp_path)) == [(None,)]
+
+
+def test_part_of_a_file_is_remembered(tmp_path, monkeypatch):
+    array = np.stack([SLICES] * 9, axis=-1)
+    nib.save(nib.Nifti1Image(array, np.eye(4)), tmp_path / "a.nii")
+    monkeypatch.setattr("napari_sslseg.app.series_chooser.ask", lambda error: ["3"])
+    ((_, options, _),) = get_reader(str(tmp_path / "a.nii"))(str(tmp_path / "a.nii"))
+    assert options["name"] == "a [3]"
+    assert options["metadata"]["napari_sslseg"]["part"] == "3"
+
+
+def test_window_of_the_file_is_used(tmp_path):
+    image = nib.Nifti1Image(SLICES, np.eye(4))
+    image.header["cal_min"], image.header["cal_max"] = -500, 20
+    nib.save(image, tmp_path / "a.nii")
+    (layer,) = add(ViewerModel(), tmp_path / "a.nii")
+    assert tuple(layer.contrast_limits) == (-500, 20)
+
+
+def test_remarks_on_a_file_are_shown(tmp_path, monkeypatch):
+    image = nib.Nifti1Image(SLICES, None)
+    nib.save(image, tmp_path / "a.nii")
+    shown = []
+    monkeypatch.setattr("napari.utils.notifications.show_warning", shown.append)
+    add(ViewerModel(), tmp_path / "a.nii")
+    assert len(shown) == 1
+    assert shown[0].startswith("a: The file does not say how it lies")
+
+
+def test_large_zarr_is_lazy_at_several_resolutions(tmp_path, monkeypatch):
+    zarr = pytest.importorskip("zarr")
+    monkeypatch.setattr("napari_sslseg.formats.ome_zarr._EAGER_BYTES", 10)
+    group = zarr.create_group(str(tmp_path / "a.zarr"))
+    big = np.random.default_rng(0).integers(0, 255, (2, 8, 16, 16)).astype(np.uint8)
+    for level in range(2):
+        step = 2**level
+        group.create_array(str(level), data=big[:, :, ::step, ::step], chunks=(1, 4, 4, 4))
+    axes = [{"name": "c", "type": "channel"}]
+    axes += [{"name": n, "type": "space", "unit": "micrometer"} for n in "zyx"]
+    datasets = [
+        {
+            "path": str(n),
+            "coordinateTransformations": [{"type": "scale", "scale": [1, 2, 2**n, 2**n]}],
+        }
+        for n in range(2)
+    ]
+    group.attrs["ome"] = {
+        "version": "0.5",
+        "multiscales": [{"axes": axes, "datasets": datasets}],
+        "omero": {"channels": [{"label": "DAPI"}, {"label": "GFP"}]},
+    }
+    first, second = add(ViewerModel(), tmp_path / "a.zarr")
+    assert (first.name, second.name) == ("a [DAPI]", "a [GFP]")
+    assert first.multiscale
+    assert [level.shape for level in second.data] == [(8, 16, 16), (8, 8, 8)]
+    assert not isinstance(second.data[0], np.ndarray)
+    assert np.array_equal(np.asarray(second.data[0]), big[1])
 
 
 def test_damaged_file_is_named_in_one_sentence(tmp_path):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
+
 import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
 from napari_sslseg.formats import FormatError, read, read_labels, write_labels
+from napari_sslseg.formats.choice import SeveralVolumesError
 
 GEOMETRY_FIELDS = (
     "sform_code", "qform_code", "srow_x", "srow_y", "srow_z", "quatern_b", "quatern_c",
@@ -181,3 +184,97 @@ def test_singular_affine_is_named(oblique, tmp_path):
     nib.save(nib.Nifti1Image(oblique.array, None, image.header), tmp_path / "a.nii")
     with pytest.raises(FormatError, match=r"where its voxels lie"):
         read(tmp_path / "a.nii")
+
+
+def test_short_fourth_axis_may_be_read_one_by_one(oblique, tmp_path):
+    array = np.stack([oblique.array, -oblique.array], axis=-1)
+    source = save(tmp_path / "a.nii.gz", array, oblique.affine)
+    volume = read(source, "2")
+    assert np.array_equal(volume.array, -oblique.array)
+    assert (volume.name, volume.part) == ("a [2]", "2")
+    with pytest.raises(FormatError, match=r"no volume '3'; choose one of 1 to 2"):
+        read(source, "3")
+
+
+def test_volume_of_a_long_fourth_axis_has_to_be_chosen(oblique, tmp_path):
+    array = np.stack([oblique.array + n for n in range(9)], axis=-1)
+    source = save(tmp_path / "a.nii", array, oblique.affine)
+    with pytest.raises(SeveralVolumesError, match="1 = volume 1 of 9") as caught:
+        read(source)
+    assert [choice.key for choice in caught.value.choices] == [*"123456789", "all"]
+    volume = read(source, "9")
+    assert np.array_equal(volume.array, oblique.array + 8)
+    assert read(source, "all").channels == 9
+    write_labels(tmp_path / "b.nii.gz", oblique.labels, volume)
+    same_geometry_bits(source, tmp_path / "b.nii.gz")
+
+
+def test_part_of_a_file_with_one_volume_is_refused(oblique, tmp_path):
+    source = save(tmp_path / "a.nii", oblique.array, oblique.affine)
+    with pytest.raises(FormatError, match="holds one volume"):
+        read(source, "2")
+
+
+def test_window_of_the_header_is_read(oblique, tmp_path):
+    image = nib.Nifti1Image(oblique.array, oblique.affine)
+    image.header["cal_min"], image.header["cal_max"] = -160, 240
+    nib.save(image, tmp_path / "a.nii")
+    assert read(tmp_path / "a.nii").window == (-160, 240)
+
+
+@pytest.mark.parametrize(
+    ("sform", "qform", "said"),
+    [(0, 0, "does not say how it lies"), (1, 0, ""), (0, 1, ""), (1, 1, ""), (4, 2, "")],
+)
+def test_unknown_orientation_is_said(oblique, tmp_path, sform, qform, said):
+    source = save(tmp_path / "a.nii", oblique.array, oblique.affine, sform=sform, qform=qform)
+    assert said in "".join(read(source).warnings)
+    assert bool(said) == bool(read(source).warnings)
+
+
+def test_sform_and_qform_that_disagree_are_said(oblique, tmp_path):
+    image = nib.Nifti1Image(oblique.array, oblique.affine)
+    image.set_sform(oblique.affine, 2)
+    image.set_qform(np.diag([-2.0, 2.0, 3.0, 1.0]), 1)
+    nib.save(image, tmp_path / "a.nii")
+    volume = read(tmp_path / "a.nii")
+    assert "disagree: the sform is taken" in volume.warnings[0]
+    np.testing.assert_allclose(volume.geometry.affine, oblique.affine, atol=1e-5)
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_header_that_promises_too_much_is_refused(oblique, tmp_path, suffix):
+    image = nib.Nifti1Image(oblique.array, oblique.affine)
+    content = bytearray(image.to_bytes())
+    content[42:48] = np.array([30000] * 3, "<i2").tobytes()
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(gzip.compress(content) if suffix.endswith("gz") else content)
+    with pytest.raises(FormatError, match="promises 54 TB"):
+        read(path)
+
+
+def test_large_scaled_file_is_read_when_looked_at(oblique, tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_sslseg.formats.nifti.EAGER_BYTES", 10)
+    header = nib.Nifti1Header()
+    header.set_data_dtype(np.int16)
+    header.set_slope_inter(0.5, -3)
+    values = oblique.array * 0.5 - 3
+    nib.save(nib.Nifti1Image(values, oblique.affine, header), tmp_path / "a.nii")
+    volume = read(tmp_path / "a.nii")
+    assert volume.is_lazy
+    np.testing.assert_allclose(np.asarray(volume.array), values, atol=0.5)
+    whole = nib.load(tmp_path / "a.nii").get_fdata(dtype=np.float32)
+    assert np.array_equal(np.asarray(volume.array[1:3, ::-1, 2]), whole[1:3, ::-1, 2])
+
+
+@pytest.mark.parametrize("size", [0, -2, np.nan])
+def test_voxel_size_that_cannot_be_is_refused_unless_the_sform_has_one(oblique, tmp_path, size):
+    content = bytearray(nib.Nifti1Image(oblique.array, oblique.affine).to_bytes())
+    content[80:84] = np.float32(size).tobytes()
+    content[252:256] = b"\0" * 4  # neither qform nor sform
+    (tmp_path / "a.nii").write_bytes(content)
+    with pytest.raises(FormatError, match=r"voxel size that is not positive|where its voxels lie"):
+        read(tmp_path / "a.nii")
+    content[254] = 1
+    (tmp_path / "b.nii").write_bytes(content)
+    np.testing.assert_allclose(read(tmp_path / "b.nii").geometry.affine, oblique.affine, atol=1e-5)

@@ -23,6 +23,11 @@ def volume_of(case):
     return Volume(case.array, Geometry(case.affine, case.array.shape))
 
 
+def stored(suffix, labels, volume):
+    """Labels in the order of a file: TIFF, which knows no directions, has that of the display."""
+    return volume.geometry.canonical().apply(labels) if suffix.startswith(".tif") else labels
+
+
 def is_one_sentence(text):
     return text.count(". ") == 0 and text.endswith(".") and "\n" not in text
 
@@ -33,7 +38,7 @@ def test_labels_without_a_source_file_come_back(oblique, tmp_path, suffix):
     write_labels(target, oblique.labels, volume_of(oblique))
     back = read_labels(target)
     assert back.array.dtype == np.uint8
-    assert np.array_equal(back.array, oblique.labels)
+    assert np.array_equal(back.array, stored(suffix, oblique.labels, volume_of(oblique)))
     assert back.name == "x"
     assert back.source == str(target)
 
@@ -76,7 +81,8 @@ def test_spacing_is_carried_into_tiff(oblique, tmp_path):
     write_labels(tmp_path / "a.tif", oblique.labels, volume_of(oblique))
     back = read_labels(tmp_path / "a.tif")
     assert back.geometry.units == "mm"
-    assert back.geometry.spacing == pytest.approx(oblique.spacing)
+    shown = volume_of(oblique).geometry.canonical()
+    assert back.geometry.spacing == pytest.approx(shown.scale)
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.uint16, np.float32, np.float64, np.int8])
@@ -176,7 +182,7 @@ def test_values_that_are_not_finite_are_refused(tmp_path, suffix):
         read(path)
 
 
-@pytest.mark.parametrize("name", ["scan.png", "scan", "scan.gz", "scan.dcm"])
+@pytest.mark.parametrize("name", ["scan.txt", "scan", "scan.gz"])
 def test_unknown_suffix_is_refused(tmp_path, name, oblique):
     (tmp_path / name).write_bytes(b"x")
     with pytest.raises(FormatError, match="suffix"):
@@ -221,7 +227,7 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(oblique, tmp_path, mo
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(nib, "save", fail)
-    with pytest.raises(FormatError, match="No space left"):
+    with pytest.raises(FormatError, match="disk is full"):
         write_labels(target, 1 - (oblique.labels > 0), like)
     assert target.read_bytes() == before
     assert os.listdir(tmp_path) == ["a.nii.gz"]
@@ -238,7 +244,8 @@ def test_reversed_view_is_written_as_it_is_seen(oblique, tmp_path):
     view = oblique.labels[::-1, :, ::-1]
     for suffix in SUFFIXES:
         write_labels(tmp_path / f"a{suffix}", view, volume_of(oblique))
-        assert np.array_equal(read_labels(tmp_path / f"a{suffix}").array, view)
+        wanted = stored(suffix, view, volume_of(oblique))
+        assert np.array_equal(read_labels(tmp_path / f"a{suffix}").array, wanted)
 
 
 def test_unoriented_volume_is_written_to_nifti_in_its_own_order(tmp_path):
@@ -255,5 +262,6 @@ def test_unoriented_volume_is_written_to_nifti_in_its_own_order(tmp_path):
 def test_names_of_files():
     assert stem("/x/scan.v1.NII.GZ") == "scan.v1"
     assert suffix_of("scan.NII.GZ") == ".nii.gz"
-    assert suffix_of("scan.png") == ""
-    assert stem("scan.png") == "scan"
+    assert suffix_of("scan.txt") == ""
+    assert stem("scan.txt") == "scan"
+    assert stem("a/scan.ome.zarr") == "scan"

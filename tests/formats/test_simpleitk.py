@@ -8,6 +8,7 @@ import pytest
 import SimpleITK as sitk
 
 from napari_sslseg.formats import FormatError, read, read_labels, write_labels
+from napari_sslseg.formats.choice import SeveralVolumesError
 from napari_sslseg.formats.simpleitk import ItkHeader
 
 SUFFIXES = [".nrrd", ".nhdr", ".mha", ".mhd"]
@@ -167,3 +168,83 @@ def test_header_keeps_what_itk_read(oblique, tmp_path):
     assert isinstance(volume.header, ItkHeader)
     assert volume.header.spacing == oblique.spacing
     assert volume.header.nrrd == ()
+
+
+SPACES = {
+    "left-posterior-superior": (-1, -1, 1),
+    "LPS": (-1, -1, 1),
+    "right-anterior-superior": (1, 1, 1),
+    "RAS": (1, 1, 1),
+    "left-anterior-superior": (-1, 1, 1),
+}
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_nrrd_spaces_are_turned_to_the_world(oblique, tmp_path, space):
+    header = f"""NRRD0004
+type: short
+dimension: 3
+space: {space}
+sizes: 4 5 6
+space directions: (0.1,0.7,0) (1.3,-0.2,0.01) (0,0.05,5)
+endian: little
+encoding: raw
+space origin: (1.5,2.5,-3)
+
+"""
+    data = oblique.array.tobytes(order="F")
+    (tmp_path / "a.nrrd").write_bytes(header.encode() + data)
+    geometry = read(tmp_path / "a.nrrd").geometry
+    turn = np.array(SPACES[space])
+    vectors = np.array([(0.1, 0.7, 0), (1.3, -0.2, 0.01), (0, 0.05, 5)])
+    expected = turn * (np.array([1.5, 2.5, -3]) + np.array([3, 4, 5]) @ vectors)
+    np.testing.assert_allclose(geometry.position((3, 4, 5)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_long_fourth_axis_is_read_one_by_one(tmp_path, suffix):
+    array = np.arange(9 * 6 * 5 * 4, dtype=np.int16).reshape(9, 6, 5, 4)
+    sitk.WriteImage(sitk.GetImageFromArray(array, isVector=False), str(tmp_path / f"a{suffix}"))
+    with pytest.raises(SeveralVolumesError):
+        read(tmp_path / f"a{suffix}")
+    assert np.array_equal(read(tmp_path / f"a{suffix}", "3").array, array[2].T)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_large_uncompressed_file_is_memory_mapped(oblique, tmp_path, suffix, monkeypatch):
+    source = save(tmp_path / f"a{suffix}", oblique)
+    whole = read(source)
+    monkeypatch.setattr("napari_sslseg.formats.simpleitk.EAGER_BYTES", 10)
+    mapped = read(source)
+    assert isinstance(mapped.array, np.memmap)
+    assert np.array_equal(mapped.array, whole.array)
+    assert mapped.geometry == whole.geometry
+    image = sitk.ReadImage(str(source))
+    sitk.WriteImage(image, str(tmp_path / f"b{suffix}"), useCompression=True)
+    assert np.array_equal(read(tmp_path / f"b{suffix}").array, whole.array)
+    vectors = save(tmp_path / f"c{suffix}", oblique, np.stack([oblique.array] * 2, -1))
+    assert read(vectors).channels == 2
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("compressed", [False, True])
+def test_header_that_promises_too_much_is_refused(oblique, tmp_path, suffix, compressed):
+    path = tmp_path / f"a{suffix}"
+    sitk.WriteImage(
+        sitk.ReadImage(str(save(tmp_path / f"b{suffix}", oblique))), str(path), compressed
+    )
+    path.write_bytes(path.read_bytes().replace(b"4 5 6\n", b"40000 50000 60000\n"))
+    with pytest.raises(FormatError, match="promises 240 TB"):
+        read(path)
+
+
+def test_missing_files_of_a_list_are_said(oblique, tmp_path):
+    header = "ObjectType = Image\nNDims = 3\nDimSize = 4 5 6\nElementType = MET_SHORT\n"
+    for name in ("LIST\nz1.raw\nz2.raw", "z%d.raw 1 6 1", "z.raw"):
+        (tmp_path / "a.mhd").write_text(f"{header}ElementDataFile = {name}\n")
+        with pytest.raises(FormatError, match=r"voxels in z1?\.raw, which is missing"):
+            read(tmp_path / "a.mhd")
+    for n in range(6):
+        (tmp_path / f"z{n + 1}.raw").write_bytes(oblique.array[..., n].tobytes(order="F"))
+    (tmp_path / "a.mhd").write_text(f"{header}ElementDataFile = z%d.raw 1 6 1\n")
+    assert np.array_equal(read(tmp_path / "a.mhd").array, oblique.array)

@@ -7,6 +7,7 @@ import pytest
 import tifffile
 
 from napari_sslseg.formats import FormatError, read, read_labels, write_labels
+from napari_sslseg.formats.choice import SeveralVolumesError
 
 STACK = np.random.default_rng(0).integers(0, 4000, (7, 5, 6)).astype(np.uint16)
 LABELS = np.random.default_rng(1).choice([0, 1, 2, 255], STACK.shape).astype(np.uint8)
@@ -171,7 +172,49 @@ def test_uncompressed_stack_is_memory_mapped(tmp_path):
     assert not array.flags.writeable
 
 
-def test_time_series_of_stacks_is_refused(tmp_path):
-    imagej(tmp_path / "a.tif", np.zeros((2, 3, 5, 6), np.uint8), "TZYX")
-    with pytest.raises(FormatError, match=r"axes TZYX"):
+def test_one_time_point_of_a_series_of_stacks_is_chosen(tmp_path):
+    stacks = np.random.default_rng(0).integers(0, 256, (2, 3, 5, 6), dtype=np.uint8)
+    imagej(tmp_path / "a.tif", stacks, "TZYX")
+    with pytest.raises(SeveralVolumesError, match="2 = time point 2 of 2") as caught:
+        read(tmp_path / "a.tif")
+    assert [choice.key for choice in caught.value.choices] == ["1", "2"]
+    volume = read(tmp_path / "a.tif", "2")
+    assert np.array_equal(volume.array, stacks[1])
+    assert (volume.part, volume.name) == ("2", "a [2]")
+    with pytest.raises(FormatError, match=r"no time point '3'; choose one of 1 to 2\."):
+        read(tmp_path / "a.tif", "3")
+
+
+def test_time_points_with_channels_keep_the_channels(tmp_path):
+    stacks = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 5, 6), dtype=np.uint8)
+    imagej(tmp_path / "a.tif", stacks, "TZCYX")
+    volume = read(tmp_path / "a.tif", "1")
+    assert np.array_equal(volume.array, np.moveaxis(stacks[0], 1, -1))
+
+
+def test_planes_at_several_times_are_a_stack(tmp_path):
+    imagej(tmp_path / "a.tif", STACK, "TYX")
+    assert np.array_equal(read(tmp_path / "a.tif").array, STACK)
+
+
+def test_large_compressed_stack_is_decoded_when_looked_at(tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_sslseg.formats.tiff.EAGER_BYTES", 10)
+    tifffile.imwrite(tmp_path / "a.tif", STACK, compression="zlib")
+    volume = read(tmp_path / "a.tif")
+    assert volume.is_lazy
+    assert np.array_equal(np.asarray(volume.array[3, ::2]), STACK[3, ::2])
+    assert np.array_equal(np.asarray(volume.array), STACK)
+    colours = np.random.default_rng(0).integers(0, 256, (7, 5, 6, 3), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "b.tif", colours, photometric="rgb", compression="zlib")
+    assert np.array_equal(np.asarray(read(tmp_path / "b.tif").array), colours)
+
+
+def test_tags_that_promise_more_than_the_file_holds_are_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", STACK, compression="zlib")
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+b") as tif:
+        for page in tif.pages:
+            page.tags["ImageLength"].overwrite(60000)
+            page.tags["ImageWidth"].overwrite(60000)
+            page.tags["RowsPerStrip"].overwrite(60000)
+    with pytest.raises(FormatError, match=r"promises 50\.4 GB"):
         read(tmp_path / "a.tif")

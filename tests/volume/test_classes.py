@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from napari_sslseg.volume.classes import ClassTable, SegmentClass
+from napari_sslseg.volume.classes import ClassTable, SegmentClass, voxel_counts
 
 
 def test_add_takes_the_lowest_free_id():
@@ -41,6 +42,12 @@ def test_twice_the_same_id_is_refused():
     one = SegmentClass(1, "a", "#000000")
     with pytest.raises(ValueError, match="id 1"):
         ClassTable([one, one])
+
+
+def test_voxels_are_counted_however_the_array_lies():
+    labels = np.random.default_rng(0).integers(0, 256, (7, 8, 9)).astype(np.uint8)
+    for view in (labels, labels.T, labels[::-1, :, ::2], np.asfortranarray(labels), labels[0]):
+        assert np.array_equal(voxel_counts(view), np.bincount(view.ravel(), minlength=256))
 
 
 def test_a_full_table_says_so():

@@ -6,17 +6,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QPushButton
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QFormLayout, QMessageBox, QPushButton
 
-from ...formats import suffix_of, write_labels
+from ...formats import FORMATS, ExportFormat, FormatError, export, format_for, losses, why_not
+from ...formats.dicom_headers import is_dicom
+from ...formats.exporting import named, possible_files
 from ..background import in_background
-from ..image_source import export_target
-from ..step import Step, allow, hint_label, say
+from ..export_record import SessionFacts
+from ..export_target import bare, project_target, remembered_order
+from ..final_labels import final_maker
+from ..step import Step, allow, hint_label, narrow, say
 
 if TYPE_CHECKING:
     from ..session import Session
 
-_FILTER = "NIfTI (*.nii.gz *.nii);;NRRD (*.nrrd);;MetaImage (*.mha *.mhd);;TIFF (*.tif *.tiff)"
+#: Formats that refer to the DICOM images that the labels were drawn on.
+_DERIVED = ("dicom-seg", "rtstruct")
+
+#: Name to suggest where the image's own might say who the patient is.
+_NEUTRAL_NAME = "labels"
 
 
 class ExportSection(Step):
@@ -27,52 +35,112 @@ class ExportSection(Step):
     def __init__(self) -> None:
         super().__init__(5, "Export")
         self._session: Session | None = None
+        form = QFormLayout()
+        form.setContentsMargins(0, 0, 0, 0)
+        self.format = narrow(QComboBox())
+        for kind in FORMATS:
+            self.format.addItem(kind.title, kind)
+        self.format.currentIndexChanged.connect(self.refresh)
+        form.addRow("Format", self.format)
+        self.per_class = QCheckBox("One file for each class")
+        self.per_class.setToolTip("Each with 1 where the class is; the name says which it is")
+        self.anonymous = QCheckBox("Anonymous")
+        self.anonymous.setToolTip(
+            "Names of image and files stay out of the record beside the export, and patient and "
+            "study out of DICOM files (their UIDs stay, to be found with the images)"
+        )
+        self.losses = hint_label()
         self.button = QPushButton("Export labels…")
         self.button.clicked.connect(self._choose)
         self.hint = hint_label()
-        self.rows.addWidget(self.button)
-        self.rows.addWidget(self.hint)
+        self.rows.addLayout(form)
+        for widget in (self.per_class, self.anonymous, self.losses, self.button, self.hint):
+            self.rows.addWidget(widget)
         self.set_session(None)
 
+    @property
+    def kind(self) -> ExportFormat:
+        """The chosen format."""
+        kind: ExportFormat = self.format.currentData()
+        return kind
+
+    def choose_format(self, key: str) -> None:
+        """Choose a format by its key."""
+        self.format.setCurrentIndex([kind.key for kind in FORMATS].index(key))
+
     def set_session(self, session: Session | None) -> None:
-        """Show a session."""
+        """Show a session; the format of its image is chosen."""
         self._session = session
         say(self.hint, "")
+        if session is not None:
+            self.choose_format(_suggested(session))
         self.refresh()
 
     def refresh(self) -> None:
-        """Enable what makes sense now."""
-        session = self._session
+        """Enable what makes sense now, and say what the format cannot hold."""
+        session, kind = self._session, self.kind
         if session is None:
             reason = "start labelling a volume first."
         elif not session.references.references() and not session.proposals:
             reason = "there is nothing to export yet."
         else:
             reason = ""
+        said: list[str] = []
+        if session is not None:
+            like = bare(remembered_order(session.project.info).source)
+            said = losses(kind.key, like)
+            if kind.key in _DERIVED and not _is_dicom(session):
+                said = [why_not(kind, like)]
+                reason = reason or said[0]
+        say(self.losses, "\n".join(said))
+        self.per_class.setEnabled(kind.split == "choice")
         allow(self.button, reason, "Your labels, and the shown proposal where you gave none")
 
     def export_to(self, path: Path) -> None:
-        """Write the mask to a file, in a thread; says how it went."""
+        """Write the mask, in a thread; says how it went. The suffix goes before the choice."""
         session = self._session
         if session is None:
             return
-        make = session.final_labels_later()
-        info = session.project.info
+        try:
+            kind = self.kind
+            if not path.name.lower().endswith(kind.suffixes):
+                kind = format_for(path)
+        except FormatError as error:
+            say(self.hint, f"Not exported: {error}")
+            return
+        project = session.project
+        info, classes = project.info, project.snapshot().classes
+        proposal, accepted = session.shelf.in_view(), list(project.accepted)
+        make = final_maker(session.references, proposal, accepted, project.axis)
+        facts = SessionFacts(session)
+        per_class, anonymous = self.per_class.isChecked(), self.anonymous.isChecked()
 
-        def work() -> None:
-            order, like = export_target(info)
-            write_labels(path, order.invert(make()), like)
+        def work() -> list[Path]:
+            order, like = project_target(info)
+            final = make()
+            return export(
+                path,
+                order.invert(final.labels),
+                like,
+                classes,
+                kind=kind,
+                per_class=per_class,
+                anonymous=anonymous,
+                provenance=facts.provenance(order, final),
+            )
 
         def failed(error: Exception) -> None:
             reason = getattr(error, "strerror", None) or str(error)
             say(self.hint, f"Not exported: {reason}")
 
-        def done(result: None) -> None:
+        def done(written: list[Path]) -> None:
             known, total = len(session.references.references()), len(session.references.states)
+            *files, _ = written
+            what = f"to {files[0]}" if len(files) == 1 else f"{len(files)} files to {path.parent}"
+            rest = "proposed" if proposal is not None else "background"
             say(
                 self.hint,
-                f"Exported to {path}: {known} of {total} slices confirmed by you, "
-                "the rest proposed.",
+                f"Exported {what}: {known} of {total} slices confirmed by you, the rest {rest}.",
             )
             self.exported.emit(str(path))
 
@@ -80,12 +148,51 @@ class ExportSection(Step):
         in_background(work, done, failed)
 
     def _choose(self) -> None:
-        if self._session is None:
+        session = self._session
+        if session is None:
             return
-        info = self._session.project.info
+        info, kind = session.project.info, self.kind
         folder = Path(info.source).parent if info.source else Path.home()
-        suffix = suffix_of(info.source) or ".nii.gz"
-        suggested = folder / f"{info.name}_seg{suffix}"
-        chosen, _ = QFileDialog.getSaveFileName(self, "Export labels", str(suggested), _FILTER)
-        if chosen:
-            self.export_to(Path(chosen) if suffix_of(chosen) else Path(chosen + ".nii.gz"))
+        name = _NEUTRAL_NAME if self.anonymous.isChecked() else f"{info.name}_seg"
+        suffixes = " ".join(f"*{suffix}" for suffix in kind.suffixes)
+        chosen, _ = QFileDialog.getSaveFileName(
+            self,
+            "Export labels",
+            str(folder / f"{name}{kind.suffixes[0]}"),
+            f"{kind.title} ({suffixes})",
+        )
+        if not chosen:
+            return
+        path = named(chosen, kind)
+        split = self.per_class.isChecked() and self.per_class.isEnabled()
+        files = possible_files(path, kind, session.classes, split)
+        # The dialog has asked about the name that it knew, not about those made from it.
+        there = [file.name for file in files if file.exists() and file != Path(chosen)]
+        if not there or self._may_replace(there):
+            self.export_to(path)
+
+    def _may_replace(self, names: list[str]) -> bool:
+        text = f"Replace {', '.join(names[:5])}" + (" and others?" if len(names) > 5 else "?")
+        answer = QMessageBox.question(self, "Export labels", text)
+        return bool(answer == QMessageBox.StandardButton.Yes)
+
+
+def _source(session: Session) -> str:
+    return str(session.project.info.layer.get("metadata", {}).get("source") or "")
+
+
+def _is_dicom(session: Session) -> bool:
+    """Whether the image came from DICOM files; whether they are complete is seen at the export."""
+    source = Path(_source(session))
+    return source.is_file() and (is_dicom(source) or source.suffix.lower() in (".dcm", ".ima"))
+
+
+def _suggested(session: Session) -> str:
+    """Key of the format of the image's own file, else of NIfTI."""
+    if _is_dicom(session):
+        return "dicom-seg"
+    try:
+        kind = format_for(_source(session))
+    except FormatError:
+        return "nifti"
+    return kind.key if kind.split == "choice" and kind.key != "dicom-seg" else "nifti"

@@ -18,7 +18,9 @@ from qtpy.QtWidgets import (
 
 from ...volume.project import list_projects
 from ..class_list import ClassList
+from ..image_opening import OpenImage
 from ..image_source import projects_folder, suitable
+from ..label_importing import LabelImport
 from ..step import Step, allow, hint_label, narrow, say
 
 if TYPE_CHECKING:
@@ -64,10 +66,17 @@ class VolumeSection(Step):
         self.axis = narrow(QComboBox())
         self.axis.setToolTip("Slices are looked at and labelled along this axis")
         self.axis.activated.connect(self._on_axis)
-        form.addRow("Image", self.image)
+        self.open_image = OpenImage(viewer)
+        self.open_image.busy.connect(self.set_busy)
+        self.open_image.opened.connect(self._choose_image)
+        images = QHBoxLayout()
+        images.addWidget(self.image, 1)
+        images.addWidget(self.open_image)
+        form.addRow("Image", images)
         form.addRow("Slices", self.axis)
 
         self.classes = ClassList()
+        self.label_import = LabelImport()
         self.start = QPushButton("Start labelling")
         self.start.clicked.connect(self._on_start)
         self.other = QPushButton("Open project…")
@@ -76,6 +85,7 @@ class VolumeSection(Step):
         self.leave = QPushButton("Close project")
         self.leave.setToolTip("Everything is saved; the project can be continued later")
         self.leave.clicked.connect(self.close_wanted)
+        self.leave.hide()
         buttons = QHBoxLayout()
         buttons.addWidget(self.start, 1)
         buttons.addWidget(self.other)
@@ -86,6 +96,7 @@ class VolumeSection(Step):
         self.rows.addWidget(self._recent_row)
         self.rows.addLayout(form)
         self.rows.addWidget(self.classes)
+        self.rows.addWidget(self.label_import)
         self.rows.addLayout(buttons)
         self.rows.addWidget(self.hint)
         self.classes.hide()
@@ -101,7 +112,9 @@ class VolumeSection(Step):
         self._session = session
         self._busy = False
         self.classes.setVisible(session is not None)
+        self.label_import.set_session(session)
         self.start.setVisible(session is None)
+        self.open_image.setVisible(session is None)
         self.other.setVisible(session is None)
         self.leave.setVisible(session is not None)
         self.image.setEnabled(session is None)
@@ -166,6 +179,11 @@ class VolumeSection(Step):
                 self.axis.clear()
         self._allow()
 
+    def _choose_image(self, layer: object) -> None:
+        row = self.image.findData(layer)
+        if self._session is None and row >= 0:
+            self.image.setCurrentIndex(row)
+
     def _list_axes(self, layer: Image, chosen: int) -> None:
         oriented = bool(layer.metadata.get("napari_sslseg", {}).get("order", {}).get("oriented"))
         unit = str(layer.units[-1]) if layer.units else ""
@@ -195,13 +213,14 @@ class VolumeSection(Step):
         if self._busy:
             reason = "a moment, please."
         elif layer is None:
-            reason = "open an image first (drop a file on the window, or File ▸ Open Sample)."
+            reason = "open an image first (or drop a file on the window, or File ▸ Open Sample)."
         else:
             reason = suitable(layer)
             reason = f"{reason}." if reason else ""
         allow(self.start, reason, "Make a project for this image and a layer to label it on")
         self.recent_button.setEnabled(not self._busy)
         self.other.setEnabled(not self._busy)
+        self.open_image.setEnabled(not self._busy)
         if self._session is None and not self._busy:
             say(self.hint, f"To start, {reason}" if layer is None else reason)
         if self._session is not None:

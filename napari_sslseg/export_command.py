@@ -1,0 +1,88 @@
+"""``napari-sslseg export``: a label file into any format that the application exports to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from .formats import FORMATS, FormatError, export, format_for, losses, read
+from .formats.label_import import import_labels
+from .formats.provenance import ImageIdentity, Provenance, content_digest
+from .volume.annotation import NOT_ANNOTATED
+from .volume.classes import ClassTable, voxel_counts
+
+
+def run_export(
+    labels: Annotated[Path, typer.Argument(help="Class ids: a label file or a DICOM-SEG.")],
+    output: Annotated[Path, typer.Argument(help="Where to write; the suffix may say the format.")],
+    image: Annotated[Path, typer.Option(help="The image that the labels belong to.")],
+    series: Annotated[
+        str | None, typer.Option(help="Which volume, where the image's file or folder has several.")
+    ] = None,
+    format_key: Annotated[
+        str | None,
+        typer.Option("--format", help=f"One of: {', '.join(kind.key for kind in FORMATS)}."),
+    ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(help="Name of a class, as 1=Liver; DICOM gets its SNOMED code where known."),
+    ] = None,
+    per_class: Annotated[bool, typer.Option(help="One binary file for each class.")] = False,
+    anonymous: Annotated[
+        bool, typer.Option(help="No names in the record, no patient in DICOM files.")
+    ] = False,
+    resample: Annotated[
+        bool, typer.Option(help="Bring labels on another grid onto the image's.")
+    ] = False,
+) -> dict[str, Any]:
+    """Write labels in another format, with the image's geometry.
+
+    Returns
+    -------
+    dict
+        Files, format and losses, fit for JSON.
+
+    Raises
+    ------
+    FormatError
+        With one sentence for the user.
+    """
+    kind = format_for(output, format_key)
+    volume = read(image, series)
+    found = import_labels(labels, volume, resample=resample)
+    values = np.where(found.labels == NOT_ANNOTATED, np.uint8(0), found.labels)
+    classes = ClassTable.from_ids(np.flatnonzero(voxel_counts(values)))
+    for class_id, given in (found.names | _names(name or [])).items():
+        if class_id in classes:
+            classes.rename(class_id, given)
+    shown = volume.geometry.canonical().apply(volume.array)
+    identity = ImageIdentity.of(volume.geometry, content_digest(shown), volume.channels)
+    files = export(
+        output,
+        values,
+        volume,
+        classes,
+        kind=kind,
+        per_class=per_class,
+        anonymous=anonymous,
+        provenance=Provenance(identity, "" if anonymous else volume.name),
+    )
+    return {
+        "files": [str(path) for path in files],
+        "format": kind.key,
+        "losses": losses(kind.key, volume),
+        "resampled": found.resampled,
+    }
+
+
+def _names(given: list[str]) -> dict[int, str]:
+    names = {}
+    for text in given:
+        class_id, _, name = text.partition("=")
+        if not class_id.strip().isdigit() or not name.strip():
+            raise FormatError(f"A class is named as 1=Liver, not as {text!r}.")
+        names[int(class_id)] = name.strip()
+    return names

@@ -1,0 +1,149 @@
+"""Writing files so that whoever looks sees the old ones or the new ones, never half of them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import FormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: What is written to see whether the disk takes anything, bytes.
+_PROBE = 1 << 20
+
+#: Errors of the system in words a user knows.
+_REASONS = {
+    errno.ENOSPC: "the disk is full; make room or choose another place",
+    errno.EDQUOT: "your share of the disk is used up; make room or choose another place",
+    errno.EFBIG: "this disk takes no files of that size; choose another place",
+    errno.EACCES: "you may not write there; choose another place or change the permissions",
+    errno.EPERM: "you may not write there; choose another place or change the permissions",
+    errno.EROFS: "the disk is read-only; choose another place",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+}
+
+#: Files by which a folder is known to be a Zarr group, and may be replaced by another.
+_ZARR = (".zgroup", ".zattrs", "zarr.json")
+
+
+@contextlib.contextmanager
+def writing(path: str | os.PathLike[str], kind: str) -> Iterator[Path]:
+    """Give a path to write a file, or a Zarr folder, to; move what was written into place.
+
+    The path has the name of the target and is in a new folder beside it: the libraries choose
+    a format by the name, some formats are a header and a data file, and all of an export of
+    several files is moved only when all is written. What is named as the target is moved last.
+
+    Parameters
+    ----------
+    path : path-like
+        Target.
+    kind : str
+        The format in words, for messages.
+
+    Raises
+    ------
+    FormatError
+        If the target cannot be replaced, or writing fails in any way; then everything is as it
+        was before.
+    """
+    file = Path(os.path.abspath(path))
+    staging: Path | None = None
+    try:
+        _check(file)
+        staging = Path(tempfile.mkdtemp(prefix=".writing-", dir=file.parent))
+        yield staging / file.name
+        _move(staging, file)
+    except FormatError:
+        raise
+    except MemoryError as error:
+        raise FormatError(
+            f"{file} cannot be written: it does not fit into memory; close other programs, or "
+            "choose a format that is not compressed."
+        ) from error
+    except Exception as error:  # the libraries raise nearly anything when a disk fails them
+        reason = _reason(error, file.parent)
+        if reason:
+            raise FormatError(f"{file} cannot be written: {reason}.") from error
+        raise FormatError(f"{file} cannot be written as {kind}; choose another format.") from error
+    finally:
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def _check(file: Path) -> None:
+    """Raise if a target cannot be replaced."""
+    if not file.parent.is_dir():
+        raise FormatError(
+            f"{file} cannot be written: the folder {file.parent} does not exist; create it first."
+        )
+    if file.is_dir():
+        zarr = file.suffix.lower() == ".zarr"
+        if not zarr or (any(file.iterdir()) and not any((file / n).exists() for n in _ZARR)):
+            raise FormatError(f"{file} cannot be written: it is a folder; give another name.")
+    elif file.exists() and not _writable(file):
+        # The system would let it be replaced: protection of a file is a matter of its folder.
+        raise FormatError(
+            f"{file} cannot be written: the file is write-protected; give another name or change "
+            "its permissions."
+        )
+
+
+def _writable(file: Path) -> bool:
+    effective = os.access in os.supports_effective_ids
+    return os.access(file, os.W_OK, effective_ids=effective)
+
+
+def _reason(error: BaseException, folder: Path) -> str:
+    """Why writing failed, as far as the system is the reason; empty for anything else."""
+    if isinstance(error, OSError) and error.errno in _REASONS:
+        return _REASONS[error.errno]
+    # Some libraries say only that it failed. What they have written still takes up the room.
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(_PROBE))
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as failure:
+        return _REASONS.get(failure.errno or 0, failure.strerror or "the disk refused")
+    if isinstance(error, OSError):
+        return f"{error.strerror or error or 'the disk refused'}; choose another place"
+    return ""
+
+
+def _move(staging: Path, file: Path) -> None:
+    """Move all that is in a folder beside `file`; an existing Zarr folder is moved aside first."""
+    folder = file.parent
+    written = sorted(staging.iterdir(), key=lambda item: (item.name == file.name, item.name))
+    if not written:
+        raise OSError("nothing was written")
+    for item in written:
+        _check(folder / item.name)
+        _flush(item)
+    for item in written:
+        target = folder / item.name
+        if not target.is_dir():
+            os.replace(item, target)
+            continue
+        aside = staging / f".old-{item.name}"
+        os.rename(target, aside)
+        try:
+            os.rename(item, target)
+        except OSError:
+            os.rename(aside, target)
+            raise
+
+
+def _flush(item: Path) -> None:
+    """Make sure that what was written is on the disk: only now does a full one say so, maybe."""
+    files = [item] if item.is_file() else [p for p in item.rglob("*") if p.is_file()]
+    for file in files:
+        with open(file, "rb+") as handle:
+            os.fsync(handle.fileno())

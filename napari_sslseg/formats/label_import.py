@@ -1,0 +1,254 @@
+"""Existing labels, brought onto the grid of an image."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..volume.annotation import NOT_ANNOTATED
+from ..volume.classes import BACKGROUND, voxel_counts
+from .dicom_seg_reader import is_segmentation, read_segmentation, whole_volume
+from .errors import FormatError
+from .grids import difference, placement
+from .registry import read_labels
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..volume.classes import ClassTable
+    from ..volume.geometry import Geometry
+    from ..volume.image import Volume
+    from .dicom_seg_reader import Segmentation
+
+#: Ids that a message lists before it says how many more there are.
+_LISTED = 8
+
+
+class GridDiffersError(FormatError):
+    """Labels are on another grid than the image; they can be resampled if the user agrees."""
+
+
+class UnknownClassesError(FormatError):
+    """Labels hold ids that the class table has not.
+
+    Parameters
+    ----------
+    message : str
+    ids : tuple of int
+        The ids, rising.
+    names : dict of int to str
+        Their names, where the file says them.
+    """
+
+    def __init__(self, message: str, ids: tuple[int, ...], names: dict[int, str]) -> None:
+        self.ids, self.names = ids, names
+        super().__init__(message)
+
+
+@dataclass(frozen=True)
+class ImportedLabels:
+    """Labels on the grid of an image.
+
+    Parameters
+    ----------
+    labels : ndarray of uint8
+        In the file order of the image; 255 where the file says nothing.
+    resampled : bool
+        Whether the file was on another grid.
+    names : dict of int to str
+        Names of the ids, where the file says them.
+    """
+
+    labels: NDArray[np.uint8]
+    resampled: bool = False
+    names: dict[int, str] = field(default_factory=dict)
+
+
+def import_labels(
+    path: str | os.PathLike[str],
+    like: Volume,
+    *,
+    classes: ClassTable | None = None,
+    resample: bool = False,
+    new_classes: bool = False,
+) -> ImportedLabels:
+    """Read labels that were made elsewhere.
+
+    Axes in another order or direction, and a file that covers a part of the image only, are no
+    other grid: as long as voxel lies on voxel, nothing is interpolated. Formats without directions
+    (TIFF, NumPy) are taken to be in display order, as they are exported, else in the image's own.
+
+    Parameters
+    ----------
+    path : path-like
+        Any label file that can be read, or a DICOM segmentation, whose segments get the ids of
+        the classes of the same name.
+    like : Volume
+        The image; only its geometry is looked at.
+    classes : ClassTable, optional
+        Classes there may be; any by default.
+    resample : bool
+        Bring labels on another grid onto this one, each voxel taking the nearest label.
+    new_classes : bool
+        Let ids pass that are not in `classes`.
+
+    Raises
+    ------
+    GridDiffersError
+        If the grids differ and `resample` is false.
+    UnknownClassesError
+        If there are ids above or beside the class table and `new_classes` is false.
+    FormatError
+        If the file cannot be read or is no mask (fractions, negative ids, ids above 255), lies
+        outside the image, or holds no label at all.
+    """
+    file = Path(os.path.abspath(path))
+    if file.is_file() and is_segmentation(file):
+        found = _from_segmentation(read_segmentation(file), like, classes, resample)
+    else:
+        source = read_labels(file)
+        labels, resampled = _on_grid(str(file), source, like.geometry, resample)
+        found = ImportedLabels(labels, resampled)
+    counts = voxel_counts(found.labels)
+    ids = [int(i) for i in np.flatnonzero(counts)]
+    stated = [i for i in ids if i != NOT_ANNOTATED]
+    if not stated or (found.resampled and stated == [BACKGROUND]):
+        raise FormatError(f"{file} holds no label within the image; choose another file.")
+    unknown = tuple(
+        i for i in stated if i != BACKGROUND and classes is not None and i not in classes
+    )
+    if unknown and not new_classes:
+        raise UnknownClassesError(_unknown(file, unknown, classes), unknown, found.names)
+    return found
+
+
+def _on_grid(
+    path: str, source: Volume, onto: Geometry, resample: bool
+) -> tuple[NDArray[np.uint8], bool]:
+    """Return labels on a grid, and whether they had to be resampled."""
+    array = np.asarray(source.array)
+    labels = np.full(onto.shape, NOT_ANNOTATED, dtype=np.uint8)
+    placed = placement(source.geometry, onto)
+    if placed is not None:
+        part, target = placed.overlap(array, labels)
+        if np.count_nonzero(part) == np.count_nonzero(array):  # nothing lies outside the image
+            target[...] = part
+            return labels, False
+    lost = not (source.geometry.oriented and onto.oriented)
+    if lost and placed is None:
+        # One of the two does not say where it lies: it has to fit by its shape.
+        order, shown = onto.canonical(), source.geometry.canonical().apply(array)
+        if shown.shape == order.shape:
+            return np.ascontiguousarray(order.invert(shown)), False
+        if array.shape == onto.shape:
+            return array.copy(), False
+    reason = difference(source.geometry, onto)
+    if not _says_where(source.geometry, onto):
+        raise FormatError(
+            f"{path} does not fit the image and does not say where it lies: {reason}; give a "
+            "file of the same shape."
+        )
+    if not resample:
+        raise GridDiffersError(
+            f"{path} is on another grid than the image: {reason}; agree to resample it, or give "
+            "labels on the image's grid."
+        )
+    return _resampled(array, source.geometry, onto), True
+
+
+def _says_where(geometry: Geometry, onto: Geometry) -> bool:
+    """Whether labels of another shape can be placed at all: not a bare stack in a patient."""
+    if geometry.oriented:
+        return True
+    return geometry.units != "pixel" and (any(geometry.origin) or not onto.oriented)
+
+
+def _resampled(array: NDArray[np.uint8], source: Geometry, onto: Geometry) -> NDArray[np.uint8]:
+    """Return the nearest label of each voxel of a grid; 255 outside of the labels."""
+    import SimpleITK as sitk
+
+    if source.ndim != onto.ndim:
+        raise FormatError("Labels of a plane cannot be brought onto a volume, nor the reverse.")
+    image = sitk.GetImageFromArray(np.ascontiguousarray(array.T))
+    _set_geometry(image, source)
+    reference = sitk.Image([int(n) for n in onto.shape], sitk.sitkUInt8)
+    _set_geometry(reference, onto)
+    moved = sitk.Resample(
+        image, reference, sitk.Transform(), sitk.sitkNearestNeighbor, float(NOT_ANNOTATED)
+    )
+    return np.ascontiguousarray(sitk.GetArrayFromImage(moved).T)
+
+
+def _set_geometry(image: Any, geometry: Geometry) -> None:
+    direction, spacing, origin = geometry.in_millimetres().to_lps()
+    image.SetSpacing(spacing.tolist())
+    image.SetOrigin(origin.tolist())
+    image.SetDirection(direction.ravel().tolist())
+
+
+def _from_segmentation(
+    found: Segmentation, like: Volume, classes: ClassTable | None, resample: bool
+) -> ImportedLabels:
+    """Return the labels of a DICOM segmentation; frames that it leaves out are empty."""
+    ids = _ids(found.names, classes)
+    names = {ids[number]: name for number, name in found.names.items()}
+    table = np.zeros(256, dtype=np.uint8)
+    for number, class_id in ids.items():
+        table[number] = class_id
+    onto = like.geometry
+    labels = np.zeros(onto.shape, dtype=np.uint8)
+    for frame in found.frames:
+        placed = placement(frame.geometry, onto)
+        if placed is None:
+            break
+        values = table[frame.plane] if frame.segment == 0 else frame.plane * table[frame.segment]
+        part, target = placed.overlap(values, labels)
+        if np.count_nonzero(part) < np.count_nonzero(values):
+            break
+        if (target[part > 0] > 0).any():
+            raise FormatError(
+                f"{found.path} has segments that overlap, but a voxel has one class; export them "
+                "one by one."
+            )
+        target[part > 0] = part[part > 0]
+    else:
+        return ImportedLabels(labels, False, names)
+    volume = whole_volume(Path(found.path))
+    if not resample:
+        raise GridDiffersError(
+            f"{found.path} is on another grid than the image: "
+            f"{difference(volume.geometry, onto)}; agree to resample it, or give labels on the "
+            "image's grid."
+        )
+    moved = _resampled(table[volume.array], volume.geometry, onto)
+    moved[moved == NOT_ANNOTATED] = BACKGROUND
+    return ImportedLabels(moved, True, names)
+
+
+def _ids(names: dict[int, str], classes: ClassTable | None) -> dict[int, int]:
+    """Return a class id for each segment number: of the class of that name, else a free one."""
+    known = {item.name.casefold(): item.id for item in classes or ()}
+    ids = {n: known[name.casefold()] for n, name in names.items() if name.casefold() in known}
+    taken = set(known.values()) | set(ids.values())
+    for number in names:
+        if number not in ids:
+            free = (i for i in (number, *range(1, NOT_ANNOTATED)) if i not in taken)
+            ids[number] = next(free, 0)
+            taken.add(ids[number])
+    return ids
+
+
+def _unknown(file: Path, ids: tuple[int, ...], classes: ClassTable | None) -> str:
+    listed = ", ".join(str(i) for i in ids[:_LISTED])
+    more = f" and {len(ids) - _LISTED} more" if len(ids) > _LISTED else ""
+    plural = len(ids) > 1
+    known = ", ".join(f"{item.id} ({item.name})" for item in classes or ())
+    return (
+        f"{file} holds the id{'s' if plural else ''} {listed}{more}, for which there "
+        f"{'are no classes' if plural else 'is no class'} in the table ({known or 'it is empty'}); "
+        "add them as classes, or correct the file."
+    )

@@ -1,0 +1,143 @@
+"""Writing a mask of class ids to one file, with the geometry of an image."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import numpy as np
+
+from .atomic import writing
+from .errors import FormatError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..volume.classes import ClassTable
+    from ..volume.image import Volume
+
+#: Suffix (lower case) -> module of this package. A longer suffix goes before a shorter one.
+_MODULES = {
+    ".nii.gz": "nifti",
+    ".nii": "nifti",
+    ".nrrd": "simpleitk",
+    ".nhdr": "simpleitk",
+    ".mha": "simpleitk",
+    ".mhd": "simpleitk",
+    ".ome.tiff": "tiff",
+    ".ome.tif": "tiff",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+    ".ome.zarr": "ome_zarr_labels",
+    ".zarr": "ome_zarr_labels",
+    ".npy": "npy",
+}
+
+
+class LabelFormat(Protocol):
+    """What a module offers that writes labels."""
+
+    NAME: str
+
+    def write_labels(self, path: Path, labels: NDArray[np.uint8], like: Volume) -> None:
+        """Write labels that fit the spatial shape of `like`."""
+        ...
+
+
+def writable_suffixes() -> tuple[str, ...]:
+    """Return the suffixes of all files that `write_labels` can write."""
+    return tuple(_MODULES)
+
+
+def written_suffix(path: str | os.PathLike[str]) -> str:
+    """Return the suffix by which `write_labels` chooses a format, or an empty string."""
+    name = Path(path).name.lower()
+    return next((suffix for suffix in _MODULES if name.endswith(suffix)), "")
+
+
+def write_labels(
+    path: str | os.PathLike[str],
+    labels: NDArray[Any],
+    like: Volume,
+    classes: ClassTable | None = None,
+) -> None:
+    """Write a mask with the geometry of an image.
+
+    If the target is of the same family as the file `like` came from, its geometry header is
+    copied bit for bit; else the geometry is carried over as far as the target can hold it (see
+    `losses`). Voxel ``[a, b, c]`` stays voxel ``[a, b, c]``, but in TIFF and OME-Zarr, which know
+    no directions and hold an oriented image in display order. An existing file is replaced at
+    once: a reader sees either the old or the new file.
+
+    Parameters
+    ----------
+    path : path-like
+        Target; its suffix chooses the format.
+    labels : ndarray, spatial shape of `like`
+        Class ids 0..255 in the file order of `like`.
+    like : Volume
+        Image or mask whose geometry the file gets.
+    classes : ClassTable, optional
+        Names and colours, for formats that hold them.
+
+    Raises
+    ------
+    FormatError
+        If the labels do not fit `like`, are no class ids, or the file cannot be written.
+    """
+    suffix = written_suffix(path)
+    if not suffix:
+        raise FormatError(
+            f"{os.path.abspath(path)} cannot be written: its suffix is none of "
+            f"{', '.join(_MODULES)}; name it accordingly."
+        )
+    values = checked_labels(path, labels, like)
+    module = _module(suffix)
+    with writing(path, module.NAME) as temporary:
+        if classes is not None and hasattr(module, "write_named_labels"):
+            module.write_named_labels(temporary, values, like, classes)
+        else:
+            module.write_labels(temporary, values, like)
+
+
+def checked_labels(
+    path: str | os.PathLike[str], labels: NDArray[Any], like: Volume
+) -> NDArray[np.uint8]:
+    """Return labels as uint8, or raise FormatError if they do not fit or are no class ids."""
+    file = os.path.abspath(path)
+    if tuple(labels.shape) != like.geometry.shape:
+        raise FormatError(
+            f"{file} cannot be written: the labels have the shape {tuple(labels.shape)}, "
+            f"the image has {like.geometry.shape}."
+        )
+    try:
+        return as_labels(labels)
+    except ValueError as error:
+        raise FormatError(f"{file} cannot be written as a mask: {error}.") from error
+
+
+def as_labels(array: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return class ids as uint8, or raise ValueError saying why they are none."""
+    array = np.asarray(array)
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype.kind not in "buif":
+        raise ValueError(f"its values are of type {array.dtype}, not class ids")
+    low, high = array.min(), array.max()
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError("some values are not finite (NaN or infinite)")
+    if low < 0 or high > 255:
+        raise ValueError(
+            f"its values go from {low:g} to {high:g}, but class ids are 0 to 254, "
+            "and 255 stands for not annotated"
+        )
+    labels = array.astype(np.uint8)
+    if array.dtype.kind == "f" and not np.array_equal(labels, array):
+        raise ValueError("some values are not whole numbers, so they are no class ids")
+    return labels
+
+
+def _module(suffix: str) -> LabelFormat:
+    return cast("LabelFormat", importlib.import_module(f".{_MODULES[suffix]}", __package__))

@@ -1,0 +1,162 @@
+"""Labels made elsewhere come into a session, and never over what the user painted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from qtpy.QtWidgets import QFileDialog, QMessageBox
+
+from napari_sslseg.app.label_importing import stated
+from napari_sslseg.formats import write_labels
+from napari_sslseg.volume.geometry import Geometry
+from napari_sslseg.volume.image import Volume
+
+from .conftest import SHAPE
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    """Answer questions with yes, or with what the test says; keep what was asked."""
+    asked = []
+    asked_answer = {"is": QMessageBox.StandardButton.Yes}
+
+    def question(parent, title, text):
+        asked.append(text)
+        return asked_answer["is"]
+
+    monkeypatch.setattr(QMessageBox, "question", question)
+    return asked, asked_answer
+
+
+def save(path, labels, spacing=(2.0, 1.0, 1.0)):
+    write_labels(path, labels, Volume(labels, Geometry.from_spacing(spacing, labels.shape)))
+    return path
+
+
+def choose(monkeypatch, panel, path, action, until):
+    """Press the button's menu entry, choose a file, and wait for what is said."""
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *args: (str(path), ""))
+    widget = panel.volume.label_import
+    widget.button.menu().actions()[action].trigger()
+    until(lambda: not widget.hint.text().startswith("Importing"), 30)
+    return widget.hint
+
+
+def test_mask_becomes_reference_slices(started, monkeypatch, until, tmp_path):
+    _, panel = started
+    mask = np.where(np.arange(SHAPE[0])[:, None, None] % 4 == 1, panel.truth, 0).astype(np.uint8)
+    hint = choose(monkeypatch, panel, save(tmp_path / "a.nii.gz", mask), 0, until)
+    assert "are References now" in hint.text()
+    references = panel.session.references
+    assert references.references() == [1, 5, 9]
+    assert np.array_equal(references.ink[5], panel.truth[5])
+    assert (references.ink[6] == 255).all()
+    assert panel.session.why_not_train() == ""
+    panel.session.autosave.flush()
+    assert np.array_equal(panel.session.project.ink_store.load(), references.ink)
+
+
+def test_what_was_painted_stays_and_the_import_can_be_undone(
+    started, monkeypatch, paint, until, tmp_path
+):
+    _, panel = started
+    references = panel.session.references
+    corner = np.zeros(SHAPE[1:], bool)
+    corner[:4, :4] = True
+    paint(references.layer, 5, corner, 1)
+    before = references.ink.copy()
+    choose(monkeypatch, panel, save(tmp_path / "a.nrrd", panel.truth), 0, until)
+    assert (references.ink[5][corner] == 1).all()
+    assert np.array_equal(references.ink[5][~corner], panel.truth[5][~corner])
+    references.layer.undo()
+    assert np.array_equal(references.ink, before)
+
+
+def test_statements_of_the_file_are_taken_literally():
+    labels = np.full((3, 4, 5), 255, np.uint8)
+    labels[1] = 0
+    labels[2, 1, 1] = 1
+    assert np.array_equal(stated(labels, 0), labels)
+    mask = np.where(labels == 255, 0, labels).astype(np.uint8)
+    ink = stated(mask, 0)
+    assert (ink[:2] == 255).all()
+    assert np.array_equal(ink[2], mask[2])
+    ink = stated(mask, 1)
+    assert (ink[:, [0, 2, 3]] == 255).all()
+    assert np.array_equal(ink[:, 1], mask[:, 1])
+
+
+def test_mask_becomes_a_proposal_to_correct_and_accept(started, monkeypatch, until, tmp_path):
+    viewer, panel = started
+    session = panel.session
+    hint = choose(monkeypatch, panel, save(tmp_path / "a.mha", panel.truth), 1, until)
+    until(lambda: "imported" in session.proposals)
+    until(lambda: "correct and accept it" in hint.text())
+    assert session.active == "imported"
+    assert np.array_equal(viewer.layers["Imported"].data, panel.truth)
+    assert (session.references.ink == 255).all()
+    session.accept_slice(5)
+    assert np.array_equal(session.references.ink[5], panel.truth[5])
+    assert session.project.read_proposal("imported").info["method"] == "imported"
+    panel.review.next.click()
+    assert panel.review.hint.text()
+
+
+def test_another_grid_is_asked_about(started, monkeypatch, answers, until, tmp_path):
+    _, panel = started
+    asked, answer = answers
+    coarse = panel.truth[:, ::2, ::2]
+    path = save(tmp_path / "a.nii", coarse, (2.0, 2.0, 2.0))
+    answer["is"] = QMessageBox.StandardButton.No
+    choose(monkeypatch, panel, path, 0, until)
+    assert "on another grid" in asked[0]
+    assert (panel.session.references.ink == 255).all()
+    answer["is"] = QMessageBox.StandardButton.Yes
+    hint = choose(monkeypatch, panel, path, 0, until)
+    until(lambda: "References now" in hint.text())
+    ink = panel.session.references.ink
+    assert np.array_equal(
+        ink[:, ::2, ::2][ink[:, ::2, ::2] != 255], coarse[ink[:, ::2, ::2] != 255]
+    )
+    assert (ink == 1).any()
+
+
+def test_unknown_classes_are_added_when_agreed(started, monkeypatch, answers, until, tmp_path):
+    _, panel = started
+    asked, _ = answers
+    labels = panel.truth.copy()
+    labels[3, :5, :5] = 7
+    path = save(tmp_path / "a.nii.gz", labels)
+    hint = choose(monkeypatch, panel, path, 0, until)
+    until(lambda: "References now" in hint.text())
+    assert "the id 7, for which there is no class" in asked[0]
+    assert panel.session.classes.ids == (1, 7)
+    assert panel.volume.classes.list.item(1).text() == "Class 7"
+    assert (panel.session.references.ink[3, :5, :5] == 7).all()
+
+
+def test_bad_files_are_one_sentence(started, monkeypatch, until, tmp_path):
+    _, panel = started
+    np.save(tmp_path / "half.npy", np.full(SHAPE, 0.5))
+    (tmp_path / "text.nii").write_text("no image")
+    for name, words in (("half.npy", "not whole numbers"), ("text.nii", "cannot be read")):
+        hint = choose(monkeypatch, panel, tmp_path / name, 0, until)
+        assert hint.text().startswith("Not imported: ")
+        assert words in hint.text()
+        assert panel.volume.label_import.button.isEnabled()
+    assert (panel.session.references.ink == 255).all()
+
+
+def test_a_file_within_a_zarr_folder_stands_for_the_folder(started, monkeypatch, until, tmp_path):
+    pytest.importorskip("zarr")
+    _, panel = started
+    folder = save(tmp_path / "a.ome.zarr", panel.truth)
+    hint = choose(monkeypatch, panel, folder / ".zattrs", 0, until)
+    assert "References now" in hint.text()
+    assert np.array_equal(panel.session.references.ink == 1, panel.truth == 1)
+
+
+def test_without_a_session_there_is_nothing_to_import_into(make_panel):
+    _, panel = make_panel()
+    assert panel.volume.label_import.isHidden()
+    assert not panel.volume.label_import.button.isEnabled()

@@ -1,0 +1,251 @@
+"""Writing fails safely: the old file stays, nothing else is left, and one sentence says why."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_sslseg.formats import FORMATS, FormatError, export, read_labels, write_labels
+from napari_sslseg.formats.atomic import writing
+from napari_sslseg.formats.provenance import ImageIdentity, Provenance
+from napari_sslseg.volume.classes import ClassTable, SegmentClass
+from napari_sslseg.volume.geometry import Geometry
+from napari_sslseg.volume.image import Volume
+
+SUFFIXES = [".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".tif", ".ome.tif", ".npy"]
+SUFFIXES += [".ome.zarr"]
+CLASSES = ClassTable([SegmentClass(1, "Liver", "#ff0000"), SegmentClass(2, "Blob", "#00ff00")])
+
+
+def like(shape):
+    return Volume(np.zeros(shape, np.uint8), Geometry(np.diag([0.7, 1.3, 5.0, 1.0]), shape))
+
+
+def noise(shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 3, shape).astype(np.uint8)
+
+
+def content(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@contextmanager
+def files_end_at(size):
+    """Let no file grow beyond a size, as on a disk that fills up."""
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, old[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+
+
+@contextmanager
+def as_nobody():
+    """Give up the rights of an administrator for a moment."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def public():
+    """Give a folder that others may look into, as those of pytest are not."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(
+    ("shape", "limit"), [((4, 10, 10), 100), ((40, 50, 60), 9000)], ids=["small", "large"]
+)
+def test_disk_that_fills_up_leaves_the_old_file(tmp_path, suffix, shape, limit):
+    if suffix == ".ome.zarr":
+        pytest.importorskip("zarr")
+    target = tmp_path / f"a{suffix}"
+    write_labels(target, noise(shape), like(shape))
+    before = content(tmp_path)
+    with files_end_at(limit), pytest.raises(FormatError) as caught:
+        write_labels(target, noise(shape, 1), like(shape))
+    text = str(caught.value)
+    assert text.count(". ") == 0
+    assert str(target) in text
+    assert "takes no files of that size" in text
+    assert content(tmp_path) == before
+
+
+def test_full_disk_is_named(tmp_path):
+    """On a real file system of 64 kB, where one can be mounted."""
+    code = f"""
+import numpy as np, os
+from napari_sslseg.formats import FormatError, write_labels
+from napari_sslseg.volume.geometry import Geometry
+from napari_sslseg.volume.image import Volume
+shape = (40, 50, 60)
+labels = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
+like = Volume(labels, Geometry(np.eye(4), shape))
+for suffix in {[s for s in SUFFIXES if s != ".ome.zarr"]!r}:
+    target = {str(tmp_path)!r} + "/a" + suffix
+    write_labels(target, np.zeros(shape, np.uint8)[:1, :1, :1] * 0, Volume(
+        np.zeros((1, 1, 1)), Geometry(np.eye(4), (1, 1, 1))))
+    names = sorted(os.listdir({str(tmp_path)!r}))
+    old = open(target, "rb").read()
+    try:
+        write_labels(target, labels, like)
+        raise SystemExit(suffix + " fits")
+    except FormatError as error:
+        assert "the disk is full" in str(error), str(error)
+    assert open(target, "rb").read() == old, suffix
+    assert sorted(os.listdir({str(tmp_path)!r})) == names, suffix
+    for name in names:
+        os.remove({str(tmp_path)!r} + "/" + name)
+"""
+    mount = f"mount -t tmpfs -o size=64k tmpfs {tmp_path}"
+    run = subprocess.run(
+        [
+            "unshare",
+            "-m",
+            "sh",
+            "-c",
+            f'{mount} || exit 77; exec "$0" -c "$1"',
+            sys.executable,
+            code,
+        ],
+        capture_output=True,
+        text=True,
+    )
+    if run.returncode == 77 or "unshare" in run.stderr:
+        pytest.skip("no file system can be mounted here")
+    assert run.returncode == 0, run.stderr
+
+
+def test_file_that_itk_cut_off_without_a_word_is_noticed(tmp_path):
+    shape = (4, 10, 10)
+    for suffix in (".nrrd", ".nhdr", ".mha", ".mhd"):
+        with files_end_at(100), pytest.raises(FormatError, match="that size"):
+            write_labels(tmp_path / f"a{suffix}", noise(shape), like(shape))
+    assert content(tmp_path) == {}
+
+
+def test_folder_that_may_not_be_written_to(public):
+    shape = (3, 4, 5)
+    folder = public / "closed"
+    folder.mkdir()
+    write_labels(folder / "a.nii", noise(shape), like(shape))
+    folder.chmod(0o555)
+    before = content(folder)
+    with as_nobody(), pytest.raises(FormatError, match="you may not write there"):
+        write_labels(folder / "b.nii", noise(shape), like(shape))
+    with as_nobody(), pytest.raises(FormatError, match=r"a\.nii cannot be written: "):
+        write_labels(folder / "a.nii", noise(shape, 1), like(shape))
+    folder.chmod(0o700)
+    with as_nobody(), pytest.raises(FormatError, match="you may not write there"):
+        write_labels(folder / "a.nii", noise(shape, 1), like(shape))
+    folder.chmod(0o755)
+    assert content(folder) == before
+
+
+def test_file_that_is_protected_is_not_replaced(public):
+    shape = (3, 4, 5)
+    target = public / "a.nii"
+    write_labels(target, noise(shape), like(shape))
+    target.chmod(0o444)
+    public.chmod(0o777)
+    with as_nobody(), pytest.raises(FormatError, match="write-protected"):
+        write_labels(target, noise(shape, 1), like(shape))
+    assert np.array_equal(read_labels(target).array, noise(shape))
+
+
+@pytest.mark.parametrize("suffix", [*SUFFIXES, ".stl", ".csv", ".json", ".obj"])
+def test_target_that_is_a_folder_is_left_alone(tmp_path, suffix):
+    shape = (3, 4, 5)
+    target = tmp_path / f"a{suffix}"
+    target.mkdir()
+    (target / "mine.txt").write_text("mine")
+    if suffix == ".stl":  # the file of a class is what would be written
+        target.rename(tmp_path / "a_Liver.stl")
+    with pytest.raises(FormatError, match="it is a folder"):
+        export(target, noise(shape), like(shape), CLASSES)
+    assert list(content(tmp_path).values()) == [b"mine"]
+
+
+def test_zarr_folder_is_replaced_as_a_whole(tmp_path):
+    pytest.importorskip("zarr")
+    target = tmp_path / "a.ome.zarr"
+    write_labels(target, noise((300, 4, 5)), like((300, 4, 5)))
+    write_labels(target, noise((3, 4, 5)), like((3, 4, 5)))
+    assert not (target / "1").exists()
+    assert os.listdir(tmp_path) == ["a.ome.zarr"]
+
+
+def test_of_several_files_none_is_written_when_one_fails(tmp_path, monkeypatch):
+    shape = (6, 7, 8)
+    export(tmp_path / "a.nii", noise(shape), like(shape), CLASSES, per_class=True)
+    before = content(tmp_path)
+    assert len(before) == 2
+    from napari_sslseg.formats import nifti
+
+    honest, calls = nifti.write_labels, []
+
+    def second_fails(path, labels, volume):
+        calls.append(path)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        honest(path, labels, volume)
+
+    monkeypatch.setattr(nifti, "write_labels", second_fails)
+    with pytest.raises(FormatError, match="disk is full"):
+        export(
+            tmp_path / "a.nii",
+            noise(shape, 1),
+            like(shape),
+            CLASSES,
+            per_class=True,
+            provenance=Provenance(ImageIdentity("", shape, (1, 1, 1), "mm")),
+        )
+    assert content(tmp_path) == before
+
+
+def test_what_cannot_be_explained_is_still_one_sentence(tmp_path):
+    with (
+        pytest.raises(FormatError, match="cannot be written as Nonsense; choose another format"),
+        writing(tmp_path / "a.x", "Nonsense"),
+    ):
+        raise RuntimeError("Exception thrown in /build/itk.cxx:12\n")
+    with (
+        pytest.raises(FormatError, match="does not fit into memory"),
+        writing(tmp_path / "a.x", "Nonsense"),
+    ):
+        raise MemoryError
+    with pytest.raises(FormatError, match="nothing was written"), writing(tmp_path / "a.x", "N"):
+        pass
+    assert os.listdir(tmp_path) == []
+
+
+def test_every_format_says_so_when_the_folder_is_missing(tmp_path):
+    shape = (3, 4, 5)
+    for kind in FORMATS:
+        if "dicom" in kind.key or kind.key == "rtstruct":
+            continue
+        with pytest.raises(FormatError, match=r"folder .* does not exist"):
+            export(tmp_path / "no" / f"a{kind.suffixes[0]}", noise(shape), like(shape), CLASSES)

@@ -1,0 +1,100 @@
+"""``napari-sslseg export``."""
+
+from __future__ import annotations
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from typer.testing import CliRunner
+
+from napari_sslseg.cli import app
+from napari_sslseg.formats import FormatError
+
+SHAPE = (8, 9, 7)
+AFFINE = np.array([[0, -0.7, 0, 10], [1.3, 0, 0, -20], [0, 0, 5, 30], [0, 0, 0, 1.0]])
+
+
+@pytest.fixture
+def scan(tmp_path):
+    """Write an image, and labels of it in other axes."""
+    array = np.random.default_rng(0).integers(0, 99, SHAPE).astype(np.int16)
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[2:5, 3:7, 1:6] = 1
+    labels[6, 1, 2] = 3
+    nib.save(nib.Nifti1Image(array, AFFINE), tmp_path / "Jane_Doe.nii.gz")
+    nib.save(nib.as_closest_canonical(nib.Nifti1Image(labels, AFFINE)), tmp_path / "labels.nii")
+    return tmp_path, labels
+
+
+def run(*arguments):
+    result = CliRunner().invoke(app, ["export", *map(str, arguments)])
+    if result.exception is not None:
+        raise result.exception
+    return json.loads(result.stdout.strip().splitlines()[-1])
+
+
+def test_labels_are_converted_onto_the_grid_of_the_image(scan):
+    folder, labels = scan
+    image = folder / "Jane_Doe.nii.gz"
+    found = run(folder / "labels.nii", folder / "out.nrrd", "--image", image, "--name", "1=Liver")
+    assert found["format"] == "nrrd"
+    assert found["losses"] == []
+    assert found["files"] == [str(folder / "out.nrrd"), str(folder / "out.provenance.json")]
+    one, other = sitk.ReadImage(str(image)), sitk.ReadImage(str(folder / "out.nrrd"))
+    np.testing.assert_allclose(one.GetOrigin(), other.GetOrigin(), atol=1e-5)
+    np.testing.assert_allclose(one.GetDirection(), other.GetDirection(), atol=1e-6)
+    assert np.array_equal(sitk.GetArrayFromImage(other).T, labels)
+    record = json.loads((folder / "out.provenance.json").read_text())
+    assert [row["name"] for row in record["classes"]] == ["Liver", "Class 3"]
+    assert len(record["image"]["sha256"]) == 64
+
+
+def test_one_file_a_class_and_nobody_named(scan):
+    folder, _ = scan
+    found = run(
+        *(folder / "labels.nii", folder / "out", "--image", folder / "Jane_Doe.nii.gz"),
+        *("--format", "stl", "--name", "1=Liver", "--anonymous"),
+    )
+    assert [p.rsplit("/", 1)[1] for p in found["files"]] == [
+        "out_Liver.stl",
+        "out_Class_3.stl",
+        "out.provenance.json",
+    ]
+    assert "Jane" not in (folder / "out.provenance.json").read_text()
+
+
+def test_dicom_from_nifti_is_refused_with_a_sentence(scan):
+    folder, _ = scan
+    with pytest.raises(FormatError, match="did not come from DICOM"):
+        run(folder / "labels.nii", folder / "out.dcm", "--image", folder / "Jane_Doe.nii.gz")
+    with pytest.raises(FormatError, match="named as 1=Liver"):
+        run(
+            *(folder / "labels.nii", folder / "out.nii", "--image", folder / "Jane_Doe.nii.gz"),
+            *("--name", "Liver"),
+        )
+
+
+def test_labels_become_a_segmentation_of_the_series(tmp_path):
+    hd = pytest.importorskip("highdicom")
+    from .formats.dicom_files import write_series
+
+    write_series(tmp_path / "scan", np.zeros((4, 6, 5), np.int16), step=(0, 0, 2))
+    labels = np.zeros((5, 6, 4), np.uint8)
+    labels[1, 2, 3] = 4
+    affine = np.diag([-1.0, -1.0, 2.0, 1.0])
+    nib.save(nib.Nifti1Image(labels, affine), tmp_path / "labels.nii.gz")
+    path = next((tmp_path / "scan").iterdir())
+    run(tmp_path / "labels.nii.gz", tmp_path / "a.dcm", "--image", path, "--name", "4=Liver")
+    data = hd.seg.segread(tmp_path / "a.dcm")
+    assert data.SegmentSequence[0].SegmentLabel == "Liver"
+    position = data.PerFrameFunctionalGroupsSequence[0].PlanePositionSequence[0]
+    assert list(position.ImagePositionPatient) == [0, 0, 6]
+    assert np.argwhere(data.pixel_array).tolist() == [[2, 1]]
+    again = run(tmp_path / "a.dcm", tmp_path / "b.nii", "--image", path)
+    found = nib.load(tmp_path / "b.nii")
+    assert np.array_equal(np.asanyarray(found.dataobj) > 0, labels > 0)
+    np.testing.assert_allclose(found.affine, affine)
+    assert not again["resampled"]

@@ -31,6 +31,7 @@ from napari_sslseg.training.control import Control
 from napari_sslseg.training.events import Estimated, Event, Finished
 from napari_sslseg.training.request import TrainRequest
 from napari_sslseg.training.session import run_project
+from napari_sslseg.training.threads import usable_cores
 from napari_sslseg.volume.classes import ClassTable
 from napari_sslseg.volume.project import ImageInfo, Project
 
@@ -90,12 +91,13 @@ Method = Callable[[Case, float], Prediction]
 
 def reference(case: Case, seconds: float) -> Prediction:
     """Reference-guided propagation; no training, so ``seconds`` is not used."""
-    torch.set_num_threads(1)  # many small operations: more threads only wait for each other
+    torch.set_num_threads(1)  # a thread for each stretch, none inside of the small operations
     result = propagate(
         torch.from_numpy(case.image)[:, None],
         torch.from_numpy(case.ink),
         max(case.classes) + 1,
         case.spacing,
+        workers=usable_cores(),
     )
     labels = result.probabilities.argmax(1).to(torch.uint8)
     return Prediction(labels.numpy(), result.confidence.numpy())

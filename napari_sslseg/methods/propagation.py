@@ -8,9 +8,11 @@ one volume the reference slice and its neighbour show the same patient, so the m
 3. From each inked slice the labels are carried towards the next one, both ways, together with the
    matching cost gathered on the way. The two results are averaged, the nearer one and, pixel by
    pixel, the better matching one counting more.
-4. The classes are rebalanced to keep their area (`shape_prior.keep_areas`). As further evidence
-   come the appearance of the classes in the inked slices (`appearance`) and, where the shapes of
-   the two inked slices overlap well, the shape interpolated between them.
+4. Parts of one object that the two inked slices show instead of each other are told apart by
+   nearness (`class_parts`). The classes are rebalanced to keep their area
+   (`shape_prior.keep_areas`). As further evidence come the appearance of the classes in the inked
+   slices (`appearance`) and, where the shapes of the two inked slices overlap well, the shape
+   interpolated between them.
 5. Beyond the outermost inked slices, labels are carried one way, and shapes that were shrinking
    towards the end go on shrinking at that rate.
 
@@ -24,12 +26,14 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 
 from .appearance import Appearance, fit_appearance
+from .class_parts import exchange, exchanged_classes, object_first
 from .ink_completion import NOT_ANNOTATED, complete_ink
 from .shape_prior import (
     interpolated_shapes,
@@ -68,6 +72,12 @@ class PropagationConfig:
     shape_power: float = 4.0
     """That weight falls with this power of the overlap of the two slices' objects: where shapes
     move or change between them, interpolation knows nothing."""
+    class_temperature: float = 0.5
+    """Softmax temperature by which the classes of the object are told apart once a pixel belongs to
+    it; below 1, parts that meet do not lose to the background because they share its chance."""
+    class_blur: float = 4.0
+    """Standard deviation (pixels) of the surroundings that tell the part of the object where a read
+    shows none."""
     smoothing: float = 0.05
     """Smoothing of the decision in the plane, as a part of the thinnest class's radius."""
     margin: float = 0.25
@@ -107,6 +117,7 @@ def propagate(
     device: torch.device | str | None = None,
     previous: Propagation | None = None,
     changed: Sequence[int] | None = None,
+    workers: int = 1,
 ) -> Propagation:
     """Carry the labels of a few inked slices through the whole volume.
 
@@ -134,6 +145,9 @@ def propagate(
         Slices whose ink differs from that of ``previous``. Only the stretches that end at one of
         them are computed again, with an appearance learned from the ink as it is now; all other
         slices are taken over.
+    workers : int
+        Threads, each of which works on a stretch between two inked slices. The operations are too
+        small for several threads in each: leave torch at one thread.
 
     Returns
     -------
@@ -151,7 +165,7 @@ def propagate(
     with torch.no_grad():
         region = working_region(ink, config.margin, config.minimum_margin)
         while True:
-            work = _Work(image, ink, classes, config, features, target, *region, progress)
+            work = _Work(image, ink, classes, config, features, target, *region, progress, workers)
             result = work.run(previous, changed)
             grown = grow_where_touched(result.probabilities, *region)
             if grown == region:
@@ -176,8 +190,10 @@ class _Work:
         rows: slice,
         columns: slice,
         progress: Callable[[float], None] | None,
+        workers: int,
     ) -> None:
         self.classes, self.config, self.progress = classes, config, progress
+        self.workers = workers
         self.full_ink, self.rows, self.columns = ink, rows, columns
         self.ink = ink[:, rows, columns]
         self.anchors = torch.nonzero((ink != NOT_ANNOTATED).flatten(1).any(1)).flatten().tolist()
@@ -201,7 +217,6 @@ class _Work:
         )
         end_labels = torch.stack([self.ends[z].argmax(0) for z in self.anchors])
         self.smoothing = config.smoothing * thinnest_radius(end_labels, classes)
-        self.pyramids: dict[int, list[torch.Tensor]] = {}
         self.distances: dict[int, torch.Tensor] = {}
         self.trust: dict[tuple[int, int], float] = {}
 
@@ -233,31 +248,43 @@ class _Work:
         stretches = [
             s for s in stretches if dirty & set(range(max(s[0], 0), min(s[1], depth - 1) + 1))
         ]
-        total = sum(b - a - 1 for a, b in stretches)
+        total = max(1, sum(b - a - 1 for a, b in stretches))
         done = 0
-        for a, b in stretches:
-            inner, finish = range(a + 1, b), max(total, 1)
-            self.pyramids.clear()
-            ahead = self._carry(a, b) if a >= 0 else {}
-            back = self._carry(b, a) if b < depth else {}
-            for z in inner:
-                labels, agreement = self._combine(z, a, b, ahead.get(z), back.get(z))
-                self._store(result, z, labels, agreement)
-                done += 1
+        # Longest first, so that the last one to finish is short. Stretches share no slice, hence
+        # no thread writes where another one does.
+        stretches.sort(key=lambda s: s[0] - s[1])
+        pool = ThreadPoolExecutor(self.workers)
+        try:
+            tasks = {pool.submit(self._fill, result, a, b): b - a - 1 for a, b in stretches}
+            for task in as_completed(tasks):
+                task.result()
+                done += tasks[task]
                 if self.progress is not None:
-                    self.progress(min(1.0, done / finish))
+                    self.progress(done / total)
+        finally:
+            pool.shutdown(cancel_futures=True)
         return result
+
+    @torch.no_grad()  # which holds for one thread only
+    def _fill(self, result: Propagation, a: int, b: int) -> None:
+        """Propose the slices between two ends."""
+        pyramids: dict[int, list[torch.Tensor]] = {}
+        ahead = self._carry(a, b, pyramids) if a >= 0 else {}
+        back = self._carry(b, a, pyramids) if b < len(self.full_ink) else {}
+        for z in range(a + 1, b):
+            labels, agreement = self._combine(z, a, b, ahead.pop(z, None), back.pop(z, None))
+            self._store(result, z, labels, agreement)
 
     def _stretches(self, depth: int) -> list[tuple[int, int]]:
         """Pairs of ends with slices between them; -1 and ``depth`` are open ends."""
         ends = [-1, *self.anchors, depth]
         return [(a, b) for a, b in itertools.pairwise(ends) if b - a > 1]
 
-    def _match(self, query: int, key: int) -> Match:
+    def _match(self, query: int, key: int, pyramids: dict[int, list[torch.Tensor]]) -> Match:
         for z in (query, key):
-            if z not in self.pyramids:
-                self.pyramids[z] = pyramid(self.features[z], self.matching.levels)
-        return match_slices(self.pyramids[query], self.pyramids[key], self.matching)
+            if z not in pyramids:
+                pyramids[z] = pyramid(self.features[z], self.matching.levels)
+        return match_slices(pyramids[query], pyramids[key], self.matching)
 
     def _distances(self, z: int) -> torch.Tensor:
         """Signed distances of an inked slice's classes."""
@@ -265,7 +292,9 @@ class _Work:
             self.distances[z] = signed_distances(self.ends[z].argmax(0), self.classes)
         return self.distances[z]
 
-    def _carry(self, start: int, stop: int) -> dict[int, torch.Tensor]:
+    def _carry(
+        self, start: int, stop: int, pyramids: dict[int, list[torch.Tensor]]
+    ) -> dict[int, torch.Tensor]:
         """Labels and, as last channel, gathered cost on the slices from start up to stop.
 
         Towards an open end the signed distances of the shapes are carried too.
@@ -278,7 +307,7 @@ class _Work:
             trend = self._trend(start, step)
         result = {}
         for count, z in enumerate(range(start + step, stop, step), 1):
-            match = self._match(z, z - step)
+            match = self._match(z, z - step, pyramids)
             state = match.carry(state)
             state[-1] += gaussian_blur(match.cost[None, None], 1.0)[0, 0]
             result[z] = state
@@ -314,12 +343,19 @@ class _Work:
             )
             far = t**config.distance_power * torch.exp((least - back[-1]) / config.cost_scale)
             labels = (near * ahead[:-1] + far * back[:-1]) / (near + far)
+            exclusive = exchanged_classes(
+                self.ends[a].argmax(0), self.ends[b].argmax(0), self.classes
+            )
+            labels = exchange(
+                labels, ahead[:-1], back[:-1], near, far, exclusive, config.class_blur
+            )
             agreement = (ahead[:-1] * back[:-1]).sum(0)
         else:
             only = ahead if ahead is not None else back
             assert only is not None
             labels = only[:-1]
             agreement = labels.square().sum(0)
+        labels = object_first(labels, config.class_temperature)
         logits = keep_areas(labels).clamp_min(1e-4).log()
         if self.appearance is not None:
             logits = logits + config.appearance_weight * self.appearance.evidence(self.features[z])

@@ -1,4 +1,7 @@
-"""How torch's threads wait; free of torch, because it must be said before the import."""
+"""How many threads there may be, and how torch's wait.
+
+Free of torch, because it must be said before the import.
+"""
 
 from __future__ import annotations
 
@@ -13,3 +16,10 @@ def calm_threads() -> None:
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("KMP_BLOCKTIME", "0")
+
+
+def usable_cores(most: int = 8) -> int:
+    """Return how many processor cores this process may use, `most` at most."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, min(most, len(os.sched_getaffinity(0))))
+    return max(1, min(most, os.cpu_count() or 1))

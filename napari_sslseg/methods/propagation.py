@@ -5,9 +5,10 @@ one volume the reference slice and its neighbour show the same patient, so the m
 
 1. Every pixel is described by the patches around it (`slice_features`), or by learned features.
 2. Between each slice and the next, a displacement and a windowed soft read (`slice_matching`).
-3. From each inked slice the labels are carried towards the next one, both ways, together with the
-   matching cost gathered on the way. The two results are averaged, the nearer one and, pixel by
-   pixel, the better matching one counting more.
+3. From each wholly inked slice the labels are carried towards the next one, both ways, together
+   with the matching cost gathered on the way. Strokes on slices in between, or a slice inked across
+   them, correct the labels as they come by (`ink_completion`). The two results are averaged, the
+   nearer one and, pixel by pixel, the better matching one counting more.
 4. Parts of one object that the two inked slices show instead of each other are told apart by
    nearness (`class_parts`). The classes are rebalanced to keep their area
    (`shape_prior.keep_areas`). As further evidence come the appearance of the classes in the inked
@@ -27,14 +28,14 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 
 from .appearance import Appearance, fit_appearance
 from .class_parts import exchange, exchanged_classes, object_first
-from .ink_completion import NOT_ANNOTATED, complete_ink
+from .ink_completion import NOT_ANNOTATED, complete_ink, correct_by_ink
+from .propagation_result import Propagation, PropagationConfig
 from .shape_prior import (
     interpolated_shapes,
     keep_areas,
@@ -45,65 +46,10 @@ from .shape_prior import (
     thinnest_radius,
 )
 from .slice_features import gaussian_blur, slice_features, standardise
-from .slice_matching import Match, MatchSettings, match_slices, pyramid
+from .slice_matching import Match, match_slices, pyramid
 from .working_region import grow_where_touched, working_region
 
-
-@dataclass(frozen=True)
-class PropagationConfig:
-    """Settings of `propagate`. One set serves all volumes: scales follow the inked objects."""
-
-    dimensions: int = 10
-    """Principal components of the descriptors."""
-    scales: tuple[float, ...] = (0.0, 1.0, 2.0)
-    """Blurs (pixels) of the descriptors' patches."""
-    matching: MatchSettings = field(default_factory=MatchSettings)
-    """Matching of neighbouring slices; its ``levels`` are limited by the object's size."""
-    coarsest_radius: float = 6.0
-    """Radius (pixels) that the objects keep at the coarsest level of the pyramid."""
-    distance_power: float = 0.5
-    """A read's share falls with this power of the way it has come."""
-    cost_scale: float = 0.3
-    """Gathered matching cost by which a read may be worse before its share falls to 1/e."""
-    appearance_weight: float = 0.2
-    """Weight of the appearance's log likelihood ratio against the read labels."""
-    shape_weight: float = 2.0
-    """Log weight of the shape interpolated between identical neighbouring inked slices."""
-    shape_power: float = 4.0
-    """That weight falls with this power of the overlap of the two slices' objects: where shapes
-    move or change between them, interpolation knows nothing."""
-    class_temperature: float = 0.5
-    """Softmax temperature by which the classes of the object are told apart once a pixel belongs to
-    it; below 1, parts that meet do not lose to the background because they share its chance."""
-    class_blur: float = 4.0
-    """Standard deviation (pixels) of the surroundings that tell the part of the object where a read
-    shows none."""
-    smoothing: float = 0.05
-    """Smoothing of the decision in the plane, as a part of the thinnest class's radius."""
-    margin: float = 0.25
-    """Border around the inked objects that is worked on, as a part of their extent."""
-    minimum_margin: int = 16
-    """Smallest such border in pixels. If an object reaches it, the region is enlarged."""
-
-
-@dataclass
-class Propagation:
-    """What `propagate` returns. The first axis is the slicing axis."""
-
-    probabilities: torch.Tensor
-    """(Z, classes, H, W) float32; sums to 1, exactly one-hot where inked."""
-    confidence: torch.Tensor
-    """(Z, H, W) float32 in [0, 1]: estimated chance that the winning class is right."""
-    agreement: torch.Tensor
-    """(Z, H, W) float32 in [0, 1]: chance that the reads from either side name one class; where
-    there is only one read, that two draws from it do; 1 on inked slices."""
-    inked_slices: list[int]
-    """The slices that labels were carried from."""
-
-    @property
-    def labels(self) -> torch.Tensor:
-        """(Z, H, W) uint8 winning class."""
-        return self.probabilities.argmax(1).to(torch.uint8)
+__all__ = ["Propagation", "PropagationConfig", "propagate"]
 
 
 def propagate(
@@ -196,7 +142,15 @@ class _Work:
         self.workers = workers
         self.full_ink, self.rows, self.columns = ink, rows, columns
         self.ink = ink[:, rows, columns]
-        self.anchors = torch.nonzero((ink != NOT_ANNOTATED).flatten(1).any(1)).flatten().tolist()
+        known = (ink != NOT_ANNOTATED).flatten(1)
+        self.partial: set[int] = set()
+        whole = known.all(1)
+        if bool(whole.any()):
+            # Labels are carried from whole slices. Strokes elsewhere correct what arrives there:
+            # one stroke says too little about its slice to take the place of all that.
+            self.partial = set(torch.nonzero(known.any(1) & ~whole).flatten().tolist())
+            known = known & whole[:, None]
+        self.anchors = torch.nonzero(known.any(1)).flatten().tolist()
         if features is None:
             crop = standardise(image.to(device))[..., rows, columns]
             self.features = slice_features(crop, config.dimensions, config.scales)
@@ -205,7 +159,7 @@ class _Work:
             spread = crop.var((0, 2, 3)).sum().clamp_min(1e-12)
             self.features = crop / spread.sqrt()
         inked = ink[self.anchors]
-        used = torch.bincount(inked[inked != NOT_ANNOTATED].long(), minlength=classes) > 0
+        used = torch.bincount(ink[ink != NOT_ANNOTATED].long(), minlength=classes) > 0
         self.absent = ~used.to(device)
         levels = 1 + math.floor(math.log2(max(1.0, object_radius(inked) / config.coarsest_radius)))
         self.matching = dataclasses.replace(
@@ -310,6 +264,8 @@ class _Work:
             match = self._match(z, z - step, pyramids)
             state = match.carry(state)
             state[-1] += gaussian_blur(match.cost[None, None], 1.0)[0, 0]
+            if z in self.partial:
+                state[:-1] = correct_by_ink(self.features[z], self.ink[z], state[:-1])
             result[z] = state
             if open_end:
                 shapes = match.carry(shapes)
@@ -367,7 +323,10 @@ class _Work:
             shapes = interpolated_shapes(self._distances(a), self._distances(b), (z - a) / (b - a))
             logits = logits + self.trust[a, b] * shapes
         logits[self.absent] = -math.inf
-        return logits.softmax(0), agreement
+        labels = logits.softmax(0)
+        if z in self.partial:
+            labels = correct_by_ink(self.features[z], self.ink[z], labels)
+        return labels, agreement
 
     def _store(
         self, result: Propagation, z: int, labels: torch.Tensor, agreement: torch.Tensor

@@ -58,7 +58,8 @@ def partition(
         ``(B, ...)`` class ids to agree with: the supervised prediction, or the annotation.
     thresholds
         ``(K,)``; a pixel is confident when its largest probability exceeds, strictly, the threshold
-        of the class that the reference predicts.
+        of the class that the reference predicts. ``(K, S)`` where the first axis of the maps after
+        the batch is one of S overlapping structures, each with thresholds of its own.
     ignore
         Id in `supervised_classes` of pixels that get no region.
 
@@ -75,16 +76,28 @@ def partition(
     expected = (reference_probs.shape[0], *reference_probs.shape[2:])
     if tuple(supervised_classes.shape) != expected:
         raise ValueError(f"class map has shape {tuple(supervised_classes.shape)}, not {expected}")
-    if thresholds.shape != (reference_probs.shape[1],):
+    fitting = (reference_probs.shape[1:2], reference_probs.shape[1:3])
+    if thresholds.shape not in fitting:
         raise ValueError(
             f"{reference_probs.shape[1]} classes need as many thresholds, got {thresholds.numel()}"
         )
     with torch.no_grad():
         confidence, classes = reference_probs.detach().float().max(1)
-        confident = confidence > thresholds.to(confidence.device)[classes]
-        discrepant = classes != supervised_classes
-        codes = 1 + (~confident).to(torch.uint8) + 2 * discrepant.to(torch.uint8)
+        confident = confidence > _threshold_of(classes, thresholds.to(confidence.device))
+        codes = region_codes(confident, classes != supervised_classes)
         return codes.masked_fill(supervised_classes == ignore, 0)
+
+
+def _threshold_of(classes: Tensor, thresholds: Tensor) -> Tensor:
+    if thresholds.ndim == 1:
+        return thresholds[classes]
+    structures = torch.arange(classes.shape[1], device=classes.device)
+    return thresholds[classes, structures.view(1, -1, *[1] * (classes.ndim - 2))]
+
+
+def region_codes(confident: Tensor, discrepant: Tensor) -> Tensor:
+    """Return the `Region` codes, uint8, of two boolean maps of any one shape."""
+    return 1 + (~confident).to(torch.uint8) + 2 * discrepant.to(torch.uint8)
 
 
 class AdaptiveThresholds(nn.Module):
@@ -109,10 +122,14 @@ class AdaptiveThresholds(nn.Module):
     release
         Treat a class that no pixel is assigned to as in the released code, where it halves the
         threshold. By default such a class keeps its threshold.
+    structures
+        Number of overlapping structures, each of which has thresholds of its own for each of its
+        `classes` answers; None where classes exclude each other.
     """
 
     values: Tensor
-    """``(predictions, 2, classes)``; the second axis is unlabelled, labelled."""
+    """``(predictions, 2, classes)``; the second axis is unlabelled, labelled. With structures
+    ``(predictions, 2, classes, structures)``."""
 
     def __init__(
         self,
@@ -122,6 +139,7 @@ class AdaptiveThresholds(nn.Module):
         initial: float = 0.9,
         cap: float | None = None,
         release: bool = False,
+        structures: int | None = None,
     ) -> None:
         super().__init__()
         if not 0 < rate <= 1:
@@ -129,10 +147,14 @@ class AdaptiveThresholds(nn.Module):
         self.rate = rate
         self.cap = cap
         self.release = release
-        self.register_buffer("values", torch.full((predictions, 2, classes), float(initial)))
+        each = (classes,) if structures is None else (classes, structures)
+        self.register_buffer("values", torch.full((predictions, 2, *each), float(initial)))
 
     def get(self, prediction: int = 0, split: Split = "unlabelled") -> Tensor:
-        """Return the thresholds ``(classes,)`` in use for one prediction and split."""
+        """Return the thresholds ``(classes,)`` in use for one prediction and split.
+
+        With structures ``(classes, structures)``.
+        """
         values = self.values[prediction, _split_index(split)]
         return values.clone() if self.cap is None else values.clamp(max=self.cap)
 
@@ -155,14 +177,27 @@ class AdaptiveThresholds(nn.Module):
         mask
             ``(B, ...)`` bool, the pixels to count; None counts all.
         """
-        confidence, classes = probs.detach().float().max(1)
+        return self.observe(*probs.detach().float().max(1), prediction, split, mask)
+
+    @torch.no_grad()
+    def observe(
+        self,
+        confidence: Tensor,
+        classes: Tensor,
+        prediction: int = 0,
+        split: Split = "unlabelled",
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """Take in confidences ``(B, ...)`` of predicted classes ``(B, ...)``; see `update`."""
         counted = torch.ones_like(classes, dtype=torch.bool) if mask is None else mask
-        ids = torch.arange(self.values.shape[-1], device=classes.device)
+        ids = torch.arange(self.values.shape[2], device=classes.device)
+        # Each structure has sums of its own; exclusive classes are summed over everything.
+        axes = None if self.values.ndim == 3 else (0, *range(2, classes.ndim))
         # Class by class, as sums of masked maps: accurate in single precision and repeatable on
         # any device, which scattered additions are not.
         members = [counted & (classes == c) for c in ids]
-        total = torch.stack([(confidence * m).sum() for m in members])
-        count = torch.stack([m.sum() for m in members])
+        total = torch.stack([(confidence * m).sum(dim=axes) for m in members])
+        count = torch.stack([m.sum(dim=axes) for m in members])
         mean = (total / (count + 1)).to(self.values.device, self.values.dtype)
         count = count.to(self.values.device)
         old = self.values[prediction, _split_index(split)]

@@ -1,38 +1,42 @@
-"""From two predictions to a proposal: classes, confidence and MetaSSL regions."""
+"""From predictions to a proposal: classes, confidence and MetaSSL regions."""
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..methods.regions import AdaptiveThresholds, partition
+from ..methods.confidence import Predictions, estimate_confidence
+from ..methods.regions import AdaptiveThresholds, region_codes
 from ..volume.annotation import NOT_ANNOTATED
 from ..volume.proposal import Proposal, object_neighbourhood, region_shares
 from .stack import SliceStack
+
+#: Confidence of a discrepant voxel above which it is confident (DC): right more likely than not.
+#: The thresholds of the unanimous would leave none, because discrepancy itself makes unsure.
+DISCREPANT = 0.5
 
 
 def make_proposal(
     name: str,
     stack: SliceStack,
-    reference_probs: Tensor,
-    supervised_classes: Tensor,
-    thresholds: Tensor,
+    known: Predictions,
+    other: Tensor,
     info: dict[str, object],
 ) -> tuple[Proposal, dict[str, float]]:
     """Build a proposal whose regions compare it with a second prediction.
+
+    A voxel is unanimous where both predictions name one class. A unanimous voxel is confident when
+    the chance that it is right exceeds the mean of its class (`class_thresholds`), a discrepant one
+    when it exceeds `DISCREPANT`.
 
     Parameters
     ----------
     name : str
     stack : SliceStack
-    reference_probs : Tensor, (Z, K, H, W)
-        The prediction that is proposed.
-    supervised_classes : Tensor, (Z, H, W)
-        Classes of the other prediction.
-    thresholds : Tensor, (K,)
-        Confidence above which a voxel of a class is not suspicious.
+    known : Predictions
+        What is proposed, and what tells how far it can be trusted.
+    other : Tensor, (Z, H, W)
+        Classes of the second prediction.
     info : dict
         Kept with the proposal.
 
@@ -43,20 +47,15 @@ def make_proposal(
     dict of str to float
         Share of each region in the object's neighbourhood.
     """
-    depth = stack.depth
-    shape = tuple(stack.ink.shape)
-    classes = np.empty(shape, dtype=np.uint8)
-    regions = np.empty(shape, dtype=np.uint8)
-    confidence = np.empty(shape, dtype=np.uint8)
-    for z in range(depth):
-        probs = reference_probs[z : z + 1].float()
-        best, index = probs.max(1)
-        found = partition(probs, supervised_classes[z : z + 1].long(), thresholds.float().cpu())
-        ink = stack.ink[z]
-        known = ink != NOT_ANNOTATED
-        classes[z] = torch.where(known, ink, index[0].to(torch.uint8)).numpy()
-        regions[z] = found[0].masked_fill(known, 0).numpy()
-        confidence[z] = (best[0].masked_fill(known, 1.0) * 255).round().clamp(0, 255).byte().numpy()
+    inked = stack.ink != NOT_ANNOTATED
+    proposed = torch.stack([p.float().argmax(0) for p in known.proposed])
+    discrepant = proposed != other.long()
+    certainty = estimate_confidence(known)
+    thresholds = class_thresholds(certainty, proposed, discrepant | inked, stack.classes)
+    least = torch.where(discrepant, DISCREPANT, thresholds[proposed])
+    regions = region_codes(certainty > least, discrepant).masked_fill(inked, 0).numpy()
+    classes = torch.where(inked, stack.ink, proposed.to(torch.uint8)).numpy()
+    confidence = (certainty.masked_fill(inked, 1.0) * 255).round().clamp(0, 255).byte().numpy()
     shares = region_shares(regions, classes)
     info = {**info, "thresholds": [round(float(t), 4) for t in thresholds], "shares": shares}
     proposal = Proposal(
@@ -69,25 +68,26 @@ def make_proposal(
     return proposal, shares
 
 
-def near_object(probabilities: Tensor) -> npt.NDArray[np.bool_]:
-    """Return the object's neighbourhood, (Z, H, W), of a prediction (Z, K, H, W)."""
-    return object_neighbourhood(probabilities.argmax(1).to(torch.uint8).numpy())
+def class_thresholds(confidence: Tensor, classes: Tensor, excluded: Tensor, number: int) -> Tensor:
+    """Adaptive thresholds of a proposal: the mean confidence of each class.
 
-
-def class_thresholds(probabilities: Tensor) -> Tensor:
-    """Adaptive thresholds of a prediction that no training has left any for.
-
-    The mean confidence of each class (MetaSSL, one update with rate 1) over the object's
-    neighbourhood; over the whole image the far background would push its threshold to 1.
+    MetaSSL's rule in one update with rate 1, over the object's neighbourhood; over the whole image
+    the far background would push its threshold to 1.
 
     Parameters
     ----------
-    probabilities : Tensor, (Z, K, H, W)
+    confidence : Tensor, (Z, H, W)
+    classes : Tensor, (Z, H, W)
+        Proposed classes.
+    excluded : Tensor, (Z, H, W) bool
+        Voxels that do not count.
+    number : int
+        Number of classes, background included.
 
     Returns
     -------
-    Tensor, (K,)
+    Tensor, (number,)
     """
-    thresholds = AdaptiveThresholds(probabilities.shape[1], rate=1.0)
-    mask = torch.from_numpy(near_object(probabilities))
-    return thresholds.update(probabilities.float(), mask=mask)
+    near = torch.from_numpy(object_neighbourhood(classes.to(torch.uint8).numpy()))
+    thresholds = AdaptiveThresholds(number, rate=1.0)
+    return thresholds.observe(confidence, classes, mask=near & ~excluded)

@@ -59,9 +59,11 @@ class Plan:
     def describe(self) -> str:
         """One line for the user."""
         device = "GPU" if self.device.type != "cpu" else "processor"
+        reduction = self.tiles.reduction
+        reduced = f" at 1/{reduction} resolution" if reduction > 1 else ""
         return (
             f"Training on the {device}: {self.framework.replace('_', ' ')}, frames of "
-            f"{self.tiles.size[0]}×{self.tiles.size[1]}, {self.labelled} labelled and "
+            f"{self.tiles.size[0]}×{self.tiles.size[1]}{reduced}, {self.labelled} labelled and "
             f"{self.unlabelled} unlabelled a step."
         )
 
@@ -89,7 +91,7 @@ def make_plan(
     request: TrainRequest,
     device: torch.device,
     foreground: Tensor,
-    frame: tuple[int, int] | None = None,
+    tiles: Tiles | None = None,
 ) -> Plan:
     """Choose network, frames and batch for a volume and a device.
 
@@ -100,10 +102,11 @@ def make_plan(
     device : torch.device
     foreground : Tensor, (Z, H, W)
         Where the object may be: probability of anything but background.
-    frame : tuple of int, optional
-        Size of the frames that a model to go on with was trained on.
+    tiles : Tiles, optional
+        Those that a model to go on with was trained on.
     """
     from ..methods.augment import WeakAugmentation
+    from ..methods.shape_prior import thinnest_radius
 
     framework, options = FRAMEWORKS[request.preset]
     options = dict(options)
@@ -124,10 +127,11 @@ def make_plan(
         flip=0.0, quarter_turns=0.0, rotation=15.0, scale=(0.85, 1.2), free=0.8
     )
     stride = 2 ** (len(options["channels"]) - 1)
-    tiles = Tiles.around(foreground, stack.ink, stride, 256 if fast else 128, frame)
+    detail = thinnest_radius(stack.ink[stack.inked()], stack.classes)
+    tiles = Tiles.around(foreground, stack.ink, stride, 256 if fast else 128, tiles, detail)
     # About as many pixels a step for small objects as for large ones.
-    pixels = tiles.size[0] * tiles.size[1]
-    count = int(min(16, max(4, 2**18 // pixels))) if fast else int(min(8, max(3, 40_000 // pixels)))
+    pixels = tiles.pixels
+    count = int(min(16, max(4, 2**18 // pixels))) if fast else int(min(8, max(3, 20_000 // pixels)))
     return Plan(
         device=device,
         bfloat16=tune(device).bfloat16,

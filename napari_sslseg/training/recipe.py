@@ -30,7 +30,7 @@ class Recipe:
         Temperature of the affinity that rectifies the network's prediction; None leaves it plain.
     """
 
-    share: float = 0.3
+    share: float = 0.5
     temperature: float | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -54,10 +54,10 @@ class Recipe:
 
 
 #: Without left-out references: on volumes with truth hardly ever worse than matching alone.
-DEFAULT = Recipe(0.3, None)
+DEFAULT = Recipe(0.5, None)
 
 #: Share of the network by the ratio of its error to the matching's: (largest ratio, share).
-SHARES = ((0.7, 0.7), (1.0, 0.5), (float("inf"), 0.3))
+SHARES = ((0.7, 0.7), (1.5, 0.5), (float("inf"), 0.3))
 
 TEMPERATURES = (0.05, 0.02)
 

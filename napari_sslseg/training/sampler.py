@@ -59,22 +59,32 @@ class Sampler:
         label_boxes, other_boxes = self._corners(len(labelled)), self._corners(len(unlabelled))
         use = plan.use_prior
 
-        def crop(maps: Tensor, corners: list[tuple[int, int]], value: float | None) -> Tensor:
+        def crop(
+            maps: Tensor, corners: list[tuple[int, int]], value: float | None = None
+        ) -> Tensor:
             pieces = [
                 plan.tiles.cut(maps[i : i + 1], corner, value) for i, corner in enumerate(corners)
             ]
-            whole = torch.cat(pieces) if pieces else maps
+            whole = torch.cat(pieces) if pieces else maps.float()
+            return whole.to(plan.device, non_blocking=True)
+
+        def crop_labels(labels: Tensor, corners: list[tuple[int, int]]) -> Tensor:
+            pieces = [
+                plan.tiles.cut_labels(labels[i : i + 1], corner, NOT_ANNOTATED)
+                for i, corner in enumerate(corners)
+            ]
+            whole = torch.cat(pieces) if pieces else labels
             return whole.to(plan.device, non_blocking=True)
 
         prior = self._prior
         return Batch(
-            crop(self._stack.context(labelled), label_boxes, None),
-            crop(self._ink[labelled], label_boxes, NOT_ANNOTATED),
-            crop(self._stack.context(unlabelled), other_boxes, None),
-            crop(prior.probabilities[unlabelled], other_boxes, 0).float() if use else None,
-            crop(prior.weight[unlabelled], other_boxes, 0).float() if use else None,
-            crop(prior.probabilities[labelled], label_boxes, 0).float() if use else None,
-            crop(prior.weight[labelled], label_boxes, 0).float() if use else None,
+            crop(self._stack.context(labelled), label_boxes),
+            crop_labels(self._ink[labelled], label_boxes),
+            crop(self._stack.context(unlabelled), other_boxes),
+            crop(prior.probabilities[unlabelled], other_boxes, 0) if use else None,
+            crop(prior.weight[unlabelled], other_boxes, 0) if use else None,
+            crop(prior.probabilities[labelled], label_boxes, 0) if use else None,
+            crop(prior.weight[labelled], label_boxes, 0) if use else None,
         )
 
     def _pick(self, weights: Tensor, count: int) -> Tensor:

@@ -188,7 +188,7 @@ def predict_slices(
     height, width = stack.image.shape[-2:]
     tiles = plan.tiles
     # About 2^20 input pixels at a time keep every device busy and no memory full.
-    block = max(1, min(32, 2**20 // (tiles.size[0] * tiles.size[1])))
+    block = max(1, min(32, 2**20 // tiles.pixels))
     plain, rectified = [], []
     for start in range(0, len(slices), block):
         images = stack.context(torch.tensor(slices[start : start + block]))

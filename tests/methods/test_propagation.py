@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_sslseg.methods.ink_completion import complete_ink
+from napari_sslseg.methods.ink_completion import complete_ink, correct_by_ink
 from napari_sslseg.methods.propagation import propagate
 from napari_sslseg.methods.shape_prior import inscribed_radius, keep_areas, signed_distances
 from napari_sslseg.methods.slice_matching import MatchSettings, match_slices, pyramid, warp
@@ -126,6 +126,61 @@ def test_strokes_are_enough() -> None:
         ink[z][stroke] = labels[z][stroke]
     result = propagate(_volume(labels), ink, 2)
     assert _dice(result.labels, labels) > 0.9
+
+
+def test_a_stroke_between_references_corrects_its_surroundings_and_ruins_nothing() -> None:
+    labels = _moving_disc(9, 1.0)
+    image = _volume(labels)
+    labels[3:6, 40:52, 10:22] = 1  # a part that no reference shows, and grey as nothing else
+    image[3:6, :, 40:52, 10:22] = 0.6
+    ink = _ink(labels, [0, 8])
+    before = propagate(image, ink, 2)
+    ink[4, 44:48, 14:18] = 1
+    after = propagate(image, ink, 2)
+    part = slice(40, 52), slice(10, 22)
+    for z, gain in ((4, 60), (3, 20)):  # where it is, and where it is carried to
+        assert int(after.labels[z][part].sum()) > int(before.labels[z][part].sum()) + gain
+    assert torch.equal(after.labels[:3, :36], before.labels[:3, :36])
+    assert _dice(after.labels, labels) > _dice(before.labels, labels)
+    assert after.inked_slices == [0, 8]
+
+
+def test_a_slice_inked_across_the_others_helps() -> None:
+    labels = _moving_disc(13, 0.0, radius=8)
+    for z in range(13):
+        labels[z] = _disc((32, 32), 6 + 1.5 * min(z, 12 - z)).to(torch.uint8)
+    image = _volume(labels, noise=1.5)
+    ink = _ink(labels, [0, 12])
+    before = _dice(propagate(image, ink, 2).labels, labels)
+    ink[:, :, 32] = labels[:, :, 32]
+    ink[:, 32, :] = labels[:, 32, :]
+    result = propagate(image, ink, 2)
+    assert _dice(result.labels, labels) > before
+    assert torch.equal(result.labels[:, :, 32], labels[:, :, 32])
+
+
+def test_ink_that_confirms_a_prediction_changes_nothing() -> None:
+    features = torch.randn(4, 24, 24, generator=torch.Generator().manual_seed(0))
+    predicted = torch.zeros(3, 24, 24)
+    predicted[1] = 1.0
+    ink = torch.full((24, 24), NONE, dtype=torch.uint8)
+    ink[4:8, 4:8] = 1
+    assert torch.equal(correct_by_ink(features, ink, predicted), predicted)
+
+
+def test_a_correction_stops_at_an_edge_and_dies_away() -> None:
+    features = torch.zeros(1, 40, 40)
+    features[0, :, 20:] = 1.0
+    predicted = torch.zeros(2, 40, 40)
+    predicted[0], predicted[1] = 0.6, 0.4
+    ink = torch.full((40, 40), NONE, dtype=torch.uint8)
+    ink[18:22, 14:16] = 1
+    found = correct_by_ink(features, ink, predicted)
+    assert torch.allclose(found.sum(0), torch.ones(40, 40), atol=1e-5)
+    assert (found[1, 18:22, 14:16] == 1).all()
+    assert found[1, 20, 18] > 0.5 > found[1, 20, 22]
+    assert found[1, 20, 18] > found[1, 20, 10] > found[1, 20, 5] > 0.4 - 1e-6
+    assert abs(float(found[1, 2, 2]) - 0.4) < 0.05
 
 
 def test_every_channel_can_carry_the_contrast() -> None:

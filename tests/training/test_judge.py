@@ -5,39 +5,66 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from napari_sslseg.methods.confidence import Predictions, estimate_confidence
 from napari_sslseg.training.judge import class_thresholds, make_proposal
+
+
+def known_of(stack, probs):
+    reads = torch.full(stack.ink.shape, 0.9)
+    return Predictions(probs, probs, reads, stack.inked())
 
 
 def test_ink_is_kept_exactly_and_has_no_region(stack, ink):
     torch.manual_seed(0)
     probs = torch.rand(stack.depth, 3, *stack.image.shape[-2:]).softmax(1)
     other = torch.randint(0, 3, stack.ink.shape)
-    proposal, shares = make_proposal("X", stack, probs, other, torch.full((3,), 0.4), {})
+    proposal, shares = make_proposal("X", stack, known_of(stack, probs), other, {})
     inked = ink != 255
     assert np.array_equal(proposal.classes[inked], ink[inked])
     assert not proposal.regions[inked].any()
+    assert (proposal.confidence[inked] == 255).all()
     assert (proposal.regions[~inked] > 0).all()
     assert set(np.unique(proposal.classes)) <= {0, 3, 5}
     assert abs(sum(shares.values()) - 1) < 1e-6
 
 
 def test_regions_follow_agreement_and_confidence(stack):
-    probs = torch.zeros(stack.depth, 3, *stack.image.shape[-2:])
-    probs[:, 1], probs[:, 0] = 0.6, 0.4
-    probs[0, 1], probs[0, 0] = 0.95, 0.05
-    other = torch.ones(stack.ink.shape, dtype=torch.int64)
-    other[2:] = 2
-    proposal, _ = make_proposal("X", stack, probs, other, torch.full((3,), 0.9), {})
-    assert set(np.unique(proposal.regions[0])) == {1}  # agree, sure
-    assert set(np.unique(proposal.regions[2])) == {4}  # disagree, unsure
-    assert set(np.unique(proposal.regions[3])) == {4}
-    assert proposal.confidence[0, 0, 0] == round(0.95 * 255)
+    torch.manual_seed(0)
+    probs = (3 * torch.rand(stack.depth, 3, *stack.image.shape[-2:])).softmax(1)
+    known = known_of(stack, probs)
+    other = probs.argmax(1)
+    other[:, ::2] = (other[:, ::2] + 1) % 3
+    proposal, _ = make_proposal("X", stack, known, other, {})
+    regions = torch.from_numpy(stack_order(proposal.regions, stack))
+    confidence = estimate_confidence(known)
+    open_ = regions > 0
+    differs = torch.zeros_like(open_)
+    differs[:, ::2] = True
+    assert torch.equal(regions[open_] >= 3, differs[open_])
+    discrepant = open_ & differs
+    assert torch.equal(regions[discrepant] == 3, confidence[discrepant] > 0.5)
+    for value in range(3):
+        alike = open_ & ~differs & (probs.argmax(1) == value)
+        surest = confidence[alike & (regions == 1)]
+        unsure = confidence[alike & (regions == 2)]
+        if len(surest) and len(unsure):
+            assert surest.min() > unsure.max() - 1e-6
+
+
+def stack_order(volume, stack):
+    return np.ascontiguousarray(np.moveaxis(volume, stack.axis, 0))
 
 
 def test_thresholds_are_mean_confidences_near_the_object():
-    probs = torch.zeros(1, 2, 20, 20)
-    probs[:, 0] = 1
-    probs[0, :, 8:12, 8:12] = torch.tensor([0.2, 0.8])[:, None, None]
-    thresholds = class_thresholds(probs)
-    assert abs(float(thresholds[1]) - 0.8 * 16 / 17) < 1e-6
-    assert 0.9 < float(thresholds[0]) <= 1
+    classes = torch.zeros(1, 20, 20, dtype=torch.int64)
+    classes[0, 8:12, 8:12] = 1
+    confidence = torch.full((1, 20, 20), 0.95)
+    confidence[0, 8:12, 8:12] = 0.8
+    confidence[0, 8, 8] = 0.1
+    excluded = torch.zeros(1, 20, 20, dtype=torch.bool)
+    excluded[0, 8, 8] = True
+    thresholds = class_thresholds(confidence, classes, excluded, 3)
+    assert abs(float(thresholds[1]) - 0.8 * 15 / 16) < 1e-6
+    near = (18 - 8) ** 2 - 16  # the object, grown by three voxels in the slice
+    assert abs(float(thresholds[0]) - 0.95 * near / (near + 1)) < 0.01
+    assert abs(float(thresholds[2]) - 0.9) < 1e-6  # a class that is not proposed keeps the initial

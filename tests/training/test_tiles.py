@@ -9,12 +9,12 @@ from napari_sslseg.training.tiles import MARGIN, Tiles
 from napari_sslseg.volume.annotation import NOT_ANNOTATED
 
 
-def around(shape, box, limit=128, fixed=None, stride=8):
+def around(shape, box, limit=128, fixed=None, stride=8, detail=0.0):
     foreground = torch.zeros(3, *shape)
     top, bottom, left, right = box
     foreground[1, top:bottom, left:right] = 1
     ink = torch.full((3, *shape), NOT_ANNOTATED, dtype=torch.uint8)
-    return Tiles.around(foreground, ink, stride, limit, fixed)
+    return Tiles.around(foreground, ink, stride, limit, fixed, detail)
 
 
 def test_a_small_object_gets_one_frame_with_a_margin():
@@ -35,7 +35,7 @@ def test_a_slice_smaller_than_the_frame_is_padded_by_repetition():
     piece = tiles.cut(maps, tiles.corners[0])
     assert piece.shape[-2:] == (40, 40)
     assert torch.equal(piece[..., -1, :35], maps[..., -1, :])
-    assert (tiles.cut(maps[:, 0], tiles.corners[0], 255)[..., 36:, :] == 255).all()
+    assert (tiles.cut_labels(maps[:, 0].byte(), tiles.corners[0], 255)[..., 36:, :] == 255).all()
 
 
 @pytest.mark.parametrize("limit", [32, 64])
@@ -65,7 +65,35 @@ def test_painted_ink_belongs_to_the_object_even_where_the_matching_sees_none():
 
 
 def test_a_fixed_size_is_kept():
-    assert around((200, 200), (90, 110, 90, 110), fixed=(96, 64)).size == (96, 64)
+    assert around((200, 200), (90, 110, 90, 110), fixed=Tiles((96, 64), (), 2)) == Tiles(
+        (96, 64), ((52, 68),), 2
+    )
+
+
+def test_a_large_smooth_object_is_reduced_and_a_thin_one_is_not():
+    box = (50, 250, 60, 240)
+    smooth, thin = around((300, 300), box, detail=30.0), around((300, 300), box, detail=3.0)
+    assert smooth.reduction == 2
+    assert len(smooth.corners) == 1
+    assert smooth.pixels == smooth.size[0] * smooth.size[1] // 4
+    assert all(side % 16 == 0 for side in smooth.size)
+    assert thin.reduction == 1
+    assert len(thin.corners) > 1
+
+
+def test_a_reduced_frame_keeps_place_and_labels():
+    tiles = around((300, 300), (50, 250, 60, 240), detail=30.0)
+    rows = torch.arange(300.0)[:, None].expand(300, 300)
+    maps = torch.stack([rows, rows.T])[None] / 300
+    piece = tiles.cut(maps, tiles.corners[0])
+    assert piece.shape[-2:] == (tiles.size[0] // 2, tiles.size[1] // 2)
+    again = tiles.paste([piece], 300, 300)
+    assert torch.allclose(again[..., 60:240, 70:230], maps[..., 60:240, 70:230], atol=1e-4)
+    labels = (rows > 150).to(torch.uint8)[None]
+    small = tiles.cut_labels(labels, tiles.corners[0], NOT_ANNOTATED)
+    assert small.dtype == torch.uint8
+    assert small.shape == (1, *piece.shape[-2:])
+    assert int(small.sum()) == int((piece[:, 0] * 300 > 150).sum())
 
 
 def test_nothing_found_means_the_whole_slice():

@@ -157,15 +157,14 @@ class Combined(SemSim):
         """Return the weight of each part at one moment of the training."""
         c = self.config
         ramp = warm_up(progress, c.ramp_begin, c.ramp_end)
-        similarity = ramp * c.similarity_every
         prior = c.prior * (1 - (1 - c.prior_end) * min(max(progress, 0.0), 1.0))
         return {
             "supervised": c.supervised,
             "labelled_regions": ramp * c.labelled_regions,
             "unlabelled": ramp * c.unlabelled,
-            "intra": similarity * c.intra,
-            "cross": similarity * c.cross,
-            "matched": similarity * c.matched,
+            "intra": ramp * c.intra,
+            "cross": ramp * c.cross,
+            "matched": ramp * c.matched,
             "prior": prior,
             "labelled_prior": prior,
         }

@@ -1,0 +1,66 @@
+"""What the propagation of labels is set by, and what comes out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+from .slice_matching import MatchSettings
+
+
+@dataclass(frozen=True)
+class PropagationConfig:
+    """Settings of `propagate`. One set serves all volumes: scales follow the inked objects."""
+
+    dimensions: int = 10
+    """Principal components of the descriptors."""
+    scales: tuple[float, ...] = (0.0, 1.0, 2.0)
+    """Blurs (pixels) of the descriptors' patches."""
+    matching: MatchSettings = field(default_factory=MatchSettings)
+    """Matching of neighbouring slices; its ``levels`` are limited by the object's size."""
+    coarsest_radius: float = 6.0
+    """Radius (pixels) that the objects keep at the coarsest level of the pyramid."""
+    distance_power: float = 0.5
+    """A read's share falls with this power of the way it has come."""
+    cost_scale: float = 0.3
+    """Gathered matching cost by which a read may be worse before its share falls to 1/e."""
+    appearance_weight: float = 0.2
+    """Weight of the appearance's log likelihood ratio against the read labels."""
+    shape_weight: float = 2.0
+    """Log weight of the shape interpolated between identical neighbouring inked slices."""
+    shape_power: float = 4.0
+    """That weight falls with this power of the overlap of the two slices' objects: where shapes
+    move or change between them, interpolation knows nothing."""
+    class_temperature: float = 0.5
+    """Softmax temperature by which the classes of the object are told apart once a pixel belongs to
+    it; below 1, parts that meet do not lose to the background because they share its chance."""
+    class_blur: float = 4.0
+    """Standard deviation (pixels) of the surroundings that tell the part of the object where a read
+    shows none."""
+    smoothing: float = 0.05
+    """Smoothing of the decision in the plane, as a part of the thinnest class's radius."""
+    margin: float = 0.25
+    """Border around the inked objects that is worked on, as a part of their extent."""
+    minimum_margin: int = 16
+    """Smallest such border in pixels. If an object reaches it, the region is enlarged."""
+
+
+@dataclass
+class Propagation:
+    """What `propagate` returns. The first axis is the slicing axis."""
+
+    probabilities: torch.Tensor
+    """(Z, classes, H, W) float32; sums to 1, exactly one-hot where inked."""
+    confidence: torch.Tensor
+    """(Z, H, W) float32 in [0, 1]: estimated chance that the winning class is right."""
+    agreement: torch.Tensor
+    """(Z, H, W) float32 in [0, 1]: chance that the reads from either side name one class; where
+    there is only one read, that two draws from it do; 1 on inked slices."""
+    inked_slices: list[int]
+    """The slices that labels were carried from: whole ones, or if there is none, all with ink."""
+
+    @property
+    def labels(self) -> torch.Tensor:
+        """(Z, H, W) uint8 winning class."""
+        return self.probabilities.argmax(1).to(torch.uint8)

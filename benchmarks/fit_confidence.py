@@ -37,7 +37,10 @@ from napari_sslseg.training.stack import SliceStack
 from napari_sslseg.volume.classes import ClassTable
 from napari_sslseg.volume.project import ImageInfo, Project
 
-#: Voxels kept of each case, and of each model.
+#: Proposals that each of the two models is fitted to.
+PROPOSALS = {"matching": ("matching",), "network": ("guided", "network")}
+
+#: Voxels kept of each proposal.
 KEPT = 30_000
 
 
@@ -126,20 +129,32 @@ def main(arguments: list[str] | None = None) -> int:
             save_file(collect(folder, options.seconds), options.rows / f"{folder.name}.safetensors")
             print(folder.name, flush=True)
         return 0
-    cases = [load_file(p) for p in sorted(options.rows.glob("*.safetensors"))]
     state = {}
-    for kind, names in (("matching", MATCHING_EVIDENCE), ("network", NETWORK_EVIDENCE)):
-        x = torch.cat([c[f"{kind}.evidence"] for c in cases])
-        y = torch.cat([c[f"{kind}.right"] for c in cases])
-        assert x.shape[1] == len(names)
+    for kind, proposals in PROPOSALS.items():
+        rows = read_rows(options.rows, kind)
+        x = torch.cat([r[0] for r in rows.values()])
+        y = torch.cat([r[1] for r in rows.values()])
         model = fit(x, y)
-        print(f"{kind}: {len(cases)} cases, {len(x)} voxels")
-        for path in sorted(options.check.glob("*.safetensors")) if options.check else ():
-            held = load_file(path)
-            report(path.stem, model, held[f"{kind}.evidence"], held[f"{kind}.right"])
+        print(f"{kind}: {len(rows)} proposals ({', '.join(proposals)}), {len(x)} voxels")
+        for name, held in read_rows(options.check, kind).items() if options.check else ():
+            report(name, model, *held)
         state |= {f"{kind}.{k}": v.contiguous() for k, v in model.state_dict().items()}
     save_file(state, options.out)
     return 0
+
+
+def read_rows(folder: Path, kind: str) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """Return evidence and correctness of every proposal that one of the two models judges."""
+    columns = len(MATCHING_EVIDENCE if kind == "matching" else NETWORK_EVIDENCE)
+    result = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        case = load_file(path)
+        for proposal in PROPOSALS[kind]:
+            x = case.get(f"{proposal}.evidence")
+            # Where the network had not learned enough, its proposal is judged like the matching.
+            if x is not None and x.shape[1] == columns:
+                result[f"{path.stem} {proposal}"] = (x, case[f"{proposal}.right"])
+    return result
 
 
 if __name__ == "__main__":

@@ -138,9 +138,9 @@ def estimate_confidence(known: Predictions) -> Tensor:
 
 def _window(known: Predictions) -> tuple[slice, slice]:
     """Rows and columns around all objects: distances need not be measured in the whole slice."""
-    shown = torch.stack([p.float().argmax(0) > 0 for p in known.proposed]).any(0)
+    shown = torch.stack([p.float().max(0).indices > 0 for p in known.proposed]).any(0)
     for z in known.inked:
-        shown |= known.matched[z].float().argmax(0) > 0
+        shown |= known.matched[z].float().max(0).indices > 0
     result = []
     for used in (shown.any(1), shown.any(0)):
         where = torch.nonzero(used).flatten()
@@ -167,8 +167,8 @@ def evidence(known: Predictions) -> Iterator[tuple[int, Tensor, Tensor]]:
     """
     classes = known.proposed.shape[1]
     inked = sorted(known.inked)
-    shapes = {z: signed_distances(known.matched[z].float().argmax(0), classes) for z in inked}
-    inside = {z: known.matched[z].float().argmax(0) > 0 for z in inked}
+    shapes = {z: signed_distances(known.matched[z].float().max(0).indices, classes) for z in inked}
+    inside = {z: known.matched[z].float().max(0).indices > 0 for z in inked}
     for z in range(known.proposed.shape[0]):
         if z in shapes:
             continue

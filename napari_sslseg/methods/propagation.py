@@ -169,7 +169,7 @@ class _Work:
         self.appearance: Appearance | None = fit_appearance(
             self.features[self.anchors], self.ink[self.anchors], classes
         )
-        end_labels = torch.stack([self.ends[z].argmax(0) for z in self.anchors])
+        end_labels = torch.stack([self.ends[z].max(0).indices for z in self.anchors])
         self.smoothing = config.smoothing * thinnest_radius(end_labels, classes)
         self.distances: dict[int, torch.Tensor] = {}
         self.trust: dict[tuple[int, int], float] = {}
@@ -243,7 +243,7 @@ class _Work:
     def _distances(self, z: int) -> torch.Tensor:
         """Signed distances of an inked slice's classes."""
         if z not in self.distances:
-            self.distances[z] = signed_distances(self.ends[z].argmax(0), self.classes)
+            self.distances[z] = signed_distances(self.ends[z].max(0).indices, self.classes)
         return self.distances[z]
 
     def _carry(
@@ -283,7 +283,7 @@ class _Work:
         if not 0 <= neighbour < len(self.anchors):
             return torch.zeros(self.classes, device=self.full_ink.device)
         other = self.anchors[neighbour]
-        here, there = self.ends[start].argmax(0), self.ends[other].argmax(0)
+        here, there = self.ends[start].max(0).indices, self.ends[other].max(0).indices
         return shrinkage(here, there, abs(start - other), self.classes)
 
     def _combine(
@@ -300,7 +300,7 @@ class _Work:
             far = t**config.distance_power * torch.exp((least - back[-1]) / config.cost_scale)
             labels = (near * ahead[:-1] + far * back[:-1]) / (near + far)
             exclusive = exchanged_classes(
-                self.ends[a].argmax(0), self.ends[b].argmax(0), self.classes
+                self.ends[a].max(0).indices, self.ends[b].max(0).indices, self.classes
             )
             labels = exchange(
                 labels, ahead[:-1], back[:-1], near, far, exclusive, config.class_blur
@@ -318,7 +318,7 @@ class _Work:
         logits = gaussian_blur(logits[None], self.smoothing)[0]
         if a in self.ends and b in self.ends:
             if (a, b) not in self.trust:
-                common = overlap(self.ends[a].argmax(0), self.ends[b].argmax(0))
+                common = overlap(self.ends[a].max(0).indices, self.ends[b].max(0).indices)
                 self.trust[a, b] = config.shape_weight * common**config.shape_power
             shapes = interpolated_shapes(self._distances(a), self._distances(b), (z - a) / (b - a))
             logits = logits + self.trust[a, b] * shapes

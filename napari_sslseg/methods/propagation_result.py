@@ -63,4 +63,4 @@ class Propagation:
     @property
     def labels(self) -> torch.Tensor:
         """(Z, H, W) uint8 winning class."""
-        return self.probabilities.argmax(1).to(torch.uint8)
+        return self.probabilities.max(1).indices.to(torch.uint8)

@@ -171,7 +171,7 @@ def leave_one_out(
     for number, z in enumerate(inner):
         if not proceed(number / len(inner)):
             break
-        predictions.append(predict(stack.without([z]), z)[z].float().argmax(0))
+        predictions.append(predict(stack.without([z]), z)[z].float().max(0).indices)
         slices.append(z)
     return slices, predictions
 
@@ -186,7 +186,7 @@ def pooled_dice(stack: SliceStack, slices: Sequence[int], probabilities: Tensor)
     probabilities : Tensor, (len(slices), K, H, W)
     """
     truth = stack.ink[list(slices)]
-    return mean_dice(probabilities.float().argmax(1), truth, stack.classes)
+    return mean_dice(probabilities.float().max(1).indices, truth, stack.classes)
 
 
 def mean_dice(prediction: Tensor, truth: Tensor, classes: int) -> float:

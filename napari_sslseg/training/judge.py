@@ -48,7 +48,7 @@ def make_proposal(
         Share of each region in the object's neighbourhood.
     """
     inked = stack.ink != NOT_ANNOTATED
-    proposed = torch.stack([p.float().argmax(0) for p in known.proposed])
+    proposed = torch.stack([p.float().max(0).indices for p in known.proposed])
     discrepant = proposed != other.long()
     certainty = estimate_confidence(known)
     thresholds = class_thresholds(certainty, proposed, discrepant | inked, stack.classes)

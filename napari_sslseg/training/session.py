@@ -124,6 +124,7 @@ class Run:
         self._fraction = 0.0
         self._proposing = 0.0
         self._reads = torch.empty(0)
+        self._without_middle: Propagation | None = None
         #: What each proposal was judged by: "matching" at first, "guided" and "network" at last.
         self.known: dict[str, Predictions] = {}
 
@@ -160,7 +161,7 @@ class Run:
         stack = self.stack
         propagated = self._propagate(stack.ink)
         # Until there is a network, the reads from either side are the two predictions.
-        classes = propagated.probabilities.argmax(1)
+        classes = propagated.probabilities.max(1).indices
         other = torch.where(propagated.agreement > 0.5, classes, stack.classes)
         self._reads = other
         known = Predictions(
@@ -179,7 +180,7 @@ class Run:
         def predict(ink: Tensor, left_out: int) -> Tensor:
             # Only the stretch between the neighbours of a left-out reference depends on it.
             self.control.check()
-            return propagate(
+            found = propagate(
                 stack.image,
                 ink,
                 stack.classes,
@@ -187,7 +188,10 @@ class Run:
                 previous=propagated,
                 changed=[left_out],
                 workers=usable_cores(),
-            ).probabilities
+            )
+            if [left_out] == quality.middle_reference(stack):
+                self._without_middle = found
+            return found.probabilities
 
         def proceed(share: float) -> bool:
             self.progress("Testing on left-out references", 0.05 + 0.1 * share)
@@ -258,7 +262,7 @@ class Run:
         """Train without a reference, and compare network and matching on it."""
         stack, plan = self.stack, trainer.plan
         ink = stack.without(tested)
-        propagated = self._propagate(ink)
+        propagated = self._without_middle or self._propagate(ink)
         matched = propagated.probabilities[tested]
         baseline = quality.pooled_dice(stack, tested, matched)
         sampler = Sampler(stack, ink, _prior_of(propagated), plan, generator)
@@ -326,7 +330,7 @@ class Run:
         recipe = outcome.recipe if outcome is not None else DEFAULT
         set_temperature(trainer.model, recipe.temperature)
         output = predict_slices(trainer.model, stack, list(range(stack.depth)), plan, self.control)
-        plain, classes = output.plain.argmax(1), propagated.probabilities.argmax(1)
+        plain, classes = output.plain.max(1).indices, propagated.probabilities.max(1).indices
         likeness = quality.mean_dice(plain, classes, stack.classes)
         learned = not plan.use_prior or likeness >= LEARNED
         if not learned:

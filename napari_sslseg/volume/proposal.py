@@ -14,8 +14,8 @@ REGION_NAMES = {1: "UC", 2: "US", 3: "DC", 4: "DS"}
 REGION_MEANINGS = {
     1: "both predictions agree and are sure",
     2: "both predictions agree, but are unsure",
-    3: "the predictions disagree, though this one is sure: look here",
-    4: "the predictions disagree and this one is unsure: most likely wrong",
+    3: "the predictions disagree, but this one may well be right: look here",
+    4: "the predictions disagree, and this one is most likely wrong",
 }
 
 #: The same in as few words as a legend has room for.

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from napari_sslseg.methods.confidence import Predictions, estimate_confidence
-from napari_sslseg.training.judge import class_thresholds, make_proposal
+from napari_sslseg.training.judge import DISCREPANT, class_thresholds, make_proposal
 
 
 def known_of(stack, probs):
@@ -42,7 +42,7 @@ def test_regions_follow_agreement_and_confidence(stack):
     differs[:, ::2] = True
     assert torch.equal(regions[open_] >= 3, differs[open_])
     discrepant = open_ & differs
-    assert torch.equal(regions[discrepant] == 3, confidence[discrepant] > 0.5)
+    assert torch.equal(regions[discrepant] == 3, confidence[discrepant] > DISCREPANT)
     for value in range(3):
         alike = open_ & ~differs & (probs.argmax(1) == value)
         surest = confidence[alike & (regions == 1)]

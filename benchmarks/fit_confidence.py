@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -77,10 +78,12 @@ def collect(folder: Path, seconds: float) -> dict[str, torch.Tensor]:
     }
 
 
-def fit(x: torch.Tensor, y: torch.Tensor, steps: int = 3000, seed: int = 0) -> ConfidenceModel:
+def fit(
+    names: Sequence[str], x: torch.Tensor, y: torch.Tensor, steps: int = 3000, seed: int = 0
+) -> ConfidenceModel:
     """Train one model on evidence (N, F) and correctness (N,)."""
     torch.manual_seed(seed)
-    model = ConfidenceModel(x.shape[1])
+    model = ConfidenceModel(names)
     model.mean.copy_(x.mean(0))
     model.scale.copy_(x.std(0).clamp_min(1e-3))
     optimiser = torch.optim.AdamW(model.parameters(), lr=5e-3, weight_decay=1e-3)
@@ -134,7 +137,8 @@ def main(arguments: list[str] | None = None) -> int:
         rows = read_rows(options.rows, kind)
         x = torch.cat([r[0] for r in rows.values()])
         y = torch.cat([r[1] for r in rows.values()])
-        model = fit(x, y)
+        names = MATCHING_EVIDENCE if kind == "matching" else NETWORK_EVIDENCE
+        model = fit(names, x, y)
         print(f"{kind}: {len(rows)} proposals ({', '.join(proposals)}), {len(x)} voxels")
         for name, held in read_rows(options.check, kind).items() if options.check else ():
             report(name, model, *held)

@@ -13,7 +13,7 @@ The weights come from ``benchmarks/fit_confidence.py``. They are the same for al
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -50,6 +50,23 @@ MATCHING_EVIDENCE = (
 )
 NETWORK_EVIDENCE = (*MATCHING_EVIDENCE, "network", "network_certainty", "agree")
 
+#: Evidence that can only speak for the proposal.
+SUPPORTING = frozenset(
+    (
+        "proposed",
+        "matched",
+        "reads_agree",
+        "smooth_5_5_5",
+        "smooth_3_9_9",
+        "border",
+        "nearer_shape",
+        "other_shape",
+        "between_inked",
+        "network",
+        "agree",
+    )
+)
+
 WEIGHTS = Path(__file__).with_name("confidence.safetensors")
 
 
@@ -81,33 +98,39 @@ class Predictions:
 class ConfidenceModel(nn.Module):
     """Perceptron from standardised evidence to the log odds of being right.
 
+    It can only rise with the evidence of `SUPPORTING`: what no volume of the fit has shown, such as
+    a network that contradicts everything, must not make it surer. Their weights into the first
+    layer, and all weights after it, count by their absolute values.
+
     Parameters
     ----------
-    inputs : int
+    names : sequence of str
+        Kinds of evidence, in order.
     hidden : int
     """
 
     mean: Tensor
     scale: Tensor
+    rising: Tensor
 
-    def __init__(self, inputs: int, hidden: int = 24) -> None:
+    def __init__(self, names: Sequence[str], hidden: int = 24) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(inputs))
-        self.register_buffer("scale", torch.ones(inputs))
-        self.layers = nn.Sequential(
-            nn.Linear(inputs, hidden),
-            nn.Tanh(),
-            nn.Linear(hidden, hidden),
-            nn.Tanh(),
-            nn.Linear(hidden, 1),
-        )
+        self.register_buffer("mean", torch.zeros(len(names)))
+        self.register_buffer("scale", torch.ones(len(names)))
+        rising = torch.tensor([name in SUPPORTING for name in names])
+        self.register_buffer("rising", rising, persistent=False)
+        self.first = nn.Linear(len(names), hidden)
+        self.second = nn.Linear(hidden, hidden)
+        self.last = nn.Linear(hidden, 1)
 
     def forward(self, evidence: Tensor) -> Tensor:
         """Return log odds (N,) of evidence (N, inputs)."""
         # Beyond what was fitted nothing is known, so nothing is extrapolated.
         rows = ((evidence - self.mean) / self.scale).clamp(-3, 3)
-        result: Tensor = self.layers(rows)[:, 0]
-        return result
+        weight = torch.where(self.rising, self.first.weight.abs(), self.first.weight)
+        rows = F.linear(rows, weight, self.first.bias).tanh()
+        rows = F.linear(rows, self.second.weight.abs(), self.second.bias).tanh()
+        return F.linear(rows, self.last.weight.abs(), self.last.bias)[:, 0]
 
 
 @cache
@@ -117,7 +140,7 @@ def load_model(with_network: bool) -> ConfidenceModel:
 
     prefix = "network." if with_network else "matching."
     names = NETWORK_EVIDENCE if with_network else MATCHING_EVIDENCE
-    model = ConfidenceModel(len(names))
+    model = ConfidenceModel(names)
     state = load_file(WEIGHTS)
     model.load_state_dict(
         {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}

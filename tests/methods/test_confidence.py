@@ -9,6 +9,7 @@ from napari_sslseg.methods.confidence import (
     MATCHING_EVIDENCE,
     NETWORK_EVIDENCE,
     REACH,
+    SUPPORTING,
     ConfidenceModel,
     Predictions,
     estimate_confidence,
@@ -97,8 +98,21 @@ def test_looking_only_around_the_objects_changes_nothing():
 
 def test_nothing_is_extrapolated_beyond_what_was_fitted():
     torch.manual_seed(0)
-    model = ConfidenceModel(3)
+    model = ConfidenceModel(("proposed", "border", "foreground"))
     assert torch.equal(model(torch.full((1, 3), 3.0)), model(torch.full((1, 3), 300.0)))
+
+
+def test_more_support_never_makes_it_less_sure():
+    model = load_model(True)
+    generator = torch.Generator().manual_seed(0)
+    rows = 2 * torch.randn(500, len(NETWORK_EVIDENCE), generator=generator)
+    rows = rows * model.scale + model.mean
+    for i, name in enumerate(NETWORK_EVIDENCE):
+        if name in SUPPORTING:
+            more = rows.clone()
+            more[:, i] += model.scale[i]
+            with torch.no_grad():
+                assert (model(more) >= model(rows) - 1e-5).all(), name
 
 
 @pytest.mark.parametrize("with_network", [False, True])

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton
 from ..formats import FormatError, suffixes
 from ..formats.choice import SeveralVolumesError
 from .background import in_background
-from .readers import read_volume, show_remarks, volume_layers
+from .readers import read_volume, volume_layers
 from .series_chooser import ask
 
 if TYPE_CHECKING:
@@ -66,7 +66,6 @@ class OpenImage(QPushButton):
             for volume in volumes:
                 for data in volume_layers(volume):
                     self.opened.emit(self._viewer.add_layer(Layer.create(*data)))
-                show_remarks(volume)
 
         def failed(error: Exception) -> None:
             self.busy.emit("")

@@ -9,20 +9,30 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import platformdirs
+from napari.utils.colormaps import AVAILABLE_COLORMAPS
 
 from ..volume.annotation import NOT_ANNOTATED, Ink
 from ..volume.classes import BACKGROUND
 from ..volume.project import ImageInfo, Project, ProjectError
+from .channels import CHANNEL, GROUP, VOLUME, new_group, stacked, why_not_joinable
+from .contrast import RANGE, follow
 from .layer_roles import METADATA, role_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
+    from napari.components import ViewerModel
     from napari.layers import Image, Labels
 
     from ..volume.classes import ClassTable
 
 #: Environment variable that moves the folder of all projects.
 HOME_VARIABLE = "NAPARI_SSLSEG_HOME"
+
+
+#: What our metadata holds for the moment only: a project's own record says it otherwise.
+_NOT_KEPT = (GROUP, CHANNEL, VOLUME, RANGE, "remarks")
 
 
 class ImageError(ValueError):
@@ -59,25 +69,42 @@ def suitable(layer: Any) -> str:
     return ""
 
 
-def read_layer(layer: Image) -> tuple[npt.NDArray[Any], ImageInfo]:
-    """Voxels and description of an image layer, as shown. May read from disk: use a thread.
+def read_layer(layer: Image, channels: Sequence[Image] = ()) -> tuple[npt.NDArray[Any], ImageInfo]:
+    """Voxels and description of an image, as shown. May read from disk: use a thread.
+
+    Parameters
+    ----------
+    layer : Image
+        A volume, which gives the project its place in the world.
+    channels : sequence of Image
+        All channels of the volume where there are several, from `channels_of`; `layer` is one.
 
     Raises
     ------
     ImageError
-        When the layer is no volume, or holds values that are not finite.
+        When a layer is no volume, does not have the shape of the others, or holds values that are
+        not finite.
     """
-    reason = suitable(layer)
-    if reason:
-        raise ImageError(f"“{layer.name}” cannot be segmented: {reason}.")
-    array = np.asarray(layer.data[0] if layer.multiscale else layer.data)
+    members = list(channels) if len(channels) > 1 else [layer]
+    layer = members[0]
+    for member in members:
+        reason = suitable(member) or (why_not_joinable(member) if len(members) > 1 else "")
+        if reason:
+            raise ImageError(f"“{member.name}” cannot be segmented: {reason.rstrip('.')}.")
+    if len(members) > 1:
+        try:
+            array = stacked(members)
+        except ValueError as error:
+            raise ImageError(f"The channels do not fit: {error}.") from error
+    else:
+        array = np.asarray(layer.data[0] if layer.multiscale else layer.data)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise ImageError(
             f"“{layer.name}” holds values that are not finite (NaN); replace them and try again."
         )
-    entry = dict(layer.metadata.get(METADATA, {}))
+    entry = {k: v for k, v in layer.metadata.get(METADATA, {}).items() if k not in _NOT_KEPT}
     info = ImageInfo(
-        name=layer.name,
+        name=str(layer.metadata.get(METADATA, {}).get(VOLUME) or layer.name),
         shape=tuple(int(n) for n in array.shape[:3]),
         spacing=spacing_of(layer),
         channels=int(array.shape[3]) if array.ndim == 4 else 1,
@@ -90,10 +117,66 @@ def read_layer(layer: Image) -> tuple[npt.NDArray[Any], ImageInfo]:
             "axis_labels": [str(a) for a in layer.axis_labels],
             "contrast_limits": [float(v) for v in layer.contrast_limits],
             "metadata": entry,
+            "channels": [] if layer.rgb else [_appearance(member) for member in members],
             **_further_transforms(layer),
         },
     )
     return array, info
+
+
+def show_image(viewer: ViewerModel, array: npt.NDArray[Any], info: ImageInfo) -> Image:
+    """Add the image of a project to a viewer as it was shown before.
+
+    Returns
+    -------
+    Image
+        The layer, of several channels the first one.
+    """
+    shown = info.layer
+    options: dict[str, Any] = {
+        key: shown[key]
+        for key in ("translate", "units", "axis_labels", "rotate", "shear", "affine")
+        if key in shown
+    }
+    options["scale"] = shown.get("scale", info.spacing)
+    metadata = shown.get("metadata", {})
+    if info.rgb:
+        options |= {"name": info.name, "rgb": True, "metadata": {METADATA: dict(metadata)}}
+        return viewer.add_image(array, **options)
+    follow(viewer)
+    looks = shown.get("channels") or [{}] * info.channels
+    group = {GROUP: new_group(), VOLUME: info.name} if info.channels > 1 else {}
+    layers = []
+    for number, look in enumerate(looks):
+        entry = {**metadata, **group, **({CHANNEL: number} if group else {})}
+        if "range" in look:
+            entry[RANGE] = look["range"]
+        own = array[..., number] if info.channels > 1 else array
+        layers.append(
+            viewer.add_image(
+                own,
+                name=look.get("name", f"{info.name} [{number}]" if group else info.name),
+                contrast_limits=look.get("contrast_limits", shown.get("contrast_limits")),
+                metadata={METADATA: entry},
+                **{key: look[key] for key in ("colormap", "blending", "visible") if key in look},
+                **options,
+            )
+        )
+    return layers[0]
+
+
+def _appearance(layer: Image) -> dict[str, Any]:
+    """Return how a channel looks, as JSON values."""
+    look: dict[str, Any] = {
+        "name": layer.name,
+        "contrast_limits": [float(v) for v in layer.contrast_limits],
+        "range": [float(v) for v in layer.contrast_limits_range],
+        "blending": str(layer.blending),
+        "visible": bool(layer.visible),
+    }
+    if layer.colormap.name in AVAILABLE_COLORMAPS:
+        look["colormap"] = str(layer.colormap.name)
+    return look
 
 
 def _further_transforms(layer: Image) -> dict[str, Any]:

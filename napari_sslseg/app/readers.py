@@ -15,6 +15,8 @@ from ..formats.choice import SeveralVolumesError
 from ..formats.dicom_series import DicomSource
 from ..formats.registry import can_read
 from ..volume.window import default_window
+from .channels import CHANNEL, GROUP, VOLUME, new_group
+from .contrast import RANGE, follow, value_range
 from .layer_roles import METADATA
 
 if TYPE_CHECKING:
@@ -35,6 +37,10 @@ _BURST_SECONDS = 1.0
 
 #: Modality of a volume that was read as labels.
 _LABELS = "labels"
+
+#: Colours of channels that are added up, as napari gives them to channels that it splits.
+_TWO_COLOURS = ("magenta", "green")
+_COLOURS = ("cyan", "yellow", "magenta", "red", "green", "blue")
 
 #: More distinct values than this are no classes, whatever the name says.
 _MOST_CLASSES = 64
@@ -84,8 +90,12 @@ def read_layers(path: PathLike | list[PathLike]) -> list[LayerData]:
     FormatError
         With one sentence for the user, if a file cannot be read.
     """
+    import napari
+
     from .series_chooser import ask
 
+    if (viewer := napari.current_viewer()) is not None:
+        follow(viewer)
     paths = path if isinstance(path, list) else [path]
     layers: list[LayerData] = []
     for item in paths:
@@ -128,18 +138,19 @@ def volume_layers(volume: Volume) -> list[LayerData]:
 
 
 def show_remarks(volume: Volume) -> None:
-    """Show what is remarkable about a volume as notifications."""
+    """Show what is remarkable about a volume as one notification."""
     from napari.utils.notifications import show_warning
 
-    for remark in volume.warnings:
-        show_warning(f"{volume.name}: {remark}")
+    if volume.warnings:
+        show_warning(f"{volume.name}: " + "\n".join(volume.warnings))
 
 
 def image_layers(volume: Volume) -> list[LayerData]:
     """Return an image as layers in display order.
 
     Three or four 8-bit channels without names are taken for colours and make one layer; other
-    channels make a layer each.
+    channels make a layer each. Sequences of a patient are grey, the first of them in view; channels
+    of an image without orientation, as microscopes make them, are added up in colours.
     """
     order = volume.geometry.canonical()
     # Coarser levels fit no other order than their own.
@@ -151,16 +162,34 @@ def image_layers(volume: Volume) -> list[LayerData]:
     colours = volume.has_channel_axis and volume.channels in (3, 4) and not volume.channel_names
     if colours and volume.array.dtype == np.uint8:
         return [(arrays if levels else arrays[0], {**options, "rgb": True}, "image")]
+    group = new_group() if volume.channels > 1 else ""
     layers: list[LayerData] = []
     for channel in range(volume.channels):
         own = [array[..., channel] if volume.has_channel_axis else array for array in arrays]
-        window = default_window(own[-1], volume.modality, volume.window)
-        described = {**options, "contrast_limits": window} if window else dict(options)
+        described = options | windowed(own[-1], volume)
+        entry = dict(options["metadata"][METADATA])
+        if ends := value_range(own[-1], described.get("contrast_limits")):
+            entry[RANGE] = list(ends)
         if volume.has_channel_axis:
             word = volume.channel_names[channel] if volume.channel_names else channel
             described["name"] = f"{volume.name} [{word}]"
+        if group:
+            entry |= {GROUP: group, CHANNEL: channel, VOLUME: volume.name}
+            if volume.geometry.oriented:
+                described["visible"] = channel == 0
+            else:
+                colours_of = _TWO_COLOURS if volume.channels == 2 else _COLOURS
+                described["colormap"] = colours_of[channel % len(colours_of)]
+                described["blending"] = "additive"
+        described["metadata"] = {METADATA: entry}
         layers.append((own if levels else own[0], described, "image"))
     return layers
+
+
+def windowed(array: Any, volume: Volume) -> dict[str, Any]:
+    """Return the contrast limits with which one channel of a volume is shown, if there are any."""
+    window = default_window(array, volume.modality, volume.window)
+    return {"contrast_limits": window} if window else {}
 
 
 def labels_layer(volume: Volume) -> LayerData:
@@ -187,6 +216,7 @@ def placement(volume: Volume) -> dict[str, Any]:
             METADATA: {
                 "source": volume.source,
                 **({"part": volume.part} if volume.part else {}),
+                **({"remarks": list(volume.warnings)} if volume.warnings else {}),
                 "affine": order.geometry.affine.tolist(),
                 "order": order.to_dict(),
             }

@@ -13,7 +13,7 @@ import numpy as np
 from ..volume.image import Volume
 from .choice import SeveralVolumesError
 from .dicom_geometry import is_placed, place
-from .dicom_headers import FrameHeader, is_dicom, read_frames
+from .dicom_headers import FrameHeader, is_dicom, may_not_read, read_frames
 from .dicom_pixels import read_stack
 from .dicom_series import DicomFrame, DicomSource, SeriesInfo
 from .dicom_stacks import Stack, stacks_of
@@ -96,9 +96,19 @@ def read(path: Path, part: str | None = None) -> Volume:
     return _volume(stacks[index], infos[index], remarks)
 
 
-def holds_dicom(folder: Path) -> bool:
-    """Whether there is any DICOM file in a folder or below it."""
-    return next(_dicom_below(folder), None) is not None
+def holds_dicom(folder: Path, *, forbidden: bool = False) -> bool:
+    """Whether there is any DICOM file in a folder or below it.
+
+    Parameters
+    ----------
+    folder : Path
+    forbidden : bool
+        Whether folders that may not be listed count, and files that may not be read where their
+        names do not speak against it.
+    """
+    closed: list[str] = []
+    found = (path for path in _dicom_below(folder, closed) if forbidden or _is_dicom(Path(path)))
+    return next(found, None) is not None or (forbidden and bool(closed))
 
 
 def _find(path: Path) -> tuple[list[Stack], list[str]]:
@@ -107,8 +117,11 @@ def _find(path: Path) -> tuple[list[Stack], list[str]]:
         import pydicom  # noqa: F401 - said here, rather than for each file
     if path.name.upper() == "DICOMDIR" and path.is_file():
         path = path.parent
+    forbidden: list[str] = []
     if path.is_dir():
-        frames, damaged = _read_headers(_dicom_below(path))
+        frames, damaged = _read_headers(_dicom_below(path, forbidden), forbidden)
+        if not frames and forbidden:
+            raise FormatError(_forbidden(forbidden))
         if not frames:
             raise FormatError(
                 f"{damaged[0]} cannot be read as DICOM: its header is damaged; copy or export it "
@@ -124,29 +137,48 @@ def _find(path: Path) -> tuple[list[Stack], list[str]]:
             )
         series = own[0].file.series_uid
         beside = sorted(p for p in path.parent.iterdir() if p != path and _maybe_dicom(p))
-        rest, damaged = _read_headers(map(str, beside)) if series else ([], [])
+        rest, damaged = _read_headers(map(str, beside), forbidden) if series else ([], [])
         frames = own + [frame for frame in rest if frame.file.series_uid == series]
     remarks = []
     if damaged:
         files = "1 file" if len(damaged) == 1 else f"{len(damaged)} files"
         remarks.append(f"{files} left out, damaged: {damaged[0]}{' …' if damaged[1:] else ''}")
+    if forbidden:
+        remarks.append(f"Left out: {_forbidden(forbidden)}")
     return stacks_of(frames), remarks
 
 
-def _read_headers(paths: Iterable[str]) -> tuple[list[FrameHeader], list[str]]:
+def _forbidden(paths: list[str]) -> str:
+    if len(paths) == 1:
+        return f"{paths[0]} may not be read; change its permissions."
+    return f"{paths[0]} and {len(paths) - 1} more may not be read; change their permissions."
+
+
+def _read_headers(
+    paths: Iterable[str], forbidden: list[str]
+) -> tuple[list[FrameHeader], list[str]]:
+    """Return the frames of files, and which are damaged; `forbidden` gets those not to be read."""
     frames: list[FrameHeader] = []
     damaged: list[str] = []
     for path in paths:
         try:
             frames += read_frames(path)
+        except PermissionError:
+            forbidden.append(path)
         except (FormatError, OSError):
             damaged.append(path)
     return frames, damaged
 
 
-def _dicom_below(folder: Path) -> Iterator[str]:
+def _dicom_below(folder: Path, forbidden: list[str]) -> Iterator[str]:
+    """Yield what may be DICOM in a folder and below; `forbidden` gets folders not to be listed."""
+
+    def refused(error: OSError) -> None:
+        if isinstance(error, PermissionError):
+            forbidden.append(str(error.filename))
+
     seen = 0
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder, onerror=refused):
         folders.sort()
         seen += len(names)
         if seen > _MOST_FILES:
@@ -159,6 +191,12 @@ def _dicom_below(folder: Path) -> Iterator[str]:
 def _maybe_dicom(path: Path) -> bool:
     if not path.is_file() or path.name.upper() == "DICOMDIR":
         return False
+    # Names of DICOM files often have no suffix, or end with the last number of a UID.
+    nameless = not path.suffix.strip(string.digits + ".")
+    return _is_dicom(path) or (nameless and may_not_read(path))
+
+
+def _is_dicom(path: Path) -> bool:
     return is_dicom(path) or (path.suffix.lower() in SUFFIXES and path.stat().st_size > 0)
 
 

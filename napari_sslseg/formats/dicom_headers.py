@@ -124,6 +124,17 @@ def is_dicom(path: str | os.PathLike[str]) -> bool:
         return False
 
 
+def may_not_read(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is there that the user has no permission to read."""
+    try:
+        with open(path, "rb"):
+            return False
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+
+
 @contextlib.contextmanager
 def mapped(path: str) -> Iterator[mmap.mmap]:
     """Open a file so that no read gives memory to more bytes than there are.

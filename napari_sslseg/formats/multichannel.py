@@ -118,6 +118,65 @@ def combine(volumes: Sequence[Volume], *, resample: bool = False) -> Volume:
     )
 
 
+def onto(volume: Volume, grid: Geometry, name: str, *, resample: bool = False) -> Volume:
+    """Bring one image onto the grid of another one of the same patient.
+
+    Voxels that the grids share are taken as they are, whatever the order of the axes. Where one of
+    the two does not say how it lies (TIFF, plain arrays), equal shapes as shown are one grid.
+
+    Parameters
+    ----------
+    volume : Volume
+    grid : Geometry
+        Of the other image.
+    name : str
+        Of the other image, for messages.
+    resample : bool
+        Whether to resample linearly where the grids differ; what lies outside of the image gets
+        its lowest value.
+
+    Returns
+    -------
+    Volume
+        With the geometry `grid`, without a header.
+
+    Raises
+    ------
+    GridsDifferError
+        If the grids differ and `resample` is false.
+    FormatError
+        If the image cannot be resampled.
+    """
+    array, remark = _on_grid(volume, grid), ""
+    known = volume.geometry.oriented and grid.oriented
+    if array is None and not known:
+        array = _as_shown(volume, grid)
+        if array is not None:
+            remark = f"{volume.name} was taken to lie as {name} does, as not both say how they lie."
+        elif volume.geometry.oriented != grid.oriented:
+            raise FormatError(
+                f"{volume.name} cannot be brought onto {name}: one of them does not say how it "
+                f"lies, and {difference(volume.geometry, grid)}."
+            )
+    if array is None and not resample:
+        raise GridsDifferError(
+            f"{volume.name} is not on the grid of {name}: {difference(volume.geometry, grid)}; it "
+            "can be resampled to it.",
+            (volume.name,),
+        )
+    if array is None:
+        array = _resampled(volume, grid)
+        remark = f"{volume.name} was resampled to the grid of {name}."
+    warnings = (*volume.warnings, *([remark] if remark else []))
+    return replace(volume, array=array, geometry=grid, header=None, levels=(), warnings=warnings)
+
+
+def _as_shown(volume: Volume, grid: Geometry) -> Any:
+    """Return the array in the order of the grid if both have one shape as shown, else None."""
+    own, wanted = volume.geometry.canonical(), grid.canonical()
+    return wanted.invert(own.apply(volume.array)) if own.shape == wanted.shape else None
+
+
 def _name(volume: Volume, channel: int) -> str:
     if not volume.has_channel_axis:
         return volume.name

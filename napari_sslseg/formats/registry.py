@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 
-from .dicom_headers import is_dicom
+from .dicom_headers import is_dicom, may_not_read
 from .errors import FormatError
 from .limits import is_small
 from .writing import as_labels
@@ -82,7 +82,7 @@ def stem(path: str | os.PathLike[str]) -> str:
 def can_read(path: str | os.PathLike[str]) -> bool:
     """Whether `read` knows what to do with a file or folder, by its name or its first bytes."""
     file = Path(os.path.abspath(path))
-    if file.is_dir():
+    if os.path.isdir(file):
         try:
             return bool(_format_of_folder(file))
         except (FormatError, OSError):
@@ -120,7 +120,10 @@ def read(path: str | os.PathLike[str], part: str | None = None) -> Volume:
 
 def _read(path: str | os.PathLike[str], part: str | None, how: str) -> Volume:
     file = Path(os.path.abspath(path))
-    module = _format_of(file)
+    try:
+        module = _format_of(file)
+    except PermissionError as error:  # of a folder on the way
+        raise FormatError(f"{file} may not be read; change its permissions.") from error
     try:
         if file.is_file() and file.stat().st_size == 0:
             raise FormatError(f"{file} is empty (0 bytes); copy or export it again.")
@@ -193,6 +196,8 @@ def _format_of(file: Path) -> Format:
     name = _format_of_folder(file) if file.is_dir() else _MODULES.get(suffix, "")
     if not name and (file.name.upper() == "DICOMDIR" or is_dicom(file)):
         name = "dicom"
+    if not name and may_not_read(file):
+        raise FormatError(f"{file} may not be read; change its permissions.")
     if not name:
         raise _unknown(file)
     return cast("Format", importlib.import_module(f".{name}", __package__))
@@ -208,6 +213,8 @@ def _format_of_folder(folder: Path) -> str:
             return "dicom"
         if pictures.stack_files(folder):
             return "pictures"
+        if dicom.holds_dicom(folder, forbidden=True):
+            return "dicom"  # which says what may not be read
     except PermissionError as error:
         raise FormatError(f"{folder} may not be read; change its permissions.") from error
     raise FormatError(

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 import resource
-import shutil
 import subprocess
 import sys
-import tempfile
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +17,8 @@ from napari_sslseg.formats.provenance import ImageIdentity, Provenance
 from napari_sslseg.volume.classes import ClassTable, SegmentClass
 from napari_sslseg.volume.geometry import Geometry
 from napari_sslseg.volume.image import Volume
+
+from .conftest import as_nobody
 
 SUFFIXES = [".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".tif", ".ome.tif", ".npy"]
 SUFFIXES += [".ome.zarr"]
@@ -51,28 +50,6 @@ def files_end_at(size):
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
-
-
-@contextmanager
-def as_nobody():
-    """Give up the rights of an administrator for a moment."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
-@pytest.fixture
-def public():
-    """Give a folder that others may look into, as those of pytest are not."""
-    folder = Path(tempfile.mkdtemp())
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

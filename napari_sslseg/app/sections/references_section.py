@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QHBoxLayout, QListView, QListWidget, QListWidgetItem,
 from ...acquisition.next_slice import first_slices
 from ...volume.annotation import SliceState
 from ..background import in_background
+from ..head_up import picture_rows
 from ..step import Step, allow, hint_label, say
 from ..thumbnails import icon, slice_picture
 
@@ -190,5 +191,6 @@ class ReferencesSection(Step):
             print_of = ink[::3, ::3].tobytes()
             if self._seen.get(index) != print_of:
                 self._seen[index] = print_of
-                picture = slice_picture(image[index], ink, session.classes, limits)
+                rows = picture_rows(session.image, session.project.axis)
+                picture = slice_picture(image[index][rows], ink[rows], session.classes, limits)
                 item.setIcon(icon(picture))

@@ -17,10 +17,16 @@ from qtpy.QtWidgets import (
 )
 
 from ...volume.project import list_projects
+from ..channel_list import ChannelList
+from ..channels import channels_of, leaders
 from ..class_list import ClassList
+from ..contrast import follow
+from ..head_up import HeadUp
 from ..image_opening import OpenImage
 from ..image_source import projects_folder, suitable
 from ..label_importing import LabelImport
+from ..layer_roles import METADATA
+from ..orientation_letters import OrientationLetters
 from ..step import Step, allow, hint_label, narrow, say
 
 if TYPE_CHECKING:
@@ -72,7 +78,13 @@ class VolumeSection(Step):
         images = QHBoxLayout()
         images.addWidget(self.image, 1)
         images.addWidget(self.open_image)
+        self.channels = ChannelList(viewer)
+        self.channels.busy.connect(self.set_busy)
+        self.channels.changed.connect(self.refresh_images)
+        self.remarks = hint_label()
         form.addRow("Image", images)
+        form.addRow(self.remarks)
+        form.addRow("Channels", self.channels)
         form.addRow("Slices", self.axis)
 
         self.classes = ClassList()
@@ -100,6 +112,11 @@ class VolumeSection(Step):
         self.rows.addLayout(buttons)
         self.rows.addWidget(self.hint)
         self.classes.hide()
+        follow(viewer)
+        self.letters = OrientationLetters(viewer)
+        self.head_up = HeadUp(viewer)
+        self.destroyed.connect(self.letters.remove)
+        self.destroyed.connect(self.head_up.remove)
         viewer.layers.events.inserted.connect(self.refresh_images)
         viewer.layers.events.removed.connect(self.refresh_images)
         self.refresh_images()
@@ -147,11 +164,12 @@ class VolumeSection(Step):
         chosen = self._session.image if self._session is not None else self.image.currentData()
         self.image.blockSignals(True)
         self.image.clear()
-        for layer in self._viewer.layers:
-            if type(layer).__name__ == "Image":
-                self.image.addItem(layer.name, layer)
-                if layer is chosen:
-                    self.image.setCurrentIndex(self.image.count() - 1)
+        for layer in leaders(self._viewer.layers):
+            channels = channels_of(self._viewer.layers, layer)
+            more = f" and {len(channels) - 1} more" if len(channels) > 1 else ""
+            self.image.addItem(f"{layer.name}{more}", layer)
+            if chosen in channels:
+                self.image.setCurrentIndex(self.image.count() - 1)
         self.image.blockSignals(False)
         self._on_image()
 
@@ -177,10 +195,17 @@ class VolumeSection(Step):
                 self._list_axes(layer, default_axis(spacing_of(layer)))
             else:
                 self.axis.clear()
+        shown = self._session.image if self._session is not None else layer
+        self.channels.set_image(shown, fixed=self._session is not None)
+        self.letters.show(shown)
+        self.head_up.show(shown)
+        said = layer.metadata.get(METADATA, {}).get("remarks", ()) if layer is not None else ()
+        say(self.remarks, "" if self._session is not None else "\n".join(said))
         self._allow()
 
-    def _choose_image(self, layer: object) -> None:
-        row = self.image.findData(layer)
+    def _choose_image(self, layer: Image) -> None:
+        shown = channels_of(self._viewer.layers, layer)
+        row = self.image.findData(shown[0]) if shown else -1
         if self._session is None and row >= 0:
             self.image.setCurrentIndex(row)
 
@@ -221,6 +246,7 @@ class VolumeSection(Step):
         self.recent_button.setEnabled(not self._busy)
         self.other.setEnabled(not self._busy)
         self.open_image.setEnabled(not self._busy)
+        self.channels.setEnabled(not self._busy)
         if self._session is None and not self._busy:
             say(self.hint, f"To start, {reason}" if layer is None else reason)
         if self._session is not None:

@@ -185,6 +185,7 @@ class _Work:
                 previous.probabilities.to(device).clone(),
                 previous.confidence.to(device).clone(),
                 previous.agreement.to(device).clone(),
+                previous.farther.to(device).clone(),
                 list(self.anchors),
             )
             # A slice that lost all its ink joins the two stretches beside it.
@@ -193,11 +194,12 @@ class _Work:
             probabilities = torch.zeros(shape, device=self.full_ink.device)
             probabilities[:, 0] = 1.0
             ones = torch.ones((depth, height, width), device=self.full_ink.device)
-            result = Propagation(probabilities, ones, ones.clone(), list(self.anchors))
+            farther = torch.zeros((depth, height, width), dtype=torch.uint8, device=ones.device)
+            result = Propagation(probabilities, ones, ones.clone(), farther, list(self.anchors))
             dirty = set(range(depth))
         for z in self.anchors:
             if z in dirty:
-                self._store(result, z, self.ends[z], torch.ones_like(self.ends[z][0]))
+                self._store(result, z, self.ends[z], torch.ones_like(self.ends[z][0]), self.ends[z])
         stretches = self._stretches(depth)
         stretches = [
             s for s in stretches if dirty & set(range(max(s[0], 0), min(s[1], depth - 1) + 1))
@@ -226,8 +228,13 @@ class _Work:
         ahead = self._carry(a, b, pyramids) if a >= 0 else {}
         back = self._carry(b, a, pyramids) if b < len(self.full_ink) else {}
         for z in range(a + 1, b):
-            labels, agreement = self._combine(z, a, b, ahead.pop(z, None), back.pop(z, None))
-            self._store(result, z, labels, agreement)
+            forward, backward = ahead.pop(z, None), back.pop(z, None)
+            labels, agreement = self._combine(z, a, b, forward, backward)
+            if forward is None or backward is None:
+                second = labels
+            else:
+                second = (backward if z - a < b - z else forward)[:-1]
+            self._store(result, z, labels, agreement, second)
 
     def _stretches(self, depth: int) -> list[tuple[int, int]]:
         """Pairs of ends with slices between them; -1 and ``depth`` are open ends."""
@@ -329,7 +336,12 @@ class _Work:
         return labels, agreement
 
     def _store(
-        self, result: Propagation, z: int, labels: torch.Tensor, agreement: torch.Tensor
+        self,
+        result: Propagation,
+        z: int,
+        labels: torch.Tensor,
+        agreement: torch.Tensor,
+        second: torch.Tensor,
     ) -> None:
         """Put a slice into the result, its ink exact."""
         probabilities = result.probabilities[z]
@@ -341,6 +353,9 @@ class _Work:
         exact = F.one_hot(torch.where(known, ink, 0).long(), self.classes).permute(2, 0, 1)
         result.probabilities[z] = torch.where(known, exact.float(), probabilities)
         result.confidence[z] = result.probabilities[z].amax(0)
+        result.farther[z] = 0
+        result.farther[z, self.rows, self.columns] = second.max(0).indices.to(torch.uint8)
+        result.farther[z][known] = ink[known]
         result.agreement[z] = 1.0
         result.agreement[z, self.rows, self.columns] = agreement.clamp(0, 1)
 

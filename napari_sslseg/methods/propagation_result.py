@@ -57,6 +57,9 @@ class Propagation:
     agreement: torch.Tensor
     """(Z, H, W) float32 in [0, 1]: chance that the reads from either side name one class; where
     there is only one read, that two draws from it do; 1 on inked slices."""
+    farther: torch.Tensor
+    """(Z, H, W) uint8 class that the read from the farther side names: a second opinion. Where
+    there is only one read, or ink, the winning class."""
     inked_slices: list[int]
     """The slices that labels were carried from: whole ones, or if there is none, all with ink."""
 

@@ -11,9 +11,9 @@ from ..volume.annotation import NOT_ANNOTATED
 from ..volume.proposal import Proposal, object_neighbourhood, region_shares
 from .stack import SliceStack
 
-#: Confidence of a discrepant voxel above which it is confident (DC). The thresholds of the unanimous
-#: would leave none, because discrepancy itself makes unsure; below this, the proposal is most likely
-#: wrong (four fifths of such voxels were, on the volumes that the confidence was fitted to).
+#: Confidence of a discrepant voxel above which it is confident (DC). The thresholds of the
+#: unanimous would leave none, because discrepancy itself makes unsure; below this, the proposal is
+#: most likely wrong (four fifths of such voxels were, where the confidence was fitted).
 DISCREPANT = 0.4
 
 

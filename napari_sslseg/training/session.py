@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -27,13 +27,13 @@ from .clock import Clock
 from .control import Control
 from .events import Emit, Estimated, Finished, Progress, ProposalReady, Quality, Started
 from .judge import make_proposal
+from .outcome import Outcome, tiles_of
 from .plan import choose_device, make_plan
 from .recipe import DEFAULT, Recipe, choose, set_temperature
 from .request import TrainRequest
 from .sampler import Prior, Sampler
 from .stack import SliceStack, TrainingError
 from .threads import usable_cores
-from .tiles import Tiles
 from .trainer import Trainer, predict_slices
 
 __all__ = ["TrainingError", "run_project"]
@@ -87,23 +87,6 @@ def run_project(path: Path, request: TrainRequest, emit: Emit, control: Control)
     except ProjectError as error:
         raise TrainingError(str(error)) from error
     Run(project, stack, request, emit, control).execute()
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What the stage with a left-out reference has told.
-
-    Parameters
-    ----------
-    network, matching : float
-        Dice on them.
-    recipe : Recipe
-        How the network's proposal was made best.
-    """
-
-    network: float
-    matching: float
-    recipe: Recipe
 
 
 class Run:
@@ -160,10 +143,8 @@ class Run:
         self.progress("Matching the references", 0.01)
         stack = self.stack
         propagated = self._propagate(stack.ink)
-        # Until there is a network, the reads from either side are the two predictions.
-        classes = propagated.probabilities.max(1).indices
-        other = torch.where(propagated.agreement > 0.5, classes, stack.classes)
-        self._reads = other
+        # Until there is a network, the read from the farther side is the second opinion.
+        self._reads = propagated.farther
         known = Predictions(
             propagated.probabilities,
             propagated.probabilities,
@@ -171,7 +152,7 @@ class Run:
             propagated.inked_slices,
         )
         self.known["matching"] = known
-        self._propose(REFERENCE_GUIDED, known, other, {"stage": "matching"})
+        self._propose(REFERENCE_GUIDED, known, self._reads, {"stage": "matching"})
         return propagated
 
     def _leave_one_out(self, propagated: Propagation) -> quality.Estimate | None:
@@ -212,7 +193,7 @@ class Run:
         stack, request = self.stack, self.request
         head = read_head(self.project.models) if request.resume else {}
         foreground = 1 - propagated.probabilities[:, 0]
-        plan = make_plan(stack, request, device, foreground, _tiles(head))
+        plan = make_plan(stack, request, device, foreground, tiles_of(head))
         self.emit(Started(str(device), plan.describe()))
         framework = registry.create(
             plan.framework, stack.in_channels, stack.classes, **plan.options
@@ -231,24 +212,16 @@ class Run:
         # Predicting the volume takes time too; a share of the budget is kept for it.
         end = max(begin + 1.0, request.seconds - self._seconds_to_propose(trainer))
 
-        outcome = _remembered(head) if warm else None
+        outcome = Outcome.of(head) if warm else None
         tested = quality.middle_reference(stack) if request.estimate and not warm else []
         if tested:
             outcome = self._test_stage(trainer, tested, begin, end, generator)
         sampler = Sampler(stack, stack.ink, _prior_of(propagated), plan, generator)
         self._stage(trainer, sampler, end, warm or bool(tested), "Training")
         trainer.settle_statistics(stack)
-        memory = (
-            {}
-            if outcome is None
-            else {
-                "network": outcome.network,
-                "matching": outcome.matching,
-                "recipe": outcome.recipe.to_json(),
-            }
-        )
         frame = {"frame": plan.tiles.size, "reduction": plan.tiles.reduction}
-        save_model(self.project.models, trainer.model, about, {**frame, **memory})
+        found = outcome.to_json() if outcome is not None else {}
+        save_model(self.project.models, trainer.model, about, {**frame, **found})
         self._final_proposals(trainer, propagated, outcome, matched)
 
     def _test_stage(
@@ -394,22 +367,6 @@ def _prior_of(propagated: Propagation) -> Prior:
     return Prior(
         propagated.probabilities.half(), torch.ones_like(propagated.confidence, dtype=torch.half)
     )
-
-
-def _tiles(head: dict[str, object]) -> Tiles | None:
-    """Return the frames that an earlier round's model was trained on."""
-    frame = head.get("frame")
-    if not isinstance(frame, list) or len(frame) != 2:
-        return None
-    return Tiles((int(frame[0]), int(frame[1])), (), int(str(head.get("reduction", 1))))
-
-
-def _remembered(head: dict[str, object]) -> Outcome | None:
-    """Return what an earlier round found out, when the model goes on from there."""
-    recipe = head.get("recipe")
-    if not isinstance(recipe, dict):
-        return None
-    return Outcome(float(str(head["network"])), float(str(head["matching"])), Recipe(**recipe))
 
 
 def _count(number: int, noun: str) -> str:

@@ -234,6 +234,18 @@ def test_confidence_is_lower_where_the_result_is_wrong() -> None:
     assert result.confidence[wrong].mean() < result.confidence[~wrong].mean() - 0.1
 
 
+def test_the_farther_read_is_a_second_opinion() -> None:
+    labels = torch.zeros(9, 64, 64, dtype=torch.uint8)
+    labels[:4] = _disc((32, 32), 10).to(torch.uint8)
+    labels[4:] = _disc((32, 32), 4).to(torch.uint8)
+    ink = _ink(labels, [0, 8])
+    result = propagate(torch.zeros(9, 1, 64, 64), ink, 2)  # nothing to see: reads stay as they are
+    assert int(result.farther[1].sum()) < int(result.farther[7].sum())
+    assert torch.equal(result.farther[[0, 8]], labels[[0, 8]])
+    alone = propagate(torch.zeros(9, 1, 64, 64), _ink(labels, [0]), 2)
+    assert torch.equal(alone.farther, alone.labels)
+
+
 def test_changed_slices_renew_only_their_stretches() -> None:
     labels = _moving_disc(13, 1.0)
     image = _volume(labels)

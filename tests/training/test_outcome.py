@@ -1,0 +1,28 @@
+"""What a round leaves to the next one."""
+
+from __future__ import annotations
+
+import json
+
+from napari_sslseg.training.outcome import Outcome, tiles_of
+from napari_sslseg.training.recipe import Recipe
+
+
+def test_an_outcome_survives_the_head_of_a_model():
+    outcome = Outcome(0.8, 0.75, Recipe(0.7, 0.05))
+    head = json.loads(json.dumps({"frame": [96, 64], "reduction": 2, **outcome.to_json()}))
+    assert Outcome.of(head) == outcome
+    tiles = tiles_of(head)
+    assert tiles is not None
+    assert (tiles.size, tiles.reduction) == ((96, 64), 2)
+
+
+def test_a_head_without_a_test_stage_or_frame_tells_nothing():
+    assert Outcome.of({}) is None
+    assert tiles_of({"frame": "96"}) is None
+
+
+def test_models_from_before_reductions_are_at_full_resolution():
+    tiles = tiles_of({"frame": [40, 40]})
+    assert tiles is not None
+    assert tiles.reduction == 1

@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from . import __version__
+from .dataset_commands import run_evaluate, run_predict, run_train
 from .export_command import run_export
 from .formats import FormatError, read, read_labels, writable_suffixes, write_labels
 from .formats.choice import Choice, SeveralVolumesError
@@ -157,6 +159,44 @@ def propose(
 def export_command(**options: Any) -> None:
     """Run `run_export` and print what it returns."""
     print(json.dumps(run_export(**options)))
+
+
+@app.command(
+    name="train",
+    help="Train on a data set described in YAML, or go on with an interrupted run; prints JSON.",
+)
+@functools.wraps(run_train)
+def train_command(**options: Any) -> None:
+    """Run `run_train` and print what it returns."""
+    _print_outcome(run_train, options)
+
+
+@app.command(
+    name="predict", help="Predict label files for cases of a data set; prints one line of JSON."
+)
+@functools.wraps(run_predict)
+def predict_command(**options: Any) -> None:
+    """Run `run_predict` and print what it returns."""
+    _print_outcome(run_predict, options)
+
+
+@app.command(
+    name="evaluate",
+    help="Score predicted label files: Dice, Jaccard, HD95, ASD; prints one line of JSON.",
+)
+@functools.wraps(run_evaluate)
+def evaluate_command(**options: Any) -> None:
+    """Run `run_evaluate` and print what it returns."""
+    _print_outcome(run_evaluate, options)
+
+
+def _print_outcome(command: Callable[..., dict[str, Any]], options: dict[str, Any]) -> None:
+    from .training.dataset.description import DatasetError
+
+    try:
+        print(json.dumps(command(**options)))
+    except DatasetError as error:
+        raise UsageError(str(error)) from error
 
 
 @app.command(name="list")

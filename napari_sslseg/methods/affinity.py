@@ -7,6 +7,7 @@ weighted mean of all predictions (arXiv 2410.13486, Eqs. 4 and 5).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -16,6 +17,8 @@ from torch.utils.checkpoint import checkpoint
 
 DEFAULT_TEMPERATURE = 0.1
 LITERAL_TEMPERATURE = 1.0
+
+Axis = Literal["source", "output"]
 
 
 def affinity(features: Tensor, temperature: float = DEFAULT_TEMPERATURE) -> Tensor:
@@ -45,6 +48,7 @@ def spread(
     features: Tensor,
     temperature: float = DEFAULT_TEMPERATURE,
     block: int = 2048,
+    axis: Axis = "source",
 ) -> Tensor:
     """Return the affinity-weighted means of `values`, ``I(p) M`` in the notation of the paper.
 
@@ -59,11 +63,16 @@ def spread(
     block
         Output pixels computed at a time; the matrix of all pairs exists only block by block, in the
         backward pass too.
+    axis
+        Over what the softmax of the affinities runs, which the paper leaves open. ``"source"``:
+        over the pixels that are read, so that what a pixel reads is a mean. ``"output"``: the
+        product as printed, with rows that sum to one multiplied from the left: each pixel gives
+        away a mass of one, and pixels that many resemble receive more than one.
 
     Returns
     -------
     Tensor
-        ``(B, C, h, w)``; each pixel is a convex combination of `values`.
+        ``(B, C, h, w)``; with ``"source"`` each pixel is a convex combination of `values`.
     """
     if values.shape[2:] != features.shape[2:]:
         raise ValueError(
@@ -71,6 +80,10 @@ def spread(
         )
     # Cosines are divided by a small temperature: half precision would be amplified.
     with torch.autocast(features.device.type, enabled=False):
+        if axis == "output":
+            return _give(values, features, temperature, block)
+        if axis != "source":
+            raise ValueError(f"unknown axis {axis!r}")
         return _spread(values, features, temperature, block)
 
 
@@ -94,12 +107,35 @@ def _spread(values: Tensor, features: Tensor, temperature: float, block: int) ->
     return torch.cat(parts, dim=-1).view_as(values)
 
 
+def _give(values: Tensor, features: Tensor, temperature: float, block: int) -> Tensor:
+    f = _normalise(features)
+    p = values.float().flatten(2)
+
+    def mass(query: Tensor, keys: Tensor) -> Tensor:
+        return (query.transpose(1, 2) @ keys / temperature).logsumexp(-1)
+
+    def receive(query: Tensor, keys: Tensor, content: Tensor, norm: Tensor) -> Tensor:
+        weights = (query.transpose(1, 2) @ keys / temperature - norm[:, None]).exp()
+        return content @ weights.transpose(1, 2)
+
+    def each(function: Callable[..., Tensor], *rest: Tensor) -> Tensor:
+        blocks = [f[..., i : i + block] for i in range(0, f.shape[-1], block)]
+        if len(blocks) > 1 and torch.is_grad_enabled():
+            parts = [checkpoint(function, b, *rest, use_reentrant=False) for b in blocks]
+        else:
+            parts = [function(b, *rest) for b in blocks]
+        return torch.cat(parts, -1)
+
+    return each(receive, f, p, each(mass, f)).view_as(values)
+
+
 def rectify(
     logits: Tensor,
     features: Tensor,
     temperature: float = DEFAULT_TEMPERATURE,
     at: Literal["features", "logits"] = "features",
     block: int = 2048,
+    axis: Axis = "source",
 ) -> Tensor:
     """Add to the logits what similar pixels of the same image say (Eq. 5).
 
@@ -109,7 +145,7 @@ def rectify(
         ``(B, C, H, W)`` of the decoder.
     features
         ``(B, D, h, w)`` fused features of the same image.
-    temperature, block
+    temperature, block, axis
         See `affinity` and `spread`.
     at
         Resolution of the result. ``"features"``: both terms on the grid of `features`, as in the
@@ -122,7 +158,7 @@ def rectify(
         Rectified logits, ``(B, C, h, w)`` or ``(B, C, H, W)``.
     """
     resized = resize(logits.float(), (features.shape[-2], features.shape[-1]))
-    correction = spread(resized, features, temperature, block)
+    correction = spread(resized, features, temperature, block, axis)
     if at == "features":
         return resized + correction
     return logits.float() + resize(correction, (logits.shape[-2], logits.shape[-1]))

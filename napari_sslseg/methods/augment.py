@@ -106,7 +106,7 @@ class CutMix:
     Attributes
     ----------
     mask
-        ``(B, H, W)`` bool, True inside the box.
+        ``(B, H, W)`` or ``(B, D, H, W)`` bool, True inside the box.
     partner
         ``(B,)`` index of the image that the box is taken from.
     """
@@ -115,15 +115,15 @@ class CutMix:
     partner: Tensor
 
     def mix(self, maps: Tensor) -> Tensor:
-        """Return maps ``(B, H, W)`` or ``(B, C, H, W)`` with boxes filled from their partners.
+        """Return maps, with or without a channel axis, with boxes filled from their partners.
 
         Maps of another size are mixed with the box resized by nearest neighbour.
         """
         mask = self.mask
-        if maps.shape[-2:] != mask.shape[-2:]:
-            size = (maps.shape[-2], maps.shape[-1])
+        size = maps.shape[1 - mask.ndim :]
+        if size != mask.shape[1:]:
             mask = F.interpolate(mask[:, None].float(), size, mode="nearest-exact")[:, 0] > 0.5
-        if maps.ndim == 4:
+        if maps.ndim > mask.ndim:
             mask = mask[:, None]
         return torch.where(mask, maps[self.partner], maps)
 
@@ -181,7 +181,7 @@ def _grid(theta: Tensor, maps: Tensor) -> Tensor:
 
 
 def move_images(images: Tensor, theta: Tensor) -> Tensor:
-    """Apply drawn affine maps to ``(B, C, H, W)``, bilinearly; the border is repeated outside."""
+    """Apply drawn affine maps to ``(B, C, ...)``, linearly; the border is repeated outside."""
     if images.shape[0] == 0:
         return images
     grid = _grid(theta, images)
@@ -189,17 +189,22 @@ def move_images(images: Tensor, theta: Tensor) -> Tensor:
 
 
 def move_labels(labels: Tensor, theta: Tensor, outside: int = IGNORE) -> Tensor:
-    """Apply drawn affine maps to ids ``(B, H, W)``, nearest; `outside` where no source exists."""
+    """Apply drawn affine maps to ids, nearest; `outside` where no source exists.
+
+    `labels` are ``(B, ...)`` class ids, or ``(B, K, ...)`` of overlapping classes.
+    """
     if labels.shape[0] == 0:
         return labels
-    maps = labels[:, None].float()
+    single = labels.ndim == theta.shape[1] + 1
+    maps = (labels[:, None] if single else labels).float()
     grid = _grid(theta, maps)
-    moved = F.grid_sample(maps, grid, "nearest", "border", align_corners=False)[:, 0]
-    return moved.round().to(labels.dtype).masked_fill(_is_outside(grid), outside)
+    moved = F.grid_sample(maps, grid, "nearest", "border", align_corners=False)
+    moved = moved.round().to(labels.dtype).masked_fill(_is_outside(grid)[:, None], outside)
+    return moved[:, 0] if single else moved
 
 
 def move_maps(maps: Tensor, theta: Tensor, fill: float | None = None) -> Tensor:
-    """Apply drawn affine maps to soft maps ``(B, C, H, W)``, bilinearly.
+    """Apply drawn affine maps to soft maps ``(B, C, ...)``, linearly.
 
     `fill` is the value where no source exists; None repeats the border.
     """
@@ -241,26 +246,31 @@ def change_intensity(images: Tensor, change: IntensityChange) -> Tensor:
     """Apply gamma, contrast, brightness and blur, alike in all channels of an image."""
     if images.shape[0] == 0:
         return images
-    shape = (-1, 1, 1, 1)
-    low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
+    shape = (-1, *[1] * (images.ndim - 1))
+    axes = tuple(range(1, images.ndim))
+    low, high = images.amin(axes, keepdim=True), images.amax(axes, keepdim=True)
     span = (high - low).clamp_min(1e-6)
     x = ((images - low) / span).clamp(0, 1).pow(change.exponent.view(shape)) * span + low
-    mean = x.mean((1, 2, 3), keepdim=True)
-    spread = x.std((1, 2, 3), keepdim=True, unbiased=False)
+    mean = x.mean(axes, keepdim=True)
+    spread = x.std(axes, keepdim=True, unbiased=False)
     x = mean + (x - mean) * change.gain.view(shape) + change.shift.view(shape) * spread
     return blur(x, change.sigma)
 
 
 def blur(images: Tensor, sigma: Tensor) -> Tensor:
-    """Blur each image ``(C, H, W)`` of a batch by its own Gaussian; 0 leaves it as it is.
+    """Blur each image of a batch by its own Gaussian; 0 leaves it as it is.
 
     Parameters
     ----------
     images
-        ``(B, C, H, W)``.
+        ``(B, C, H, W)``, or volumes ``(B, C, D, H, W)``, which are blurred in their planes.
     sigma
         ``(B,)`` standard deviations, pixels.
     """
+    if images.ndim == 5:
+        # Slices lie farther apart than pixels: the planes alone, all of them alike.
+        planes = blur(images.flatten(1, 2), sigma)
+        return planes.view(images.shape)
     b, c, h, w = images.shape
     radius = min(math.ceil(3 * float(sigma.max())), h - 1, w - 1)
     if radius < 1:

@@ -80,6 +80,9 @@ class SpatialFusion(nn.Module):
         neither is stated.
     largest_grid
         Windows a side; 7 divides the 28 of a 224-pixel input. See `window_grid` for other sizes.
+    windows
+        Exactly so many windows a side, whatever the size of the input; None chooses. The paper
+        leaves the number open; on its 28 cells 1, 2, 4, 7, 14 and 28 are possible.
     """
 
     def __init__(
@@ -89,11 +92,12 @@ class SpatialFusion(nn.Module):
         heads: int | None = None,
         mlp_ratio: int = 3,
         largest_grid: int = LARGEST_GRID,
+        windows: int | None = None,
     ) -> None:
         super().__init__()
         if len(in_channels) != 3:
             raise ValueError("the fusion takes exactly three encoder stages")
-        self.largest_grid = largest_grid
+        self.largest_grid, self.windows = largest_grid, windows
         heads = max(1, width // 32) if heads is None else heads
         self.align = nn.ModuleList(nn.Conv2d(c, width, 1) for c in in_channels)
         self.norm1 = nn.LayerNorm(width)
@@ -125,7 +129,7 @@ class SpatialFusion(nn.Module):
             Maps of the same shapes.
         """
         h, w = maps[-1].shape[-2:]
-        (rows, tall), (columns, wide) = (window_grid(n, self.largest_grid) for n in (h, w))
+        (rows, tall), (columns, wide) = (self._grid(n) for n in (h, w))
         sizes = [(tall * f, wide * f) for f in (4, 2, 1)]
         padded = [_extend(m, size) for m, size in zip(maps, sizes, strict=True)]
         windows = [to_windows(m, rows, columns) for m in padded]
@@ -136,6 +140,11 @@ class SpatialFusion(nn.Module):
         parts = tokens.split([t.shape[1] for t in windows], dim=1)
         folded = (from_windows(t, rows, columns, s) for t, s in zip(parts, sizes, strict=True))
         return [f[..., : m.shape[-2], : m.shape[-1]] for f, m in zip(folded, maps, strict=True)]
+
+    def _grid(self, length: int) -> tuple[int, int]:
+        if self.windows is None:
+            return window_grid(length, self.largest_grid)
+        return self.windows, -(-length // self.windows) * self.windows
 
     def forward(self, stages: Sequence[Tensor]) -> Tensor:
         """Return the fused map ``(B, width, h, w)`` at the size of the second of three stages."""

@@ -115,12 +115,55 @@ def masked_dice(
     valid = (target != ignore).float()
     if weight is not None:
         valid = valid * weight.float()
-    w = valid.unsqueeze(1)
-    p = probabilities.float()
     g = one_hot(target, probabilities.shape[1])
+    return _dice(probabilities.float(), g, g, valid.unsqueeze(1))
+
+
+def overlapping_dice(
+    probabilities: Tensor, target: Tensor, weight: Tensor | None = None, ignore: int = IGNORE
+) -> Tensor:
+    """Soft Dice loss of classes that may overlap, each averaged in alike.
+
+    Parameters
+    ----------
+    probabilities
+        ``(B, K, ...)``.
+    target
+        ``(B, K, ...)`` of 0 and 1.
+    weight
+        ``(B, K, ...)`` or ``(B, 1, ...)`` mask or non-negative weights.
+    ignore
+        Value of pixels and classes without a target.
+
+    Returns
+    -------
+    Tensor
+        Scalar, exactly zero with zero gradient when nothing counts.
+    """
+    valid = (target != ignore).float()
+    g = (target == 1).float()
+    return _dice(probabilities.float(), g, g, valid if weight is None else valid * weight.float())
+
+
+def soft_masked_dice(probabilities: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Dice loss to soft labels ``(B, K, ...)``, squared in the denominator like the prediction.
+
+    `weight` is ``(B, ...)``. For labels of zeros and ones it equals `masked_dice`.
+    """
+    target = target.float()
+    return _dice(probabilities.float(), target, target * target, weight.float().unsqueeze(1))
+
+
+def soft_overlapping_dice(probabilities: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Dice loss to soft labels of overlapping classes; `weight` is ``(B, K, ...)``."""
+    target = target.float()
+    return _dice(probabilities.float(), target, target * target, weight.float())
+
+
+def _dice(p: Tensor, g: Tensor, squared: Tensor, w: Tensor) -> Tensor:
     axes = (0, *range(2, p.ndim))
     overlap = (w * p * g).sum(axes)
-    size = (w * p * p).sum(axes) + (w * g).sum(axes)
+    size = (w * p * p).sum(axes) + (w * squared).sum(axes)
     return (1 - (2 * overlap + DICE_SMOOTHING) / (size + DICE_SMOOTHING)).mean()
 
 

@@ -21,100 +21,12 @@ from torch import Tensor
 
 from .label_refinement import align_frequencies, clean_up
 from .losses import IGNORE, pixel_cross_entropy
+from .reference_pool import DEFAULT_GRID, ReferencePool, as_rows, grid_size, sample_nearest
 
 DEFAULT_NEIGHBOURS = 5
-DEFAULT_GRID = 64
 
 FrequencySource = Literal["full", "features", "distribution"]
-
-
-@dataclass(frozen=True)
-class ReferencePool:
-    """All annotated pixels of a set of images, ready to be matched against.
-
-    Attributes
-    ----------
-    features
-        ``(R, D)`` of unit length (or zero), without gradient.
-    symbols
-        ``(R,)`` int64, rows of `members`.
-    members
-        ``(S, K)`` bool, the classes that each symbol stands for. For multi-class labels symbol and
-        class are the same and this is the identity.
-    image
-        ``(R,)`` int64, the pool image each pixel comes from.
-    multilabel
-        Whether labels are sets of classes.
-    """
-
-    features: Tensor
-    symbols: Tensor
-    members: Tensor
-    image: Tensor
-    multilabel: bool
-
-    def __len__(self) -> int:
-        """Return the number of reference pixels."""
-        return self.symbols.numel()
-
-    @classmethod
-    @torch.no_grad()
-    def from_maps(
-        cls,
-        features: Tensor,
-        labels: Tensor,
-        classes: int,
-        grid: int = DEFAULT_GRID,
-        ignore: int = IGNORE,
-        per_symbol: int | None = None,
-        generator: torch.Generator | None = None,
-    ) -> ReferencePool:
-        """Collect the annotated pixels of labelled images.
-
-        Parameters
-        ----------
-        features
-            ``(N, D, h, w)``, the last decoder map.
-        labels
-            ``(N, H, W)`` class ids, or ``(N, classes, H, W)`` of 0 and 1 for multi-label.
-        classes
-            Number of classes.
-        grid
-            Features and labels are sampled, nearest, on a grid of at most this many pixels a side.
-        ignore
-            Pixels of this value (in any class) never enter the pool and so are never returned.
-        per_symbol
-            Keep at most this many pixels of each label, drawn at random; None keeps all. Bounds
-            the cost, which grows with the pool, without losing rare labels.
-        generator
-            Randomness of that draw.
-        """
-        size = grid_size(features.shape, grid)
-        sampled = _nearest(features.detach().float(), size)
-        unit = F.normalize(sampled, dim=1).permute(0, 2, 3, 1).flatten(0, 2)
-        multilabel = labels.ndim == 4
-        stacked = labels if multilabel else labels[:, None]
-        ids = _nearest(stacked.float(), size).permute(0, 2, 3, 1).flatten(0, 2).long()
-        keep = (ids != ignore).all(1)
-        count = labels.shape[0]
-        image = torch.arange(count, device=ids.device).repeat_interleave(size[0] * size[1])
-        unit, ids, image = unit[keep], ids[keep], image[keep]
-        if multilabel:
-            sets, symbols = ids.unique(dim=0, return_inverse=True)
-            members = sets.bool()
-        else:
-            symbols = ids[:, 0]
-            members = torch.eye(classes, dtype=torch.bool, device=ids.device)
-        if per_symbol is not None:
-            chosen = _draw(symbols, per_symbol, generator)
-            unit, symbols, image = unit[chosen], symbols[chosen], image[chosen]
-        return cls(unit, symbols, members, image, multilabel)
-
-    def frequencies(self, image: int | None = None) -> Tensor:
-        """Return the share of each symbol ``(S,)`` in the pool, or in one of its images."""
-        symbols = self.symbols if image is None else self.symbols[self.image == image]
-        counts = torch.bincount(symbols, minlength=self.members.shape[0]).float()
-        return counts / counts.sum().clamp_min(1)
+Agreement = Literal["entropy", "binary", "unclamped"]
 
 
 @dataclass(frozen=True)
@@ -137,29 +49,13 @@ class Match:
     weight: Tensor
 
 
-def grid_size(shape: torch.Size | tuple[int, ...], grid: int) -> tuple[int, int]:
-    """Return the size of the matching grid for maps of `shape`, whose sides it never exceeds."""
-    return min(grid, shape[-2]), min(grid, shape[-1])
-
-
-def _nearest(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    if tuple(maps.shape[-2:]) == size:
-        return maps
-    return F.interpolate(maps, size, mode="nearest-exact")
-
-
-def _draw(symbols: Tensor, limit: int, generator: torch.Generator | None) -> Tensor:
-    device = generator.device if generator is not None else symbols.device
-    order = torch.randperm(symbols.numel(), generator=generator, device=device).to(symbols.device)
-    kept = [
-        members[:limit] for s in symbols.unique() if (members := order[symbols[order] == s]).numel()
-    ]
-    return torch.cat(kept) if kept else order
-
-
 @torch.no_grad()
 def nearest_references(
-    queries: Tensor, pool: ReferencePool, k: int = DEFAULT_NEIGHBOURS, chunk: int = 1024
+    queries: Tensor,
+    pool: ReferencePool,
+    k: int = DEFAULT_NEIGHBOURS,
+    chunk: int = 1024,
+    standardise: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Find the k references with the largest ``max(0, cosine)``.
 
@@ -173,19 +69,41 @@ def nearest_references(
         Limited to the size of the pool.
     chunk
         Queries compared at a time; bounds memory to ``chunk * len(pool)`` values.
+    standardise
+        Rank by similarity in standard deviations from the mean of the reference over all queries,
+        so that references that are near to everything (hubs) win less often.
 
     Returns
     -------
     similarities : Tensor
-        ``(Q, k)`` in [0, 1], decreasing.
+        ``(Q, k)`` in [0, 1], those of the references found; decreasing unless standardised.
     indices : Tensor
         ``(Q, k)`` rows of the pool.
     """
     k = min(k, len(pool))
     unit = F.normalize(queries.detach().float(), dim=1)
     with torch.autocast(unit.device.type, enabled=False):
+        if standardise:
+            return _standardised(unit, pool.features, k, chunk)
         found = [(part @ pool.features.T).clamp(0, 1).topk(k, dim=1) for part in unit.split(chunk)]
     return torch.cat([f.values for f in found]), torch.cat([f.indices for f in found])
+
+
+def _standardised(unit: Tensor, references: Tensor, k: int, chunk: int) -> tuple[Tensor, Tensor]:
+    count = unit.shape[0]
+    total = squares = torch.zeros(references.shape[0], dtype=torch.float64, device=unit.device)
+    for part in unit.split(chunk):
+        similar = (part @ references.T).clamp(0, 1).double()
+        total, squares = total + similar.sum(0), squares + similar.square().sum(0)
+    mean = total / count
+    spread = (squares / count - mean.square()).clamp_min(0).sqrt().clamp_min(1e-6)
+    values, indices = [], []
+    for part in unit.split(chunk):
+        similar = (part @ references.T).clamp(0, 1)
+        best = ((similar - mean.float()) / spread.float()).topk(k, dim=1).indices
+        values.append(similar.gather(1, best))
+        indices.append(best)
+    return torch.cat(values), torch.cat(indices)
 
 
 def symbol_scores(similarities: Tensor, symbols: Tensor, count: int) -> Tensor:
@@ -222,15 +140,27 @@ def transfer(scores: Tensor, nearest: Tensor, bias: Tensor | None = None) -> tup
     return symbol, probabilities
 
 
-def agreement_weight(marginals: Tensor) -> Tensor:
-    """Return ``1 - H`` clamped to [0, 1] for class marginals ``(Q, K)``.
+def agreement_weight(marginals: Tensor, form: Agreement = "entropy") -> Tensor:
+    """Return how far the neighbours of each query agree, for class marginals ``(Q, K)``.
 
-    H is the entropy in units of ``log K``. Marginals of sets of classes do not sum to one, so that
-    H may exceed 1; unclamped, the weight would turn negative.
+    Parameters
+    ----------
+    marginals
+        Probability of each class.
+    form
+        ``"entropy"``: 1 - H with the entropy H in units of ``log K``, clamped to [0, 1]. Marginals
+        of sets of classes do not sum to one, so that H may exceed 1. ``"unclamped"``: the same as
+        in the released code, where such a weight is negative. ``"binary"``: 1 minus the mean over
+        classes of the entropy of yes and no, which lies in [0, 1] by itself.
     """
+    if form == "binary":
+        other = 1 - marginals
+        bits = torch.special.xlogy(marginals, marginals) + torch.special.xlogy(other, other)
+        return (1 + bits.mean(1) / math.log(2)).clamp(0, 1)
     classes = max(marginals.shape[1], 2)
     entropy = -torch.special.xlogy(marginals, marginals).sum(1)
-    return (1 - entropy / math.log(classes)).clamp(0, 1)
+    weight = 1 - entropy / math.log(classes)
+    return weight if form == "unclamped" else weight.clamp(0, 1)
 
 
 @torch.no_grad()
@@ -242,13 +172,15 @@ def match(
     chunk: int = 1024,
     refine: FrequencySource | None = None,
     morph: bool = False,
+    standardise: bool = False,
+    agreement: Agreement = "entropy",
 ) -> Match:
     """Give every grid pixel of unlabelled images the label of its nearest reference.
 
     Parameters
     ----------
     features
-        ``(B, D, h, w)``, from the same layer and network as the pool.
+        ``(B, D, h, w)`` or ``(B, D, d, h, w)``, from the same layer and network as the pool.
     pool
         Common to all images. From an empty pool nothing is learnt: labels are `IGNORE`, weights 0.
     k
@@ -262,39 +194,51 @@ def match(
         pool image nearest in mean feature (``"features"``) or nearest in label histogram
         (``"distribution"``). None, the default, leaves the nearest label.
     morph
-        Clean the label map up afterwards.
+        Clean the label map up afterwards; images only.
+    standardise
+        See `nearest_references`; over the pixels of each image, so that its labels do not depend
+        on the other images of the batch.
+    agreement
+        See `agreement_weight`.
     """
     size = grid_size(features.shape, grid)
-    sampled = _nearest(features.detach().float(), size)
-    b, d, h, w = sampled.shape
-    classes = pool.members.shape[1]
+    sampled = sample_nearest(features.detach().float(), size)
+    b, place = sampled.shape[0], sampled.shape[2:]
+    pixels, classes = math.prod(place), pool.members.shape[1]
+    if morph and len(place) != 2:
+        raise ValueError("labels of volumes cannot be cleaned up; switch morph off")
     if len(pool) == 0 or b == 0:
-        shape = (b, classes, h, w) if pool.multilabel else (b, h, w)
-        zeros = sampled.new_zeros(b, classes, h, w)
+        shape = (b, classes, *place) if pool.multilabel else (b, *place)
+        zeros = sampled.new_zeros(b, classes, *place)
         ignored = torch.full(shape, IGNORE, device=sampled.device)
         return Match(ignored.float() if pool.multilabel else ignored, zeros, zeros[:, 0])
-    queries = sampled.permute(0, 2, 3, 1).reshape(-1, d)
-    similarities, indices = nearest_references(queries, pool, k, chunk)
+    queries = as_rows(sampled)
+    if standardise:
+        each = [nearest_references(q, pool, k, chunk, True) for q in queries.split(pixels)]
+        similarities, indices = (torch.cat(p) for p in zip(*each, strict=True))
+    else:
+        similarities, indices = nearest_references(queries, pool, k, chunk)
     found = pool.symbols[indices]
     scores = symbol_scores(similarities, found, pool.members.shape[0])
     if refine is None:
         symbol, probabilities = transfer(scores, found[:, 0])
     else:
         parts = []
-        for i, (s, n) in enumerate(zip(scores.split(h * w), found[:, 0].split(h * w), strict=True)):
-            target = _target(pool, refine, queries[i * h * w : (i + 1) * h * w], n)
+        near = zip(scores.split(pixels), found[:, 0].split(pixels), strict=True)
+        for i, (s, n) in enumerate(near):
+            target = _target(pool, refine, queries[i * pixels : (i + 1) * pixels], n)
             parts.append(transfer(s, n, align_frequencies(s, target, _background(pool))))
         symbol, probabilities = (torch.cat(p) for p in zip(*parts, strict=True))
-    symbol_map = symbol.view(b, h, w)
+    symbol_map = symbol.view(b, *place)
     if morph:
         symbol_map = clean_up(symbol_map)
     marginals = probabilities @ pool.members.float()
-    weight = agreement_weight(marginals) * (probabilities.sum(1) > 0)
-    labels = pool.members[symbol_map].float().permute(0, 3, 1, 2) if pool.multilabel else symbol_map
+    weight = agreement_weight(marginals, agreement) * (probabilities.sum(1) > 0)
+    labels = pool.members[symbol_map].float().movedim(-1, 1) if pool.multilabel else symbol_map
     return Match(
         labels,
-        marginals.view(b, h, w, classes).permute(0, 3, 1, 2).contiguous(),
-        weight.view(b, h, w),
+        marginals.view(b, *place, classes).movedim(-1, 1).contiguous(),
+        weight.view(b, *place),
     )
 
 
@@ -344,28 +288,11 @@ def rpg_loss(logits: Tensor, labels: Tensor, weight: Tensor, ignore: int = IGNOR
         Scalar. Disputed pixels lower the loss as a whole instead of being averaged away: a batch
         that matches badly teaches little.
     """
-    z = _nearest(logits.float(), (weight.shape[-2], weight.shape[-1]))
-    if labels.ndim == 4:
+    z = sample_nearest(logits.float(), weight.shape[1:])
+    if labels.ndim == logits.ndim:
         valid = (labels != ignore).float()
         bce = F.binary_cross_entropy_with_logits(z, labels.float() * valid, reduction="none")
         loss = (bce * valid).mean(1)
     else:
         loss = pixel_cross_entropy(z, labels, ignore)
     return (loss * weight).sum() / max(loss.numel(), 1)
-
-
-def warm_up(progress: float, start: float = 0.1, end: float = 0.4) -> float:
-    """Gaussian ramp of an unsupervised weight.
-
-    Parameters
-    ----------
-    progress
-        Share of the training done, in [0, 1].
-    start, end
-        The weight is 0 before `start`, then ``exp(-5 (1 - t)^2)`` with t from 0 to 1, and 1 after
-        `end`.
-    """
-    if progress < start:
-        return 0.0
-    t = 1.0 if progress >= end else (progress - start) / (end - start)
-    return math.exp(-5 * (1 - t) ** 2)

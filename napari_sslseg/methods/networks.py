@@ -10,7 +10,8 @@ in place of the 1x1 ones would make it 1 944 324.)
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from types import EllipsisType
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -41,6 +42,31 @@ class Taps(NamedTuple):
     logits: Tensor
 
 
+class Network(Protocol):
+    """What frameworks ask of a network, in two or three dimensions."""
+
+    @property
+    def stride(self) -> int:
+        """Size that every side of the input must be a multiple of."""
+
+    def encode(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Return one feature map a level, finest first."""
+
+    def decode(
+        self,
+        features: Sequence[Tensor],
+        drop: FeatureDrop | None = None,
+        size: Sequence[int] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Return logits and last decoder map, cropped to `size`."""
+
+    def taps(self, image: Tensor) -> Taps:
+        """Return encoder maps, decoder map and logits."""
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Return the logits of an image."""
+
+
 class ConvBlock(nn.Sequential):
     """Two 3x3 convolutions with batch normalisation and leaky ReLU, dropout in between."""
 
@@ -57,14 +83,14 @@ class ConvBlock(nn.Sequential):
 
 
 def pad_to_multiple(image: Tensor, multiple: int, smallest: int = 0) -> Tensor:
-    """Extend the last two axes at their ends, repeating the border, to multiples of `multiple`.
+    """Extend the axes of place at their ends, repeating the border, to multiples of `multiple`.
 
     Parameters
     ----------
     image
-        ``(B, C, H, W)``.
+        ``(B, C, H, W)`` or ``(B, C, D, H, W)``.
     multiple
-        Size that H and W must divide into.
+        Size that each axis of place must divide into.
     smallest
         Lower bound of the padded size.
 
@@ -73,12 +99,17 @@ def pad_to_multiple(image: Tensor, multiple: int, smallest: int = 0) -> Tensor:
     Tensor
         `image` itself when nothing has to be added.
     """
-    height, width = image.shape[-2:]
-    bottom = max(-(-height // multiple) * multiple, smallest) - height
-    right = max(-(-width // multiple) * multiple, smallest) - width
-    if bottom == 0 and right == 0:
+    added = [max(-(-n // multiple) * multiple, smallest) - n for n in image.shape[2:]]
+    if not any(added):
         return image
-    return F.pad(image, (0, right, 0, bottom), mode="replicate")
+    # From the last axis to the first, before and after each.
+    return F.pad(image, [n for size in reversed(added) for n in (0, size)], mode="replicate")
+
+
+def crop(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """Return the leading part of `maps` ``(B, C, ...)`` that has the shape `size`."""
+    window: tuple[EllipsisType | slice, ...] = (..., *(slice(n) for n in size))
+    return maps[window]
 
 
 class ChannelDropout:
@@ -106,14 +137,14 @@ class ChannelDropout:
         self.untouched = untouched
 
     def __call__(self, feature: Tensor) -> Tensor:
-        """Return `feature` ``(B, C, H, W)`` with channels dropped."""
+        """Return `feature` ``(B, C, ...)`` with channels dropped."""
         if self.p == 0:
             return feature
         device = self.generator.device if self.generator is not None else feature.device
         mask = torch.rand(feature.shape[:2], generator=self.generator, device=device) >= self.p
         scale = mask.to(feature.device, feature.dtype) / (1 - self.p)
         scale[: self.untouched] = 1
-        return feature * scale[:, :, None, None]
+        return feature * scale.view(*scale.shape, *[1] * (feature.ndim - 2))
 
 
 class UNet2d(nn.Module):
@@ -191,7 +222,7 @@ class UNet2d(nn.Module):
         self,
         features: Sequence[Tensor],
         drop: FeatureDrop | None = None,
-        size: tuple[int, int] | None = None,
+        size: Sequence[int] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the logits and the last decoder map for the maps of `encode`.
 
@@ -219,7 +250,7 @@ class UNet2d(nn.Module):
             x = block(torch.cat([skip, doubled], dim=1))
         logits = self.classifier(x)
         if size is not None:
-            logits, x = (m[..., : size[0], : size[1]] for m in (logits, x))
+            logits, x = crop(logits, size), crop(x, size)
         return logits, x
 
     def taps(self, image: Tensor) -> Taps:

@@ -7,6 +7,7 @@ and a pixel queries those of its own cell (arXiv 2410.13486, Eqs. 7 to 12).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,8 @@ from .losses import IGNORE, one_hot
 DEFAULT_REGIONS = 4
 DEFAULT_TEMPERATURE = 0.1
 DEFAULT_SHARPNESS = 1000.0
+
+Divergence = Literal["softmax", "raw"]
 
 # Logit of a class that is nowhere labelled. Finite, so that gradients stay finite, yet low enough
 # that its probability underflows to an exact zero.
@@ -137,6 +140,7 @@ def query(
     prototypes: Prototypes,
     temperature: float = DEFAULT_TEMPERATURE,
     sharpness: float = DEFAULT_SHARPNESS,
+    divergence: Divergence = "softmax",
 ) -> QueryResult:
     """Classify pixels by the prototypes of their cell (Eqs. 8 to 12).
 
@@ -152,12 +156,14 @@ def query(
     sharpness
         r of Eq. 12. The divergence itself is always taken between softmaxes at temperature 1, for
         which the published 1000 is a fitting scale.
+    divergence
+        See `agreement`.
     """
     with torch.autocast(features.device.type, enabled=False):
         similarity = _similarity(features, prototypes)
     present = prototypes.present
     log_probs = _pool(similarity / temperature, present).log_softmax(1)
-    weight = agreement(similarity.detach(), present, sharpness)
+    weight = agreement(similarity.detach(), present, sharpness, divergence)
     return QueryResult(log_probs, similarity, weight)
 
 
@@ -187,7 +193,12 @@ def _pool(scores: Tensor, present: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def agreement(similarity: Tensor, present: Tensor, sharpness: float = DEFAULT_SHARPNESS) -> Tensor:
+def agreement(
+    similarity: Tensor,
+    present: Tensor,
+    sharpness: float = DEFAULT_SHARPNESS,
+    divergence: Divergence = "softmax",
+) -> Tensor:
     """How alike the labelled images judge a pixel, ``mean_j exp(-r KL(m_j || mean m))``.
 
     Eqs. 10 to 12 with each image's similarities made a distribution by a softmax over classes, as a
@@ -202,6 +213,10 @@ def agreement(similarity: Tensor, present: Tensor, sharpness: float = DEFAULT_SH
         ``(J, K)`` bool.
     sharpness
         r of Eq. 12.
+    divergence
+        ``"raw"`` puts the similarities into the formula of the divergence as printed, without
+        making them distributions. It then turns negative for most pixels, and its exponential
+        exceeds every number: such weights are cut to 1. Similarities must not be negative.
 
     Returns
     -------
@@ -216,11 +231,22 @@ def agreement(similarity: Tensor, present: Tensor, sharpness: float = DEFAULT_SH
     mean = (m * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp_min(1)
     filled = torch.where(mask, m, mean.expand_as(m))
     filled = filled.masked_fill(~present.any(0)[None, None, :, None, None], _ABSENT)
+    if divergence == "raw":
+        return _raw_agreement(filled.clamp_min(0), sharpness)
+    if divergence != "softmax":
+        raise ValueError(f"unknown divergence {divergence!r}")
     q = filled.softmax(2)
     average = q.mean(1, keepdim=True)
     # Divergences of interest are about 1e-5. As q and its mean sum to one alike, the sum of
     # q log(q / mean) is the sum of q (x - log(1 + x)) with x = mean / q - 1, whose terms are all
     # positive and of second order: nothing cancels in single precision.
     x = torch.where(q > 0, average / q.clamp_min(1e-30) - 1, 0.0)
-    divergence = (q * (x - x.log1p())).sum(2).clamp_min(0)
-    return torch.exp(-sharpness * divergence).mean(1)
+    dissent = (q * (x - x.log1p())).sum(2).clamp_min(0)
+    return torch.exp(-sharpness * dissent).mean(1)
+
+
+def _raw_agreement(similarity: Tensor, sharpness: float) -> Tensor:
+    average = similarity.mean(1, keepdim=True)
+    # x log(x / y) with the limit 0 at x = 0.
+    terms = torch.special.xlogy(similarity, similarity.clamp_min(1e-30) / average.clamp_min(1e-30))
+    return torch.exp((-sharpness * terms.sum(2)).clamp_max(0)).mean(1)

@@ -88,7 +88,7 @@ class SliceStack:
         sliced = np.ascontiguousarray(np.moveaxis(lookup[ink], axis, 0))
         order = [spacing[axis], *(s for i, s in enumerate(spacing) if i != axis)]
         return cls(
-            _normalised(np.moveaxis(image, axis, 0)),
+            normalised_slices(np.moveaxis(image, axis, 0)),
             torch.from_numpy(sliced),
             class_ids,
             (float(order[0]), float(order[1]), float(order[2])),
@@ -163,7 +163,18 @@ class SliceStack:
         return np.asarray(self.class_ids, dtype=np.uint8)[indices]
 
 
-def _normalised(image: npt.NDArray[Any]) -> Tensor:
+def normalised_slices(image: npt.NDArray[Any]) -> Tensor:
+    """Clip each channel of (Z, H, W[, C]) to its percentiles, and scale it to mean 0 and spread 1.
+
+    Returns
+    -------
+    Tensor, (Z, C, H, W) float32
+
+    Raises
+    ------
+    TrainingError
+        When values are not finite.
+    """
     if image.ndim == 3:
         image = image[..., None]
     channels = []

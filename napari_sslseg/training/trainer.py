@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ..methods.frameworks.base import Framework, PredictOutput, without_dropout
+from ..methods.frameworks.base import Batch, Framework, PredictOutput, without_dropout
 from .clock import Clock
 from .control import Control
 from .events import Emit, Loss
@@ -20,6 +21,13 @@ from .stack import SliceStack
 
 #: Seconds between two loss messages; also how often the device is waited for.
 REPORT_EVERY = 0.5
+
+
+class Source(Protocol):
+    """What batches come from."""
+
+    def draw(self) -> Batch:
+        """Return the next batch."""
 
 
 class Trainer:
@@ -47,11 +55,13 @@ class Trainer:
         seed: int,
     ) -> None:
         # Channels-last is what convolutions are fastest in, on processors and GPUs alike.
-        self.framework = framework.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        planar = framework.config.network == "unet"
+        layout = torch.channels_last if planar else torch.channels_last_3d
+        self.framework = framework.to(memory_format=layout)  # type: ignore[call-overload]
         self.plan = plan
         self._clock, self._control, self._emit = clock, control, emit
         self.generator = torch.Generator(device=plan.device).manual_seed(seed)
-        self.optimizer = torch.optim.AdamW(
+        self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(
             framework.parameters(), lr=plan.learning_rate, weight_decay=1e-4
         )
         # Averaged weights predict better than the last ones when training is short and noisy.
@@ -114,7 +124,7 @@ class Trainer:
             self._report(sums, count)
         each_report(1.0)
 
-    def _one_step(self, sampler: Sampler, share: float, warm: bool) -> dict[str, Tensor]:
+    def _one_step(self, sampler: Source, share: float, warm: bool) -> dict[str, Tensor]:
         batch = sampler.draw()
         self.optimizer.zero_grad(set_to_none=True)
         with autocast(self.plan):

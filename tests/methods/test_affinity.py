@@ -93,3 +93,21 @@ def test_grid_limit_keeps_the_aspect():
 def test_maps_of_different_grids_are_refused():
     with pytest.raises(ValueError, match="differ"):
         spread(torch.rand(1, 2, 4, 4), torch.rand(1, 2, 5, 4))
+
+
+def test_printed_product_by_hand_and_in_blocks():
+    torch.manual_seed(0)
+    features, values = torch.rand(1, 4, 3, 5), torch.randn(1, 2, 3, 5, requires_grad=True)
+    matrix = affinity(features, 0.2)  # rows sum to one
+    expected = (values.flatten(2) @ matrix).view_as(values)
+    whole = spread(values, features, 0.2, axis="output")
+    torch.testing.assert_close(whole, expected)
+    blocks = spread(values, features, 0.2, block=4, axis="output")
+    torch.testing.assert_close(blocks, expected)
+    (gradient,) = torch.autograd.grad(blocks.square().sum(), values)
+    (plain,) = torch.autograd.grad(expected.square().sum(), values)
+    torch.testing.assert_close(gradient, plain)
+    # What is given away is conserved, what is read is not.
+    torch.testing.assert_close(whole.sum((2, 3)), values.sum((2, 3)))
+    with pytest.raises(ValueError, match="axis"):
+        spread(values, features, axis="both")

@@ -9,15 +9,15 @@ import torch
 import torch.nn.functional as F
 
 from napari_sslseg.methods.matching import (
-    ReferencePool,
     agreement_weight,
     match,
     nearest_references,
     rpg_loss,
     symbol_scores,
     transfer,
-    warm_up,
 )
+from napari_sslseg.methods.ramps import warm_up
+from napari_sslseg.methods.reference_pool import ReferencePool
 
 
 def _maps(n=2, d=8, s=12, classes=4, seed=0):
@@ -186,3 +186,75 @@ def test_warm_up_is_a_gaussian_ramp():
     assert warm_up(0.25) == pytest.approx(math.exp(-5 * 0.25))
     assert warm_up(0.4) == warm_up(1.0) == 1
     assert warm_up(0.0, 0.0, 0.0) == 1
+
+
+def test_binary_agreement_by_hand():
+    marginals = torch.tensor([[1.0, 0.0, 0.5, 0.0], [0.5, 0.5, 0.5, 0.5]])
+    weight = agreement_weight(marginals, "binary")
+    torch.testing.assert_close(weight, torch.tensor([0.75, 0.0]))
+
+
+def test_released_agreement_turns_negative_where_the_clamped_one_is_zero():
+    marginals = torch.full((1, 5), math.exp(-1))  # the largest possible entropy of five sets
+    released = agreement_weight(marginals, "unclamped").item()
+    assert released == pytest.approx(1 - 5 * math.exp(-1) / math.log(5), abs=1e-5)
+    assert released < -0.14
+    assert agreement_weight(marginals).item() == 0
+
+
+def test_standardised_ranking_is_not_won_by_a_hub():
+    # Reference 0 resembles every query; reference 1 stands out for the second query alone.
+    queries = torch.tensor([[1.0, 0.2], [0.95, 0.6], [1.0, 0.25]])
+    references = torch.nn.functional.normalize(torch.tensor([[1.0, 0.4], [0.0, 1.0]]), dim=1)
+    pool = ReferencePool(references, torch.arange(2), torch.eye(2).bool(), torch.zeros(2), False)
+    assert nearest_references(queries, pool, 1)[1].flatten().tolist() == [0, 0, 0]
+    values, indices = nearest_references(queries, pool, 1, standardise=True)
+    sims = (torch.nn.functional.normalize(queries, dim=1) @ references.T).clamp(0, 1)
+    z = (sims - sims.mean(0)) / sims.std(0, unbiased=False)
+    assert indices.flatten().tolist() == z.argmax(1).tolist()
+    assert indices[1].item() == 1
+    torch.testing.assert_close(values, sims.gather(1, indices))
+
+
+def test_standardised_ranking_does_not_depend_on_chunks_or_other_images():
+    torch.manual_seed(3)
+    features, labels = torch.rand(2, 4, 8, 8), torch.randint(0, 3, (2, 8, 8))
+    pool = ReferencePool.from_maps(features, labels, 3)
+    images = torch.rand(3, 4, 8, 8)
+    whole = match(images, pool, standardise=True)
+    for i in range(3):
+        alone = match(images[i : i + 1], pool, chunk=7, standardise=True)
+        assert torch.equal(alone.labels[0], whole.labels[i])
+
+
+def test_volumes_are_matched_like_images():
+    torch.manual_seed(0)
+    features, labels = torch.rand(1, 6, 4, 5, 6), torch.randint(0, 3, (1, 4, 5, 6))
+    pool = ReferencePool.from_maps(features, labels, 3, grid=16)
+    found = match(features, pool, grid=16)
+    assert torch.equal(found.labels, labels)
+    assert found.probabilities.shape == (1, 3, 4, 5, 6)
+    flat_pool = ReferencePool.from_maps(features.flatten(3), labels.flatten(2), 3, grid=99)
+    flat = match(features.flatten(3), flat_pool, grid=99)
+    torch.testing.assert_close(found.weight.flatten(2), flat.weight)
+    with pytest.raises(ValueError, match="cleaned"):
+        match(features, pool, morph=True)
+
+
+def test_label_sets_of_volumes_are_matched_as_a_whole():
+    torch.manual_seed(0)
+    features, sets = torch.rand(1, 6, 4, 5, 6), torch.randint(0, 2, (1, 3, 4, 5, 6))
+    found = match(features, ReferencePool.from_maps(features, sets, 3))
+    assert torch.equal(found.labels, sets.float())
+    loss = rpg_loss(torch.zeros(1, 3, 4, 5, 6), found.labels, torch.ones(1, 4, 5, 6))
+    assert loss.item() == pytest.approx(math.log(2))
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [("gaussian", math.exp(-5 * 0.25)), ("steps", 0.6), ("constant", 1.0)],
+)
+def test_forms_of_the_ramp(form, expected):
+    assert warm_up(0.25, 0.1, 0.4, form) == pytest.approx(expected)
+    assert warm_up(0.05, 0.1, 0.4, form) == 0
+    assert warm_up(0.5, 0.1, 0.4, form) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from napari_sslseg.methods.frameworks import create
 from napari_sslseg.methods.networks import ChannelDropout, UNet2d, pad_to_multiple
 
 
@@ -64,3 +65,19 @@ def test_channel_dropout_repeats_with_its_generator():
     x = torch.ones(2, 50, 1, 1)
     a, b = (ChannelDropout(0.5, torch.Generator().manual_seed(3))(x) for _ in range(2))
     assert torch.equal(a, b)
+
+
+def test_whole_of_semsim_has_the_published_size_and_its_deployed_part_that_of_the_network():
+    framework = create("semsim", 1, 4)
+    trained = sum(p.numel() for p in framework.parameters())
+    assert trained == 1_813_764 + 785_024  # 2.60 M
+    assert sum(p.numel() for p in framework.network.parameters()) == 1_813_764
+    assert sum(p.numel() for p in create("semsim", 3, 2).network.parameters()) == 1_813_762
+
+
+def test_sizes_of_rivals_are_the_published_ones():
+    def count(name):
+        return sum(p.numel() for p in create(name, 1, 4).parameters() if p.requires_grad)
+
+    assert count("cps") == 2 * 1_813_764  # 3.62 M
+    assert count("mean_teacher") == count("fixmatch") == count("rdrop") == 1_813_764

@@ -148,3 +148,16 @@ def test_labels_are_brought_to_the_size_of_the_features():
     large = labels.repeat_interleave(4, 1).repeat_interleave(4, 2)
     a, b = (regional_prototypes(features, m, 3).vectors for m in (labels, large))
     torch.testing.assert_close(a, b)
+
+
+def test_printed_divergence_goes_negative_and_is_cut():
+    similarity = torch.tensor([[0.9, 0.2], [0.5, 0.4]]).view(1, 2, 2, 1, 1)
+    mean = similarity.mean(1, keepdim=True)
+    divergence = (similarity * (similarity / mean).log()).sum(2)
+    assert divergence.min() < 0
+    assert divergence.max() > 0
+    present = torch.ones(2, 2, dtype=torch.bool)
+    found = agreement(similarity, present, 10.0, "raw")
+    torch.testing.assert_close(found, torch.exp((-10 * divergence).clamp_max(0)).mean(1))
+    with pytest.raises(ValueError, match="divergence"):
+        agreement(similarity, present, 10.0, "other")

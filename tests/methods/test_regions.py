@@ -214,3 +214,48 @@ def test_orders_follow_the_paper():
     labelled = region_weights(order=LABELLED_ORDER)
     assert unlabelled[Region.DC] > unlabelled[Region.DS]
     assert labelled[Region.DS] > labelled[Region.DC]
+
+
+def test_structures_have_thresholds_of_their_own_by_hand():
+    thresholds = AdaptiveThresholds(2, structures=2)
+    assert thresholds.values.shape == (1, 2, 2, 2)
+    # Structure 0: yes at .8 and .6, no at .9; structure 1: no everywhere.
+    yes = torch.tensor([[[0.8, 0.6, 0.1], [0.3, 0.2, 0.1]]])
+    used = thresholds.update(torch.stack([1 - yes, yes], 1))
+    no = [0.5 * 0.9 / 2 + 0.45, 0.5 * (0.7 + 0.8 + 0.9) / 4 + 0.45]
+    expected = torch.tensor([no, [0.5 * 1.4 / 3 + 0.45, 0.9]])  # nobody says yes to structure 1
+    torch.testing.assert_close(used, expected)
+
+
+def test_partition_looks_up_the_structure():
+    yes = torch.tensor([[[0.8], [0.8]]])  # two structures, one pixel
+    limits = torch.tensor([[0.5, 0.5], [0.7, 0.9]])  # (answer, structure)
+    codes = partition(torch.stack([1 - yes, yes], 1), torch.tensor([[[1], [0]]]), limits)
+    assert codes.flatten().tolist() == [Region.UC, Region.DS]
+
+
+@pytest.mark.parametrize(
+    ("order", "step", "scale", "expected"),
+    [
+        (UNLABELLED_ORDER, 0.6, 50, [50, 40.29, 8.88, 0.147]),
+        (UNLABELLED_ORDER, 0.3, 85, [85, 82.74, 68.49, 41.00]),
+        (LABELLED_ORDER, 0.6, 50, [50, 40.29, 0.147, 8.88]),
+        (LABELLED_ORDER, 0.3, 50, [50, 48.67, 24.12, 40.29]),
+    ],
+)
+def test_released_gaussian_weights(order, step, scale, expected):
+    weights = region_weights("phi", order, step, 3.0, scale=scale)
+    torch.testing.assert_close(weights[1:], torch.tensor(expected), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "factor", "expected"),
+    [
+        (1.25, 5.0, [50, 40, 0.205, 6.40]),
+        (1.4, 1.0, [50, 35.71, 18.22, 25.51]),
+        (1.5, 1.0, [50, 33.33, 14.81, 22.22]),
+    ],
+)
+def test_released_ratio_weights(ratio, factor, expected):
+    weights = region_weights("ratio", LABELLED_ORDER, ratio=ratio, factor=factor, scale=50)
+    torch.testing.assert_close(weights[1:], torch.tensor(expected), rtol=2e-3, atol=1e-3)

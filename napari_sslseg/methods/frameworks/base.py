@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..augment import (
+    CutMix,
     StrongAugmentation,
     WeakAugmentation,
     change_intensity,
-    move_images,
-    move_labels,
-    move_maps,
+    sample_cutmix,
     sample_intensity,
-    sample_weak,
 )
-from ..losses import IGNORE, soft_cross_entropy, supervised_loss
-from ..networks import DEFAULT_CHANNELS, UNet2d, pad_to_multiple
+from ..augment_volumes import sample_cutmix_volume
+from ..label_space import LabelSpace
+from ..networks import DEFAULT_CHANNELS, UNet2d, crop, pad_to_multiple
 from ..regions import AdaptiveThresholds, partition
+from .batch import Batch
 from .metassl import MetaSSL, MetaSSLConfig, PredictionPair
 
 __all__ = [
@@ -36,101 +35,8 @@ __all__ = [
 ]
 
 
-@dataclass
-class Batch:
-    """One training batch.
-
-    Attributes
-    ----------
-    labelled_image
-        ``(Bl, C, H, W)`` float32.
-    labelled_target
-        ``(Bl, H, W)`` class ids, 255 where not annotated.
-    unlabelled_image
-        ``(Bu, C, H, W)`` float32; Bu may be 0.
-    prior
-        ``(Bu, K, H, W)`` soft pseudo-labels carried from elsewhere, or None.
-    prior_weight
-        ``(Bu, H, W)`` trust in `prior`, in [0, 1]; None is full trust.
-    labelled_prior, labelled_prior_weight
-        The same for the labelled images; only their pixels without annotation use it.
-    """
-
-    labelled_image: Tensor
-    labelled_target: Tensor
-    unlabelled_image: Tensor
-    prior: Tensor | None = None
-    prior_weight: Tensor | None = None
-    labelled_prior: Tensor | None = None
-    labelled_prior_weight: Tensor | None = None
-
-    @property
-    def labelled_count(self) -> int:
-        """Number of labelled images."""
-        return self.labelled_image.shape[0]
-
-    @property
-    def unlabelled_count(self) -> int:
-        """Number of unlabelled images."""
-        return self.unlabelled_image.shape[0]
-
-    def normalised(self) -> Batch:
-        """Return the batch with int64 targets and explicit prior weights."""
-        changes: dict[str, Tensor] = {"labelled_target": self.labelled_target.long()}
-        for prior, weight in (
-            (self.prior, "prior_weight"),
-            (self.labelled_prior, "labelled_prior_weight"),
-        ):
-            if prior is not None and getattr(self, weight) is None:
-                changes[weight] = torch.ones_like(prior[:, 0])
-        return replace(self, **changes)
-
-    def padded(self, multiple: int) -> Batch:
-        """Return the batch with H and W padded to multiples: pixels that carry no supervision."""
-        height, width = self.labelled_image.shape[-2:]
-        right, bottom = -width % multiple, -height % multiple
-        if right == 0 and bottom == 0:
-            return self
-
-        def constant(maps: Tensor | None, value: float) -> Tensor | None:
-            return None if maps is None else F.pad(maps, (0, right, 0, bottom), value=value)
-
-        target = constant(self.labelled_target, IGNORE)
-        assert target is not None
-        return Batch(
-            pad_to_multiple(self.labelled_image, multiple),
-            target,
-            pad_to_multiple(self.unlabelled_image, multiple),
-            constant(self.prior, 0),
-            constant(self.prior_weight, 0),
-            constant(self.labelled_prior, 0),
-            constant(self.labelled_prior_weight, 0),
-        )
-
-    def moved(self, generator: torch.Generator, config: WeakAugmentation) -> Batch:
-        """Return the batch under random geometry; 255 or weight 0 where nothing is known."""
-        labelled = sample_weak(self.labelled_image, generator, config)
-        unlabelled = sample_weak(self.unlabelled_image, generator, config)
-
-        def soft(maps: Tensor | None, theta: Tensor) -> Tensor | None:
-            return None if maps is None else move_maps(maps, theta)
-
-        def weight(maps: Tensor | None, theta: Tensor) -> Tensor | None:
-            return None if maps is None else move_maps(maps[:, None], theta, fill=0)[:, 0]
-
-        return Batch(
-            move_images(self.labelled_image, labelled),
-            move_labels(self.labelled_target, labelled),
-            move_images(self.unlabelled_image, unlabelled),
-            soft(self.prior, unlabelled),
-            weight(self.prior_weight, unlabelled),
-            soft(self.labelled_prior, labelled),
-            weight(self.labelled_prior_weight, labelled),
-        )
-
-
 class PredictOutput(NamedTuple):
-    """Probabilities of one prediction, both ``(B, K, H, W)``.
+    """Probabilities of one prediction, both ``(B, K, H, W)`` or ``(B, K, D, H, W)``.
 
     Attributes
     ----------
@@ -168,6 +74,11 @@ class FrameworkConfig:
     position_channels
         How many of the last input channels tell where a pixel is; they move with the image, but
         intensity changes leave them alone.
+    overlapping
+        Whether classes may overlap (multi-label, a sigmoid each) instead of excluding each other.
+        There is then no background class.
+    network
+        ``"unet"`` for images; ``"vnet"`` and ``"unet3d"`` for volumes, of MONAI.
     """
 
     channels: tuple[int, ...] = DEFAULT_CHANNELS
@@ -178,6 +89,8 @@ class FrameworkConfig:
     regions: MetaSSLConfig = field(default_factory=MetaSSLConfig)
     prior: float = 1.0
     position_channels: int = 0
+    overlapping: bool = False
+    network: Literal["unet", "unet3d", "vnet"] = "unet"
 
 
 class Framework(nn.Module):
@@ -188,7 +101,7 @@ class Framework(nn.Module):
     in_channels
         Image channels times context slices.
     classes
-        Number of classes, background included.
+        Number of classes, background included; overlapping classes have no background.
     config
         Settings.
 
@@ -196,6 +109,10 @@ class Framework(nn.Module):
     ----------
     network
         The network that predicts.
+    space
+        What its channels mean.
+    takes_volumes
+        Whether the method is defined for volumes too.
     reference_predictions
         Number of predictions that serve as reference, each with its own thresholds.
     rectified_index
@@ -204,6 +121,7 @@ class Framework(nn.Module):
 
     reference_predictions = 1
     rectified_index = 0
+    takes_volumes = True
 
     def __init__(
         self, in_channels: int, classes: int, config: FrameworkConfig | None = None
@@ -212,13 +130,26 @@ class Framework(nn.Module):
         self.config: FrameworkConfig = config or FrameworkConfig()
         self.in_channels = in_channels
         self.classes = classes
+        self.space = LabelSpace(classes, self.config.overlapping)
+        if self.config.network != "unet" and not self.takes_volumes:
+            raise ValueError(
+                f"{type(self).__name__} is defined on images; for volumes use another framework"
+            )
         self.network = self.build_network()
-        self.metassl = MetaSSL(classes, self.reference_predictions, self.config.regions)
+        self.metassl = MetaSSL(classes, self.reference_predictions, self.config.regions, self.space)
 
-    def build_network(self) -> UNet2d:
-        """Return a fresh network of the configured size."""
+    def build_network(self) -> Any:
+        """Return a fresh network of the configured kind and size."""
         c = self.config
-        return UNet2d(self.in_channels, self.classes, c.channels, c.dropout)
+        if c.network == "unet":
+            return UNet2d(self.in_channels, self.classes, c.channels, c.dropout)
+        from .. import networks3d
+
+        if c.network == "unet3d":
+            dropout = c.dropout[0] if c.dropout else 0.0
+            return networks3d.UNet3d(self.in_channels, self.classes, c.channels, dropout)
+        dropout = c.dropout[0] if c.dropout else 0.5
+        return networks3d.VNet3d(self.in_channels, self.classes, dropout)
 
     @property
     def thresholds(self) -> AdaptiveThresholds:
@@ -254,6 +185,18 @@ class Framework(nn.Module):
     def after_step(self) -> None:
         """Do what follows an optimiser step, such as moving a teacher."""
 
+    def counters(self) -> dict[str, int]:
+        """Return what a run must know beside the state to go on exactly where it stopped."""
+        return {}
+
+    def set_counters(self, counters: dict[str, int]) -> None:
+        """Take over what `counters` returned."""
+
+    def cutmix(self, images: Tensor, generator: torch.Generator) -> CutMix:
+        """Draw boxes and partners for images or volumes."""
+        sample = sample_cutmix if images.ndim == 4 else sample_cutmix_volume
+        return sample(images, generator, self.config.strong)
+
     def strong_view(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return an intensity-changed view of weakly augmented images."""
         shown = images.shape[1] - self.config.position_channels
@@ -266,10 +209,10 @@ class Framework(nn.Module):
 
         `logits` are those of ``batch.labelled_image``.
         """
-        parts = {"supervised": supervised_loss(logits, batch.labelled_target)}
+        parts = {"supervised": self.space.supervised_loss(logits, batch.labelled_target)}
         if batch.labelled_prior is not None and batch.labelled_prior_weight is not None:
-            blank = batch.labelled_target == IGNORE
-            parts["labelled_prior"] = soft_cross_entropy(
+            blank = self.space.blank(batch.labelled_target)
+            parts["labelled_prior"] = self.space.soft_cross_entropy(
                 logits, batch.labelled_prior, batch.labelled_prior_weight, blank
             )
         return parts
@@ -278,7 +221,7 @@ class Framework(nn.Module):
         """Return the prior of unlabelled images, if the batch brings one."""
         if batch.prior is None or batch.prior_weight is None or batch.unlabelled_count == 0:
             return {}
-        return {"prior": soft_cross_entropy(logits, batch.prior, batch.prior_weight)}
+        return {"prior": self.space.soft_cross_entropy(logits, batch.prior, batch.prior_weight)}
 
     @property
     def prior_weights(self) -> dict[str, float]:
@@ -294,14 +237,19 @@ class Framework(nn.Module):
         PredictOutput
             Probabilities at the size of `image`.
         """
-        height, width = image.shape[-2:]
         if image.shape[0] == 0:
-            empty = image.new_zeros(0, self.classes, height, width)
+            empty = image.new_zeros(0, self.classes, *image.shape[2:])
             return PredictOutput(empty, empty)
         padded = pad_to_multiple(image, self.network.stride, 2 * self.network.stride)
         with evaluating(self):
             output = self.predict_padded(padded)
-        return PredictOutput(*(p[..., :height, :width] for p in output))
+        return PredictOutput(*(crop(p, image.shape[2:]) for p in output))
+
+    @torch.no_grad()
+    def predict_plain(self, image: Tensor) -> Tensor:
+        """Return the probabilities of the network alone, without any side branch."""
+        with evaluating(self.network):
+            return self.space.probabilities(self.network(image))
 
     def regions(self, output: PredictOutput, prediction: int | None = None) -> Tensor:
         """Return the MetaSSL regions ``(B, H, W)`` uint8 of predicted unlabelled images.
@@ -310,11 +258,13 @@ class Framework(nn.Module):
         `prediction` selects the thresholds; None takes those of the rectified prediction.
         """
         index = self.rectified_index if prediction is None else prediction
-        return partition(output.rectified, output.plain.argmax(1), self.thresholds.get(index))
+        reference = self.space.exclusive_probabilities(output.rectified)
+        learner = self.space.decide(output.plain)[1]
+        return partition(reference, learner, self.thresholds.get(index))
 
     def predict_padded(self, image: Tensor) -> PredictOutput:
         """Predict an image whose sides the network divides."""
-        plain = self.network(image).float().softmax(1)
+        plain = self.space.probabilities(self.network(image))
         return PredictOutput(plain, plain)
 
 
@@ -349,7 +299,8 @@ def without_dropout(module: nn.Module) -> Iterator[None]:
     A prediction that teaches should not be noisy, yet must see features normalised like those of
     the prediction that learns.
     """
-    layers = [m for m in module.modules() if isinstance(m, nn.Dropout) and m.training]
+    kinds = (nn.Dropout, nn.Dropout2d, nn.Dropout3d)
+    layers = [m for m in module.modules() if isinstance(m, kinds) and m.training]
     for m in layers:
         m.eval()
     try:

@@ -14,12 +14,15 @@ import torch
 from torch import Tensor
 
 from ..augment import WeakAugmentation, sample_cutmix
-from ..matching import DEFAULT_NEIGHBOURS, ReferencePool, match, rpg_loss, warm_up
+from ..matching import DEFAULT_NEIGHBOURS, match, rpg_loss
 from ..networks import ChannelDropout
+from ..ramps import warm_up
+from ..reference_pool import ReferencePool
 from .base import Batch, PredictionPair, weighted_total, without_dropout
 from .fixmatch import mixed_prior
 from .metassl import MetaSSLConfig
-from .semsim import SemSim, SemSimConfig, Views
+from .semsim import SemSim, Views
+from .semsim_config import SemSimConfig
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,10 @@ class CombinedConfig(SemSimConfig):
         Share of the prior's weight that is left at the end of the training. 1: its own weight map
         already says where it is trusted; lower values let the network leave it.
     similarity_every
-        Compute the similarity terms (intra, cross, matched) in every so-many-th step only, with
-        so-many-fold weight. They cost several times the rest of a step; on a CPU, where the number
-        of steps within the budget decides, 8 keeps their influence at an eighth of their price.
+        Compute the similarity terms (intra, cross, matched) in every so-many-th step only. They
+        cost several times the rest of a step, and on a CPU the number of steps within the budget
+        decides. Their weight is not raised for it: one heavy step in eight threw short trainings
+        off.
     """
 
     similarity_every: int = 1
@@ -99,6 +103,14 @@ class Combined(SemSim):
     ) -> None:
         super().__init__(in_channels, classes, config or CombinedConfig())
         self._steps = 0
+
+    def counters(self) -> dict[str, int]:
+        """Return the number of steps in which the network has taught itself."""
+        return {"steps": self._steps}
+
+    def set_counters(self, counters: dict[str, int]) -> None:
+        """Take over what `counters` returned."""
+        self._steps = counters["steps"]
 
     def step(self, batch: Batch, progress: float, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the losses of a weakly augmented batch."""
@@ -141,11 +153,11 @@ class Combined(SemSim):
         box = sample_cutmix(weak, generator, c.strong)
         strong = box.mix(self.strong_view(weak, generator))
         with torch.no_grad(), without_dropout(self.network):
-            reference = self.network(weak).float().softmax(1)
+            reference = self.space.probabilities(self.network(weak))
         features = self.network.encode(torch.cat([batch.labelled_image, strong]))
         drop = ChannelDropout(c.feature_dropout, generator, nl)
         logits, streamed = self.network.decode(features, drop)[0].tensor_split([nl])
-        probs = logits.detach().float().softmax(1)
+        probs = self.space.probabilities(logits.detach())
         parts = self.labelled_losses(logits, batch)
         self.metassl.observe([PredictionPair(reference, streamed)], [PredictionPair(probs, logits)])
         parts |= self.labelled_regions(probs, logits, batch)

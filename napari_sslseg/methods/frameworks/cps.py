@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from ..losses import cross_entropy
-from ..matching import warm_up
+from ..ramps import warm_up
 from .base import Batch, Framework, FrameworkConfig, PredictionPair, PredictOutput, weighted_total
 
 
@@ -23,10 +23,15 @@ class CPSConfig(FrameworkConfig):
         labels of the other network are meant to replace an annotation.
     ramp_end
         Share of the training at which it is reached; two fresh networks have nothing to teach.
+    labelled_reference
+        Whose prediction partitions the labelled pixels for a network, with MetaSSL: its ``"own"``,
+        as in the released script, so that its own doubts count; or that of the ``"other"``, which
+        teaches it on unlabelled images, as the paper's figure can be read.
     """
 
     cross: float = 1.0
     ramp_end: float = 0.4
+    labelled_reference: Literal["own", "other"] = "own"
 
 
 class CPS(Framework):
@@ -48,12 +53,13 @@ class CPS(Framework):
         nl, nu = batch.labelled_count, batch.unlabelled_count
         images = torch.cat([batch.labelled_image, batch.unlabelled_image])
         logits = [net(images).split([nl, nu]) for net in (self.network, self.second)]
-        probs = [[z.detach().float().softmax(1) for z in split] for split in logits]
+        probs = [[self.space.probabilities(z.detach()) for z in split] for split in logits]
         each = [self.labelled_losses(z[0], batch) | self.prior_loss(z[1], batch) for z in logits]
         parts = {name: each[0][name] + each[1][name] for name in each[0]}
         unlabelled = [PredictionPair(probs[k][1], logits[1 - k][1], k) for k in (0, 1)]
-        # On labelled images each network's own prediction is partitioned against the annotation.
-        labelled = [PredictionPair(probs[k][0], logits[k][0], k) for k in (0, 1)]
+        # On labelled images a prediction is partitioned against the annotation.
+        turn = self.config.labelled_reference == "other"
+        labelled = [PredictionPair(probs[k][0], logits[k ^ turn][0], k) for k in (0, 1)]
         self.metassl.observe(unlabelled if nu else (), labelled)
         if self.config.metassl:
             parts["labelled_regions"] = self.metassl.labelled(labelled, batch.labelled_target)
@@ -61,7 +67,10 @@ class CPS(Framework):
             parts["unlabelled"] = self.metassl.unlabelled(unlabelled)
         elif nu:
             terms = [
-                cross_entropy(p.supervised_logits, p.reference_probs.argmax(1)) for p in unlabelled
+                self.space.cross_entropy(
+                    p.supervised_logits, self.space.decide(p.reference_probs)[1]
+                )
+                for p in unlabelled
             ]
             parts["unlabelled"] = terms[0] + terms[1]
         ramp = self.config.cross * warm_up(progress, 0.0, self.config.ramp_end)
@@ -70,5 +79,7 @@ class CPS(Framework):
 
     def predict_padded(self, image: Tensor) -> PredictOutput:
         """Predict with the first network, and with the mean of both."""
-        first, second = (net(image).float().softmax(1) for net in (self.network, self.second))
+        first, second = (
+            self.space.probabilities(net(image)) for net in (self.network, self.second)
+        )
         return PredictOutput(first, (first + second) / 2)

@@ -12,10 +12,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..augment import CutMix, sample_cutmix
-from ..losses import cross_entropy, masked_dice
-from ..matching import warm_up
+from ..augment import CutMix
 from ..networks import ChannelDropout
+from ..ramps import warm_up
 from .base import Batch, Framework, FrameworkConfig, PredictionPair, weighted_total, without_dropout
 
 
@@ -69,7 +68,7 @@ class FixMatch(Framework):
         weak = batch.unlabelled_image
         views, boxes = [], []
         for _ in range(c.strong_views if nu else 0):
-            box = sample_cutmix(weak, generator, c.strong)
+            box = self.cutmix(weak, generator)
             views.append(box.mix(self.strong_view(weak, generator)))
             boxes.append(box)
         reference = self._teach(weak)
@@ -83,7 +82,7 @@ class FixMatch(Framework):
             [nl, *[nu] * (len(images) - 1)]
         )
         parts = self.labelled_losses(labelled, batch)
-        pair = PredictionPair(labelled.detach().float().softmax(1), labelled)
+        pair = PredictionPair(self.space.probabilities(labelled.detach()), labelled)
         self.metassl.observe([PredictionPair(reference, streams[0])] if nu else (), [pair])
         if c.metassl:
             parts["labelled_regions"] = self.metassl.labelled([pair], batch.labelled_target)
@@ -106,16 +105,15 @@ class FixMatch(Framework):
         if weak.shape[0] == 0:
             return weak.new_zeros(0, self.classes, *weak.shape[2:])
         with without_dropout(self.network):
-            return self.network(weak).float().softmax(1)
+            return self.space.probabilities(self.network(weak))
 
     def _stream(self, reference: Tensor, logits: Tensor) -> Tensor:
         if self.config.metassl:
             return self.metassl.unlabelled([PredictionPair(reference, logits)])
-        confidence, target = reference.max(1)
+        confidence, target = self.space.decide(reference)
         mask = (confidence >= self.config.threshold).float()
-        if self.config.criterion == "dice":
-            return masked_dice(logits.float().softmax(1), target, mask)
-        return cross_entropy(logits, target, mask)
+        loss = self.space.dice if self.config.criterion == "dice" else self.space.cross_entropy
+        return loss(logits, target, mask)
 
 
 def mixed_prior(batch: Batch, box: CutMix) -> Batch:

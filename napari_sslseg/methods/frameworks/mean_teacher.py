@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..matching import warm_up
+from ..ramps import warm_up
 from .base import Batch, Framework, FrameworkConfig, PredictionPair, weighted_total, without_dropout
 
 
@@ -58,7 +58,7 @@ class MeanTeacher(Framework):
         student_l, student_u = self.network(images).split([nl, nu])
         with torch.no_grad(), without_dropout(self.teacher):
             seen = images if self.config.metassl else self._noisy(images, generator)
-            teacher_l, teacher_u = self.teacher(seen).float().softmax(1).split([nl, nu])
+            teacher_l, teacher_u = self.space.probabilities(self.teacher(seen)).split([nl, nu])
         parts = self.labelled_losses(student_l, batch) | self.prior_loss(student_u, batch)
         unlabelled = [PredictionPair(teacher_u, student_u)] if nu else []
         labelled = [PredictionPair(teacher_l, student_l)]
@@ -68,7 +68,8 @@ class MeanTeacher(Framework):
         if nu and self.config.metassl:
             parts["unlabelled"] = self.metassl.unlabelled(unlabelled)
         elif nu:
-            parts["unlabelled"] = (student_u.float().softmax(1) - teacher_u).square().mean()
+            student = self.space.probabilities(student_u)
+            parts["unlabelled"] = (student - teacher_u).square().mean()
         ramp = self.config.consistency * warm_up(progress, 0.0, self.config.ramp_end)
         weights = {"supervised": 1.0, "labelled_regions": ramp, "unlabelled": ramp}
         return weighted_total(parts, weights | self.prior_weights)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from ..losses import IGNORE, masked_dice
+from ..label_space import LabelSpace
+from ..losses import IGNORE
 from ..regions import (
     LABELLED_ORDER,
     UNLABELLED_ORDER,
@@ -68,6 +70,13 @@ class MetaSSLConfig:
         tens and needs a ramp up to 0.1 with weights of 50.
     scale
         Weight of the first region; only matters for ``"region_mean"``.
+    ratio, factor, labelled_ratio
+        Of the formula ``"ratio"``: 1.25, 5 and 1.4, the released values of Mean Teacher in 2D.
+    labelled_agreement
+        What the reference of a labelled pixel is compared with: the ``"annotation"``, as the
+        paper draws it, which lets a confident contradiction show an error in the annotation; or
+        ``"predictions"``, the supervised prediction, as the released scripts do. The target is the
+        annotation either way.
     dice
         Share of a Dice loss with the same pixel weights in the unlabelled loss. 0 is the published
         cross-entropy alone; small structures gain from a share.
@@ -84,6 +93,10 @@ class MetaSSLConfig:
     labelled_order: tuple[Region, ...] = LABELLED_ORDER
     normalisation: Normalisation = "weight_map"
     scale: float = 1.0
+    ratio: float = 1.25
+    factor: float = 5.0
+    labelled_ratio: float = 1.4
+    labelled_agreement: Literal["annotation", "predictions"] = "annotation"
     dice: float = 0.0
     rate: float = 0.5
     initial: float = 0.9
@@ -102,25 +115,33 @@ class MetaSSL(nn.Module):
         Number of reference predictions of the framework.
     config
         Settings.
+    space
+        What the channels mean; None for exclusive classes.
     """
 
     unlabelled_weights: Tensor
     labelled_weights: Tensor
 
     def __init__(
-        self, classes: int, predictions: int = 1, config: MetaSSLConfig | None = None
+        self,
+        classes: int,
+        predictions: int = 1,
+        config: MetaSSLConfig | None = None,
+        space: LabelSpace | None = None,
     ) -> None:
         super().__init__()
         self.config = c = config or MetaSSLConfig()
+        self.space = space or LabelSpace(classes)
+        answers, structures = (2, classes) if self.space.overlapping else (classes, None)
         self.thresholds = AdaptiveThresholds(
-            classes, predictions, c.rate, c.initial, c.cap, c.release_thresholds
+            answers, predictions, c.rate, c.initial, c.cap, c.release_thresholds, structures
         )
         unlabelled = region_weights(
-            c.formula, c.unlabelled_order, c.unlabelled_step, c.beta, scale=c.scale
+            c.formula, c.unlabelled_order, c.unlabelled_step, c.beta, c.ratio, c.factor, c.scale
         )
         # The released labelled weights under "ratio" are plain powers of the ratio.
         labelled = region_weights(
-            c.formula, c.labelled_order, c.labelled_step, c.beta, 1.4, 1.0, scale=c.scale
+            c.formula, c.labelled_order, c.labelled_step, c.beta, c.labelled_ratio, 1.0, c.scale
         )
         self.register_buffer("unlabelled_weights", unlabelled, persistent=False)
         self.register_buffer("labelled_weights", labelled, persistent=False)
@@ -139,7 +160,8 @@ class MetaSSL(nn.Module):
             first = {p.index: p for p in reversed(pairs)}
             for index, pair in first.items():
                 if pair.reference_probs.shape[0]:
-                    self.thresholds.update(pair.reference_probs, index, split)
+                    probs = self.space.exclusive_probabilities(pair.reference_probs)
+                    self.thresholds.update(probs, index, split)
 
     def unlabelled(self, pairs: Sequence[PredictionPair]) -> Tensor:
         """Return the loss of unlabelled images, summed over pairs.
@@ -150,18 +172,17 @@ class MetaSSL(nn.Module):
         return torch.stack(losses).sum()
 
     def _unlabelled(self, pair: PredictionPair) -> Tensor:
-        c = self.config
-        reference = pair.reference_probs.detach()
+        c, space = self.config, self.space
+        reference = space.exclusive_probabilities(pair.reference_probs.detach())
+        logits = space.exclusive_logits(pair.supervised_logits)
         target = reference.argmax(1)
-        learner = pair.supervised_logits.detach().argmax(1)
-        regions = partition(reference, learner, self.thresholds.get(pair.index))
+        regions = partition(reference, logits.detach().argmax(1), self.thresholds.get(pair.index))
         weights = self.unlabelled_weights
-        loss = heterogeneous_loss(pair.supervised_logits, target, regions, weights, c.normalisation)
+        loss = heterogeneous_loss(logits, target, regions, weights, c.normalisation)
         if c.dice == 0:
             return loss
-        probs = pair.supervised_logits.float().softmax(1)
         # Dice is scale free in its weights, so the common scale must not act through smoothing.
-        dice = masked_dice(probs, target, (weights / c.scale)[regions.long()])
+        dice = space.dice(pair.supervised_logits, target, (weights / c.scale)[regions.long()])
         return (1 - c.dice) * loss + c.dice * dice * c.scale
 
     def labelled(
@@ -171,10 +192,16 @@ class MetaSSL(nn.Module):
         losses = []
         for pair in pairs:
             thresholds = self.thresholds.get(pair.index, "labelled")
-            regions = partition(pair.reference_probs.detach(), annotation, thresholds, ignore)
+            reference = self.space.exclusive_probabilities(pair.reference_probs.detach())
+            logits = self.space.exclusive_logits(pair.supervised_logits)
+            compared = annotation
+            if self.config.labelled_agreement == "predictions":
+                predicted = logits.detach().argmax(1)
+                compared = torch.where(annotation == ignore, annotation, predicted.to(annotation))
+            regions = partition(reference, compared, thresholds, ignore)
             losses.append(
                 heterogeneous_loss(
-                    pair.supervised_logits,
+                    logits,
                     annotation,
                     regions,
                     self.labelled_weights,

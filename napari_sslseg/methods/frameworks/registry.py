@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
 from .base import Framework, FrameworkConfig
+from .cct import CCT, CCTConfig
 from .combined import Combined, CombinedConfig
 from .cps import CPS, CPSConfig
 from .fixmatch import FixMatch, FixMatchConfig
 from .mean_teacher import MeanTeacher, MeanTeacherConfig
+from .rdrop import RDrop, RDropConfig
 from .rpg import RPG, RPGConfig
-from .semsim import SemSim, SemSimConfig
+from .semsim import SemSim
+from .semsim_config import SemSimConfig
 from .supervised import Supervised
 
 _REGISTRY: dict[str, tuple[type[Framework], type[FrameworkConfig], dict[str, Any]]] = {
@@ -27,6 +31,8 @@ _REGISTRY: dict[str, tuple[type[Framework], type[FrameworkConfig], dict[str, Any
         {"strong_views": 2, "feature_dropout": 0.5, "criterion": "dice"},
     ),
     "cps": (CPS, CPSConfig, {}),
+    "cct": (CCT, CCTConfig, {}),
+    "rdrop": (RDrop, RDropConfig, {}),
     "mean_teacher": (MeanTeacher, MeanTeacherConfig, {}),
     "supervised": (Supervised, FrameworkConfig, {}),
 }
@@ -56,12 +62,17 @@ def create(name: str, in_channels: int, classes: int, **options: Any) -> Framewo
     ValueError
         For an unknown name or option, naming the known ones.
     """
+    check_options(name, options)
+    framework, config, preset = _REGISTRY[name]
+    return framework(in_channels, classes, config(**{**preset, **options}))
+
+
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+    """Raise what `create` raises for an unknown name or option, without building anything."""
     if name not in _REGISTRY:
         raise ValueError(f"unknown framework {name!r}; there are {', '.join(_REGISTRY)}")
-    framework, config, preset = _REGISTRY[name]
-    known = {f.name for f in fields(config)}
+    known = {f.name for f in fields(_REGISTRY[name][1])}
     if unknown := sorted(set(options) - known):
         raise ValueError(
             f"{name} has no option {', '.join(unknown)}; it has {', '.join(sorted(known))}"
         )
-    return framework(in_channels, classes, config(**{**preset, **options}))

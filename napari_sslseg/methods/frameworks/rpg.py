@@ -6,21 +6,23 @@ Matched labels teach the weak view, FixMatch the strong one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from ..augment import sample_cutmix
-from ..losses import cross_entropy
+from ..augment import CutMix
 from ..matching import (
-    DEFAULT_GRID,
     DEFAULT_NEIGHBOURS,
+    Agreement,
     FrequencySource,
-    ReferencePool,
+    Match,
     match,
     rpg_loss,
-    warm_up,
 )
+from ..ramps import Ramp, warm_up
+from ..reference_pool import DEFAULT_GRID, ReferencePool
 from .base import Batch, Framework, FrameworkConfig, PredictionPair, weighted_total
 from .fixmatch import mixed_prior
 
@@ -36,7 +38,7 @@ class RPGConfig(FrameworkConfig):
         label stays that of the nearest.
     grid
         Side of the matching grid. 64 costs about 0.2 s an image on two cores; cost grows with the
-        fourth power.
+        fourth power. For volumes it is limited to 16, which has as many cells.
     threshold
         Of the weak-to-strong term, 0.95 as in FixMatch.
     start, end
@@ -46,6 +48,21 @@ class RPGConfig(FrameworkConfig):
         Optional frequency alignment and clean-up of pseudo-labels, off as in the base method.
     matched, strong_consistency
         Weights of the two terms; the method gives both the same.
+    matched_on
+        Which views matched labels teach: the ``"weak"`` one, as in the base method, the
+        ``"strong"`` one, or ``"both"``; the last two are variants of the released code.
+    standardise
+        Rank references by standardised similarity, against hubs; a switch of the released code.
+        The label is then no longer that of the nearest reference.
+    agreement
+        Form of the weight; see `matching.agreement_weight`. Clamped by default, as the released
+        one can turn negative and teach the opposite of a label.
+    ramp
+        Form of the ramp: the Gaussian of the released code, or its other forms.
+    heterogeneous
+        With `metassl`, the terms whose pixels are weighed by regions: the ``"plain"`` weak
+        prediction's, and that of the ``"matched"`` labels, if named. There the marginals of the
+        neighbours are the reference, and regions take the place of the agreement weight.
     """
 
     neighbours: int = DEFAULT_NEIGHBOURS
@@ -57,12 +74,25 @@ class RPGConfig(FrameworkConfig):
     morph: bool = False
     matched: float = 1.0
     strong_consistency: float = 1.0
+    matched_on: Literal["weak", "strong", "both"] = "weak"
+    standardise: bool = False
+    agreement: Agreement = "entropy"
+    ramp: Ramp = "gaussian"
+    heterogeneous: tuple[Literal["plain", "matched"], ...] = ("plain",)
+
+
+#: Largest side of the matching grid in volumes: 16 cubed is 64 squared.
+VOLUME_GRID = 16
 
 
 class RPG(Framework):
-    """Labelled images of the batch are the pool that labels the unlabelled ones."""
+    """Labelled images of the batch are the pool that labels the unlabelled ones.
+
+    Thresholds 0 belong to the weak prediction, 1 to the matched labels.
+    """
 
     config: RPGConfig
+    reference_predictions = 2
 
     def __init__(self, in_channels: int, classes: int, config: RPGConfig | None = None) -> None:
         super().__init__(in_channels, classes, config or RPGConfig())
@@ -72,39 +102,29 @@ class RPG(Framework):
         c = self.config
         nl, nu = batch.labelled_count, batch.unlabelled_count
         weak = batch.unlabelled_image
-        box = sample_cutmix(weak, generator, c.strong)
+        box = self.cutmix(weak, generator)
         strong = box.mix(self.strong_view(weak, generator))
         # One forward pass for all, so that features to be compared are normalised together.
         taps = self.network.taps(torch.cat([batch.labelled_image, weak, strong]))
         labelled, weak_z, strong_z = taps.logits.split([nl, nu, nu])
         parts = self.labelled_losses(labelled, batch)
-        pair = PredictionPair(labelled.detach().float().softmax(1), labelled)
-        probs = weak_z.detach().float().softmax(1)
+        pair = PredictionPair(self.space.probabilities(labelled.detach()), labelled)
+        probs = self.space.probabilities(weak_z.detach())
         self.metassl.observe([PredictionPair(probs, strong_z)] if nu else (), [pair])
         if c.metassl:
             parts["labelled_regions"] = self.metassl.labelled([pair], batch.labelled_target)
         if nu:
-            pool = ReferencePool.from_maps(
-                taps.decoder[:nl], batch.labelled_target, self.classes, c.grid
-            )
-            found = match(
-                taps.decoder[nl : nl + nu],
-                pool,
-                c.neighbours,
-                c.grid,
-                refine=c.refine,
-                morph=c.morph,
-            )
-            parts["matched"] = rpg_loss(weak_z, found.labels, found.weight)
+            found = self.matches(taps.decoder[: nl + nu], batch)
+            parts["matched"] = self.matched_loss(found, weak_z, strong_z, box)
             mixed = box.mix(probs)
-            if c.metassl:
+            if c.metassl and "plain" in c.heterogeneous:
                 parts["unlabelled"] = self.metassl.unlabelled([PredictionPair(mixed, strong_z)])
             else:
-                confidence, target = mixed.max(1)
+                confidence, target = self.space.decide(mixed)
                 mask = (confidence >= c.threshold).float()
-                parts["unlabelled"] = cross_entropy(strong_z, target, mask)
+                parts["unlabelled"] = self.space.cross_entropy(strong_z, target, mask)
             parts |= self.prior_loss(strong_z, mixed_prior(batch, box))
-        ramp = warm_up(progress, c.start, c.end)
+        ramp = warm_up(progress, c.start, c.end, c.ramp)
         weights = {
             "supervised": 1.0,
             "labelled_regions": ramp,
@@ -113,3 +133,44 @@ class RPG(Framework):
             **self.prior_weights,
         }
         return weighted_total(parts, weights)
+
+    def matches(self, decoder: Tensor, batch: Batch) -> Match:
+        """Match the unlabelled images to the labelled ones.
+
+        Parameters
+        ----------
+        decoder
+            Last decoder map of the labelled images, then of the weak views.
+        batch
+            Weakly augmented.
+        """
+        c, nl = self.config, batch.labelled_count
+        grid = c.grid if decoder.ndim == 4 else min(c.grid, VOLUME_GRID)
+        pool = ReferencePool.from_maps(decoder[:nl], batch.labelled_target, self.classes, grid)
+        return match(
+            decoder[nl:],
+            pool,
+            c.neighbours,
+            grid,
+            refine=c.refine,
+            morph=c.morph,
+            standardise=c.standardise,
+            agreement=c.agreement,
+        )
+
+    def matched_loss(self, found: Match, weak: Tensor, strong: Tensor, box: CutMix) -> Tensor:
+        """Return L_R of the configured views, given the logits of both."""
+        c = self.config
+        mixed = Match(*(box.mix(m) for m in (found.labels, found.probabilities, found.weight)))
+        views = {"weak": [(weak, found)], "strong": [(strong, mixed)]}
+        views["both"] = views["weak"] + views["strong"]
+        chosen = views[c.matched_on]
+        if not (c.metassl and "matched" in c.heterogeneous):
+            return torch.stack([rpg_loss(z, m.labels, m.weight) for z, m in chosen]).sum()
+        size = tuple(found.weight.shape[1:])
+        pairs = [
+            PredictionPair(m.probabilities, F.interpolate(z.float(), size, mode="nearest-exact"), 1)
+            for z, m in chosen
+        ]
+        self.metassl.observe(pairs)
+        return self.metassl.unlabelled(pairs)

@@ -9,74 +9,27 @@ for both similarities come from the fusion module, a side branch on the encoder.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ..affinity import DEFAULT_TEMPERATURE, limit_grid, rectify
-from ..augment import CutMix, sample_cutmix
+from ..affinity import limit_grid, rectify, resize, spread
+from ..augment import CutMix
 from ..fusion import SimpleFusion, SpatialFusion
-from ..losses import masked_dice, pixel_cross_entropy
+from ..losses import pixel_cross_entropy
 from ..networks import ChannelDropout
-from ..prototypes import DEFAULT_REGIONS, DEFAULT_SHARPNESS, QueryResult, query, regional_prototypes
+from ..prototypes import Prototypes, query, regional_prototypes
 from .base import (
     Batch,
     Framework,
-    FrameworkConfig,
     PredictionPair,
     PredictOutput,
     weighted_total,
     without_dropout,
 )
 from .fixmatch import mixed_prior
-
-
-@dataclass(frozen=True)
-class SemSimConfig(FrameworkConfig):
-    """Settings of SemSim.
-
-    Attributes
-    ----------
-    threshold
-        Probability that a weak target must reach, 0.95 as published.
-    unlabelled, intra, cross
-        0.5, 0.25 and 0.25, the published optimum; supervised and unlabelled parts are then halved.
-    affinity_temperature, cross_temperature
-        0.1 each. Without a temperature (1.0, as printed) affinities after a ReLU are nearly uniform
-        and the cross-image prediction can never reach the threshold.
-    sharpness
-        r of the uncertainty weight, 1000 as published.
-    prototype_regions
-        4 cells a side, the published optimum.
-    fusion
-        ``"spatial"`` for the published module, ``"simple"`` for the reduced variant.
-    fusion_width
-        128 as published; 64 costs a quarter.
-    feature_dropout
-        Of encoder channels entering the decoder of strong views, 0.5 as published. The fusion
-        module sees them undropped, as it defines the similarities.
-    grid
-        Largest side of the grid of affinities and queries in training; predictions use twice that.
-        The published 56 has ten times the pairs of 32.
-    second_view
-        Whether s2 is a view of its own, as published. Without, s1 serves both similarities, which
-        the paper finds 0.6 Dice points worse on ACDC, and a third of the gradient pass is saved.
-    """
-
-    threshold: float = 0.95
-    unlabelled: float = 0.5
-    intra: float = 0.25
-    cross: float = 0.25
-    affinity_temperature: float = DEFAULT_TEMPERATURE
-    cross_temperature: float = DEFAULT_TEMPERATURE
-    sharpness: float = DEFAULT_SHARPNESS
-    prototype_regions: int = DEFAULT_REGIONS
-    fusion: Literal["spatial", "simple"] = "spatial"
-    fusion_width: int = 128
-    feature_dropout: float = 0.5
-    grid: int = 56
-    second_view: bool = True
+from .semsim_config import SemSimConfig
 
 
 @dataclass
@@ -116,6 +69,21 @@ class Views:
     second_box: CutMix
 
 
+class Asked(NamedTuple):
+    """What prototypes say.
+
+    Attributes
+    ----------
+    log_probs
+        ``(B, K, h, w)``; overlapping: ``(B, 2, K, h, w)``.
+    certainty
+        ``(B, h, w)``; overlapping: ``(B, K, h, w)``.
+    """
+
+    log_probs: Tensor
+    certainty: Tensor
+
+
 class SemSim(Framework):
     """One U-Net with a fusion branch; the branch rectifies predictions, the decoder alone is plain.
 
@@ -125,6 +93,7 @@ class SemSim(Framework):
     config: SemSimConfig
     reference_predictions = 2
     rectified_index = 1
+    takes_volumes = False
     clean_labelled_pass = False
     """Whether labelled images go through the pass without gradient as well."""
 
@@ -135,7 +104,7 @@ class SemSim(Framework):
         super().__init__(in_channels, classes, config)
         stages, width = config.channels[1:4], config.fusion_width
         self.fusion: nn.Module = (
-            SpatialFusion(stages, width)
+            SpatialFusion(stages, width, windows=config.fusion_windows)
             if config.fusion == "spatial"
             else SimpleFusion(stages, width)
         )
@@ -177,7 +146,7 @@ class SemSim(Framework):
     def labelled_step(self, batch: Batch) -> dict[str, Tensor]:
         """Return the parts of a batch without unlabelled images."""
         logits = self.network(batch.labelled_image)
-        probs = logits.detach().float().softmax(1)
+        probs = self.space.probabilities(logits.detach())
         self.metassl.observe(labelled=[PredictionPair(probs, logits)])
         return self.labelled_losses(logits, batch) | self.labelled_regions(probs, logits, batch)
 
@@ -199,7 +168,7 @@ class SemSim(Framework):
         c = self.config
         nl, nu = batch.labelled_count, batch.unlabelled_count
         weak = batch.unlabelled_image
-        boxes = [sample_cutmix(weak, generator, c.strong) for _ in range(1 + c.second_view)]
+        boxes = [self.cutmix(weak, generator) for _ in range(1 + c.second_view)]
         strong = [box.mix(self.strong_view(weak, generator)) for box in boxes]
         with torch.no_grad(), without_dropout(self.network):
             clean = weak
@@ -209,13 +178,16 @@ class SemSim(Framework):
             weak_z, weak_d = self.network.decode(features)
             weak_f = self.fuse(tuple(f[-nu:] for f in features), c.grid)
         features = self.network.encode(torch.cat([batch.labelled_image, *strong]))
-        fused = self.fuse(features, c.grid)
         drop = ChannelDropout(c.feature_dropout, generator, nl)
+        seen = features
+        if c.feature_dropout_at == "decoder+fusion":
+            seen = tuple(drop(f) for f in features)
+        fused = self.fuse(seen, c.grid)
         logits, decoder = self.network.decode([f[: nl + nu] for f in features], drop)
         if self.clean_labelled_pass:
-            labelled_probs, labelled_d = weak_z[:nl].float().softmax(1), weak_d[:nl]
+            labelled_probs, labelled_d = self.space.probabilities(weak_z[:nl]), weak_d[:nl]
         else:
-            labelled_probs = logits[:nl].detach().float().softmax(1)
+            labelled_probs = self.space.probabilities(logits[:nl].detach())
             labelled_d = decoder[:nl].detach()
         return Views(
             labelled_logits=logits[:nl],
@@ -235,10 +207,25 @@ class SemSim(Framework):
     @torch.no_grad()
     def weak_targets(self, views: Views) -> tuple[Tensor, Tensor]:
         """Return the plain weak probabilities and the rectified ones, on the affinity grid."""
-        rectified = rectify(
-            views.weak_logits, views.weak_fused, self.config.affinity_temperature
-        ).softmax(1)
-        return views.weak_logits.float().softmax(1), rectified
+        rectified = self.rectified(views.weak_logits, views.weak_fused)
+        return self.space.probabilities(views.weak_logits), self.space.probabilities(rectified)
+
+    def rectified(self, logits: Tensor, fused: Tensor) -> Tensor:
+        """Return the logits of the intra-image prediction (Eq. 5), on the grid of `fused`."""
+        c = self.config
+        size = (fused.shape[-2], fused.shape[-1])
+        if c.affinity_values == "logits" and c.affinity_learns == "both":
+            return rectify(logits, fused, c.affinity_temperature, axis=c.affinity_axis)
+        own = resize(logits.float(), size)
+        if c.affinity_learns == "affinity":
+            own = own.detach()
+        if c.affinity_values == "logits":
+            return own + spread(own, fused, c.affinity_temperature, axis=c.affinity_axis)
+        probs = self.space.probabilities(own)
+        total = probs + spread(probs, fused, c.affinity_temperature, axis=c.affinity_axis)
+        if self.space.overlapping:
+            return torch.logit(total / 2, eps=1e-6)
+        return (total / total.sum(1, keepdim=True)).clamp_min(1e-12).log()
 
     def observe(self, weak_probs: Tensor, rectified: Tensor, views: Views) -> None:
         """Update the thresholds of both reference predictions."""
@@ -253,40 +240,71 @@ class SemSim(Framework):
 
         `target` are the probabilities of the weak view, mixed like the strong one.
         """
-        if self.config.metassl:
+        if self.config.metassl and "plain" in self.config.heterogeneous:
             return self.metassl.unlabelled([PredictionPair(target, strong_logits)])
         return self._masked_dice(target, strong_logits)
 
     def intra_image(self, rectified: Tensor, views: Views) -> Tensor:
         """Return L_intra (Eq. 6) on the affinity grid."""
-        prediction = rectify(
-            views.strong_logits, views.strong_fused, self.config.affinity_temperature
-        )
-        return self._masked_dice(views.first_box.mix(rectified), prediction)
+        c = self.config
+        prediction = self.rectified(views.strong_logits, views.strong_fused)
+        if c.intra_at == "image":
+            size = (views.strong_logits.shape[-2], views.strong_logits.shape[-1])
+            prediction, rectified = resize(prediction, size), resize(rectified, size)
+        target = views.first_box.mix(rectified)
+        if c.metassl and "intra" in c.heterogeneous:
+            return self.metassl.unlabelled([PredictionPair(target, prediction, 1)])
+        return self._masked_dice(target, prediction)
 
     def cross_image(self, batch: Batch, views: Views) -> Tensor:
         """Return L_cross (Eq. 13), averaged over all pixels of the grid."""
-        c = self.config
-        prototypes = regional_prototypes(
-            views.labelled_fused, batch.labelled_target, self.classes, c.prototype_regions
-        )
+        c, box = self.config, views.second_box
+        prototypes = self.prototypes(views.labelled_fused, batch.labelled_target)
         with torch.no_grad():
-            asked = query(views.weak_fused, prototypes.detach(), c.cross_temperature, c.sharpness)
-            target = views.second_box.mix(asked.probs)
-            certainty = views.second_box.mix(asked.weight)
-            confidence, classes = target.max(1)
-            mask = (confidence >= c.threshold).float()
-        learner: QueryResult = query(
-            views.second_fused, prototypes, c.cross_temperature, c.sharpness
-        )
-        # A class that is nowhere labelled is never a target; CE of log-probabilities is exact.
-        ce = pixel_cross_entropy(learner.log_probs, classes)
-        return (mask * certainty * ce).mean()
+            asked = self._ask(views.weak_fused, [p.detach() for p in prototypes], box)
+            confidence, classes = asked.log_probs.exp().max(1)
+            if c.cross_mask == "weak":
+                size = (views.weak_fused.shape[-2], views.weak_fused.shape[-1])
+                weak = resize(self.space.probabilities(views.weak_logits), size)
+                confidence = self.space.decide(box.mix(weak))[0]
+            least = c.threshold if c.cross_threshold is None else c.cross_threshold
+            mask = (confidence >= least).float()
+        learner = self._ask(views.second_fused, prototypes)
+        if c.targets == "soft":
+            ce = -(asked.log_probs.exp() * learner.log_probs).sum(1)
+        else:
+            # A class that is nowhere labelled is never a target; CE of log-probabilities is exact.
+            ce = pixel_cross_entropy(learner.log_probs, classes)
+        return (mask * asked.certainty * ce).mean()
+
+    def prototypes(self, fused: Tensor, target: Tensor) -> list[Prototypes]:
+        """Return the regional prototypes of all classes, or of each overlapping one.
+
+        Those of an overlapping class are two: where it is not, and where it is.
+        """
+        n = self.config.prototype_regions
+        if not self.space.overlapping:
+            return [regional_prototypes(fused, target, self.classes, n)]
+        return [regional_prototypes(fused, target[:, k], 2, n) for k in range(self.classes)]
+
+    def _ask(self, fused: Tensor, prototypes: list[Prototypes], box: CutMix | None = None) -> Asked:
+        """Query prototypes; the answers are mixed by `box`, if one is given."""
+        c = self.config
+        log_probs, certainty = [], []
+        for each in prototypes:
+            found = query(fused, each, c.cross_temperature, c.sharpness, c.divergence)
+            log_probs.append(found.log_probs if box is None else box.mix(found.log_probs))
+            certainty.append(found.weight if box is None else box.mix(found.weight))
+        if not self.space.overlapping:
+            return Asked(log_probs[0], certainty[0])
+        return Asked(torch.stack(log_probs, 2), torch.stack(certainty, 1))
 
     def _masked_dice(self, target_probs: Tensor, logits: Tensor) -> Tensor:
-        confidence, target = target_probs.max(1)
+        confidence, target = self.space.decide(target_probs)
         mask = (confidence >= self.config.threshold).float()
-        return masked_dice(logits.float().softmax(1), target, mask)
+        if self.config.targets == "soft":
+            return self.space.soft_dice(logits, target_probs, mask)
+        return self.space.dice(logits, target, mask)
 
     def predict_padded(self, image: Tensor) -> PredictOutput:
         """Predict with the decoder alone, and rectified by the affinities of the fused features."""
@@ -294,5 +312,5 @@ class SemSim(Framework):
         logits, _ = self.network.decode(features, size=(image.shape[-2], image.shape[-1]))
         fused = self.fuse(features, 2 * self.config.grid)
         temperature = self.config.affinity_temperature
-        rectified = rectify(logits, fused, temperature, at="logits").softmax(1)
-        return PredictOutput(logits.float().softmax(1), rectified)
+        rectified = rectify(logits, fused, temperature, at="logits")
+        return PredictOutput(self.space.probabilities(logits), self.space.probabilities(rectified))

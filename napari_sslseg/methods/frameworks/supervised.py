@@ -27,7 +27,7 @@ class Supervised(Framework):
             [batch.labelled_count, logits.shape[0] - batch.labelled_count]
         )
         parts = self.labelled_losses(labelled, batch) | self.prior_loss(unlabelled, batch)
-        pair = PredictionPair(labelled.detach().float().softmax(1), labelled)
+        pair = PredictionPair(self.space.probabilities(labelled.detach()), labelled)
         self.metassl.observe(labelled=[pair])
         if self.config.metassl:
             parts["labelled_regions"] = self.metassl.labelled([pair], batch.labelled_target)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 
 from napari_sslseg.methods.frameworks.registry import create
@@ -34,10 +33,10 @@ def test_similarity_terms_come_in_every_so_many_steps(disc_batch):
     assert came == [False, False, True, False, False, True]
 
 
-def test_rare_similarity_terms_weigh_as_much_in_the_mean():
+def test_rare_similarity_terms_are_not_made_heavier():
     always, rarely = framework(), framework(similarity_every=4)
     for name in SIMILARITY:
-        assert rarely.weights(1.0)[name] == pytest.approx(4 * always.weights(1.0)[name])
+        assert rarely.weights(1.0)[name] == always.weights(1.0)[name] > 0
 
 
 def test_quick_steps_update_the_thresholds_and_train_the_network(disc_batch):

@@ -1,0 +1,262 @@
+"""``napari-sslseg train``, ``predict`` and ``evaluate``: data sets without a screen."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+from .dataset_files import FormatsReader, find_prediction, prediction_path, write_prediction
+from .training.control import Control
+from .training.request import DEVICES
+from .training.threads import calm_threads
+
+if TYPE_CHECKING:
+    from .training.dataset.description import Dataset
+
+DatasetArgument = Annotated[Path, typer.Argument(help="Description of the data set, YAML.")]
+DeviceOption = Annotated[str, typer.Option(help=f"One of: {', '.join(DEVICES)}.")]
+
+
+def run_train(
+    dataset: DatasetArgument,
+    run: Annotated[Path, typer.Option(help="Folder of the run; one that exists goes on.")],
+    preset: Annotated[
+        str | None, typer.Option(help="Method, such as semsim or metassl-cps.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    device: DeviceOption = "auto",
+    minutes: Annotated[
+        float | None, typer.Option(help="Stop, saved, after so many minutes; call again to go on.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option(help="Start anew in a folder that has a run.")] = False,
+    tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard files too.")] = False,
+) -> dict[str, Any]:
+    """Train on a data set, or go on with a run that was interrupted.
+
+    Returns
+    -------
+    dict
+        Steps, whether the run is finished, best validation Dice, seconds; fit for JSON.
+
+    Raises
+    ------
+    DatasetError
+        With one sentence for the user.
+    """
+    calm_threads()
+    from .training.dataset.description import read_dataset
+    from .training.dataset.run import clear_run, find_device, train_dataset
+    from .training.dataset.settings import make_settings
+
+    described = read_dataset(dataset)
+    place = find_device(device)
+    settings = make_settings(described, place.type, preset=preset, steps=steps, seed=seed)
+    if fresh:
+        clear_run(run)
+    with _stoppable() as control:
+        outcome = train_dataset(
+            described,
+            settings,
+            run,
+            FormatsReader(),
+            place,
+            control,
+            _say,
+            None if minutes is None else 60 * minutes,
+            tensorboard,
+        )
+    return {
+        "run": str(run),
+        "preset": settings.preset,
+        "device": str(place),
+        "step": outcome.step,
+        "finished": outcome.finished,
+        "best_validation_dice": outcome.best,
+        "seconds": outcome.seconds,
+    }
+
+
+def run_predict(
+    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    dataset: DatasetArgument,
+    output: Annotated[Path, typer.Option(help="Folder for the predicted label files.")],
+    cases: Annotated[
+        str, typer.Option(help="Which list: labelled, unlabelled, validation or test.")
+    ] = "validation",
+    model: Annotated[str, typer.Option(help="best (by the validation list) or last.")] = "last",
+    device: DeviceOption = "auto",
+) -> dict[str, Any]:
+    """Predict label files for the cases of a list.
+
+    Returns
+    -------
+    dict
+        Files, fit for JSON.
+
+    Raises
+    ------
+    DatasetError
+        With one sentence for the user.
+    """
+    calm_threads()
+    from .training.dataset.cases import load_case, to_values
+    from .training.dataset.description import DatasetError, read_dataset
+    from .training.dataset.prediction import in_file_order, predict_case
+    from .training.dataset.run import find_device, load_run
+    from .training.dataset.settings import describe_data
+
+    described = read_dataset(dataset)
+    place = find_device(device)
+    trained, head = load_run(run, model, place)
+    expected = describe_data(described, head["data"]["channels"])
+    for key, value in head["data"].items():
+        if expected[key] != value:
+            raise DatasetError(
+                f"The model in {run} was trained with another {key.replace('_', ' ')} than "
+                f"{dataset} describes."
+            )
+    reader = FormatsReader()
+    entries = described.cases(cases)
+    if not entries:
+        raise DatasetError(f"The {cases} list of {dataset} is empty; choose another with --cases.")
+    output.mkdir(parents=True, exist_ok=True)
+    targets = [prediction_path(output, entry.name, entry.images[0]) for entry in entries]
+    _spare_the_data(described, targets)
+    files = []
+    with _stoppable() as control:
+        for entry, path in zip(entries, targets, strict=True):
+            control.check()
+            case = load_case(entry, described, reader, with_labels=False)
+            if case.image.shape[1] != head["data"]["channels"]:
+                raise DatasetError(
+                    f"{entry.name} has {case.image.shape[1]} channels; the model was trained on "
+                    f"{head['data']['channels']}."
+                )
+            bfloat16 = place.type == "cuda" and head["precision"] == "bfloat16"
+            found = predict_case(trained, case, described, place, bfloat16, control)
+            values = in_file_order(to_values(found, described), case, described)
+            write_prediction(path, values, reader.volume(entry.images))
+            files.append(str(path))
+            _say(entry.name)
+    return {"model": model, "step": head["step"], "files": files}
+
+
+def _spare_the_data(described: Dataset, targets: list[Path]) -> None:
+    """Refuse to write predictions over images or annotations."""
+    from .training.dataset.description import DatasetError
+
+    files = {
+        path.resolve()
+        for entry in described.entries.values()
+        for path in (*entry.images, entry.labels)
+        if path is not None
+    }
+    for target in targets:
+        if target.resolve() in files:
+            raise DatasetError(
+                f"The prediction would replace {target} of the data set; choose another --output."
+            )
+
+
+def run_evaluate(
+    dataset: DatasetArgument,
+    predictions: Annotated[Path, typer.Argument(help="Folder of predicted label files.")],
+    output: Annotated[
+        Path | None, typer.Option(help="Where to write NAME.json and NAME.csv; without suffix.")
+    ] = None,
+    cases: Annotated[
+        str, typer.Option(help="Which list: labelled, unlabelled, validation or test.")
+    ] = "validation",
+) -> dict[str, Any]:
+    """Score predicted label files: Dice, Jaccard, HD95 and ASD, per class and case.
+
+    Returns
+    -------
+    dict
+        Unit, mean and standard deviation per class, and the files; fit for JSON.
+
+    Raises
+    ------
+    DatasetError
+        With one sentence for the user.
+    """
+    from .training.dataset.description import read_dataset
+
+    described = read_dataset(dataset)
+    report = score_files(described, predictions, cases)
+    result: dict[str, Any] = {k: v for k, v in report.to_json().items() if k != "cases"}
+    if output is not None:
+        output.absolute().parent.mkdir(parents=True, exist_ok=True)
+        stem = output.with_suffix("") if output.suffix in (".json", ".csv") else output
+        result["files"] = [str(path) for path in report.write(stem)]
+    return result
+
+
+def score_files(described: Dataset, predictions: Path, cases: str) -> Any:
+    """Return the `Report` of label files against the annotations of a list."""
+    from .training.dataset.cases import to_indices
+    from .training.dataset.description import DatasetError
+    from .training.dataset.evaluation import Report, score_case
+
+    reader = FormatsReader()
+    unit = "voxels" if described.distances == "voxels" else "mm"
+    report = Report(tuple(described.classes.values()), unit)
+    entries = [entry for entry in described.cases(cases) if entry.labels is not None]
+    if not entries:
+        raise DatasetError(f"No case of the {cases} list has labels to compare with.")
+    for entry in entries:
+        path = find_prediction(predictions, entry)
+        if path is None:
+            raise DatasetError(f"There is no prediction of {entry.name} in {predictions}.")
+        assert entry.labels is not None
+        truth, predicted = reader.labels(entry.labels), reader.labels(path)
+        if predicted.shape != truth.shape:
+            raise DatasetError(
+                f"{path} has the shape {predicted.shape}, the labels of {entry.name} {truth.shape}."
+            )
+        spacing = (1.0,) * truth.ndim
+        if unit == "mm":
+            spacing = reader.image(entry.images).spacing
+        pair = []
+        for values in (predicted, truth):
+            flat = values.ndim == 2
+            found = to_indices(values[None] if flat else values, described)
+            if described.overlapping:
+                found = np.moveaxis(found, 1, 0)
+                pair.append(found[:, 0] if flat else found)
+            else:
+                pair.append(found[0] if flat else found)
+        report.cases[entry.name] = score_case(pair[0], pair[1], described, spacing)
+    return report
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[Control]:
+    """Let Ctrl-C and a polite kill stop between two steps, with everything saved."""
+    control = Control()
+
+    def stop(number: int, frame: object) -> None:
+        control.cancel()
+
+    before = {}
+    for kind in (signal.SIGINT, signal.SIGTERM):
+        # Only a main thread may set handlers; others are stopped by their owners.
+        with contextlib.suppress(ValueError):
+            before[kind] = signal.signal(kind, stop)
+    try:
+        yield control
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)

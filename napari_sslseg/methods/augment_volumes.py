@@ -1,0 +1,59 @@
+"""Random geometry and CutMix of volumes ``(B, C, D, H, W)``; applied by the functions of `augment`.
+
+Turns and rotations stay in the plane of the last two axes, as volumes of medical images are seldom
+isotropic and patients seldom lie across the table; flips take all three axes.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from .augment import CutMix, StrongAugmentation, WeakAugmentation, sample_cutmix, sample_weak
+
+
+def sample_weak_volume(
+    images: Tensor, generator: torch.Generator, config: WeakAugmentation | None = None
+) -> Tensor:
+    """Draw one affine map a volume.
+
+    Returns
+    -------
+    Tensor
+        ``(B, 3, 4)``, as `augment.sample_weak` returns ``(B, 2, 3)`` for images.
+    """
+    config = config or WeakAugmentation()
+    planar = sample_weak(images[:, :, 0], generator, config)
+    b, device = images.shape[0], images.device
+    drawn = torch.rand(b, generator=generator, device=generator.device).to(device)
+    theta = torch.zeros(b, 3, 4, device=device)
+    # Normalised coordinates run from the last axis to the first: x, y, z.
+    theta[:, :2, :2] = planar[:, :, :2]
+    theta[:, 2, 2] = torch.where(drawn < config.flip, -1.0, 1.0)
+    return theta
+
+
+def sample_cutmix_volume(
+    images: Tensor, generator: torch.Generator, config: StrongAugmentation | None = None
+) -> CutMix:
+    """Draw boxes of volumes: a box of the plane, over a stretch of the first axis.
+
+    The stretch is as long, of its axis, as the box is large, of the plane, so that the box holds
+    the configured share of the volume on average over the two.
+    """
+    config = config or StrongAugmentation()
+    plane = sample_cutmix(images[:, :, 0], generator, config)
+    b, _, depth = images.shape[:3]
+    device = images.device
+
+    def draw() -> Tensor:
+        return torch.rand(b, generator=generator, device=generator.device).to(device)
+
+    low, high = (math.sqrt(a) for a in config.area)
+    length = (low + (high - low) * draw()) * depth
+    start = draw() * (depth - length)
+    places = torch.arange(depth, device=device) + 0.5
+    inside = (places > start[:, None]) & (places < (start + length)[:, None])
+    return CutMix(inside[:, :, None, None] & plane.mask[:, None], plane.partner)

@@ -1,0 +1,111 @@
+"""One training batch, and what is done to it before a framework sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..augment import WeakAugmentation, move_images, move_labels, move_maps, sample_weak
+from ..augment_volumes import sample_weak_volume
+from ..losses import IGNORE
+from ..networks import pad_to_multiple
+
+
+@dataclass
+class Batch:
+    """One training batch, of images ``(B, C, H, W)`` or volumes ``(B, C, D, H, W)``.
+
+    Shapes are given for images. Where classes overlap, annotations are ``(B, K, H, W)`` of 0 and 1,
+    255 where not annotated, in place of class ids.
+
+    Attributes
+    ----------
+    labelled_image
+        ``(Bl, C, H, W)`` float32.
+    labelled_target
+        ``(Bl, H, W)`` class ids, 255 where not annotated.
+    unlabelled_image
+        ``(Bu, C, H, W)`` float32; Bu may be 0.
+    prior
+        ``(Bu, K, H, W)`` soft pseudo-labels carried from elsewhere, or None.
+    prior_weight
+        ``(Bu, H, W)`` trust in `prior`, in [0, 1]; None is full trust.
+    labelled_prior, labelled_prior_weight
+        The same for the labelled images; only their pixels without annotation use it.
+    """
+
+    labelled_image: Tensor
+    labelled_target: Tensor
+    unlabelled_image: Tensor
+    prior: Tensor | None = None
+    prior_weight: Tensor | None = None
+    labelled_prior: Tensor | None = None
+    labelled_prior_weight: Tensor | None = None
+
+    @property
+    def labelled_count(self) -> int:
+        """Number of labelled images."""
+        return self.labelled_image.shape[0]
+
+    @property
+    def unlabelled_count(self) -> int:
+        """Number of unlabelled images."""
+        return self.unlabelled_image.shape[0]
+
+    def normalised(self) -> Batch:
+        """Return the batch with int64 targets and explicit prior weights."""
+        changes: dict[str, Tensor] = {"labelled_target": self.labelled_target.long()}
+        for prior, weight in (
+            (self.prior, "prior_weight"),
+            (self.labelled_prior, "labelled_prior_weight"),
+        ):
+            if prior is not None and getattr(self, weight) is None:
+                changes[weight] = torch.ones_like(prior[:, 0])
+        return replace(self, **changes)
+
+    def padded(self, multiple: int) -> Batch:
+        """Return the batch with its sides padded to multiples: pixels that carry no supervision."""
+        added = [-n % multiple for n in self.labelled_image.shape[2:]]
+        if not any(added):
+            return self
+        amounts = [n for size in reversed(added) for n in (0, size)]
+
+        def constant(maps: Tensor | None, value: float) -> Tensor | None:
+            return None if maps is None else F.pad(maps, amounts, value=value)
+
+        target = constant(self.labelled_target, IGNORE)
+        assert target is not None
+        return Batch(
+            pad_to_multiple(self.labelled_image, multiple),
+            target,
+            pad_to_multiple(self.unlabelled_image, multiple),
+            constant(self.prior, 0),
+            constant(self.prior_weight, 0),
+            constant(self.labelled_prior, 0),
+            constant(self.labelled_prior_weight, 0),
+        )
+
+    def moved(self, generator: torch.Generator, config: WeakAugmentation) -> Batch:
+        """Return the batch under random geometry; 255 or weight 0 where nothing is known."""
+        sample = sample_weak if self.labelled_image.ndim == 4 else sample_weak_volume
+        labelled = sample(self.labelled_image, generator, config)
+        unlabelled = sample(self.unlabelled_image, generator, config)
+
+        def soft(maps: Tensor | None, theta: Tensor) -> Tensor | None:
+            return None if maps is None else move_maps(maps, theta)
+
+        def weight(maps: Tensor | None, theta: Tensor) -> Tensor | None:
+            return None if maps is None else move_maps(maps[:, None], theta, fill=0)[:, 0]
+
+        return Batch(
+            move_images(self.labelled_image, labelled),
+            move_labels(self.labelled_target, labelled),
+            move_images(self.unlabelled_image, unlabelled),
+            soft(self.prior, unlabelled),
+            weight(self.prior_weight, unlabelled),
+            soft(self.labelled_prior, labelled),
+            weight(self.labelled_prior_weight, labelled),
+        )

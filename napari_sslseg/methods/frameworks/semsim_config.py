@@ -1,0 +1,96 @@
+"""Settings of SemSim: published values, and a named option for every point that is left open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..affinity import DEFAULT_TEMPERATURE, Axis
+from ..prototypes import DEFAULT_REGIONS, DEFAULT_SHARPNESS, Divergence
+from .base import FrameworkConfig
+
+
+@dataclass(frozen=True)
+class SemSimConfig(FrameworkConfig):
+    """Settings of SemSim.
+
+    Attributes
+    ----------
+    threshold
+        Probability that a weak target must reach, 0.95 as published.
+    unlabelled, intra, cross
+        0.5, 0.25 and 0.25, the published optimum; supervised and unlabelled parts are then halved.
+    affinity_temperature, cross_temperature
+        0.1 each. Without a temperature (1.0, as printed) affinities after a ReLU are nearly uniform
+        and the cross-image prediction can never reach the threshold.
+    sharpness
+        r of the uncertainty weight, 1000 as published.
+    prototype_regions
+        4 cells a side, the published optimum.
+    fusion
+        ``"spatial"`` for the published module, ``"simple"`` for the reduced variant.
+    fusion_width
+        128 as published; 64 costs a quarter.
+    feature_dropout
+        Of encoder channels entering the decoder of strong views, 0.5 as published. The fusion
+        module sees them undropped, as it defines the similarities.
+    grid
+        Largest side of the grid of affinities and queries in training; predictions use twice that.
+        The published 56 has ten times the pairs of 32.
+    second_view
+        Whether s2 is a view of its own, as published. Without, s1 serves both similarities, which
+        the paper finds 0.6 Dice points worse on ACDC, and a third of the gradient pass is saved.
+    affinity_axis
+        ``"source"``: what a pixel reads is a mean. ``"output"``: the printed product; see
+        `affinity.spread`.
+    affinity_values
+        What is spread: ``"logits"``, as the text says, so that the unnormalised sum of Eq. 5 is
+        fit for a softmax; or ``"probabilities"``, whose sum is then divided by its total.
+    affinity_learns
+        What the gradient of L_intra reaches: ``"both"`` the prediction and the affinities, or the
+        ``"affinity"`` alone, as in CorrMatch.
+    intra_at
+        Where L_intra compares: on the grid of the ``"features"``, a sixteenth of the price, or at
+        the size of the ``"image"``.
+    targets
+        Weak predictions teach as ``"hard"`` labels, as in FixMatch and UniMatch, whose Dice the
+        paper takes over, or as ``"soft"`` ones; the masks are the same.
+    cross_mask, cross_threshold
+        Which weak prediction must reach a threshold for L_cross, and which: the ``"query"`` itself,
+        as printed, or the ``"weak"`` prediction of the decoder; None is `threshold`.
+    divergence
+        See `prototypes.agreement`; ``"raw"`` is the printed formula.
+    feature_dropout_at
+        ``"decoder"``, or ``"decoder+fusion"`` for the fusion module of strong views too.
+    fusion_windows
+        S of the fusion module, not stated in the paper; None takes 7 on 28 cells and cells of at
+        most 4 on other sizes.
+    heterogeneous
+        With `metassl`, the terms whose pixels are weighed by regions: the ``"plain"`` prediction's,
+        and the rectified one's, ``"intra"``, if named.
+    """
+
+    threshold: float = 0.95
+    unlabelled: float = 0.5
+    intra: float = 0.25
+    cross: float = 0.25
+    affinity_temperature: float = DEFAULT_TEMPERATURE
+    cross_temperature: float = DEFAULT_TEMPERATURE
+    sharpness: float = DEFAULT_SHARPNESS
+    prototype_regions: int = DEFAULT_REGIONS
+    fusion: Literal["spatial", "simple"] = "spatial"
+    fusion_width: int = 128
+    feature_dropout: float = 0.5
+    grid: int = 56
+    second_view: bool = True
+    affinity_axis: Axis = "source"
+    affinity_values: Literal["logits", "probabilities"] = "logits"
+    affinity_learns: Literal["both", "affinity"] = "both"
+    intra_at: Literal["features", "image"] = "features"
+    targets: Literal["hard", "soft"] = "hard"
+    cross_mask: Literal["query", "weak"] = "query"
+    cross_threshold: float | None = None
+    divergence: Divergence = "softmax"
+    feature_dropout_at: Literal["decoder", "decoder+fusion"] = "decoder"
+    fusion_windows: int | None = None
+    heterogeneous: tuple[Literal["plain", "intra"], ...] = ("plain",)

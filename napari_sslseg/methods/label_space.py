@@ -1,0 +1,125 @@
+"""What the channels of a prediction mean: one class a pixel, or any set of classes.
+
+Classes that exclude each other compete in a softmax. Structures that overlap, such as heart and
+lung on a chest film, each get a sigmoid, that is, a yes-or-no question of their own. Asking K such
+questions at every pixel is an exclusive choice between two answers on maps with one axis more: the
+logit z becomes the logits (0, z), whose softmax is the sigmoid of z, and the annotation
+``(B, K, ...)`` of 0, 1 and 255 is a class map with K as its first axis of place. So every loss,
+threshold and region that works on exclusive classes of any shape works on overlapping ones too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .losses import (
+    IGNORE,
+    cross_entropy,
+    masked_dice,
+    overlapping_dice,
+    soft_cross_entropy,
+    soft_masked_dice,
+    soft_overlapping_dice,
+    supervised_loss,
+)
+
+
+@dataclass(frozen=True)
+class LabelSpace:
+    """How to read logits and annotations.
+
+    Attributes
+    ----------
+    classes
+        Number of logits: classes with the background where they exclude each other, structures
+        without a background where they overlap.
+    overlapping
+        Whether a pixel may belong to several classes, or to none.
+    """
+
+    classes: int
+    overlapping: bool = False
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Return the probabilities of logits ``(B, K, ...)``, in single precision."""
+        logits = logits.float()
+        return logits.sigmoid() if self.overlapping else logits.softmax(1)
+
+    def exclusive_logits(self, logits: Tensor) -> Tensor:
+        """Return logits ``(B, A, ...)`` of A exclusive answers; overlapping: ``(B, 2, K, ...)``."""
+        if not self.overlapping:
+            return logits
+        return torch.stack([torch.zeros_like(logits), logits], 1)
+
+    def exclusive_probabilities(self, probs: Tensor) -> Tensor:
+        """Return probabilities ``(B, A, ...)`` of exclusive answers; see `exclusive_logits`."""
+        return torch.stack([1 - probs, probs], 1) if self.overlapping else probs
+
+    def decide(self, probs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the probability of the likeliest answer, and that answer.
+
+        Both are ``(B, ...)``, the answer being a class id; overlapping: ``(B, K, ...)``, the answer
+        being 0 or 1.
+        """
+        confidence, answer = self.exclusive_probabilities(probs).max(1)
+        return confidence, answer
+
+    def spread(self, weight: Tensor) -> Tensor:
+        """Return a pixel map ``(B, ...)`` so that it fits the maps of `decide`."""
+        return weight.unsqueeze(1) if self.overlapping else weight
+
+    def agree_in_shape(self, target: Tensor, image: Tensor) -> bool:
+        """Whether an annotation has the number of axes that images ``(B, C, ...)`` ask for."""
+        return target.ndim == image.ndim - (not self.overlapping)
+
+    # -- losses ---------------------------------------------------------------------------
+
+    def supervised_loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return half cross-entropy, half Dice; with overlapping classes a Dice for each."""
+        if not self.overlapping:
+            return supervised_loss(logits, target)
+        dice = overlapping_dice(self.probabilities(logits), target)
+        return 0.5 * (self.cross_entropy(logits, target) + dice)
+
+    def cross_entropy(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Return the mean cross-entropy (binary, where classes overlap) of annotated pixels."""
+        return cross_entropy(self.exclusive_logits(logits), target, weight)
+
+    def dice(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Return the soft Dice loss of logits; `weight` is shaped like `target`."""
+        probs = self.probabilities(logits)
+        if self.overlapping:
+            return overlapping_dice(probs, target, weight)
+        return masked_dice(probs, target, weight)
+
+    def soft_dice(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Return the Dice loss to probabilities `target`, shaped like `logits`."""
+        loss = soft_overlapping_dice if self.overlapping else soft_masked_dice
+        return loss(self.probabilities(logits), target, weight)
+
+    def soft_cross_entropy(
+        self, logits: Tensor, target: Tensor, weight: Tensor, counted: Tensor | None = None
+    ) -> Tensor:
+        """Return the cross-entropy to probabilities; see `losses.soft_cross_entropy`.
+
+        `weight` is a pixel map ``(B, ...)``, `counted` is shaped like an annotation.
+        """
+        if not self.overlapping:
+            return soft_cross_entropy(logits, target, weight, counted)
+        weight = weight.unsqueeze(1).expand_as(target)
+        exclusive = self.exclusive_probabilities(target)
+        return soft_cross_entropy(self.exclusive_logits(logits), exclusive, weight, counted)
+
+    def consistency(self, logits: Tensor, other: Tensor) -> Tensor:
+        """Return the symmetric Kullback-Leibler divergence of two predictions, mean over pixels."""
+        p = F.log_softmax(self.exclusive_logits(logits).float(), 1)
+        q = F.log_softmax(self.exclusive_logits(other).float(), 1)
+        return 0.5 * ((p.exp() - q.exp()) * (p - q)).sum(1).mean()
+
+    def blank(self, target: Tensor) -> Tensor:
+        """Return where nothing is annotated, shaped like `target`."""
+        return target == IGNORE

@@ -1,0 +1,109 @@
+"""Classes of whole cases from a trained framework."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...methods.frameworks import registry
+from ...methods.frameworks.base import Framework
+from .cases import Case
+from .description import Dataset, DatasetError
+from .presets import build_options
+
+#: Pixels that are predicted at a time.
+BLOCK = 2**21
+
+
+class Checks(Protocol):
+    """Something that is asked between two blocks whether to go on."""
+
+    def check(self) -> None:
+        """Raise when the user cancelled."""
+
+
+def build_framework(about: Mapping[str, Any]) -> Framework:
+    """Build an untrained framework from what a model's JSON says."""
+    return registry.create(
+        str(about["framework"]),
+        int(about["in_channels"]),
+        int(about["outputs"]),
+        **build_options(about["options"]),
+    )
+
+
+@torch.no_grad()
+def predict_case(
+    model: Framework,
+    case: Case,
+    dataset: Dataset,
+    device: torch.device,
+    bfloat16: bool = False,
+    control: Checks | None = None,
+) -> npt.NDArray[np.uint8]:
+    """Predict a case at its own resolution, with the network alone.
+
+    Returns
+    -------
+    ndarray
+        ``(Z, H, W)`` class indices, or ``(Z, K, H, W)`` of 0 and 1 where classes overlap.
+    """
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bfloat16):
+        if dataset.dimensions == 3:
+            return _decide(_predict_patches(model, case, dataset, device), model)
+        blocks = []
+        depth, pixels = case.image.shape[0], case.image.shape[-2] * case.image.shape[-1]
+        for part in torch.arange(depth).split(max(1, BLOCK // pixels)):
+            if control is not None:
+                control.check()
+            images = context_of(case.image, part, dataset.context)
+            probs = model.predict_plain(images.to(device)).float()
+            # Probabilities are resized, not classes: borders stay smooth.
+            if tuple(probs.shape[-2:]) != case.plane:
+                probs = F.interpolate(probs, case.plane, mode="bilinear", align_corners=False)
+            blocks.append(_decide(probs, model))
+    return np.concatenate(blocks)
+
+
+def context_of(image: Tensor, slices: Tensor, context: int) -> Tensor:
+    """Return slices ``(B, C * (2 * context + 1), H, W)``; at the ends the last is repeated."""
+    around = torch.arange(-context, context + 1)
+    index = (slices[:, None] + around[None]).clamp(0, image.shape[0] - 1)
+    return image[index].flatten(1, 2)
+
+
+def _predict_patches(
+    model: Framework, case: Case, dataset: Dataset, device: torch.device
+) -> Tensor:
+    try:
+        from monai.inferers.utils import sliding_window_inference
+    except ImportError as error:
+        raise DatasetError(
+            "Prediction in patches needs MONAI; install it with: pip install monai"
+        ) from error
+    volume = case.image.transpose(0, 1)[None].to(device)
+    probs = sliding_window_inference(
+        volume, dataset.size, 2, model.predict_plain, overlap=0.5, mode="gaussian"
+    )
+    assert isinstance(probs, Tensor)
+    return probs[0].transpose(0, 1).float()  # slices first, as with images
+
+
+def _decide(probs: Tensor, model: Framework) -> npt.NDArray[np.uint8]:
+    """Turn probabilities ``(Z, K, H, W)`` into classes or sets."""
+    return np.asarray(model.space.decide(probs)[1].to(torch.uint8).cpu().numpy())
+
+
+def in_file_order(
+    classes: npt.NDArray[np.uint8], case: Case, dataset: Dataset
+) -> npt.NDArray[np.uint8]:
+    """Bring label values ``(Z, H, W)`` back to the axes of the case's file."""
+    if case.flat:
+        return np.ascontiguousarray(classes[0])
+    return np.ascontiguousarray(np.moveaxis(classes, 0, dataset.axis))

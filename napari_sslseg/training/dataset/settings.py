@@ -1,0 +1,133 @@
+"""Everything that decides how a run goes, as plain values that can be kept and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ...volume.annotation import NOT_ANNOTATED
+from .description import Dataset, DatasetError
+from .presets import changed, check_options, find_preset
+
+#: Bumped when the same settings would no longer give the same run.
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of one run; see `presets.Preset` for those that a preset brings.
+
+    Attributes
+    ----------
+    preset
+        Its name.
+    framework, options, optimiser, learning_rate, schedule, labelled, unlabelled, steps, average
+        Of the preset, as the description and the caller changed it.
+    seed
+        Of everything random.
+    network
+        ``"unet"`` for slices; ``"unet3d"`` or ``"vnet"`` for patches.
+    precision
+        ``"float32"`` or ``"bfloat16"``.
+    validate_every, log_every, save_every
+        Steps between two scores on the validation list, lines of the log, and saved states.
+    """
+
+    preset: str
+    framework: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    optimiser: str = "sgd"
+    learning_rate: float = 0.01
+    schedule: str = "poly"
+    labelled: int = 12
+    unlabelled: int = 12
+    steps: int = 30_000
+    average: bool = False
+    seed: int = 0
+    network: str = "unet"
+    precision: str = "float32"
+    validate_every: int = 1000
+    log_every: int = 50
+    save_every: int = 500
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {**asdict(self), "options": dict(self.options), "settings_version": VERSION}
+
+
+def make_settings(dataset: Dataset, device: str, **overrides: Any) -> Settings:
+    """Put the settings of a run together: preset, then description, then overrides.
+
+    Parameters
+    ----------
+    dataset
+        Its ``training`` block counts.
+    device
+        ``"cuda"`` chooses bfloat16 where no precision is asked for.
+    **overrides
+        The same keys; those that are None are left out.
+
+    Raises
+    ------
+    DatasetError
+        For settings that cannot be.
+    """
+    training = {**dataset.training, **{k: v for k, v in overrides.items() if v is not None}}
+    name = str(training.get("preset", "default"))
+    preset = changed(find_preset(name), training)
+    volumes = dataset.dimensions == 3
+    network = str(training.get("network", "unet3d" if volumes else "unet"))
+    fitting = ("unet3d", "vnet") if volumes else ("unet",)
+    if network not in fitting:
+        raise DatasetError(
+            f"The network must be {' or '.join(fitting)} for {dataset.dimensions} dimensions, "
+            f"not {network!r}."
+        )
+    precision = str(training.get("precision", "bfloat16" if device == "cuda" else "float32"))
+    if precision not in ("float32", "bfloat16"):
+        raise DatasetError(f"The precision must be float32 or bfloat16, not {precision!r}.")
+    if preset.steps < 1 or preset.labelled < 1:
+        raise DatasetError("A run needs at least one step, and one labelled image in a batch.")
+    options = dict(preset.options)
+    if volumes and "labelled" not in training:
+        # The published batches for volumes: 2 + 2 patches.
+        preset = changed(preset, {"labelled": 2, "unlabelled": min(2, preset.unlabelled)})
+    if volumes and "weak" not in options:
+        options["weak"] = {"free": 0.0}  # quarter turns and flips, as published
+    check_options(preset.framework, options)
+    every = {}
+    for key, default in (("validate_every", 1000), ("log_every", 50), ("save_every", 500)):
+        every[key] = int(training.get(key, min(default, preset.steps)))
+        if every[key] < 1:
+            raise DatasetError(f"{key} must be at least 1, not {every[key]}.")
+    return Settings(
+        preset=name,
+        framework=preset.framework,
+        options=options,
+        optimiser=preset.optimiser,
+        learning_rate=preset.learning_rate,
+        schedule=preset.schedule,
+        labelled=preset.labelled,
+        unlabelled=preset.unlabelled,
+        steps=preset.steps,
+        average=preset.average,
+        seed=int(training.get("seed", 0)),
+        network=network,
+        precision=precision,
+        **every,
+    )
+
+
+def describe_data(dataset: Dataset, channels: int) -> dict[str, Any]:
+    """Return what a model must know of its data set to predict, as JSON values."""
+    return {
+        "classes": {str(value): name for value, name in dataset.classes.items()},
+        "overlapping": dataset.overlapping,
+        "axis": dataset.axis,
+        "dimensions": dataset.dimensions,
+        "size": list(dataset.size),
+        "context": dataset.context,
+        "channels": channels,
+        "not_annotated": [*dataset.not_annotated, NOT_ANNOTATED],
+    }

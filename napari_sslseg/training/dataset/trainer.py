@@ -1,0 +1,172 @@
+"""Training by steps: the step of `training.trainer`, published schedules, a state to go on from."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from ...methods.frameworks.base import Framework
+from ..clock import Clock
+from ..control import Control
+from ..plan import Plan
+from ..tiles import Tiles
+from ..trainer import Source, Trainer
+from .settings import Settings
+from .state import random_states, set_random_states
+
+#: Decay of the averaged weights: they look back over some hundred steps.
+AVERAGE = 0.99
+
+
+class DatasetTrainer(Trainer):
+    """Trains one framework for a number of steps.
+
+    Parameters
+    ----------
+    framework
+        On `device`.
+    settings
+        Of the run.
+    device
+        Where it trains.
+    size
+        Of the images or patches, for the plan's description.
+    control
+        Pause and cancel.
+    """
+
+    def __init__(
+        self,
+        framework: Framework,
+        settings: Settings,
+        device: torch.device,
+        size: tuple[int, ...],
+        control: Control,
+    ) -> None:
+        plan = Plan(
+            device=device,
+            bfloat16=settings.precision == "bfloat16",
+            framework=settings.framework,
+            tiles=Tiles((size[-2], size[-1]), ((0, 0),)),
+            labelled=settings.labelled,
+            unlabelled=settings.unlabelled,
+            learning_rate=settings.learning_rate,
+            use_prior=False,
+        )
+        clock = Clock(math.inf, control)
+        super().__init__(framework, plan, clock, control, lambda event: None, settings.seed)
+        self.settings = settings
+        if settings.optimiser == "sgd":
+            self.optimizer = torch.optim.SGD(
+                framework.parameters(), lr=settings.learning_rate, momentum=0.9, weight_decay=1e-4
+            )
+        self.averaged = AveragedModel(
+            framework, multi_avg_fn=get_ema_multi_avg_fn(AVERAGE), use_buffers=True
+        )
+        self._sums: dict[str, Tensor] = {}
+        self._count = 0
+
+    @property
+    def predictor(self) -> Framework:
+        """The framework that predicts: with averaged weights, or with the last ones."""
+        return self.model if self.settings.average else self.framework
+
+    def train(
+        self,
+        sampler: Source,
+        each_log: Callable[[int, dict[str, float]], None],
+        each_step: Callable[[int], None],
+        deadline: float | None = None,
+    ) -> bool:
+        """Train up to the settings' number of steps.
+
+        Parameters
+        ----------
+        sampler
+            Draws the batches.
+        each_log
+            Receives step and mean losses of an interval.
+        each_step
+            Called after each step, with its number.
+        deadline
+            `time.monotonic` at which to stop between two steps; None never does.
+
+        Returns
+        -------
+        bool
+            False when the deadline came first.
+
+        Raises
+        ------
+        Cancelled
+            When the user cancels; the state is then that after a whole step.
+        """
+        total = self.settings.steps
+        self.framework.train()
+        while self.step < total:
+            self._control.check()
+            if deadline is not None and time.monotonic() >= deadline:
+                return False
+            share = self.step / total
+            self._set_rate(share, False)
+            parts = self._one_step(sampler, share, False)
+            for name, value in parts.items():
+                held = self._sums.get(name)
+                self._sums[name] = value.detach() if held is None else held + value.detach()
+            self._count += 1
+            if self.step % self.settings.log_every == 0 or self.step == total:
+                each_log(self.step, self._take_means())
+            each_step(self.step)
+        return True
+
+    def _take_means(self) -> dict[str, float]:
+        names = list(self._sums)
+        # One wait for the device, however many losses there are.
+        values = (torch.stack([self._sums[n].float() for n in names]) / self._count).tolist()
+        rate = float(self.optimizer.param_groups[0]["lr"])
+        self._sums, self._count = {}, 0
+        return {**dict(zip(names, values, strict=True)), "learning_rate": rate}
+
+    def _set_rate(self, share: float, warm: bool) -> None:
+        if self.settings.schedule == "cosine":
+            super()._set_rate(share, warm)
+            return
+        factor = (1 - share) ** 0.9
+        if self.settings.schedule == "steps":
+            factor = 0.1 ** sum(share >= part / 110 for part in (60, 90, 100))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.learning_rate * factor
+
+    # -- state ----------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the following steps depend on, but the sampler's."""
+        return {
+            "step": self.step,
+            "framework": self.framework.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "random": random_states(self.plan.device),
+            "counters": self.framework.counters(),
+            "log": {"sums": self._sums, "count": self._count},
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on as where `state` was taken."""
+        self.step = int(state["step"])
+        self.framework.load_state_dict(state["framework"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"])
+        self.framework.set_counters(state["counters"])
+        device = self.plan.device
+        self._sums = {k: v.to(device) for k, v in state["log"]["sums"].items()}
+        self._count = int(state["log"]["count"])
+        set_random_states(state["random"], device)

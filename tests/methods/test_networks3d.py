@@ -1,0 +1,54 @@
+"""Networks for volumes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from napari_sslseg.methods.networks import ChannelDropout
+from napari_sslseg.methods.networks3d import UNet3d, VNet3d
+
+pytest.importorskip("monai")
+
+SMALL = (4, 4, 8, 8, 8)
+
+
+def _make(kind):
+    torch.manual_seed(0)
+    return (VNet3d(1, 2, 0.0) if kind == "vnet" else UNet3d(1, 2, SMALL)).eval()
+
+
+@pytest.mark.parametrize("kind", ["vnet", "unet3d"])
+def test_taps_of_a_volume_of_any_size(kind):
+    network = _make(kind)
+    image = torch.randn(1, 1, 20, 32, 17)
+    taps = network.taps(image)
+    assert taps.logits.shape == (1, 2, 20, 32, 17)
+    assert taps.decoder.shape[2:] == image.shape[2:]
+    assert len(taps.encoder) == 5
+
+
+@pytest.mark.parametrize("kind", ["vnet", "unet3d"])
+def test_in_parts_it_is_the_network_of_the_library(kind):
+    network = _make(kind)
+    image = torch.randn(1, 1, 32, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(network(image), network.net(image))
+
+
+def test_channels_can_be_dropped_on_the_way_to_the_decoder():
+    network = _make("unet3d")
+    drop = ChannelDropout(0.5, torch.Generator().manual_seed(0), untouched=1)
+    image = torch.randn(2, 1, 32, 32, 32)
+    with torch.no_grad():
+        features = network.encode(image)
+        plain, dropped = network.decode(features)[0], network.decode(features, drop)[0]
+    torch.testing.assert_close(plain[0], dropped[0])
+    assert (plain[1] - dropped[1]).abs().max() > 1e-4
+
+
+def test_what_cannot_be_built_is_refused_in_words():
+    with pytest.raises(ValueError, match="channels"):
+        VNet3d(3, 2)
+    with pytest.raises(ValueError, match="five levels"):
+        UNet3d(1, 2, (4, 8))

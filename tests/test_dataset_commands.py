@@ -1,0 +1,188 @@
+"""Data sets on the command line: train, predict and evaluate real files."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from napari_sslseg.dataset_commands import run_evaluate, run_predict, run_train
+from napari_sslseg.training.dataset.description import DatasetError
+
+from .training.dataset_files import make_volume, write_dataset
+
+pytest.importorskip("monai")
+
+AFFINE = np.diag([0.8, 0.8, 3.0, 1.0])
+
+
+def call(*words: object, **options) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "napari_sslseg", *map(str, words)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        **options,
+    )
+
+
+def done(process: subprocess.CompletedProcess[str]) -> dict:
+    assert process.returncode == 0, process.stderr
+    return json.loads(process.stdout)
+
+
+def write_nifti(folder: Path, **changes) -> Path:
+    names = {"volumes": [{"image": "{case}.nii.gz", "labels": "{case}_gt.nii.gz"}]}
+    path = write_dataset(folder, **{"distances": "mm", **names, **changes})
+    for i in range(5):
+        image, truth = make_volume(i)
+        nib.save(nib.Nifti1Image(image, AFFINE), folder / f"c{i}.nii.gz")
+        nib.save(nib.Nifti1Image(truth, AFFINE), folder / f"c{i}_gt.nii.gz")
+    return path
+
+
+def test_train_predict_evaluate(tmp_path):
+    path, run, output = write_nifti(tmp_path / "data"), tmp_path / "run", tmp_path / "out"
+    trained = done(call("train", path, "--run", run, "--device", "cpu"))
+    assert (trained["step"], trained["finished"]) == (6, True)
+    predicted = done(call("predict", run, path, "--output", output, "--device", "cpu"))
+    assert predicted["files"] == [str(output / "c4.nii.gz")]
+    made = nib.load(output / "c4.nii.gz")
+    assert made.shape == (20, 24, 5)
+    assert np.allclose(made.affine, AFFINE)
+    assert set(np.unique(made.dataobj)) <= {0, 1, 3}
+    scored = done(call("evaluate", path, output, "--output", tmp_path / "scores.json"))
+    assert scored["unit"] == "mm"
+    assert set(scored["summary"]) == {"ring", "core", "mean"}
+    with (tmp_path / "scores.csv").open() as file:
+        rows = list(csv.reader(file))
+    assert [row[:2] for row in rows[1:4]] == [["c4", "ring"], ["c4", "core"], ["c4", "mean"]]
+    # The truth itself scores as perfect.
+    for name in ("truth", "moved"):
+        (tmp_path / name).mkdir()
+    nib.save(nib.load(tmp_path / "data" / "c4_gt.nii.gz"), tmp_path / "truth" / "c4.nii.gz")
+    summary = run_evaluate(path, tmp_path / "truth")["summary"]
+    assert summary["mean"]["dice"]["mean"] == 1
+    assert summary["mean"]["hd95"]["mean"] == 0
+    # Shifted by one voxel, distances are in mm.
+    truth = np.asarray(nib.load(tmp_path / "data" / "c4_gt.nii.gz").dataobj)
+    shifted = nib.Nifti1Image(np.roll(truth, 1, axis=2), AFFINE)
+    nib.save(shifted, tmp_path / "moved" / "c4.nii.gz")
+    core = run_evaluate(path, tmp_path / "moved")["summary"]["core"]
+    assert 0 < core["hd95"]["mean"] <= 3.01
+
+
+def test_an_interrupted_run_is_saved_and_goes_on(tmp_path):
+    path = write_nifti(tmp_path / "data")
+    command = [sys.executable, "-m", "napari_sslseg", "train", str(path)]
+    command += ["--run", str(tmp_path / "run"), "--steps", "100000", "--device", "cpu"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr:
+            if line.startswith("step"):
+                break
+        process.send_signal(signal.SIGINT)
+        begin = time.monotonic()
+        process.stderr.read()
+        assert process.wait(60) == 130
+        assert time.monotonic() - begin < 30
+    saved = json.loads((tmp_path / "run" / "state.json").read_text())
+    assert saved["rest"]["trainer"]["step"] >= 2
+    words = ("--steps", 100000, "--minutes", 0.001, "--device", "cpu")
+    again = call("train", path, "--run", tmp_path / "run", *words)
+    assert done(again)["step"] >= saved["rest"]["trainer"]["step"]
+    assert "Going on after step" in again.stderr
+
+
+def test_colour_pictures_with_overlapping_classes(tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(4):
+        bits = np.zeros((24, 20), np.uint8)
+        bits[4:14, 3:13] |= 1
+        bits[8:20, 6:16] |= 4
+        shades = np.stack([bits & 1, (bits >> 2) & 1, bits > 0], -1) * 120
+        noisy = np.clip(shades + rng.normal(40, 10, shades.shape), 0, 255)
+        Image.fromarray(noisy.astype(np.uint8)).save(tmp_path / f"p{i}.png")
+        Image.fromarray(bits).save(tmp_path / f"p{i}_gt.png")
+    content = {
+        "volumes": [{"image": "{case}.png", "labels": "{case}_gt.png"}],
+        "classes": {1: "left", 4: "right"},
+        "overlapping": True,
+        "size": [24, 16],
+        "labelled": ["p0", "p1"],
+        "unlabelled": ["p2"],
+        "test": ["p3"],
+        "distances": "voxels",
+        "training": {
+            "preset": "rpg",
+            "steps": 40,
+            "labelled": 2,
+            "unlabelled": 1,
+            "learning_rate": 0.01,
+            "schedule": "cosine",
+            "options": {
+                "channels": [4, 8, 8, 16],
+                "grid": 8,
+                "dropout": [0, 0, 0, 0],
+                "weak": {"flip": 0, "quarter_turns": 0, "free": 0},
+            },
+        },
+    }
+    path = tmp_path / "films.yaml"
+    path.write_text(yaml.safe_dump(content))
+    done(call("train", path, "--run", tmp_path / "run", "--device", "cpu"))
+    where = ["--cases", "test"]
+    files = done(call("predict", tmp_path / "run", path, "--output", tmp_path / "out", *where))
+    assert files["files"] == [str(tmp_path / "out" / "p3.nii.gz")]
+    found = np.squeeze(np.asarray(nib.load(tmp_path / "out" / "p3.nii.gz").dataobj))
+    assert (found == 5).sum() > 20  # both at once
+    scored = run_evaluate(path, tmp_path / "out", cases="test")
+    assert scored["summary"]["mean"]["dice"]["mean"] > 0.8
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "none.yaml", "--run", "r"], "cannot be read"),
+        (["train", "dataset.yaml", "--run", "r", "--preset", "magic"], "no preset"),
+        (["train", "dataset.yaml", "--run", "r", "--device", "tpu"], "device"),
+        (["predict", "r", "dataset.yaml", "--output", "o"], "holds no last model"),
+        (["evaluate", "dataset.yaml", "o"], "no prediction of c4"),
+        (["evaluate", "dataset.yaml", "o", "--cases", "test"], "No case of the test list"),
+        (["evaluate", "dataset.yaml", "o", "--cases", "some"], "no list 'some'"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence_and_exit_code_2(tmp_path, words, message):
+    write_nifti(tmp_path)
+    process = call(*words, cwd=tmp_path)
+    assert process.returncode == 2
+    assert message in process.stderr
+    assert "Traceback" not in process.stderr
+
+
+def test_predictions_never_replace_the_data(tmp_path):
+    path, run = write_nifti(tmp_path / "data"), tmp_path / "run"
+    before = (tmp_path / "data" / "c4.nii.gz").read_bytes()
+    run_train(path, run, steps=1, device="cpu")
+    with pytest.raises(DatasetError, match="would replace"):
+        run_predict(run, path, tmp_path / "data", device="cpu")
+    assert (tmp_path / "data" / "c4.nii.gz").read_bytes() == before
+
+
+def test_a_model_of_other_classes_is_refused(tmp_path):
+    path, run = write_nifti(tmp_path / "data"), tmp_path / "run"
+    run_train(path, run, steps=1, device="cpu")
+    write_nifti(tmp_path / "data", classes={1: "ring"})
+    with pytest.raises(DatasetError, match="another classes"):
+        run_predict(run, path, tmp_path / "out", device="cpu")

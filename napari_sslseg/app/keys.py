@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..volume.classes import BACKGROUND
@@ -9,21 +11,21 @@ from ..volume.classes import BACKGROUND
 if TYPE_CHECKING:
     from .panel import LoopPanel
 
-ACCEPT = "K"
-NEXT = "N"
-SWAP = "W"
-
 
 def bind_keys(panel: LoopPanel) -> None:
-    """Bind the shortcuts of the loop to the panel's viewer."""
+    """Bind the shortcuts of the loop to the panel's viewer, in place of those bound before."""
     viewer = panel.viewer
+    for key in panel.bound_keys:
+        viewer.bind_key(key, None, overwrite=True)
+    panel.bound_keys = []
 
-    def bind(key: str, action: Any) -> None:
+    def bind(key: str, action: Callable[[], Any]) -> None:
         def run(_: Any) -> None:
             if panel.session is not None:
                 action()
 
         viewer.bind_key(key, run, overwrite=True)
+        panel.bound_keys.append(key)
 
     def choose(position: int) -> None:
         assert panel.session is not None
@@ -33,15 +35,44 @@ def bind_keys(panel: LoopPanel) -> None:
             panel.session.choose_class(chosen)
             panel.volume.classes.choose(chosen)
 
-    def swap() -> None:
-        assert panel.session is not None
-        slugs = sorted(panel.session.proposals)
-        if len(slugs) > 1:
-            position = slugs.index(panel.session.active)
-            panel.session.activate(slugs[(position + 1) % len(slugs)])
-
     for position in range(10):
-        bind(f"Alt-{position}", lambda position=position: choose(position))
-    bind(ACCEPT, lambda: panel.review.accept.click())
-    bind(NEXT, lambda: panel.review.next.click())
-    bind(SWAP, swap)
+        bind(f"Alt-{position}", partial(choose, position))
+    actions = actions_of(panel)
+    for name, key in panel.keys.by_name.items():
+        bind(key, actions[name])
+    # On a labels layer these are napari's, and lead to the same history.
+    bind("Ctrl+Z", panel.top.undo.click)
+    bind("Ctrl+Shift+Z", panel.top.redo.click)
+
+
+def actions_of(panel: LoopPanel) -> dict[str, Callable[[], Any]]:
+    """Return what each key does, by the names of `key_settings.ACTIONS`."""
+    review = panel.review
+
+    def swap() -> None:
+        session = panel.session
+        other = session.mender.other() if session is not None else None
+        if session is not None and other is not None:
+            session.activate(other.slug)
+
+    def at_cursor(tool: str) -> None:
+        session = panel.session
+        point = session.tools.point() if session is not None else None
+        if session is not None and point is not None and session.proposals:
+            mender = session.mender
+            act = mender.flip if tool == "flip" else mender.take_part
+            act(point, review.correct.volume)
+
+    return {
+        "accept_next": review.accept_next.click,
+        "accept": review.accept.click,
+        "accept_sure": review.accept_sure.click,
+        "next_slice": review.next.click,
+        "next_place": review.next_place.click,
+        "previous_place": review.previous_place.click,
+        "image_only": review.image_only.click,
+        "swap": swap,
+        "flip": lambda: at_cursor("flip"),
+        "take_part": lambda: at_cursor("take"),
+        "help": panel.show_keys,
+    }

@@ -6,8 +6,16 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QWidget
 
-from ..volume.proposal import REGION_MEANINGS, REGION_NAMES, REGION_SHORT
+from ..volume.proposal import REGION_MEANINGS, REGION_NAMES
 from .palette import REGION_COLORS
+
+#: The meanings in as many words as the panel has room for.
+_WORDS = {
+    1: "both agree and are sure",
+    2: "both agree, but unsure",
+    3: "they disagree: look here",
+    4: "disagree: likely wrong",
+}
 
 
 class RegionLegend(QWidget):
@@ -32,11 +40,11 @@ class RegionLegend(QWidget):
             box.setChecked(code in shown)
             box.setToolTip(f"Colour the voxels where {REGION_MEANINGS[code]}")
             box.toggled.connect(self._emit)
-            meaning = QLabel(REGION_SHORT[code])
+            meaning = QLabel(_WORDS[code])
             meaning.setToolTip(REGION_MEANINGS[code].capitalize())
             share = QLabel("–")
             share.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            share.setMinimumWidth(38)
+            share.setMinimumWidth(48)  # "100.0 %"
             share.setToolTip("Share of the open voxels on and around the object")
             grid.addWidget(box, row, 0)
             grid.addWidget(meaning, row, 1)

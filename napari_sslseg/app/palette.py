@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from napari.utils import DirectLabelColormap
@@ -21,17 +21,28 @@ BACKGROUND_INK = (0.55, 0.62, 0.75, 0.16)
 _CLEAR = np.zeros(4, dtype=np.float32)
 
 
-def reference_colormap(classes: ClassTable) -> DirectLabelColormap:
-    """Colours of the References layer: classes, a veil for background ink, nothing for 255."""
-    colors = _class_colors(classes)
+def reference_colormap(
+    classes: ClassTable, opacity: Mapping[int, float] | None = None
+) -> DirectLabelColormap:
+    """Colours of the References layer: classes, a veil for background ink, nothing for 255.
+
+    Parameters
+    ----------
+    classes : ClassTable
+    opacity : mapping of int to float, optional
+        By class id, 0 to 1; 1 where missing.
+    """
+    colors = _class_colors(classes, opacity)
     colors[BACKGROUND] = np.asarray(BACKGROUND_INK, dtype=np.float32)
     colors[NOT_ANNOTATED] = _CLEAR
     return DirectLabelColormap(color_dict=colors)
 
 
-def proposal_colormap(classes: ClassTable) -> DirectLabelColormap:
-    """Colours of a proposal layer: classes; background is clear."""
-    colors = _class_colors(classes)
+def proposal_colormap(
+    classes: ClassTable, opacity: Mapping[int, float] | None = None
+) -> DirectLabelColormap:
+    """Colours of a proposal layer: classes, as opaque as asked for; background is clear."""
+    colors = _class_colors(classes, opacity)
     colors[BACKGROUND] = _CLEAR
     return DirectLabelColormap(color_dict=colors)
 
@@ -45,12 +56,15 @@ def region_colormap(shown: Iterable[int]) -> DirectLabelColormap:
     return DirectLabelColormap(color_dict=colors)
 
 
-def _class_colors(classes: ClassTable) -> dict[int | None, np.ndarray]:
+def _class_colors(
+    classes: ClassTable, opacity: Mapping[int, float] | None
+) -> dict[int | None, np.ndarray]:
     colors: dict[int | None, np.ndarray] = {None: _rgba("#ff00ff")}
     for item in classes:
         colors[item.id] = _rgba(item.color)
+        colors[item.id][3] *= (opacity or {}).get(item.id, 1.0)
     return colors
 
 
 def _rgba(color: str) -> np.ndarray:
-    return np.asarray(transform_color(color)[0], dtype=np.float32)
+    return np.array(transform_color(color)[0], dtype=np.float32)

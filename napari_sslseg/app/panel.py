@@ -15,13 +15,17 @@ from ..training.events import Event, Failed, Finished, Loss, Progress, ProposalR
 from ..training.request import TrainRequest
 from ..volume.classes import ClassTable
 from .background import in_background
+from .channels import channels_of
 from .image_source import (
     adopt_ink,
     make_project,
     new_project_path,
     open_project,
     read_layer,
+    show_image,
 )
+from .key_help import KeyHelp
+from .key_settings import Keys, napari_keys
 from .keys import bind_keys
 from .layer_roles import METADATA, REFERENCES, role_of
 from .sections.export_section import ExportSection
@@ -31,6 +35,7 @@ from .sections.train_section import TrainSection
 from .sections.volume_section import VolumeSection
 from .session import Session
 from .slice_index import index_slices
+from .top_bar import TopBar
 
 if TYPE_CHECKING:
     import napari
@@ -53,7 +58,11 @@ class LoopPanel(QWidget):
         self.volume = VolumeSection(napari_viewer)
         self.references = ReferencesSection()
         self.train = TrainSection()
-        self.review = ReviewSection()
+        self.keys = Keys(napari_keys())
+        self.bound_keys: list[str] = []
+        self.key_help: KeyHelp | None = None
+        self.top = TopBar()
+        self.review = ReviewSection(self.keys)
         self.export = ExportSection()
         self.steps = (self.volume, self.references, self.train, self.review, self.export)
         inside = QWidget()
@@ -71,6 +80,8 @@ class LoopPanel(QWidget):
         inside.setMinimumWidth(0)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self.top)
         layout.addWidget(scroll)
         self.setMinimumWidth(330)
         self._connect()
@@ -83,11 +94,11 @@ class LoopPanel(QWidget):
         """Make a project for an image layer and begin; a References layer in view is adopted."""
         if self.session is not None or image is None:
             return
-        adopted = self._adoptable(image)
+        adopted, channels = self._adoptable(image), channels_of(self.viewer.layers, image)
         self.volume.set_busy("Making the project…")
 
         def work() -> tuple[Any, ...]:
-            array, info = read_layer(image)
+            array, info = read_layer(image, channels)
             ink = None if adopted is None else adopt_ink(adopted)
             table = ClassTable.from_ids(np.unique(ink)) if ink is not None else ClassTable()
             if adopted is not None:
@@ -117,19 +128,7 @@ class LoopPanel(QWidget):
 
         def done(opened: tuple[Any, ...]) -> None:
             project, array, ink, index = opened
-            info = project.info
-            shown = info.layer
-            image = self.viewer.add_image(
-                array,
-                name=info.name,
-                rgb=info.rgb,
-                scale=shown["scale"],
-                translate=shown["translate"],
-                units=shown["units"],
-                axis_labels=shown["axis_labels"],
-                contrast_limits=None if info.rgb else shown["contrast_limits"],
-                metadata={METADATA: shown.get("metadata", {})},
-            )
+            image = show_image(self.viewer, array, project.info)
             self._begin(Session(self.viewer, image, project, ink, index))
 
         in_background(work, done, self._not_started)
@@ -174,6 +173,7 @@ class LoopPanel(QWidget):
         session.classes_changed.connect(self._refresh)
         session.proposals_changed.connect(self._refresh)
         session.shares_changed.connect(self.review.show_shares)
+        session.shares_changed.connect(lambda slug, shares: self.top.refresh())
         session.estimate_changed.connect(lambda slug, estimate: self.review.show_quality())
         session.trouble.connect(show_warning)
         session.training.said.connect(self._on_event)
@@ -183,6 +183,8 @@ class LoopPanel(QWidget):
         self._show_session(session)
         self._watch_window()  # the panel may never have been shown, behind another tab
         bind_keys(self)
+        if self.keys.trouble:
+            show_warning(self.keys.trouble)
         session.training.warm_up()
         ready = not session.why_not_train()
         self.volume.close_step() if ready else self.volume.open()
@@ -192,10 +194,24 @@ class LoopPanel(QWidget):
             self.review.open()
 
     def _show_session(self, session: Session | None) -> None:
+        self.top.set_session(session)
         for step in self.steps:
             step.set_session(session)
 
+    def show_keys(self) -> None:
+        """Show the help overlay with all keys."""
+        if self.key_help is not None:
+            self.key_help.close()
+            self.key_help.deleteLater()
+        self.key_help = KeyHelp(self.keys, self._on_keys, self)
+        self.key_help.show()
+
+    def _on_keys(self) -> None:
+        bind_keys(self)
+        self.review.refresh()
+
     def _refresh(self) -> None:
+        self.top.refresh()
         self.references.refresh()
         self.train.refresh()
         self.review.refresh()
@@ -211,6 +227,14 @@ class LoopPanel(QWidget):
             self.volume.close_step()
             self.train.open()
             self.session.train(request)
+        except (RuntimeError, OSError) as error:
+            show_warning(str(error))
+
+    def _on_restart(self, request: TrainRequest) -> None:
+        if self.session is None:
+            return
+        try:
+            self.session.restart(request)
         except (RuntimeError, OSError) as error:
             show_warning(str(error))
 
@@ -268,13 +292,20 @@ class LoopPanel(QWidget):
         volume.classes.renamed.connect(self._rename_class)
         volume.classes.recolored.connect(self._recolor_class)
         self.train.train_wanted.connect(self._on_train)
-        self.review.retrain_wanted.connect(lambda: self.train.train.click())
+        self.train.restart_wanted.connect(self._on_restart)
+        self.top.help_wanted.connect(self.show_keys)
+        self.review.retrain_wanted.connect(self._on_retrain)
         self.review.trouble.connect(show_warning)
         self.viewer.dims.events.point.connect(self._on_slice)
         self.viewer.events.theme.connect(self._follow_theme)
         application = QApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(self._end)
+
+    def _on_retrain(self) -> None:
+        if self.session is not None and self.session.training.busy:
+            self.train.open()  # the question is asked there
+        self.train.train.click()
 
     def _rename_class(self, class_id: int, name: str) -> None:
         if self.session is not None:
@@ -286,12 +317,14 @@ class LoopPanel(QWidget):
 
     def _on_slice(self, event: Any = None) -> None:
         if self.session is not None:
+            self.top.show_slice()
             self.references.refresh()
-            self.review.refresh()
+            self.review.refresh_slice()
 
     def _follow_theme(self, event: Any = None) -> None:
         theme = get_theme(self.viewer.theme)
-        self.train.chart.set_colors(theme.background.as_hex(), theme.text.as_hex())
+        for chart in (self.train.chart, self.review.measure.chart):
+            chart.set_colors(theme.background.as_hex(), theme.text.as_hex())
 
     def _end(self) -> None:
         session, self.session = self.session, None

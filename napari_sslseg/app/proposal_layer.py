@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from ..volume.proposal import REGION_NAMES, object_neighbourhood
 from .layer_roles import forget_history, placement, role_metadata
 from .palette import proposal_colormap
 from .reference_layer import class_features
+from .region_view import RegionArray
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import numpy.typing as npt
     from napari.components import ViewerModel
@@ -23,6 +25,28 @@ if TYPE_CHECKING:
     from ..volume.classes import ClassTable
     from ..volume.inkstore import InkStore
     from ..volume.proposal import Proposal
+
+
+@dataclass(frozen=True)
+class OpenCount:
+    """What is still open in a proposal.
+
+    Parameters
+    ----------
+    axis : int
+        Slicing axis.
+    regions : ndarray of int64, shape (Z, 5)
+        Voxels of each region in each slice; column 0 is what is closed.
+    corrected : ndarray of int64, shape (Z,)
+        Voxels that the user changed.
+    shares : dict of str to float
+        Share of each region in the object's neighbourhood.
+    """
+
+    axis: int
+    regions: npt.NDArray[np.int64]
+    corrected: npt.NDArray[np.int64]
+    shares: dict[str, float]
 
 
 class ProposalLayer:
@@ -68,6 +92,7 @@ class ProposalLayer:
         self._take(proposal, version)
         self.stroking = False
         self.serial = 0
+        self.opacity: dict[int, float] = {}
         self.layer: Labels = viewer.add_labels(
             data,
             name=proposal.name,
@@ -117,24 +142,32 @@ class ProposalLayer:
         self.layer.data = data
         forget_history(self.layer)
 
-    def set_classes(self, classes: ClassTable) -> None:
-        """Show another class table."""
-        self.layer.colormap = proposal_colormap(classes)
+    def set_classes(self, classes: ClassTable, opacity: Mapping[int, float] | None = None) -> None:
+        """Show another class table, each class as opaque as given."""
+        self.opacity = dict(opacity or {})
+        self.layer.colormap = proposal_colormap(classes, opacity)
         self.layer.features = class_features(classes)
 
-    def count_open(
-        self, axis: int, ink: npt.NDArray[np.uint8]
-    ) -> tuple[npt.NDArray[np.int64], dict[str, float]]:
-        """Regions per slice and their shares, where neither corrected nor inked; for a thread."""
+    def count_open(self, axis: int, ink: npt.NDArray[np.uint8]) -> OpenCount:
+        """Count regions where neither corrected nor inked, and corrections; for a thread."""
         edited, proposed, regions = self.layer.data, self.proposed, self.regions
         if self._near is None or self._near[0] is not proposed:
             self._near = (proposed, object_neighbourhood(proposed))
         near = self._near[1]
         counts = np.zeros((regions.shape[axis], 5), dtype=np.int64)
+        corrected = np.zeros(regions.shape[axis], dtype=np.int64)
         judged = np.zeros(5, dtype=np.int64)
+        kept = self.kept
         # Slab by slab, as the arrays lie in memory: this runs after every stroke.
         for z in range(regions.shape[0]):
-            closed = (ink[z] != NOT_ANNOTATED) | (edited[z] != proposed[z])
+            changed = edited[z] != proposed[z]
+            if kept is not None:
+                changed |= (kept[z] != NOT_ANNOTATED) & (kept[z] == edited[z])
+            closed = (ink[z] != NOT_ANNOTATED) | changed
+            if axis == 0:
+                corrected[z] = np.count_nonzero(changed)
+            else:
+                corrected += np.count_nonzero(changed, axis=2 - axis)
             slab = np.where(closed, np.uint8(0), regions[z])
             judged += np.bincount(slab[near[z]], minlength=5)[:5]
             if axis == 0:
@@ -143,7 +176,12 @@ class ProposalLayer:
                 for code in range(5):
                     counts[:, code] += np.count_nonzero(slab == code, axis=2 - axis)
         total = max(int(judged[1:].sum()), 1)
-        return counts, {name: float(judged[code]) / total for code, name in REGION_NAMES.items()}
+        shares = {name: float(judged[code]) / total for code, name in REGION_NAMES.items()}
+        return OpenCount(axis, counts, corrected, shares)
+
+    def open_regions(self, ink: npt.NDArray[np.uint8]) -> RegionArray:
+        """Return the regions where neither corrected nor inked, computed as they are looked at."""
+        return RegionArray(self.layer.data, self.proposed, self.regions, self.kept, ink)
 
     def slice_of(
         self, axis: int, index: int

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from psygnal import Signal
 
 from ..acquisition.next_slice import Suggestion, next_slice
+from ..editing.agreement import differing
 from .background import in_background
-from .proposal_layer import ProposalLayer
+from .proposal_layer import OpenCount, ProposalLayer
 from .region_view import RegionView
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from ..volume.project import Project
     from ..volume.proposal import Proposal
+    from .history import History
     from .reference_layer import ReferenceLayer
 
 #: Times that a new proposal is merged afresh because the user went on painting meanwhile.
@@ -37,6 +39,8 @@ class ProposalShelf:
     project : Project
     references : ReferenceLayer
         Kept above all proposals; its ink has no regions.
+    history : History
+        Where the proposals' steps go.
     """
 
     changed = Signal()
@@ -47,22 +51,31 @@ class ProposalShelf:
     trouble = Signal(str)
 
     def __init__(
-        self, viewer: ViewerModel, image: Image, project: Project, references: ReferenceLayer
+        self,
+        viewer: ViewerModel,
+        image: Image,
+        project: Project,
+        references: ReferenceLayer,
+        history: History,
     ) -> None:
         self._viewer, self._image, self._project = viewer, image, project
         self._references = references
         self.layers: dict[str, ProposalLayer] = {}
         self.active = ""
-        self.regions = RegionView(viewer, image)
-        self._counts: dict[str, npt.NDArray[np.int64]] = {}
+        self.regions = RegionView(viewer, image, history)
+        self._history = history
+        self._counts: dict[str, OpenCount] = {}
+        #: Voxels of each slice that the newest version changed, by slug: (axis, counts).
+        self._news: dict[str, tuple[int, npt.NDArray[np.int64]]] = {}
+        self.news: dict[str, tuple[int, npt.NDArray[np.int64]]] = {}
         self._counting = self._count_again = False
         self._wanted = ""
-        self._closed = False
+        self.closed = False
         viewer.layers.events.removed.connect(self._on_removed)
 
     def close(self) -> None:
         """Show nothing more."""
-        self._closed = True
+        self.closed = True
         self._viewer.layers.events.removed.disconnect(self._on_removed)
 
     def bring_up(self, slugs: list[str]) -> None:
@@ -95,11 +108,16 @@ class ProposalShelf:
 
     def suggest(self) -> Suggestion | None:
         """Return the slice whose correction would help most; None while nothing is counted."""
-        counts = self._counts.get(self.active)
+        counts = self.counts()
         if counts is None:
             return None
         references = self._references
-        return next_slice(counts, references.references(), references.current_slice())
+        return next_slice(counts.regions, references.references(), references.current_slice())
+
+    def counts(self) -> OpenCount | None:
+        """Return what is open in the proposal in view, None until it is counted."""
+        counts = self._counts.get(self.active)
+        return counts if counts is not None and counts.axis == self._project.axis else None
 
     def save(self) -> int:
         """Save what the user changed in each proposal; for the autosave thread."""
@@ -112,7 +130,7 @@ class ProposalShelf:
     def recount(self) -> None:
         """Count the active proposal's regions per slice, and their shares, in a thread."""
         layer = self.in_view()
-        if self._closed or layer is None:
+        if self.closed or layer is None:
             return
         if self._counting:  # one at a time: the processor is the trainer's and the viewer's too
             self._count_again = True
@@ -126,11 +144,10 @@ class ProposalShelf:
                 self._count_again = False
                 self.recount()
 
-        def done(result: tuple[npt.NDArray[np.int64], dict[str, float]]) -> None:
-            if not self._closed:
-                if axis == self._project.axis:
-                    self._counts[slug] = result[0]
-                self.shares_changed.emit(slug, result[1])
+        def done(result: OpenCount) -> None:
+            if not self.closed:
+                self._counts[slug] = result
+                self.shares_changed.emit(slug, result.shares)
                 over()
 
         def failed(error: Exception) -> None:
@@ -144,6 +161,8 @@ class ProposalShelf:
         proposal = self._project.read_proposal(slug)
         layer = self.layers.get(slug)
         if layer is not None:
+            axis = self._project.axis
+            self._news[slug] = (axis, differing(layer.proposed, proposal.classes, axis))
             return proposal, version, layer.merge(proposal)
         store = self._project.correction_store(slug)
         return proposal, version, (*ProposalLayer.prepare(proposal, store), store)
@@ -151,7 +170,7 @@ class ProposalShelf:
     def _show(
         self, slug: str, proposal: Proposal, version: int, merged: Any, tries: int = _MERGE_TRIES
     ) -> None:
-        if self._closed:
+        if self.closed:
             return
         layer = self.layers.get(slug)
         if layer is None:
@@ -169,6 +188,8 @@ class ProposalShelf:
             if serial != layer.serial:
                 data, kept, _ = layer.merge(proposal)
             layer.replace(proposal, version, data, kept)
+            if slug in self._news:
+                self.news[slug] = self._news.pop(slug)
             if slug == self.active:
                 self.regions.show(layer, self._references.ink)
         self.recount()
@@ -182,6 +203,7 @@ class ProposalShelf:
             self._viewer, self._image, proposal, version, self._project.classes, store, data, kept
         )
         layer.edited.connect(self.edited.emit)
+        self._history.follow(layer.layer)
         self.layers[slug] = layer
         self._below_references(layer.layer)
         if self.active not in self.layers or slug == self._wanted:
@@ -197,6 +219,7 @@ class ProposalShelf:
             if proposal.layer is event.value:
                 proposal.store.save(proposal.corrections())
                 del self.layers[slug]
+                self._history.forget(proposal.layer)
                 if slug == self.active and self.layers:
                     self.activate(sorted(self.layers)[0])
                 self.changed.emit()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from psygnal import Signal
 
+from ..editing.change import Change
 from ..volume.annotation import NOT_ANNOTATED, SliceState
 from ..volume.classes import BACKGROUND, ClassTable
 from .layer_roles import REFERENCES, forget_history, placement, role_metadata
@@ -18,9 +19,13 @@ from .palette import reference_colormap
 from .slice_index import SliceIndex, index_slices
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy.typing as npt
     from napari.components import ViewerModel
     from napari.layers import Image, Labels
+
+    from .history import History
 
 #: Voxels up to which all slices are looked at without a thread, some milliseconds of work, and up
 #: to which a change of all of them can be undone.
@@ -40,6 +45,8 @@ class ReferenceLayer:
     classes : ClassTable
     index : SliceIndex
         Of this ink, along the slicing axis.
+    history : History
+        Where its steps go.
     """
 
     changed = Signal()
@@ -52,8 +59,10 @@ class ReferenceLayer:
         ink: npt.NDArray[np.uint8],
         classes: ClassTable,
         index: SliceIndex,
+        history: History,
     ) -> None:
         self._viewer = viewer
+        self._history = history
         self.index = index
         self.serial = 0
         self._writing = False
@@ -69,6 +78,7 @@ class ReferenceLayer:
         self.layer.selected_label = classes.ids[0] if len(classes) else 1
         self.layer.events.paint.connect(self._on_edit)
         self.layer.events.set_data.connect(self._on_edit)
+        history.follow(self.layer)
 
     @property
     def ink(self) -> npt.NDArray[np.uint8]:
@@ -111,9 +121,9 @@ class ReferenceLayer:
             self.index = SliceIndex(index.axis, index.states.copy(), index.present.copy())
             self._update(self.current_slice())
 
-    def set_classes(self, classes: ClassTable) -> None:
-        """Show another class table."""
-        self.layer.colormap = reference_colormap(classes)
+    def set_classes(self, classes: ClassTable, opacity: Mapping[int, float] | None = None) -> None:
+        """Show another class table, each class as opaque as given."""
+        self.layer.colormap = reference_colormap(classes, opacity)
         self.layer.features = class_features(classes, ink=True)
 
     def references(self) -> list[int]:
@@ -141,34 +151,37 @@ class ReferenceLayer:
             Number of voxels that became background.
         """
         ink = self.slice_ink(index)
-        return self._write(index, np.where(ink == NOT_ANNOTATED, np.uint8(BACKGROUND), ink))
+        values = np.where(ink == NOT_ANNOTATED, np.uint8(BACKGROUND), ink)
+        return self._write(index, values, f"marking slice {index} as reference")
 
     def unmark(self, index: int) -> int:
         """Take back the background of a slice; what was painted in classes stays as partial ink."""
         ink = self.slice_ink(index)
-        return self._write(index, np.where(ink == BACKGROUND, np.uint8(NOT_ANNOTATED), ink))
+        values = np.where(ink == BACKGROUND, np.uint8(NOT_ANNOTATED), ink)
+        return self._write(index, values, f"taking slice {index} from the references")
 
-    def write_slice(self, index: int, values: npt.NDArray[np.uint8]) -> int:
-        """Write a whole slice on the user's word (*Accept slice*).
+    def write_slice(self, index: int, values: npt.NDArray[np.uint8], text: str) -> int:
+        """Write a whole slice on the user's word (*Accept slice*), as one undo step.
 
         Parameters
         ----------
         index : int
             Slice along the slicing axis.
         values : ndarray of uint8, shape (H, W)
+        text : str
+            What it is, as it reads after "Undo: ".
 
         Returns
         -------
         int
             Number of voxels that changed.
         """
-        return self._write(index, values)
+        return self._write(index, values, text)
 
     def fill(self, values: npt.NDArray[np.uint8]) -> int:
         """Write ink on the user's word where nothing is stated yet (*Import labels*).
 
-        One undo step, unless the voxels are so many that napari's record of them would need
-        gigabytes; then the undo history starts anew.
+        One undo step, unless the voxels are very many; then the undo history starts anew.
 
         Parameters
         ----------
@@ -188,8 +201,10 @@ class ReferenceLayer:
         self._writing = True
         try:
             if count <= _AT_ONCE:
-                with self.layer.block_history():
-                    self.layer.data_setitem(np.nonzero(where), values[where])
+                after = np.where(where, values, ink).astype(np.uint8)
+                place = (self.axis, self.current_slice())
+                change = Change.of_volume(ink, after)
+                self._history.write(self.layer, change, "importing labels", place)
             else:
                 np.copyto(ink, values, where=where)
                 forget_history(self.layer)
@@ -199,23 +214,25 @@ class ReferenceLayer:
             self.serial += 1
         return count
 
-    def _write(self, index: int, values: npt.NDArray[np.uint8]) -> int:
-        current = self.slice_ink(index)
-        inside = np.nonzero(current != values)
-        if inside[0].size == 0:
-            return 0
-        where = list(inside)
-        where.insert(self.axis, np.full(inside[0].size, index, dtype=inside[0].dtype))
-        # One history block, so that one undo takes the whole gesture back.
+    def look_at(self, index: int) -> None:
+        """Learn the state of a slice again, after an undo say."""
+        self._update(index)
+
+    def _write(self, index: int, values: npt.NDArray[np.uint8], text: str) -> int:
+        # Not through the layer's own data_setitem: it fails while the layer is hidden.
+        change = Change.of_slice(
+            self.ink.shape, self.axis, index, self.slice_ink(index), values.astype(np.uint8)
+        )
         self._writing = True
         try:
-            with self.layer.block_history():
-                self.layer.data_setitem(tuple(where), np.asarray(values[inside], dtype=np.uint8))
+            written = self._history.write(self.layer, change, text, (self.axis, index))
         finally:
             self._writing = False
             self.serial += 1
+        if not written or not len(change):
+            return 0
         self._update(index)
-        return int(inside[0].size)
+        return len(change)
 
     def _on_edit(self, event: Any = None) -> None:
         self.serial += 1

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Labels
 
+    from .history import History
     from .proposal_layer import ProposalLayer
 
 
@@ -81,19 +82,20 @@ class RegionView:
     viewer : ViewerModel
     image : Image
         Where the layer lies.
+    history : History
+        What an undo means while this layer is selected.
     """
 
-    def __init__(self, viewer: ViewerModel, image: Image) -> None:
+    def __init__(self, viewer: ViewerModel, image: Image, history: History) -> None:
         self._viewer = viewer
         self._image = image
+        self._history = history
         self.shown: set[int] = {2, 3, 4}
         self.layer: Labels | None = None
 
     def show(self, proposal: ProposalLayer, ink: npt.NDArray[np.uint8]) -> None:
         """Show the regions of a proposal."""
-        array = RegionArray(
-            proposal.layer.data, proposal.proposed, proposal.regions, proposal.kept, ink
-        )
+        array = proposal.open_regions(ink)
         if self.layer is None or self.layer not in self._viewer.layers:
             self.layer = self._viewer.add_labels(
                 array,
@@ -104,6 +106,7 @@ class RegionView:
                 features=_features(),
                 **placement(self._image),
             )
+            self._history.lead_here(self.layer)
         else:
             self.layer.data = array
         self.layer.editable = False

@@ -7,7 +7,7 @@ widget, and every method returns at once: what takes time runs in a thread or th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,16 +15,24 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from ..acquisition.next_slice import Suggestion
-from ..training.events import Estimated, Event, Finished, ProposalReady
+from ..training.events import Estimated, Event
 from ..training.request import TrainRequest
 from ..volume.annotation import NOT_ANNOTATED
 from ..volume.classes import ClassTable, SegmentClass
-from ..volume.project import AcceptedSlice, Project
+from ..volume.project import Project
+from .accepting import Accepting
 from .autosave import Autosave
 from .background import in_background
+from .class_look import ClassLook
+from .click_tools import ClickTools
+from .cursor_facts import CursorFacts
 from .final_labels import labels_maker
+from .history import History, Step
+from .mending import Mender
 from .proposal_shelf import ProposalShelf
 from .reference_layer import ReferenceLayer
+from .region_tour import RegionTour
+from .retraining import Retraining
 from .slice_index import SliceIndex, index_slices
 from .training_run import TrainingRun
 
@@ -74,26 +82,40 @@ class Session:
         self.viewer = viewer
         self.image = image
         self.project = project
-        self.estimates: dict[str, Estimated] = {}
         self._closed = False
         self._saved_serials: tuple[int, ...] = ()
         index = index or index_slices(ink, project.axis)
         self._index = index
-        self.references = ReferenceLayer(viewer, image, ink, project.classes, index)
-        self.shelf = ProposalShelf(viewer, image, project, self.references)
+        self.history = History(lambda: (project.axis, self.references.current_slice()))
+        self.references = ReferenceLayer(viewer, image, ink, project.classes, index, self.history)
+        self.shelf = ProposalShelf(viewer, image, project, self.references, self.history)
+        self.accepting = Accepting(project, self.references, self.shelf, self.save_head)
+        self.mender = Mender(project, self.references, self.shelf, self.history)
+        self.tour = RegionTour(viewer, project, self.references, self.shelf, self.go_to)
+        self.retraining = Retraining(project, self.shelf, self.save_head)
         self.training = TrainingRun(project.path)
+        self._restart: TrainRequest | None = None
+        #: Whether the user has painted since the last run began.
+        self.new_ink = True
         self.autosave = Autosave(self._save)
         self.autosave.saved.connect(self._on_saved)
         self.autosave.failed.connect(self.trouble.emit)
         self.training.said.connect(self._on_event)
+        self.retraining.estimate_changed.connect(self.estimate_changed.emit)
+        self.retraining.ended.connect(self._on_ended)
+        self.history.stepped.connect(self._on_step)
+        self.history.moved.connect(self._on_moved)
         self.references.changed.connect(self._on_ink)
         self.shelf.edited.connect(self._on_proposal_edit)
         self.shelf.changed.connect(self.proposals_changed.emit)
         self.shelf.shares_changed.connect(self.shares_changed.emit)
         self.shelf.trouble.connect(self.trouble.emit)
         viewer.layers.events.removed.connect(self._on_removed)
+        self.look = ClassLook(self)
+        self.tools = ClickTools(self)
+        self.cursor = CursorFacts(self)
         self._show_axis(project.axis)
-        self._save_head()
+        self.save_head()
         self.shelf.bring_up(project.proposal_slugs())
 
     # -- classes and slices ---------------------------------------------------------------
@@ -109,6 +131,12 @@ class Session:
         self._classes_edited()
         self.choose_class(item.id)
         return item
+
+    def add_classes(self, items: Iterable[SegmentClass]) -> None:
+        """Add classes with ids of their own, as a file that is imported has them."""
+        for item in items:
+            self.project.classes.set(item)
+        self._classes_edited()
 
     def edit_class(
         self, class_id: int, *, name: str | None = None, color: str | None = None
@@ -155,7 +183,7 @@ class Session:
         if not self.references.set_axis(axis):
             self._index_in_thread()
         self._show_axis(axis)
-        self._save_head()
+        self.save_head()
         self.shelf.recount()
 
     def _show_axis(self, axis: int) -> None:
@@ -173,9 +201,14 @@ class Session:
 
     def accepted_slices(self) -> list[int]:
         """Slices along the current axis that were accepted and still are references."""
-        known = set(self.references.references())
-        axis = self.project.axis
-        return sorted({a.index for a in self.project.accepted if a.axis == axis} & known)
+        return self.accepting.accepted_slices()
+
+    def adopt(self, ink: npt.NDArray[np.uint8]) -> int:
+        """Take ink from elsewhere where nothing is stated yet; returns how many voxels it was."""
+        count = self.references.fill(ink)
+        if count:
+            self.set_axis(self.project.axis)  # any slice may be a reference now
+        return count
 
     # -- proposals ------------------------------------------------------------------------
 
@@ -198,40 +231,17 @@ class Session:
         """Show one proposal, with its regions, and make it the one to edit and accept."""
         self.shelf.activate(slug)
 
+    @property
+    def estimates(self) -> dict[str, Estimated]:
+        """Estimated quality of the proposals that are shown, by slug."""
+        return self.retraining.estimates
+
     def accept_slice(self, index: int | None = None) -> int:
-        """Copy a slice of the active proposal into References; one undo step there.
-
-        Where References is inked already it stays, unless the user has corrected the proposal
-        just there: the correction is the later word.
-
-        Returns
-        -------
-        int
-            Number of voxels that changed in References.
-
-        Raises
-        ------
-        ValueError
-            When there is no proposal yet.
-        """
-        proposal = self.shelf.in_view()
-        if proposal is None:
-            raise ValueError("There is no proposal to accept from yet; press Train first.")
-        axis = self.project.axis
+        """Make a slice of the active proposal a reference; see `Accepting.accept`."""
         index = self.references.current_slice() if index is None else index
-        classes, corrected = proposal.slice_of(axis, index)
-        ink = self.references.slice_ink(index)
-        values = np.where((ink == NOT_ANNOTATED) | corrected, classes, ink).astype(np.uint8)
-        self.project.accepted = [
-            a for a in self.project.accepted if (a.axis, a.index) != (axis, index)
-        ]
-        self.project.accepted.append(
-            AcceptedSlice(axis, index, proposal.slug, len(self.project.rounds))
-        )
-        changed = self.references.write_slice(index, values)
+        changed = self.accepting.accept(index)
         if not changed:
             self.slices_changed.emit()
-        self._save_head()
         return changed
 
     def suggest(self) -> Suggestion | None:
@@ -249,9 +259,7 @@ class Session:
     # -- training -------------------------------------------------------------------------
 
     def why_not_train(self) -> str:
-        """Return why training cannot start, empty when it can."""
-        if self.training.busy:
-            return "Training is running."
+        """Return what is missing for training, empty when nothing is."""
         references = self.references.references()
         if not references and not self.references.partial():
             return "Label a slice first: paint it, then press “Mark this slice as reference”."
@@ -271,16 +279,17 @@ class Session:
             When a run is under way.
         """
         self.training.prepare(request)
-        self.project.rounds.append(
-            {
-                "started": time.time(),
-                "preset": request.preset,
-                "seconds": request.seconds,
-                "references": self.references.references(),
-            }
-        )
-        self._save_head()
+        self.new_ink = False
+        self.retraining.begin(request, self.references.references())
         self.autosave.flush_then(self.training.start_prepared, self.training.abandon)
+
+    def restart(self, request: TrainRequest) -> None:
+        """Stop the run that is under way, and start anew with all the ink there is now."""
+        if not self.training.busy:
+            self.train(request)
+            return
+        self._restart = request
+        self.training.cancel()
 
     def save_then(self, done: Callable[[], object], failed: Callable[[], object]) -> None:
         """Save all off the GUI thread; `failed` is called after `trouble` was."""
@@ -299,6 +308,7 @@ class Session:
         self._closed = True
         self.viewer.layers.events.removed.disconnect(self._on_removed)
         self.shelf.close()
+        self.cursor.close()
         self.training.close()
         try:
             self.autosave.close(save=not saved or self._saved_serials != self._serials())
@@ -340,7 +350,7 @@ class Session:
             self.saved.emit(self.project.saved)
             self.shelf.recount()
 
-    def _save_head(self) -> None:
+    def save_head(self) -> None:
         """Write project.json as it stands now, in the autosave thread: a disk may be slow."""
         if self._closed:
             return  # closing writes it at the end
@@ -380,21 +390,37 @@ class Session:
             )
 
     def _classes_edited(self) -> None:
-        self._save_head()
-        self.references.set_classes(self.classes)
-        for proposal in self.proposals.values():
-            proposal.set_classes(self.classes)
+        self.save_head()
+        self.look.apply()
         self.classes_changed.emit()
 
     def _on_event(self, event: Event) -> None:
-        if isinstance(event, ProposalReady):
-            self.shelf.bring_up([event.slug])
-        elif isinstance(event, Estimated):
-            self.estimates[event.slug] = event
-            self.estimate_changed.emit(event.slug, event)
-        elif isinstance(event, Finished):
-            if self.project.rounds:
-                self.project.rounds[-1]["finished"] = time.time()
-                self.project.rounds[-1]["recommended"] = event.recommended
-                self._save_head()
-            self.activate(event.recommended)
+        self.retraining.follow(event)
+
+    def _on_ended(self) -> None:
+        if self._restart is not None and not self._closed:
+            request, self._restart = self._restart, None
+            # The run is over for all who listen before the next one begins.
+            QTimer.singleShot(0, lambda: self._begin_again(request))
+
+    def _begin_again(self, request: TrainRequest) -> None:
+        if not self._closed and not self.training.busy:
+            self.train(request)
+
+    def _on_step(self) -> None:
+        self.new_ink = True
+
+    def _on_moved(self, step: Step, again: bool) -> None:
+        """Show where something was undone: what changes out of sight is a riddle."""
+        self.new_ink = True
+        for slug, proposal in self.proposals.items():
+            if proposal.layer is step.layer and slug != self.active:
+                self.activate(slug)
+        if step.place is None:
+            return
+        axis, index = step.place
+        if axis == self.project.axis:
+            if index != self.references.current_slice():
+                self.go_to(index)
+            if step.layer is self.references.layer:
+                self.references.look_at(index)

@@ -22,14 +22,14 @@ class Step(QWidget):
 
     Parameters
     ----------
-    number : int
-        Position in the loop.
+    number : int or None
+        Position in the loop; None for a part of a step, which looks less important.
     title : str
     """
 
-    def __init__(self, number: int, title: str) -> None:
+    def __init__(self, number: int | None, title: str) -> None:
         super().__init__()
-        self._title = f"{number}  {title}"
+        self._title = title if number is None else f"{number}  {title}"
         self.head = QToolButton()
         self.head.setCheckable(True)
         self.head.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
@@ -39,7 +39,7 @@ class Step(QWidget):
         self.head.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.head.setAccessibleName(title)
         font = self.head.font()
-        font.setBold(True)
+        font.setBold(number is not None)
         self.head.setFont(font)
         self.head.toggled.connect(self._on_toggle)
         self.body = QWidget()

@@ -22,6 +22,10 @@ def test_counts_leave_out_corrections_and_ink(with_proposal, paint, axis):
     stands = (session.references.ink == NOT_ANNOTATED) & (proposal.layer.data == proposal.proposed)
     assert not stands.all()
     regions = np.where(stands, proposal.regions, 0).astype(np.uint8)
-    counts, shares = proposal.count_open(axis, session.references.ink)
-    assert np.array_equal(counts, count_regions(regions, axis))
-    assert shares == pytest.approx(region_shares(regions, proposal.proposed))
+    found = proposal.count_open(axis, session.references.ink)
+    assert np.array_equal(found.regions, count_regions(regions, axis))
+    assert found.shares == pytest.approx(region_shares(regions, proposal.proposed))
+    changed = proposal.layer.data != proposal.proposed
+    other = tuple(i for i in range(3) if i != axis)
+    assert np.array_equal(found.corrected, changed.sum(axis=other))
+    assert found.corrected.sum() == 16

@@ -4,28 +4,42 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton
+import numpy as np
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QButtonGroup, QGridLayout, QHBoxLayout, QPushButton
 
 from ...volume.annotation import SliceState
+from ..key_settings import Keys
 from ..legend import RegionLegend
+from ..mending import NO_PROPOSAL
 from ..step import Step, allow, hint_label, say
+from .correct_part import CorrectPart
+from .look_part import LookPart
+from .measure_part import MeasurePart
 
 if TYPE_CHECKING:
     from ..session import Session
 
-_NO_PROPOSAL = "press Train first; the first proposal comes within seconds."
+#: Slices named among those that a new version changed most.
+_MOST_NEWS = 5
 
 
 class ReviewSection(Step):
-    """Which proposal, how far to trust it, where to look next."""
+    """Which proposal, how far to trust it, where to look next, what to do about it.
+
+    Parameters
+    ----------
+    keys : Keys
+        Named in the tooltips.
+    """
 
     retrain_wanted = Signal()
     trouble = Signal(str)
 
-    def __init__(self) -> None:
+    def __init__(self, keys: Keys) -> None:
         super().__init__(4, "Review")
         self._session: Session | None = None
+        self._keys = keys
         self._choice = QHBoxLayout()
         self._choice.setSpacing(4)
         self._group = QButtonGroup(self)
@@ -34,21 +48,49 @@ class ReviewSection(Step):
         self.quality = hint_label()
         self.legend = RegionLegend({2, 3, 4})
         self.legend.shown_changed.connect(self._on_regions)
+        self.image_only = QPushButton("Image only")
+        self.image_only.setCheckable(True)
+        self.previous_place = QPushButton("◀ Doubt")
+        self.next_place = QPushButton("Doubt ▶")
         self.next = QPushButton("Next slice")
         self.accept = QPushButton("Accept slice")
+        self.accept_next = QPushButton("Accept ▶")
+        self.accept_sure = QPushButton("Accept sure part")
         self.retrain = QPushButton("Retrain")
+        self.image_only.clicked.connect(self._on_image_only)
+        self.previous_place.clicked.connect(self._on_previous_place)
+        self.next_place.clicked.connect(self._on_next_place)
         self.next.clicked.connect(self._on_next)
         self.accept.clicked.connect(self._on_accept)
+        self.accept_next.clicked.connect(self._on_accept_next)
+        self.accept_sure.clicked.connect(self._on_accept_sure)
         self.retrain.clicked.connect(self.retrain_wanted)
-        row = QHBoxLayout()
-        for button in (self.next, self.accept, self.retrain):
-            row.addWidget(button)
+        grid = QGridLayout()
+        grid.setSpacing(4)
+        rows = (
+            (self.previous_place, self.next_place, self.next),
+            (self.accept, self.accept_next, self.retrain),
+            (self.accept_sure, self.image_only),
+        )
+        for row, widgets in enumerate(rows):
+            wide = 6 // len(widgets)
+            for column, button in enumerate(widgets):
+                grid.addWidget(button, row, wide * column, 1, wide)
         self.hint = hint_label()
+        self.news = hint_label()
+        self.news.setTextInteractionFlags(Qt.TextInteractionFlag.LinksAccessibleByMouse)
+        self.news.linkActivated.connect(self._on_link)
+        self.held = hint_label()
+        self.held.setTextInteractionFlags(Qt.TextInteractionFlag.LinksAccessibleByMouse)
+        self.held.linkActivated.connect(self._on_held)
+        self.correct, self.look, self.measure = CorrectPart(), LookPart(), MeasurePart()
+        self.parts = (self.correct, self.look, self.measure)
         self.rows.addLayout(self._choice)
         self.rows.addWidget(self.quality)
         self.rows.addWidget(self.legend)
-        self.rows.addLayout(row)
-        self.rows.addWidget(self.hint)
+        self.rows.addLayout(grid)
+        for widget in (self.hint, self.held, self.news, *self.parts):
+            self.rows.addWidget(widget)
         self.set_session(None)
 
     def set_session(self, session: Session | None) -> None:
@@ -60,23 +102,49 @@ class ReviewSection(Step):
             button.deleteLater()
         self.buttons = {}
         self.legend.set_shares({})
-        say(self.quality, "")
-        say(self.hint, "")
+        self.image_only.setChecked(False)
+        for label in (self.quality, self.hint, self.news, self.held):
+            say(label, "")
+        for part in self.parts:
+            part.set_session(session)
+        if session is not None:
+            session.tour.said.connect(self._say)
+            session.mender.said.connect(self._say)
+            session.history.moved.connect(self._on_moved)
+            session.retraining.held_changed.connect(self._show_held)
         self.refresh()
 
     def refresh(self) -> None:
         """Proposals, slices or the training state have changed."""
         session = self._session
         none = session is None or not session.proposals
-        reason = _NO_PROPOSAL if none else ""
+        reason = NO_PROPOSAL if none else ""
         self.legend.setEnabled(not none)
         self.legend.setToolTip(f"Not now: {reason}" if reason else "")
-        allow(self.next, reason, "Go to the slice whose correction helps most (key N)")
-        allow(self.accept, reason, "Take this slice of the proposal as a reference (key K, keep)")
+        for button, name, text in (
+            (self.next, "next_slice", "Go to the slice whose correction helps most"),
+            (
+                self.next_place,
+                "next_place",
+                "Go to the largest place where the predictions disagree, not yet looked at",
+            ),
+            (self.previous_place, "previous_place", "Go back to the place before"),
+            (self.accept, "accept", "Take this slice of the proposal as a reference"),
+            (self.accept_next, "accept_next", "Accept this slice, go to the next suggested one"),
+            (
+                self.accept_sure,
+                "accept_sure",
+                "Accept only what both predictions agree on and are sure of; the rest stays open",
+            ),
+            (self.image_only, "image_only", "Hide all that lies over the image, or show it again"),
+        ):
+            allow(button, reason, f"{text} (key {self._keys.by_name[name]})")
+        self.correct.refresh()
         if session is None or none:
             allow(self.retrain, reason, "")
             self.set_state("")
             return
+        self.image_only.setChecked(session.look.image_only)
         allow(self.retrain, session.why_not_train(), "Train on, with all that you corrected")
         for slug, proposal in sorted(session.proposals.items(), reverse=True):
             if slug not in self.buttons:
@@ -87,8 +155,19 @@ class ReviewSection(Step):
                 self._choice.addWidget(button)
                 self.buttons[slug] = button
             self.buttons[slug].setChecked(slug == session.active)
-            self.buttons[slug].setToolTip(f"Show and edit the proposal “{proposal.name}”")
+            key = self._keys.by_name["swap"]
+            self.buttons[slug].setToolTip(
+                f"Show and edit the proposal “{proposal.name}” (key {key} switches)"
+            )
         self.show_quality()
+        self._show_news()
+        self.refresh_slice()
+
+    def refresh_slice(self) -> None:
+        """Another slice is in view."""
+        session = self._session
+        if session is None or not session.proposals:
+            return
         index = session.references.current_slice()
         known = session.references.states[index] == SliceState.WHOLE
         self.accept.setText("Accept again" if known else "Accept slice")
@@ -114,6 +193,11 @@ class ReviewSection(Step):
         if self._session is not None and slug == self._session.active:
             self.legend.set_shares(shares)
 
+    # -- inside ---------------------------------------------------------------------------
+
+    def _say(self, text: str) -> None:
+        say(self.hint, text)
+
     def _activate(self, slug: str) -> None:
         if self._session is not None:
             self._session.activate(slug)
@@ -121,6 +205,10 @@ class ReviewSection(Step):
     def _on_regions(self, shown: set[int]) -> None:
         if self._session is not None:
             self._session.regions.set_shown(shown)
+
+    def _on_image_only(self) -> None:
+        if self._session is not None:
+            self.image_only.setChecked(self._session.look.toggle_image_only())
 
     def _on_next(self) -> None:
         session = self._session
@@ -133,13 +221,85 @@ class ReviewSection(Step):
         session.go_to(suggestion.index)
         say(self.hint, f"Slice {suggestion.index}: {suggestion.reason}.")
 
-    def _on_accept(self) -> None:
+    def _on_next_place(self) -> None:
+        if self._session is not None:
+            self._session.tour.next()
+
+    def _on_previous_place(self) -> None:
+        if self._session is not None:
+            self._session.tour.previous()
+
+    def _on_accept(self) -> bool:
+        session = self._session
+        if session is None:
+            return False
+        try:
+            index = session.references.current_slice()
+            session.accept_slice(index)
+        except ValueError as error:
+            self.trouble.emit(str(error))
+            return False
+        say(self.hint, f"Slice {index} is a reference now. Undo: Ctrl+Z.")
+        return True
+
+    def _on_accept_next(self) -> None:
+        if self._on_accept():
+            self._on_next()
+
+    def _on_accept_sure(self) -> None:
         session = self._session
         if session is None:
             return
         try:
-            index = session.references.current_slice()
-            session.accept_slice(index)
-            say(self.hint, f"Slice {index} is a reference now. Undo: Ctrl+Z on References.")
+            changed = session.mender.accept_sure()
         except ValueError as error:
             self.trouble.emit(str(error))
+            return
+        index = session.references.current_slice()
+        if changed:
+            say(self.hint, f"The sure part of slice {index} is yours now; what is left is open.")
+        else:
+            say(self.hint, f"Nothing in slice {index} is both open and sure.")
+
+    def _on_moved(self, step: object, again: bool) -> None:
+        text = getattr(step, "text", "")
+        say(self.hint, f"{'Done again' if again else 'Undone'}: {text}.")
+
+    def _show_news(self) -> None:
+        """Name the slices that the newest version changed most."""
+        session = self._session
+        found = session.shelf.news.get(session.active) if session is not None else None
+        if session is None or found is None or found[0] != session.project.axis:
+            say(self.news, "")
+            return
+        counts = found[1]
+        order = [int(i) for i in np.argsort(-counts, kind="stable")[:_MOST_NEWS] if counts[i]]
+        if not order:
+            say(self.news, "")
+            return
+        links = ", ".join(f'<a href="{index}">{index}</a>' for index in order)
+        say(self.news, f"The new version changed these slices most: {links}")
+
+    def _on_link(self, link: str) -> None:
+        if self._session is not None:
+            self._session.go_to(int(link))
+
+    def _show_held(self) -> None:
+        session = self._session
+        lines = []
+        for slug, held in session.retraining.held.items() if session is not None else ():
+            assert session is not None
+            name = session.proposals[slug].name if slug in session.proposals else slug
+            why = (
+                f"is estimated at Dice {held.new.mean:.2f}, the one shown at {held.old.mean:.2f}"
+                if held.new is not None
+                else "was not tested, as training was stopped"
+            )
+            lines.append(
+                f'A new {name} {why}; the one shown is kept. <a href="{slug}">Show the new one</a>'
+            )
+        say(self.held, "<br>".join(lines))
+
+    def _on_held(self, slug: str) -> None:
+        if self._session is not None:
+            self._session.retraining.show_new(slug)

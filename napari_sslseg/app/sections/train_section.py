@@ -42,6 +42,7 @@ class TrainSection(Step):
     """Form, buttons, progress and live plot."""
 
     train_wanted = Signal(object)
+    restart_wanted = Signal(object)
 
     def __init__(self) -> None:
         super().__init__(3, "Train")
@@ -78,6 +79,16 @@ class TrainSection(Step):
         row.addWidget(self.train, 2)
         row.addWidget(self.pause, 1)
         row.addWidget(self.cancel, 1)
+        self.again = hint_label()
+        self.restart = QPushButton("Restart")
+        self.go_on = QPushButton("Go on")
+        self.restart.setToolTip("Stop this run and start again with all that you painted")
+        self.go_on.setToolTip("Let this run come to its end")
+        self.restart.clicked.connect(self._on_restart)
+        self.go_on.clicked.connect(self._leave_it)
+        answer = QHBoxLayout()
+        answer.addWidget(self.restart)
+        answer.addWidget(self.go_on)
         self.bar = QProgressBar()
         self.bar.setRange(0, 1000)
         self.bar.setTextVisible(True)
@@ -86,6 +97,8 @@ class TrainSection(Step):
         self.chart = TrainingChart()
         self.rows.addWidget(self.form.native)
         self.rows.addLayout(row)
+        self.rows.addWidget(self.again)
+        self.rows.addLayout(answer)
         self.rows.addWidget(self.bar)
         self.rows.addWidget(self.hint)
         self.rows.addWidget(self.chart)
@@ -97,6 +110,7 @@ class TrainSection(Step):
         self.bar.setValue(0)
         self.bar.setFormat("")
         self.chart.clear()
+        self._leave_it()
         self.refresh()
 
     def request(self) -> TrainRequest:
@@ -114,7 +128,10 @@ class TrainSection(Step):
         busy = state is not RunState.IDLE
         reason = "start labelling a volume first." if session is None else session.why_not_train()
         self.train.setText("Retrain" if session is not None and session.proposals else "Train")
-        allow(self.train, reason, "Train in the background; you can go on painting")
+        tip = "Train in the background; you can go on painting"
+        allow(self.train, reason, "Training is running; press to restart it" if busy else tip)
+        if not busy:
+            self._leave_it()
         idle = "" if busy else "nothing is running."
         allow(self.cancel, idle, "Stop within a second; the last good model and proposals stay")
         self.pause.setText("Resume" if state is RunState.PAUSED else "Pause")
@@ -165,9 +182,31 @@ class TrainSection(Step):
         if self._session is not None and self._session.why_not_train():
             self.refresh()
             return
+        if self._session is not None and self._session.training.busy:
+            self._ask()
+            return
         self.chart.clear()
         self.bar.setValue(0)
         self.train_wanted.emit(self.request())
+
+    def _ask(self) -> None:
+        assert self._session is not None
+        new = self._session.new_ink
+        what = "what you painted since is not in it" if new else "nothing was painted since"
+        say(self.again, f"Training is running; {what}. Restart it with all the ink there is now?")
+        self.restart.show()
+        self.go_on.show()
+
+    def _leave_it(self) -> None:
+        say(self.again, "")
+        self.restart.hide()
+        self.go_on.hide()
+
+    def _on_restart(self) -> None:
+        self._leave_it()
+        self.chart.clear()
+        self.bar.setValue(0)
+        self.restart_wanted.emit(self.request())
 
     def _on_pause(self) -> None:
         if self._session is None:

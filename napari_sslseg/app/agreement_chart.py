@@ -1,0 +1,84 @@
+"""The corrective Dice of each round: how much of what was proposed the user left as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyqtgraph as pg
+from qtpy.QtCore import Signal
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+
+if TYPE_CHECKING:
+    from .accepting import CorrectiveDice
+
+_POINT, _MEAN = "#3fb950", "#9aa7b8"
+
+
+class AgreementChart(QWidget):
+    """A point for each accepted slice, over the rounds; a click on one goes to its slice."""
+
+    wanted = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._plot = pg.PlotWidget()
+        self._plot.setMenuEnabled(False)
+        self._plot.setMouseEnabled(x=False, y=False)
+        self._plot.hideButtons()
+        item = self._plot.getPlotItem()
+        item.setLabel("left", "Dice")
+        item.setLabel("bottom", "training round")
+        item.getAxis("bottom").setStyle(maxTickLevel=0)
+        item.getAxis("bottom").setHeight(40)
+        self.points = pg.ScatterPlotItem(
+            size=9, brush=pg.mkBrush(_POINT), pen=None, hoverable=True, hoverSize=13, tip=_tip
+        )
+        self.points.sigClicked.connect(self._on_click)
+        self._means = item.plot(pen=pg.mkPen(_MEAN, width=2))
+        item.addItem(self.points)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._plot)
+        self.setFixedHeight(150)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setToolTip(
+            "How much of each slice was right before you accepted it: 1 means that you changed "
+            "nothing. Click on a point to go to its slice."
+        )
+
+    def show_scores(self, scores: Sequence[CorrectiveDice]) -> None:
+        """Show the slices that are accepted."""
+        rounds = sorted({s.round for s in scores})
+        x: list[float] = []
+        for number in rounds:
+            count = sum(s.round == number for s in scores)
+            spread = np.linspace(-0.25, 0.25, count) if count > 1 else np.zeros(1)
+            x.extend(number + spread)
+        y = [s.mean for s in scores]
+        self.points.setData(x=x, y=y, data=list(scores))
+        means = [float(np.mean([s.mean for s in scores if s.round == n])) for n in rounds]
+        self._means.setData(rounds, means)
+        self._plot.setYRange(min([*y, 0.8]), 1.0, padding=0.08)
+        if rounds:
+            self._plot.setXRange(rounds[0] - 0.5, rounds[-1] + 0.5, padding=0.02)
+            ticks = [(n, str(n)) for n in rounds[:: max(1, len(rounds) // 8)]]
+            self._plot.getPlotItem().getAxis("bottom").setTicks([ticks])
+
+    def set_colors(self, background: str, text: str) -> None:
+        """Follow the application's theme."""
+        self._plot.setBackground(QColor(background))
+        for name in ("left", "bottom"):
+            axis = self._plot.getPlotItem().getAxis(name)
+            axis.setPen(text)
+            axis.setTextPen(text)
+
+    def _on_click(self, item: Any, points: Any, event: Any = None) -> None:
+        if len(points):
+            self.wanted.emit(int(points[0].data().index))
+
+
+def _tip(x: float, y: float, data: CorrectiveDice) -> str:
+    return f"slice {data.index}, round {data.round}: {y:.3f}"

@@ -1,0 +1,167 @@
+"""Which key does what: defaults, the user's choice in a small file, and what napari has taken."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+from app_model import Application
+from napari.layers import Image, Labels, Points, Shapes, Surface, Tracks, Vectors
+from napari.settings import get_settings
+from napari.utils.key_bindings import coerce_keybinding
+from napari.viewer import Viewer
+
+from .image_source import HOME_VARIABLE
+
+FILE_NAME = "keys.json"
+
+
+@dataclass(frozen=True)
+class KeyAction:
+    """Something that a key does.
+
+    Parameters
+    ----------
+    name : str
+        As in the settings file.
+    key : str
+        Default, as napari writes keys.
+    text : str
+        What it does, for the help.
+    """
+
+    name: str
+    key: str
+    text: str
+
+
+ACTIONS = (
+    KeyAction("accept_next", "G", "Good: accept this slice and go to the next suggested one"),
+    KeyAction("accept", "K", "Keep: accept this slice"),
+    KeyAction("accept_sure", "J", "Accept only the sure part of this slice"),
+    KeyAction("next_slice", "N", "Go to the next suggested slice"),
+    KeyAction("next_place", ".", "Go to the next place where the predictions disagree"),
+    KeyAction("previous_place", ",", "Go back to the place before"),
+    KeyAction("image_only", "H", "Hide all that lies over the image, or show it again"),
+    KeyAction("swap", "W", "Switch to the other proposal"),
+    KeyAction("flip", "U", "Flip the doubtful part under the cursor to its second class"),
+    KeyAction("take_part", "Q", "Take the part under the cursor from the other proposal"),
+    KeyAction("help", "F1", "Show these keys"),
+)
+
+#: Keys that cannot be changed, with what they do.
+FIXED = (
+    ("Alt+1 … Alt+9", "Paint with a class"),
+    ("Alt+0", "Paint background"),
+    ("Ctrl+Z", "Undo the last step, whatever it was"),
+    ("Ctrl+Shift+Z", "Redo"),
+)
+_CLASS_KEYS = tuple(f"Alt+{digit}" for digit in range(10))
+
+
+def settings_file() -> Path:
+    """Where the user's own keys are kept."""
+    chosen = os.environ.get(HOME_VARIABLE)
+    folder = Path(chosen) if chosen else Path(platformdirs.user_config_path("napari-sslseg"))
+    return folder / FILE_NAME
+
+
+def normal(key: str) -> str:
+    """Return a key as it is compared: ``Alt-1`` and ``alt+1`` are ``Alt+1``.
+
+    Raises
+    ------
+    ValueError
+        When it is no key.
+    """
+    try:
+        found = str(coerce_keybinding(key))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        found = ""
+    if not found or "Unknown" in found:
+        raise ValueError(f"“{key}” is not a key.")
+    return found
+
+
+def napari_keys() -> set[str]:
+    """Keys that napari itself uses in menus, viewer and any kind of layer, as set up now."""
+    found = {normal(str(k)) for keys in get_settings().shortcuts.shortcuts.values() for k in keys}
+    for owner in (Viewer, Image, Labels, Points, Shapes, Surface, Tracks, Vectors):
+        for cls in owner.__mro__:
+            found |= {normal(str(k)) for k in getattr(cls, "class_keymap", {})}
+    application = Application.get_app("napari")
+    if application is not None:
+        found |= {str(binding.keybinding) for binding in application.keybindings}
+    return found
+
+
+class Keys:
+    """The keys in use.
+
+    Parameters
+    ----------
+    taken : iterable of str
+        Keys that belong to someone else.
+    """
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = {normal(key) for key in taken} | set(_CLASS_KEYS)
+        self.by_name = {action.name: action.key for action in ACTIONS}
+        self.trouble = ""
+        self._load()
+
+    def set(self, name: str, key: str) -> None:
+        """Give an action another key, and remember it.
+
+        Raises
+        ------
+        ValueError
+            With one sentence, when the key cannot be used.
+        """
+        key = self._checked(name, key)
+        before = self.by_name[name]
+        self.by_name[name] = key
+        try:
+            self._save()
+        except OSError as error:
+            self.by_name[name] = before
+            raise ValueError(f"The key could not be saved: {error.strerror or error}.") from error
+
+    def reset(self) -> None:
+        """Take the defaults again."""
+        self.by_name = {action.name: action.key for action in ACTIONS}
+        settings_file().unlink(missing_ok=True)
+
+    def _checked(self, name: str, key: str) -> str:
+        key = normal(key)
+        if key in self._taken:
+            raise ValueError(f"{key} is one of napari's own keys; choose another one.")
+        for action in ACTIONS:
+            if action.name != name and self.by_name[action.name] == key:
+                raise ValueError(f"{key} is in use: {action.text}.")
+        return key
+
+    def _load(self) -> None:
+        path = settings_file()
+        if not path.exists():
+            return
+        try:
+            chosen = dict(json.loads(path.read_text(encoding="utf-8")))
+            for name, key in chosen.items():
+                if name in self.by_name:
+                    self.by_name[name] = self._checked(name, str(key))
+        except (OSError, ValueError, TypeError) as error:
+            self.trouble = f"Not all of your keys in {path} can be used: {error}"
+
+    def _save(self) -> None:
+        path = settings_file()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        defaults = {action.name: action.key for action in ACTIONS}
+        chosen = {n: k for n, k in self.by_name.items() if k != defaults[n]}
+        part = path.with_name(path.name + ".part")
+        part.write_text(json.dumps(chosen, indent=1), encoding="utf-8")
+        os.replace(part, path)

@@ -1,0 +1,185 @@
+"""Going from one place of disagreement to the next, the largest first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from psygnal import Signal
+
+from ..editing.doubt import DISPUTED, DoubtfulPlace, doubtful_places
+from .background import in_background
+from .region_view import RegionArray
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from ..volume.project import Project
+    from .proposal_layer import ProposalLayer
+    from .proposal_shelf import ProposalShelf
+    from .reference_layer import ReferenceLayer
+
+#: Share of a place that must still be open for it to be worth going to.
+_STILL_OPEN = 0.3
+
+#: How much larger than a place the view of it is.
+_AROUND = 2.0
+
+#: The same for all of the image, which is the most that is shown.
+_WHOLE = 1.05
+
+#: Pixels that are shown at least.
+_LEAST_VIEW = 48.0
+
+
+class RegionTour:
+    """The disputed places of the proposal in view, and which of them were looked at.
+
+    Places are looked for in a thread, once for each version of a proposal and slicing axis.
+    Those that were corrected or accepted since are passed over.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    project : Project
+    references : ReferenceLayer
+    shelf : ProposalShelf
+    go_to : callable
+        Shows a slice.
+    """
+
+    said = Signal(str)
+    """One sentence: where the tour is."""
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        project: Project,
+        references: ReferenceLayer,
+        shelf: ProposalShelf,
+        go_to: Callable[[int], None],
+    ) -> None:
+        self._viewer, self._project = viewer, project
+        self._references, self._shelf, self._go_to = references, shelf, go_to
+        self._key: tuple[str, int, int] | None = None
+        self._places: list[DoubtfulPlace] = []
+        self._visited: list[int] = []
+        self._at = -1
+        self._looking = False
+
+    def next(self) -> None:
+        """Go to the largest place that was not looked at yet; after going back, forward again."""
+        self._with_places(self._forward)
+
+    def previous(self) -> None:
+        """Go back to the place before."""
+        self._with_places(self._back)
+
+    # -- inside ---------------------------------------------------------------------------
+
+    def _forward(self) -> None:
+        if self._at + 1 < len(self._visited):
+            self._show(self._at + 1)
+            return
+        seen = set(self._visited)
+        for number, place in enumerate(self._places):
+            if number not in seen and self._open_share(place) >= _STILL_OPEN:
+                self._visited.append(number)
+                self._show(len(self._visited) - 1)
+                return
+        if not self._visited:
+            self.said.emit("The predictions disagree nowhere in open slices.")
+            return
+        self._visited, self._at = [], -1
+        self.said.emit("You have seen every place where the predictions disagree.")
+
+    def _back(self) -> None:
+        if self._at > 0:
+            self._show(self._at - 1)
+        else:
+            self.said.emit("This is where the tour began.")
+
+    def _show(self, at: int) -> None:
+        self._at = at
+        number = self._visited[at]
+        place = self._places[number]
+        self._go_to(place.index)
+        self._centre(place)
+        proposal = self._shelf.in_view()
+        assert proposal is not None
+        class_id = int(
+            np.moveaxis(proposal.layer.data, self._project.axis, 0)[place.index][place.seed]
+        )
+        name = self._project.classes.name(class_id)
+        self.said.emit(
+            f"Slice {place.index}, place {number + 1} of {len(self._places)}: the predictions "
+            f"disagree on {place.pixels} pixels, proposed as {name}."
+        )
+
+    def _centre(self, place: DoubtfulPlace) -> None:
+        """Put a place into the middle of the canvas, with some of what is around it."""
+        axis, layer = self._project.axis, self._references.layer
+        top, bottom, left, right = place.box
+        corners = [
+            np.insert(np.array(c, float), axis, place.index)
+            for c in ((top - 0.5, left - 0.5), (bottom - 0.5, right - 0.5))
+        ]
+        world = np.array([layer.data_to_world(c) for c in corners])
+        shown = list(self._viewer.dims.displayed)
+        low, high = world.min(axis=0)[shown], world.max(axis=0)[shown]
+        camera = self._viewer.scene.camera
+        centre = np.array(camera.center, dtype=float)
+        centre[-len(shown) :] = (low + high) / 2
+        camera.center = tuple(centre)
+        size = float(np.min([abs(s) for s in layer.scale]))
+        view = np.maximum(_AROUND * (high - low), _LEAST_VIEW * size)
+        whole = np.array(layer.extent.world)[:, shown]
+        view = np.minimum(view, _WHOLE * (whole[1] - whole[0]))
+        canvas = np.array(self._viewer.canvas.size, dtype=float)
+        camera.zoom = float((canvas / view[-2:]).min())
+
+    def _open_share(self, place: DoubtfulPlace) -> float:
+        """Share of a place in which the predictions still disagree with nobody's word."""
+        regions = self._regions()
+        if regions is None:
+            return 0.0
+        top, bottom, left, right = place.box
+        key: list[slice | int] = [slice(top, bottom), slice(left, right)]
+        key.insert(self._project.axis, place.index)
+        return float(np.isin(regions[tuple(key)], DISPUTED).sum()) / place.pixels
+
+    def _regions(self) -> RegionArray | None:
+        proposal = self._shelf.in_view()
+        return None if proposal is None else proposal.open_regions(self._references.ink)
+
+    def _with_places(self, then: Callable[[], None]) -> None:
+        proposal = self._shelf.in_view()
+        if proposal is None or self._looking:
+            return
+        axis = self._project.axis
+        key = (proposal.slug, proposal.version, axis)
+        if key == self._key:
+            then()
+            return
+        self._looking = True
+        regions = proposal.open_regions(self._references.ink)
+        before = (slice(None),) * axis
+
+        def work() -> list[DoubtfulPlace]:
+            return doubtful_places(lambda z: regions[(*before, z)], regions.shape[axis])
+
+        def done(places: list[DoubtfulPlace]) -> None:
+            self._looking = False
+            if not self._shelf.closed and self._is_current(key, proposal):
+                self._key, self._places, self._visited, self._at = key, places, [], -1
+                then()
+
+        def failed(error: Exception) -> None:
+            self._looking = False
+            self.said.emit(str(error))
+
+        in_background(work, done, failed)
+
+    def _is_current(self, key: tuple[str, int, int], proposal: ProposalLayer) -> bool:
+        return key == (self._shelf.active, proposal.version, self._project.axis)

@@ -1,0 +1,150 @@
+"""Part of step 4: how good it is, and how large."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
+
+from ...formats.volume_table import ClassVolume, class_volumes
+from ..agreement_chart import AgreementChart
+from ..background import in_background
+from ..export_target import remembered_order
+from ..step import Step, hint_label, say
+
+if TYPE_CHECKING:
+    from ..accepting import CorrectiveDice
+    from ..session import Session
+
+_ROW_HEIGHT = 24
+_MOST_ROWS = 6
+
+
+class MeasurePart(Step):
+    """Estimated Dice and volume of each class, and the Dice of what was accepted."""
+
+    def __init__(self) -> None:
+        super().__init__(None, "Measure: quality and volumes")
+        self._session: Session | None = None
+        self._volumes: dict[int, ClassVolume] = {}
+        self._measuring = self._again = False
+        self._scores: list[CorrectiveDice] | None = None
+        self.table = QTableWidget(0, 3)
+        self.table.setHorizontalHeaderLabels(["Class", "Dice (est.)", "Volume"])
+        self.table.verticalHeader().hide()
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+        self.table.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        header = self.table.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        self.table.setToolTip(
+            "Dice: estimated by leaving references out, without a ground truth. "
+            "Volume: of the mask as it would be exported now."
+        )
+        self.spread = hint_label()
+        self.chart = AgreementChart()
+        self.chart.wanted.connect(self._go)
+        self.hint = hint_label()
+        for widget in (self.table, self.spread, self.chart, self.hint):
+            self.rows.addWidget(widget)
+        self.head.toggled.connect(lambda shown: self.measure() if shown else None)
+
+    def set_session(self, session: Session | None) -> None:
+        """Show a session."""
+        self._session = session
+        self._volumes = {}
+        self._scores = None
+        if session is not None:
+            session.saved.connect(lambda when: self.measure())
+            session.proposals_changed.connect(self.measure)
+            session.slices_changed.connect(self._show_scores)
+            session.classes_changed.connect(self._show_table)
+            session.estimate_changed.connect(lambda slug, estimate: self._show_table())
+        self._show_table()
+        self._show_scores()
+
+    def measure(self) -> None:
+        """Measure the volumes in a thread, if anyone looks; one at a time."""
+        session = self._session
+        if session is None or not self.is_open:
+            return
+        self._show_table()
+        self._show_scores()
+        if self._measuring:
+            self._again = True
+            return
+        self._measuring = True
+        make = session.final_labels_later()
+        classes = session.project.snapshot().classes
+        geometry = remembered_order(session.project.info).source
+
+        def done(rows: list[ClassVolume]) -> None:
+            self._measuring = False
+            if session is self._session:
+                self._volumes = {row.id: row for row in rows}
+                self._show_table()
+            self._go_on()
+
+        def failed(error: Exception) -> None:
+            self._measuring = False
+            say(self.hint, f"The volumes could not be measured: {error}")
+
+        in_background(lambda: class_volumes(make(), geometry, classes), done, failed)
+
+    def _go_on(self) -> None:
+        if self._again:
+            self._again = False
+            self.measure()
+
+    def _show_table(self) -> None:
+        session = self._session
+        classes = list(session.classes) if session is not None else []
+        estimate = session.estimates.get(session.active) if session is not None else None
+        self.table.setRowCount(len(classes))
+        for row, item in enumerate(classes):
+            dice = estimate.dice.get(item.name) if estimate is not None else None
+            cells = (item.name, "–" if dice is None else f"{dice:.2f}", self._volume(item.id))
+            for column, text in enumerate(cells):
+                cell = QTableWidgetItem(text)
+                if column:
+                    cell.setTextAlignment(
+                        Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+                    )
+                self.table.setItem(row, column, cell)
+            self.table.setRowHeight(row, _ROW_HEIGHT)
+        self.table.setFixedHeight(_ROW_HEIGHT * min(len(classes), _MOST_ROWS) + 30)
+        text = ""
+        if estimate is not None:
+            text = (
+                f"Mean Dice {estimate.mean:.2f}, between {estimate.low:.2f} and "
+                f"{estimate.high:.2f} from reference to reference. {estimate.how}"
+            )
+        say(self.spread, text)
+
+    def _volume(self, class_id: int) -> str:
+        row = self._volumes.get(class_id)
+        if row is None:
+            return "–"
+        return f"{row.voxels} voxels" if row.ml is None else _millilitres(row.ml)
+
+    def _show_scores(self) -> None:
+        if not self.is_open:
+            return
+        scores = self._session.accepting.corrective_dice() if self._session is not None else []
+        if scores == self._scores and not self.hint.text():
+            return
+        self._scores = scores
+        self.chart.setVisible(bool(scores))
+        self.chart.show_scores(scores)
+        none = self._session is not None and not scores
+        say(self.hint, "Accept slices to see how much of them was right before." if none else "")
+
+    def _go(self, index: int) -> None:
+        if self._session is not None:
+            self._session.go_to(index)
+
+
+def _millilitres(value: float) -> str:
+    digits = 1 if value >= 10 else 2 if value >= 1 else 3
+    return f"{value:.{digits}f} ml"

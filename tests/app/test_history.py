@@ -1,0 +1,286 @@
+"""One undo over all layers: the state is always that of a replayed model."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_sslseg.editing.smoothing import smooth
+from napari_sslseg.volume.annotation import NOT_ANNOTATED
+
+from .conftest import SHAPE, put_proposal
+
+
+class Model:
+    """What the layers must hold: plain copies, and a plain list of states."""
+
+    def __init__(self, session) -> None:
+        self.now = self._copy(session)
+        self.done: list[dict] = []
+        self.undone: list[dict] = []
+
+    @staticmethod
+    def _copy(session) -> dict[str, np.ndarray]:
+        found = {slug: p.layer.data.copy() for slug, p in session.proposals.items()}
+        return {"ink": session.references.ink.copy(), **found}
+
+    def step(self, **changed: np.ndarray) -> None:
+        """Enter a step, unless nothing changes by it."""
+        after = {**self.now, **changed}
+        if all(np.array_equal(after[k], self.now[k]) for k in after):
+            return
+        self.done.append(self.now)
+        self.undone.clear()
+        self.now = after
+
+    def undo(self) -> None:
+        """Go one step back."""
+        if self.done:
+            self.undone.append(self.now)
+            self.now = self.done.pop()
+
+    def redo(self) -> None:
+        """Go one step forward."""
+        if self.undone:
+            self.done.append(self.now)
+            self.now = self.undone.pop()
+
+    def same_as(self, session) -> bool:
+        """Whether the layers hold just this."""
+        return all(np.array_equal(v, self.now[k]) for k, v in self._copy(session).items())
+
+
+def random_mask(rng) -> np.ndarray:
+    row, column = rng.integers(3, 36), rng.integers(3, 40)
+    mask = np.zeros(SHAPE[1:], bool)
+    mask[row - 3 : row + 3, column - 3 : column + 3] = True
+    return mask
+
+
+@pytest.fixture
+def two_proposals(with_proposal, until):
+    viewer, panel = with_proposal
+    shifted = np.roll(panel.truth, 2, axis=1)
+    put_proposal(panel.session, shifted, until, name="Reference-guided")
+    return viewer, panel
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_any_sequence_of_edits_is_undone_and_redone_in_its_order(two_proposals, paint, until, seed):
+    _, panel = two_proposals
+    session, rng = panel.session, np.random.default_rng(seed)
+    session.activate("semsim")
+    # What was done to set the scene up can be undone too; the model begins here.
+    for layer in (session.references.layer, *(p.layer for p in session.proposals.values())):
+        session.history.forget(layer)
+    model = Model(session)
+
+    def stroke(name: str) -> None:
+        layer = session.references.layer if name == "ink" else session.proposals[name].layer
+        index, mask, value = int(rng.integers(SHAPE[0])), random_mask(rng), int(rng.integers(0, 3))
+        session.go_to(index)
+        paint(layer, index, mask, value)
+        after = model.now[name].copy()
+        after[index][mask] = value
+        model.step(**{name: after})
+
+    def accept() -> None:
+        index = int(rng.integers(SHAPE[0]))
+        session.go_to(index)
+        panel.review.accept.click()
+        shown, proposed = model.now[session.active], session.shelf.in_view().proposed
+        ink = model.now["ink"].copy()
+        open_or_corrected = (ink[index] == NOT_ANNOTATED) | (shown[index] != proposed[index])
+        ink[index] = np.where(open_or_corrected, shown[index], ink[index])
+        model.step(ink=ink)
+
+    def take_slice() -> None:
+        index, slug = int(rng.integers(SHAPE[0])), session.active
+        session.go_to(index)
+        panel.review.correct.take_slice.click()
+        until(lambda: not session.mender.busy)
+        other = "semsim" if slug == "reference-guided" else "reference-guided"
+        after = model.now[slug].copy()
+        silent = model.now["ink"][index] == NOT_ANNOTATED
+        after[index] = np.where(silent, model.now[other][index], after[index])
+        model.step(**{slug: after})
+
+    def smoothed() -> None:
+        slug, volume = session.active, bool(rng.integers(2))
+        index = session.references.current_slice()
+        session.mender.improve("smooth", 1, volume)
+        until(lambda: not session.mender.busy)
+        after = model.now[slug].copy()
+        if volume:
+            after = smooth(after, [1], (2.0, 1.0, 1.0))
+        else:
+            after[index] = smooth(after[index], [1], (1.0, 1.0))
+        silent = model.now["ink"] == NOT_ANNOTATED
+        model.step(**{slug: np.where(silent, after, model.now[slug])})
+
+    def swap() -> None:
+        session.activate(session.mender.other().slug)
+
+    moves = [
+        lambda: stroke("ink"),
+        lambda: stroke(session.active),
+        accept,
+        take_slice,
+        smoothed,
+        swap,
+    ]
+    for _ in range(45):
+        chance = rng.random()
+        if chance < 0.3:
+            # By whichever way: a layer's own undo, the button.
+            way = rng.integers(3)
+            if way == 0:
+                session.references.layer.undo()
+            elif way == 1:
+                session.shelf.in_view().layer.undo()
+            else:
+                session.history.undo()
+            model.undo()
+        elif chance < 0.45:
+            panel.session.shelf.in_view().layer.redo()
+            model.redo()
+        else:
+            moves[int(rng.integers(len(moves)))]()
+        assert model.same_as(session)
+        assert bool(session.history.next_undo) == bool(model.done)
+        assert bool(session.history.next_redo) == bool(model.undone)
+
+
+def test_undo_after_accepting_takes_the_acceptance_back_though_the_proposal_is_selected(
+    with_proposal, paint
+):
+    viewer, panel = with_proposal
+    session = panel.session
+    proposal = session.proposals["semsim"].layer
+    mask = np.zeros(SHAPE[1:], bool)
+    mask[5:8, 5:8] = True
+    session.go_to(4)
+    paint(proposal, 4, mask, 1)
+    panel.review.accept.click()
+    assert session.accepted_slices() == [4]
+    assert viewer.layers.selection.active is proposal
+    proposal.undo()
+    assert session.accepted_slices() == []
+    assert proposal.data[4, 6, 6] == 1, "the stroke came first and stays"
+    proposal.undo()
+    assert proposal.data[4, 6, 6] == 0
+    proposal.redo()
+    session.references.layer.redo()
+    assert session.accepted_slices() == [4]
+
+
+def test_undo_shows_the_slice_where_something_changes(with_proposal, paint):
+    _, panel = with_proposal
+    session = panel.session
+    session.go_to(4)
+    panel.review.accept.click()
+    session.go_to(11)
+    panel.top.undo.click()
+    assert session.references.current_slice() == 4
+    assert "Undone: accepting slice 4" in panel.review.hint.text()
+    assert "accepting slice 4" in panel.top.redo.toolTip()
+    assert session.references.states[4] == 0
+
+
+def test_a_new_version_ends_the_steps_of_its_proposal_only(with_proposal, paint, until):
+    _, panel = with_proposal
+    session = panel.session
+    layer = session.proposals["semsim"].layer
+    mask = np.zeros(SHAPE[1:], bool)
+    mask[5:8, 5:8] = True
+    session.go_to(8)
+    panel.review.accept.click()
+    paint(layer, 3, mask, 1)
+    ink = session.references.ink.copy()
+    put_proposal(session, np.zeros_like(panel.truth), until)
+    shown = layer.data.copy()
+    assert shown[3, 6, 6] == 1
+    layer.undo()
+    assert np.array_equal(layer.data, shown), "old and new proposal were mixed"
+    assert not np.array_equal(session.references.ink, ink), "the acceptance is the last step left"
+    layer.redo()
+    assert np.array_equal(session.references.ink, ink)
+
+
+def test_more_strokes_than_napari_keeps(with_proposal, paint):
+    _, panel = with_proposal
+    session = panel.session
+    layer = session.proposals["semsim"].layer
+    session.go_to(3)
+    states = [layer.data.copy()]
+    for k in range(130):
+        mask = np.zeros(SHAPE[1:], bool)
+        mask[k // 44, k % 44] = True
+        paint(layer, 3, mask, 2)
+        states.append(layer.data.copy())
+    for expected in reversed(states[-101:-1]):
+        layer.undo()
+        assert np.array_equal(layer.data, expected)
+    before = [session.references.ink.copy(), layer.data.copy()]
+    layer.undo()  # what comes first now is the marking of the references
+    assert np.array_equal(layer.data, before[1])
+
+
+def test_nothing_is_undone_while_a_stroke_is_drawn(with_proposal, paint):
+    _, panel = with_proposal
+    session = panel.session
+    layer = session.proposals["semsim"].layer
+    mask = np.zeros(SHAPE[1:], bool)
+    mask[5:8, 5:8] = True
+    paint(layer, 3, mask, 1)
+    begun = [callback(layer, Event("mouse_press")) for callback in layer.mouse_drag_callbacks]
+    ours = [drag for drag in begun if "_watch_stroke" in repr(drag)]
+    for drag in ours:
+        next(drag)
+    layer.undo()
+    assert layer.data[3, 6, 6] == 1
+    for drag in ours:
+        with pytest.raises(StopIteration):
+            next(drag)
+    layer.undo()
+    assert layer.data[3, 6, 6] == 0
+
+
+def test_undo_brings_the_proposal_into_view_that_it_changes(two_proposals, paint):
+    _, panel = two_proposals
+    session = panel.session
+    session.activate("semsim")
+    session.go_to(3)
+    mask = np.zeros(SHAPE[1:], bool)
+    mask[5:8, 5:8] = True
+    paint(session.proposals["semsim"].layer, 3, mask, 1)
+    session.activate("reference-guided")
+    session.history.undo()
+    assert session.active == "semsim"
+    assert session.proposals["semsim"].layer.data[3, 6, 6] == 0
+
+
+def test_the_oldest_large_steps_go_when_memory_is_short(with_proposal, monkeypatch):
+    _, panel = with_proposal
+    session = panel.session
+    states = [session.references.ink.copy()]
+    monkeypatch.setattr("napari_sslseg.app.history.MOST_BYTES", 25_000)
+    for index in (2, 3, 4, 5):
+        session.go_to(index)
+        panel.review.accept.click()
+        states.append(session.references.ink.copy())
+    for expected in reversed(states[-3:-1]):
+        session.history.undo()
+        assert np.array_equal(session.references.ink, expected)
+    session.history.undo()
+    assert np.array_equal(session.references.ink, states[-3]), "nothing older is left"
+    assert not panel.top.undo.isEnabled()
+
+
+class Event:
+    """A mouse event that ends as soon as it is looked at again."""
+
+    def __init__(self, kind: str) -> None:
+        self.type = kind
+        self.button = 1
+        self.position = (0.0, 0.0, 0.0)

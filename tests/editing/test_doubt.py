@@ -1,0 +1,35 @@
+"""Where to look next: the largest disputed part, each only once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from napari_sslseg.editing.doubt import doubtful_places
+
+
+def test_parts_come_by_size_and_each_only_once():
+    regions = np.ones((9, 30, 30), np.uint8)
+    regions[2:5, 2:8, 2:8] = 4
+    regions[3, 2:9, 2:9] = 3  # the same part, largest here
+    regions[3, 20:24, 20:26] = 4
+    regions[8, 0:2, 0:2] = 3
+    regions[8, 10, 10] = 4  # a speck
+    regions[6, 12:18, 12:18] = 2  # unsure, but agreed
+    places = doubtful_places(lambda z: regions[z], 9)
+    assert [(p.index, p.pixels) for p in places] == [(3, 49), (3, 24), (8, 4)]
+    assert places[0].box == (2, 9, 2, 9)
+    assert places[0].unsure == 0
+    assert places[1].unsure == 24
+    row, column = places[1].seed
+    assert regions[3, row, column] == 4
+
+
+def test_parts_far_apart_in_the_same_place_are_two():
+    regions = np.zeros((12, 10, 10), np.uint8)
+    regions[1, 2:6, 2:6] = regions[9, 2:6, 2:6] = 4
+    assert [p.index for p in doubtful_places(lambda z: regions[z], 12)] == [1, 9]
+    assert len(doubtful_places(lambda z: regions[z], 12, most=1)) == 1
+
+
+def test_no_doubt_no_places():
+    assert doubtful_places(lambda z: np.zeros((5, 5), np.uint8), 4) == []

@@ -22,7 +22,7 @@ class LookPart(Step):
         self._ids: list[tuple[int, str]] = []
         self.contour = QCheckBox("Outlines instead of areas")
         self.contour.toggled.connect(self._on_contour)
-        self.tooltips = QCheckBox("Say what is under the resting pointer")
+        self.tooltips = QCheckBox("Tooltips in the image")
         self.tooltips.setChecked(True)
         self.tooltips.toggled.connect(self._on_tooltips)
         self._sliders = QWidget()

@@ -1,10 +1,12 @@
 # make test   set up .venv and run the test suite     (more arguments: ARGS="tests/volume -x")
+#             in two processes; JOBS=0 runs it in one
 # make demo   set up .venv and run the main job on the sample volume
 # make lint   style and types
 # make clean  remove the environment and everything built
 
 PYTHON ?=
 VENV := .venv
+JOBS ?= 2
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
@@ -12,7 +14,7 @@ STAMP := $(VENV)/.ready
 .DEFAULT_GOAL := test
 
 test: $(STAMP)
-	@scripts/with-display $(BIN)/python -m pytest $(ARGS)
+	@scripts/with-display $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 demo: $(STAMP)
 	@scripts/with-display $(BIN)/python -m napari_sslseg.demo $(ARGS)

@@ -57,7 +57,7 @@ class Recipe:
 DEFAULT = Recipe(0.5, None)
 
 #: Share of the network by the ratio of its error to the matching's: (largest ratio, share).
-SHARES = ((0.7, 0.7), (1.1, 0.5), (float("inf"), 0.3))
+SHARES = ((0.7, 0.7), (1.5, 0.5), (float("inf"), 0.3))
 
 TEMPERATURES = (0.05, 0.02)
 

@@ -35,7 +35,7 @@ def measure(size: tuple[int, int, int], device: str) -> dict[str, Any]:
     import torch
     from scipy import ndimage
 
-    from napari_sslseg.methods.propagation import propagate
+    from napari_sslseg.methods.propagation import PropagationConfig, propagate
     from napari_sslseg.methods.working_region import working_region
     from napari_sslseg.sample import load
     from napari_sslseg.training.threads import usable_cores
@@ -58,7 +58,8 @@ def measure(size: tuple[int, int, int], device: str) -> dict[str, Any]:
         if device != "cpu":
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
-    rows, columns = working_region(given)
+    config = PropagationConfig()
+    rows, columns = working_region(given, config.margin, config.minimum_margin)
     worked = size[0] * (rows.stop - rows.start) * (columns.stop - columns.start)
     return {
         "size": size,

@@ -42,17 +42,21 @@ class Estimate:
     high: float
     count: int
 
-    def shifted(self, gain: float) -> Estimate:
-        """Return the estimate of a method that is better by `gain`, kept within 0 and 1."""
+    def with_errors(self, ratio: float) -> Estimate:
+        """Return the estimate of a method that makes `ratio` times the errors.
 
-        def move(value: float) -> float:
-            return min(1.0, max(0.0, value + gain))
+        One left-out slice tells the ratio only roughly: it is taken as a half to two at most.
+        """
+        factor = min(2.0, max(0.5, ratio))
+
+        def scaled(value: float) -> float:
+            return max(0.0, 1 - factor * (1 - value))
 
         return Estimate(
-            {i: move(v) for i, v in self.per_class.items()},
-            move(self.mean),
-            move(self.low),
-            move(self.high),
+            {i: scaled(v) for i, v in self.per_class.items()},
+            scaled(self.mean),
+            scaled(self.low),
+            scaled(self.high),
             self.count,
         )
 

@@ -25,6 +25,11 @@ class Outcome:
     matching: float
     recipe: Recipe
 
+    @property
+    def error_ratio(self) -> float:
+        """Errors of the network's proposal, as a multiple of the matching's."""
+        return (1 - self.network) / max(1 - self.matching, 1e-6)
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values for the head of a model."""
         return {

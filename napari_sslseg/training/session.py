@@ -329,9 +329,9 @@ class Run:
         if matched is not None and not learned:
             how = "The network needs more time to learn; until then this is the matching."
             self._tell_estimate("semsim", matched, how)
-        elif gain is not None and matched is not None:
-            how = f"Reference matching ({matched.mean:.2f}), and the gain of training on top."
-            self._tell_estimate("semsim", matched.shifted(gain), how)
+        elif outcome is not None and matched is not None:
+            how = f"Reference matching ({matched.mean:.2f}), and the effect of training on it."
+            self._tell_estimate("semsim", matched.with_errors(outcome.error_ratio), how)
 
     def _propose(
         self, name: str, known: Predictions, other: Tensor, info: dict[str, object]

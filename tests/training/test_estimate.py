@@ -69,12 +69,16 @@ def test_two_references_give_no_estimate(stack):
     assert estimate(stack, [], []) is None
 
 
-def test_shifting_stays_within_bounds(stack):
-    found = estimate(stack, [5], [stack.ink[5]])
+def test_one_lucky_slice_does_not_promise_perfection(stack):
+    wrong = stack.ink[5].clone()
+    wrong[:, ::2] = 0
+    found = estimate(stack, [5], [wrong])
     assert found is not None
-    moved = found.shifted(0.5)
-    assert moved.mean == moved.high == 1
-    assert found.shifted(-2).low == 0
+    better, worse = found.with_errors(0.0), found.with_errors(9.0)
+    assert abs((1 - better.mean) - 0.5 * (1 - found.mean)) < 1e-9
+    assert abs((1 - worse.mean) - min(1, 2 * (1 - found.mean))) < 1e-9
+    assert found.with_errors(1.0) == found
+    assert 0 <= worse.low <= worse.mean <= worse.high <= 1
 
 
 def test_pooled_dice_is_over_all_slices_together(stack):

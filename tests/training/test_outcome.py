@@ -26,3 +26,8 @@ def test_models_from_before_reductions_are_at_full_resolution():
     tiles = tiles_of({"frame": [40, 40]})
     assert tiles is not None
     assert tiles.reduction == 1
+
+
+def test_the_error_ratio_compares_errors_not_scores():
+    assert abs(Outcome(0.9, 0.8, Recipe()).error_ratio - 0.5) < 1e-9
+    assert Outcome(0.9, 1.0, Recipe()).error_ratio > 1

@@ -277,7 +277,7 @@ class ReviewSection(Step):
         if not order:
             say(self.news, "")
             return
-        links = ", ".join(f'<a href="{index}">{index}</a>' for index in order)
+        links = ", ".join(_link(index, str(index)) for index in order)
         say(self.news, f"The new version changed these slices most: {links}")
 
     def _on_link(self, link: str) -> None:
@@ -296,10 +296,15 @@ class ReviewSection(Step):
                 else "was not tested, as training was stopped"
             )
             lines.append(
-                f'A new {name} {why}; the one shown is kept. <a href="{slug}">Show the new one</a>'
+                f"A new {name} {why}; the one shown is kept. {_link(slug, 'Show the new one')}"
             )
         say(self.held, "<br>".join(lines))
 
     def _on_held(self, slug: str) -> None:
         if self._session is not None:
             self._session.retraining.show_new(slug)
+
+
+def _link(target: object, text: str) -> str:
+    """Return a link in a blue that can be read on dark and light panels; Qt's own cannot."""
+    return f'<a href="{target}" style="color: #3d8bfd">{text}</a>'

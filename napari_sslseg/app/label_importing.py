@@ -190,5 +190,8 @@ def _listed(error: UnknownClassesError) -> str:
 
 def _said(count: int, name: str) -> str:
     if not count:
-        return f"{name} says nothing where you have not already painted."
+        return (
+            f"Nothing imported: {name} says nothing where you have not already painted, or a "
+            "stroke was being drawn; then import again."
+        )
     return f"{count} voxels of {name} are References now; what you had painted stays."

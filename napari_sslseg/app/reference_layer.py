@@ -191,7 +191,7 @@ class ReferenceLayer:
         Returns
         -------
         int
-            Number of voxels that changed.
+            Number of voxels that changed; 0 also while a stroke is being drawn.
         """
         ink = self.ink
         where = (ink == NOT_ANNOTATED) & (values != NOT_ANNOTATED)
@@ -204,7 +204,8 @@ class ReferenceLayer:
                 after = np.where(where, values, ink).astype(np.uint8)
                 place = (self.axis, self.current_slice())
                 change = Change.of_volume(ink, after)
-                self._history.write(self.layer, change, "importing labels", place)
+                if not self._history.write(self.layer, change, "importing labels", place):
+                    return 0  # a stroke is being drawn
             else:
                 np.copyto(ink, values, where=where)
                 forget_history(self.layer)

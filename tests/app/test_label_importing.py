@@ -72,6 +72,18 @@ def test_what_was_painted_stays_and_the_import_can_be_undone(
     assert np.array_equal(references.ink, before)
 
 
+def test_an_import_under_a_stroke_says_that_nothing_came_of_it(
+    started, monkeypatch, until, tmp_path
+):
+    _, panel = started
+    references = panel.session.references
+    before = references.ink.copy()
+    monkeypatch.setattr(panel.session.history, "write", lambda *args: False)  # as under a stroke
+    hint = choose(monkeypatch, panel, save(tmp_path / "a.nrrd", panel.truth), 0, until)
+    assert hint.text().startswith("Nothing imported")
+    assert np.array_equal(references.ink, before)
+
+
 def test_statements_of_the_file_are_taken_literally():
     labels = np.full((3, 4, 5), 255, np.uint8)
     labels[1] = 0

@@ -8,7 +8,7 @@ weighted mean of all predictions (arXiv 2410.13486, Eqs. 4 and 5).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,14 @@ from torch.utils.checkpoint import checkpoint
 DEFAULT_TEMPERATURE = 0.1
 LITERAL_TEMPERATURE = 1.0
 
+#: Affinities held at a time: half a gigabyte, which 8 images on the published grid of 56 just fit.
+BLOCK = 2**27
+
 Axis = Literal["source", "output"]
+
+#: Nothing is drawn in a block, so no state of a generator need be kept: a device would be waited
+#: for to read it.
+_RECOMPUTED: dict[str, Any] = {"use_reentrant": False, "preserve_rng_state": False}
 
 
 def affinity(features: Tensor, temperature: float = DEFAULT_TEMPERATURE) -> Tensor:
@@ -47,7 +54,7 @@ def spread(
     values: Tensor,
     features: Tensor,
     temperature: float = DEFAULT_TEMPERATURE,
-    block: int = 2048,
+    block: int = BLOCK,
     axis: Axis = "source",
 ) -> Tensor:
     """Return the affinity-weighted means of `values`, ``I(p) M`` in the notation of the paper.
@@ -61,8 +68,9 @@ def spread(
     temperature
         See `affinity`.
     block
-        Output pixels computed at a time; the matrix of all pairs exists only block by block, in the
-        backward pass too.
+        Affinities held at a time, of all images together. Where there are more, the matrix of all
+        pairs exists only block by block, in the backward pass too, so that memory is bounded
+        whatever the size of the images.
     axis
         Over what the softmax of the affinities runs, which the paper leaves open. ``"source"``:
         over the pixels that are read, so that what a pixel reads is a mean. ``"output"``: the
@@ -80,14 +88,16 @@ def spread(
         )
     # Cosines are divided by a small temperature: half precision would be amplified.
     with torch.autocast(features.device.type, enabled=False):
+        pixels = features.shape[-2] * features.shape[-1]
+        rows = max(1, block // max(pixels * features.shape[0], 1))
         if axis == "output":
-            return _give(values, features, temperature, block)
+            return _give(values, features, temperature, rows)
         if axis != "source":
             raise ValueError(f"unknown axis {axis!r}")
-        return _spread(values, features, temperature, block)
+        return _spread(values, features, temperature, rows)
 
 
-def _spread(values: Tensor, features: Tensor, temperature: float, block: int) -> Tensor:
+def _spread(values: Tensor, features: Tensor, temperature: float, rows: int) -> Tensor:
     f = _normalise(features)
     p = values.float().flatten(2)
 
@@ -96,18 +106,18 @@ def _spread(values: Tensor, features: Tensor, temperature: float, block: int) ->
         return content @ weights.transpose(1, 2)
 
     n = f.shape[-1]
-    if n <= block:
+    if n <= rows:
         return read(f, f, p).view_as(values)
     parts = [
-        checkpoint(read, f[..., i : i + block], f, p, use_reentrant=False)
+        checkpoint(read, f[..., i : i + rows], f, p, **_RECOMPUTED)
         if torch.is_grad_enabled()
-        else read(f[..., i : i + block], f, p)
-        for i in range(0, n, block)
+        else read(f[..., i : i + rows], f, p)
+        for i in range(0, n, rows)
     ]
     return torch.cat(parts, dim=-1).view_as(values)
 
 
-def _give(values: Tensor, features: Tensor, temperature: float, block: int) -> Tensor:
+def _give(values: Tensor, features: Tensor, temperature: float, rows: int) -> Tensor:
     f = _normalise(features)
     p = values.float().flatten(2)
 
@@ -119,9 +129,9 @@ def _give(values: Tensor, features: Tensor, temperature: float, block: int) -> T
         return content @ weights.transpose(1, 2)
 
     def each(function: Callable[..., Tensor], *rest: Tensor) -> Tensor:
-        blocks = [f[..., i : i + block] for i in range(0, f.shape[-1], block)]
+        blocks = [f[..., i : i + rows] for i in range(0, f.shape[-1], rows)]
         if len(blocks) > 1 and torch.is_grad_enabled():
-            parts = [checkpoint(function, b, *rest, use_reentrant=False) for b in blocks]
+            parts = [checkpoint(function, b, *rest, **_RECOMPUTED) for b in blocks]
         else:
             parts = [function(b, *rest) for b in blocks]
         return torch.cat(parts, -1)
@@ -134,7 +144,7 @@ def rectify(
     features: Tensor,
     temperature: float = DEFAULT_TEMPERATURE,
     at: Literal["features", "logits"] = "features",
-    block: int = 2048,
+    block: int = BLOCK,
     axis: Axis = "source",
 ) -> Tensor:
     """Add to the logits what similar pixels of the same image say (Eq. 5).

@@ -59,6 +59,10 @@ class StrongAugmentation:
         Largest relative change of the spread around the mean.
     gamma
         Largest absolute natural logarithm of the exponent applied on the image's own range.
+    saturation
+        Of colour images: largest relative change of the distance from grey.
+    hue
+        Of colour images: largest turn around grey, in whole turns.
     blur
         Probability of a Gaussian blur.
     sigma
@@ -75,28 +79,13 @@ class StrongAugmentation:
     brightness: float = 0.5
     contrast: float = 0.5
     gamma: float = 0.4
+    saturation: float = 0.5
+    hue: float = 0.25
     blur: float = 0.5
     sigma: tuple[float, float] = (0.1, 2.0)
     cutmix: float = 0.5
     area: tuple[float, float] = (0.02, 0.4)
     aspect: float = 0.3
-
-
-@dataclass(frozen=True)
-class IntensityChange:
-    """Drawn intensity parameters, one of each for an image.
-
-    Attributes
-    ----------
-    shift, gain, exponent, sigma
-        ``(B,)``: brightness in standard deviations, contrast factor, gamma, blur in pixels (0 for
-        none).
-    """
-
-    shift: Tensor
-    gain: Tensor
-    exponent: Tensor
-    sigma: Tensor
 
 
 @dataclass(frozen=True)
@@ -128,9 +117,10 @@ class CutMix:
         return torch.where(mask, maps[self.partner], maps)
 
 
-def _uniform(
+def uniform(
     count: int, low: float, high: float, generator: torch.Generator, device: torch.device
 ) -> Tensor:
+    """Draw numbers where the generator is, and bring them to `device`."""
     drawn = torch.rand(count, generator=generator, device=generator.device)
     return (low + (high - low) * drawn).to(device)
 
@@ -151,7 +141,7 @@ def sample_weak(
     device = images.device
 
     def draw(low: float = 0.0, high: float = 1.0) -> Tensor:
-        return _uniform(b, low, high, generator, device)
+        return uniform(b, low, high, generator, device)
 
     flips = [torch.where(draw() < config.flip, -1.0, 1.0) for _ in range(2)]
     turns = (4 * draw()).floor().clamp(max=3)
@@ -162,9 +152,9 @@ def sample_weak(
     limit = math.radians(config.rotation)
     angle = torch.where(free, draw(-limit, limit), 0.0)
     zoom = torch.where(free, draw(*config.scale), 1.0)
-    # Quarter turns by table, so that they are exact and lose no border to rounding.
-    table = torch.tensor([[1.0, 0.0, -1.0, 0.0], [0.0, 1.0, 0.0, -1.0]], device=device)
-    cos, sin = table[:, turns.long()]
+    # Quarter turns by comparison, so that they are exact and lose no border to rounding.
+    cos = (turns == 0).float() - (turns == 2).float()
+    sin = (turns == 1).float() - (turns == 3).float()
     c, s = angle.cos(), angle.sin()
     cos, sin = (cos * c - sin * s) / zoom, (sin * c + cos * s) / zoom
     # In pixels x' = cos x - sin y; normalised axes have different units where H and W differ.
@@ -220,71 +210,6 @@ def _is_outside(grid: Tensor) -> Tensor:
     return (grid.abs() > 1 + 1e-5).any(-1)
 
 
-def sample_intensity(
-    images: Tensor, generator: torch.Generator, config: StrongAugmentation | None = None
-) -> IntensityChange:
-    """Draw one intensity change an image."""
-    config = config or StrongAugmentation()
-    b, device = images.shape[0], images.device
-
-    def draw(low: float = 0.0, high: float = 1.0) -> Tensor:
-        return _uniform(b, low, high, generator, device)
-
-    jitter, blur = draw() < config.jitter, draw() < config.blur
-    shift = draw(-config.brightness, config.brightness)
-    gain = draw(1 - config.contrast, 1 + config.contrast)
-    exponent = draw(-config.gamma, config.gamma).exp()
-    return IntensityChange(
-        torch.where(jitter, shift, 0.0),
-        torch.where(jitter, gain, 1.0),
-        torch.where(jitter, exponent, 1.0),
-        torch.where(blur, draw(*config.sigma), 0.0),
-    )
-
-
-def change_intensity(images: Tensor, change: IntensityChange) -> Tensor:
-    """Apply gamma, contrast, brightness and blur, alike in all channels of an image."""
-    if images.shape[0] == 0:
-        return images
-    shape = (-1, *[1] * (images.ndim - 1))
-    axes = tuple(range(1, images.ndim))
-    low, high = images.amin(axes, keepdim=True), images.amax(axes, keepdim=True)
-    span = (high - low).clamp_min(1e-6)
-    x = ((images - low) / span).clamp(0, 1).pow(change.exponent.view(shape)) * span + low
-    mean = x.mean(axes, keepdim=True)
-    spread = x.std(axes, keepdim=True, unbiased=False)
-    x = mean + (x - mean) * change.gain.view(shape) + change.shift.view(shape) * spread
-    return blur(x, change.sigma)
-
-
-def blur(images: Tensor, sigma: Tensor) -> Tensor:
-    """Blur each image of a batch by its own Gaussian; 0 leaves it as it is.
-
-    Parameters
-    ----------
-    images
-        ``(B, C, H, W)``, or volumes ``(B, C, D, H, W)``, which are blurred in their planes.
-    sigma
-        ``(B,)`` standard deviations, pixels.
-    """
-    if images.ndim == 5:
-        # Slices lie farther apart than pixels: the planes alone, all of them alike.
-        planes = blur(images.flatten(1, 2), sigma)
-        return planes.view(images.shape)
-    b, c, h, w = images.shape
-    radius = min(math.ceil(3 * float(sigma.max())), h - 1, w - 1)
-    if radius < 1:
-        return images
-    offsets = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
-    s = sigma.to(images.dtype).clamp_min(1e-3)[:, None]
-    kernel = torch.exp(-0.5 * (offsets / s) ** 2)
-    kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(c, 0)[:, None]
-    x = F.pad(images, (radius,) * 4, mode="reflect").reshape(1, b * c, h + 2 * radius, -1)
-    x = F.conv2d(x, kernel[..., None, :], groups=b * c)
-    x = F.conv2d(x, kernel[..., None], groups=b * c)
-    return x.view(b, c, h, w)
-
-
 def sample_cutmix(
     images: Tensor, generator: torch.Generator, config: StrongAugmentation | None = None
 ) -> CutMix:
@@ -294,7 +219,7 @@ def sample_cutmix(
     device = images.device
 
     def draw(low: float = 0.0, high: float = 1.0) -> Tensor:
-        return _uniform(b, low, high, generator, device)
+        return uniform(b, low, high, generator, device)
 
     used = draw() < config.cutmix
     area = draw(*config.area) * h * w
@@ -306,6 +231,9 @@ def sample_cutmix(
     inside_rows = (rows > top[:, None]) & (rows < (top + tall)[:, None])
     inside_columns = (columns > left[:, None]) & (columns < (left + wide)[:, None])
     mask = inside_rows[:, :, None] & inside_columns[:, None, :] & used[:, None, None]
-    shift = 1 + int(float(_uniform(1, 0, 1, generator, device)) * max(b - 1, 1)) if b > 1 else 0
-    partner = (torch.arange(b, device=device) + shift) % max(b, 1)
+    partner = torch.arange(b, device=device)
+    if b > 1:
+        # The product may round up to b - 1, which would be the image itself.
+        shift = (uniform(1, 0, b - 1, generator, device)).long().clamp(max=b - 2)
+        partner = (partner + 1 + shift) % b
     return CutMix(mask, partner)

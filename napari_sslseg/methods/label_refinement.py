@@ -12,21 +12,21 @@ from torch import Tensor
 
 
 def align_frequencies(
-    scores: Tensor, target: Tensor, background: int = 0, steps: int = 50, rate: float = 0.005
+    scores: Tensor, symbols: Tensor, target: Tensor, steps: int = 50, rate: float = 0.005
 ) -> Tensor:
-    """Find divisors of the scores that bring the predicted class frequencies to `target`.
+    """Find divisors of the scores that bring the predicted label frequencies to `target`.
 
     Starting from ones, ``b <- b + rate * (predicted - target)``, and the b with the smallest L1 gap
-    is kept. The background symbol takes no part.
+    is kept. Symbol 0, the background, takes no part.
 
     Parameters
     ----------
     scores
-        ``(Q, S)``.
+        ``(Q, k)`` of `matching.votes`.
+    symbols
+        ``(Q, k)``, of what each score is.
     target
         ``(S,)`` frequencies.
-    background
-        Symbol left out; -1 for none.
     steps, rate
         Number and size of the steps.
 
@@ -35,9 +35,7 @@ def align_frequencies(
     Tensor
         ``(S,)``.
     """
-    foreground = torch.ones_like(target, dtype=torch.bool)
-    if background >= 0:
-        foreground[background] = False
+    foreground = (torch.arange(target.numel(), device=target.device) > 0).to(target.dtype)
 
     def share(values: Tensor) -> Tensor:
         masked = values * foreground
@@ -45,13 +43,16 @@ def align_frequencies(
 
     wanted = share(target)
     bias = torch.ones_like(target)
-    best, smallest = bias, torch.inf
+    best, smallest = bias, torch.full_like(target.sum(), torch.inf)
+    counted = target.new_ones(symbols.shape[0])
     for step in range(steps + 1):
-        winners = (scores / bias).argmax(1)
-        gap = share(torch.bincount(winners, minlength=target.numel()).to(target.dtype)) - wanted
-        size = float(gap.abs().sum())
-        if size < smallest:
-            best, smallest = bias, size
+        winners = (scores / bias[symbols]).argmax(1, keepdim=True)
+        # A sum of ones is exact in any order.
+        found = torch.zeros_like(target).index_add_(0, symbols.gather(1, winners)[:, 0], counted)
+        gap = share(found) - wanted
+        size = gap.abs().sum()
+        best = torch.where(size < smallest, bias, best)
+        smallest = torch.minimum(size, smallest)
         if step < steps:
             bias = (bias + rate * gap).clamp_min(rate)
     return best
@@ -63,15 +64,21 @@ def clean_up(labels: Tensor) -> Tensor:
     Parameters
     ----------
     labels
-        ``(B, h, w)`` small non-negative integers. The closing lets larger ids grow over smaller
-        ones, as on a grey-value image.
+        ``(B, h, w)`` non-negative integers. The closing lets larger ids grow over smaller ones, as
+        on a grey-value image. In a tie a pixel keeps its own label, or else takes the smallest.
     """
     maps = labels[:, None].float()
     dilated = F.max_pool2d(maps, 3, stride=1, padding=1)
     closed = -F.max_pool2d(-dilated, 3, stride=1, padding=1)
-    ids = closed[:, 0].long()
-    votes = F.one_hot(ids, int(ids.max()) + 1).permute(0, 3, 1, 2).float()
-    votes = F.avg_pool2d(votes, 3, stride=1, padding=1)
-    # The pixel keeps its own label in a tie.
-    own = F.one_hot(ids, votes.shape[1]).permute(0, 3, 1, 2)
-    return (votes + 1e-3 * own).argmax(1)
+    h, w = labels.shape[1:]
+    padded = F.pad(closed, (1, 1, 1, 1), value=-1)
+    around = [padded[:, 0, i : i + h, j : j + w] for i in range(3) for j in range(3)]
+    own = around[4]
+    best, rank = own, torch.full_like(own, -1)
+    for candidate in around:
+        votes = torch.stack([candidate == other for other in around]).sum(0)
+        # Votes first, then the own label, then the smaller one; outside the map nobody stands.
+        score = torch.where(candidate < 0, -1, 2 * votes + (candidate == own)).to(rank)
+        wins = (score > rank) | ((score == rank) & (candidate < best))
+        best, rank = torch.where(wins, candidate, best), torch.where(wins, score, rank)
+    return best.long()

@@ -19,6 +19,7 @@ from torch import Tensor
 from .losses import (
     IGNORE,
     cross_entropy,
+    flattened_dice,
     masked_dice,
     overlapping_dice,
     soft_cross_entropy,
@@ -84,6 +85,18 @@ class LabelSpace:
             return supervised_loss(logits, target)
         dice = overlapping_dice(self.probabilities(logits), target)
         return 0.5 * (self.cross_entropy(logits, target) + dice)
+
+    def whole_supervised_loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the released supervised loss of RPG: cross-entropy and Dice in full.
+
+        The Dice is over foreground classes; where classes overlap, over all at once.
+        """
+        probs = self.probabilities(logits)
+        if self.overlapping:
+            dice = flattened_dice(probs, target)
+        else:
+            dice = masked_dice(probs, target, background=False)
+        return self.cross_entropy(logits, target) + dice
 
     def cross_entropy(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Return the mean cross-entropy (binary, where classes overlap) of annotated pixels."""

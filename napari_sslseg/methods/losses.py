@@ -87,7 +87,11 @@ def soft_cross_entropy(
 
 
 def masked_dice(
-    probabilities: Tensor, target: Tensor, weight: Tensor | None = None, ignore: int = IGNORE
+    probabilities: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    ignore: int = IGNORE,
+    background: bool = True,
 ) -> Tensor:
     """Soft Dice loss over the pixels that count.
 
@@ -106,6 +110,8 @@ def masked_dice(
         ``(B, ...)`` mask or non-negative weights; None counts every pixel once.
     ignore
         Id of pixels without a target; they never count.
+    background
+        Whether class 0 is one of those averaged over.
 
     Returns
     -------
@@ -115,8 +121,21 @@ def masked_dice(
     valid = (target != ignore).float()
     if weight is not None:
         valid = valid * weight.float()
-    g = one_hot(target, probabilities.shape[1])
-    return _dice(probabilities.float(), g, g, valid.unsqueeze(1))
+    first = 0 if background else 1
+    g = one_hot(target, probabilities.shape[1])[:, first:]
+    return _dice(probabilities[:, first:].float(), g, g, valid.unsqueeze(1))
+
+
+def flattened_dice(probabilities: Tensor, target: Tensor, ignore: int = IGNORE) -> Tensor:
+    """Soft Dice loss of overlapping classes, all channels of an image taken as one.
+
+    ``1 - (2 sum(p g) + 1) / (sum(p^2) + sum(g) + 1)`` for each image ``(K, ...)``, averaged over
+    images. Small structures hardly count beside large ones.
+    """
+    valid = (target != ignore).float()
+    p, g = probabilities.float() * valid, (target == 1).float()
+    overlap, size = (p * g).flatten(1).sum(1), (p * p + g).flatten(1).sum(1)
+    return (1 - (2 * overlap + 1) / (size + 1)).sum() / max(target.shape[0], 1)
 
 
 def overlapping_dice(

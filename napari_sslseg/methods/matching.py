@@ -6,7 +6,8 @@ the neighbours agree (Seibold et al., AAAI 2022, arXiv 2112.00735). Nothing here
 but the loss, and that only into the prediction.
 
 A label may be a class (multi-class) or a set of classes (multi-label); sets are matched as a whole,
-each distinct one being a *symbol*.
+each distinct one being a *symbol*. What a symbol scores is kept at the first of the neighbours that
+have it, so that tables grow with the neighbours and not with the number of symbols.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from torch import Tensor
 
 from .label_refinement import align_frequencies, clean_up
 from .losses import IGNORE, pixel_cross_entropy
+from .nearest import nearest_references
 from .reference_pool import DEFAULT_GRID, ReferencePool, as_rows, grid_size, sample_nearest
 
 DEFAULT_NEIGHBOURS = 5
@@ -49,95 +51,60 @@ class Match:
     weight: Tensor
 
 
-@torch.no_grad()
-def nearest_references(
-    queries: Tensor,
-    pool: ReferencePool,
-    k: int = DEFAULT_NEIGHBOURS,
-    chunk: int = 1024,
-    standardise: bool = False,
-) -> tuple[Tensor, Tensor]:
-    """Find the k references with the largest ``max(0, cosine)``.
+def votes(similarities: Tensor, symbols: Tensor) -> Tensor:
+    """Return the score of each distinct label among the neighbours, at its first neighbour.
 
     Parameters
     ----------
-    queries
-        ``(Q, D)``, of any length.
-    pool
-        Not empty.
-    k
-        Limited to the size of the pool.
-    chunk
-        Queries compared at a time; bounds memory to ``chunk * len(pool)`` values.
-    standardise
-        Rank by similarity in standard deviations from the mean of the reference over all queries,
-        so that references that are near to everything (hubs) win less often.
+    similarities, symbols
+        ``(Q, k)``, of the neighbours.
 
     Returns
     -------
-    similarities : Tensor
-        ``(Q, k)`` in [0, 1], those of the references found; decreasing unless standardised.
-    indices : Tensor
-        ``(Q, k)`` rows of the pool.
+    Tensor
+        ``(Q, k)``: where a neighbour is the first of its label, the best similarity of that label;
+        else 0.
     """
-    k = min(k, len(pool))
-    unit = F.normalize(queries.detach().float(), dim=1)
-    with torch.autocast(unit.device.type, enabled=False):
-        if standardise:
-            return _standardised(unit, pool.features, k, chunk)
-        found = [(part @ pool.features.T).clamp(0, 1).topk(k, dim=1) for part in unit.split(chunk)]
-    return torch.cat([f.values for f in found]), torch.cat([f.indices for f in found])
+    same = symbols.unsqueeze(2) == symbols.unsqueeze(1)
+    best = torch.where(same, similarities.unsqueeze(1), 0.0).amax(2)
+    first = ~same.tril(-1).any(2)
+    return best * first
 
 
-def _standardised(unit: Tensor, references: Tensor, k: int, chunk: int) -> tuple[Tensor, Tensor]:
-    count = unit.shape[0]
-    total = squares = torch.zeros(references.shape[0], dtype=torch.float64, device=unit.device)
-    for part in unit.split(chunk):
-        similar = (part @ references.T).clamp(0, 1).double()
-        total, squares = total + similar.sum(0), squares + similar.square().sum(0)
-    mean = total / count
-    spread = (squares / count - mean.square()).clamp_min(0).sqrt().clamp_min(1e-6)
-    values, indices = [], []
-    for part in unit.split(chunk):
-        similar = (part @ references.T).clamp(0, 1)
-        best = ((similar - mean.float()) / spread.float()).topk(k, dim=1).indices
-        values.append(similar.gather(1, best))
-        indices.append(best)
-    return torch.cat(values), torch.cat(indices)
-
-
-def symbol_scores(similarities: Tensor, symbols: Tensor, count: int) -> Tensor:
-    """Return ``(Q, count)``: of each symbol the best similarity among the neighbours, else 0."""
-    scores = similarities.new_zeros(similarities.shape[0], count)
-    return scores.scatter_reduce(1, symbols, similarities, "amax")
-
-
-def transfer(scores: Tensor, nearest: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Turn scores into a symbol and a distribution over symbols for each query.
+def transfer(
+    scores: Tensor, divisors: Tensor | None = None, temperature: float | None = None
+) -> tuple[Tensor, Tensor]:
+    """Turn scores into a choice among the neighbours and a distribution over their labels.
 
     Parameters
     ----------
     scores
-        ``(Q, S)`` of `symbol_scores`.
-    nearest
-        ``(Q,)`` symbol of the nearest reference.
-    bias
-        ``(S,)`` divisors of the scores, from `align_frequencies`; None is all ones. Without bias
+        ``(Q, k)`` of `votes`.
+    divisors
+        ``(Q, k)`` divisors of the scores, from `align_frequencies`; None is all ones. Without them
         the label is that of the nearest reference, whatever k.
+    temperature
+        None for shares of the total score, else a softmax of the scores of the labels found.
 
     Returns
     -------
-    symbol : Tensor
-        ``(Q,)``.
+    choice : Tensor
+        ``(Q,)``, a column of `scores`.
     probabilities : Tensor
-        ``(Q, S)``; all zero where no neighbour has any similarity.
+        ``(Q, k)`` of the labels at their first neighbours; all zero where no neighbour has any
+        similarity.
     """
-    biased = scores if bias is None else scores / bias
-    total = biased.sum(1, keepdim=True)
-    probabilities = torch.where(total > 0, biased / total.clamp_min(1e-12), 0.0)
-    # Ties go to the neighbour that came first, which argmax over symbols would not respect.
-    symbol = nearest if bias is None else torch.where(total[:, 0] > 0, biased.argmax(1), nearest)
-    return symbol, probabilities
+    biased = scores if divisors is None else scores / divisors
+    if temperature is None:
+        shares = biased
+    else:
+        peak = biased.amax(1, keepdim=True)
+        shares = ((biased - peak) / temperature).exp() * (scores > 0)
+    total = shares.sum(1, keepdim=True)
+    probabilities = torch.where(total > 0, shares / total.clamp_min(1e-12), 0.0)
+    # Ties go to the neighbour that came first.
+    choice = torch.zeros_like(scores[:, 0], dtype=torch.long)
+    return choice if divisors is None else biased.argmax(1), probabilities
 
 
 def agreement_weight(marginals: Tensor, form: Agreement = "entropy") -> Tensor:
@@ -169,11 +136,12 @@ def match(
     pool: ReferencePool,
     k: int = DEFAULT_NEIGHBOURS,
     grid: int = DEFAULT_GRID,
-    chunk: int = 1024,
+    block: int | None = None,
     refine: FrequencySource | None = None,
     morph: bool = False,
     standardise: bool = False,
     agreement: Agreement = "entropy",
+    temperature: float | None = None,
 ) -> Match:
     """Give every grid pixel of unlabelled images the label of its nearest reference.
 
@@ -187,8 +155,8 @@ def match(
         Neighbours; k changes the weight, not the label.
     grid
         Largest side of the matching grid, sampled nearest.
-    chunk
-        Queries compared at a time.
+    block
+        See `nearest.nearest_references`.
     refine
         Align the label frequencies of each image with those of the whole pool (``"full"``), of the
         pool image nearest in mean feature (``"features"``) or nearest in label histogram
@@ -196,10 +164,12 @@ def match(
     morph
         Clean the label map up afterwards; images only.
     standardise
-        See `nearest_references`; over the pixels of each image, so that its labels do not depend
-        on the other images of the batch.
+        See `nearest.nearest_references`; over the pixels of each image, so that its labels do not
+        depend on the other images of the batch.
     agreement
         See `agreement_weight`.
+    temperature
+        See `transfer`.
     """
     size = grid_size(features.shape, grid)
     sampled = sample_nearest(features.detach().float(), size)
@@ -207,34 +177,37 @@ def match(
     pixels, classes = math.prod(place), pool.members.shape[1]
     if morph and len(place) != 2:
         raise ValueError("labels of volumes cannot be cleaned up; switch morph off")
-    if len(pool) == 0 or b == 0:
+    if pool.symbols.numel() == 0 or b == 0:
         shape = (b, classes, *place) if pool.multilabel else (b, *place)
         zeros = sampled.new_zeros(b, classes, *place)
         ignored = torch.full(shape, IGNORE, device=sampled.device)
         return Match(ignored.float() if pool.multilabel else ignored, zeros, zeros[:, 0])
     queries = as_rows(sampled)
     if standardise:
-        each = [nearest_references(q, pool, k, chunk, True) for q in queries.split(pixels)]
+        each = [nearest_references(q, pool, k, block, True) for q in queries.split(pixels)]
         similarities, indices = (torch.cat(p) for p in zip(*each, strict=True))
     else:
-        similarities, indices = nearest_references(queries, pool, k, chunk)
-    found = pool.symbols[indices]
-    scores = symbol_scores(similarities, found, pool.members.shape[0])
-    if refine is None:
-        symbol, probabilities = transfer(scores, found[:, 0])
-    else:
-        parts = []
-        near = zip(scores.split(pixels), found[:, 0].split(pixels), strict=True)
-        for i, (s, n) in enumerate(near):
-            target = _target(pool, refine, queries[i * pixels : (i + 1) * pixels], n)
-            parts.append(transfer(s, n, align_frequencies(s, target, _background(pool))))
-        symbol, probabilities = (torch.cat(p) for p in zip(*parts, strict=True))
-    symbol_map = symbol.view(b, *place)
+        similarities, indices = nearest_references(queries, pool, k, block)
+    symbols = pool.symbols[indices]
+    scores = votes(similarities, symbols)
+    divisors = None
+    if refine is not None:
+        parts = zip(*(x.split(pixels) for x in (scores, symbols, queries)), strict=True)
+        divisors = torch.cat(
+            [align_frequencies(s, y, _target(pool, refine, q, y[:, 0]))[y] for s, y, q in parts]
+        )
+    choice, probabilities = transfer(scores, divisors, temperature)
+    chosen = indices.gather(1, choice[:, None])[:, 0]
     if morph:
-        symbol_map = clean_up(symbol_map)
-    marginals = probabilities @ pool.members.float()
+        chosen = _cleaned(pool, chosen, (b, *place))
+    marginals = torch.einsum("qk,qkc->qc", probabilities, pool.members[indices])
     weight = agreement_weight(marginals, agreement) * (probabilities.sum(1) > 0)
-    labels = pool.members[symbol_map].float().movedim(-1, 1) if pool.multilabel else symbol_map
+    known = pool.valid.any()
+    if pool.multilabel:
+        labels = torch.where(known, pool.members[chosen], float(IGNORE))
+        labels = labels.view(b, *place, classes).movedim(-1, 1)
+    else:
+        labels = torch.where(known, pool.symbols[chosen], IGNORE).view(b, *place)
     return Match(
         labels,
         marginals.view(b, *place, classes).movedim(-1, 1).contiguous(),
@@ -242,28 +215,34 @@ def match(
     )
 
 
-def _background(pool: ReferencePool) -> int:
-    """Return the symbol of background: class 0, or the empty set (-1 when no pixel has it)."""
-    if not pool.multilabel:
-        return 0
-    empty = (~pool.members.any(1)).nonzero()
-    return int(empty[0, 0]) if empty.numel() else -1
+def _cleaned(pool: ReferencePool, chosen: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return a reference with the label that each pixel has after cleaning up."""
+    symbols = clean_up(pool.symbols[chosen].view(shape)).flatten()
+    # Every label that is left was chosen somewhere: take any reference that has it.
+    rows = torch.arange(pool.symbols.numel(), device=chosen.device)
+    first = rows.new_zeros(pool.symbol_count).scatter_reduce_(
+        0, pool.symbols, torch.where(pool.valid, rows, -1), "amax", include_self=True
+    )
+    return first[symbols]
 
 
 def _target(pool: ReferencePool, source: FrequencySource, queries: Tensor, near: Tensor) -> Tensor:
+    """Return the label frequencies to bring those of one image to."""
     if source == "full":
         return pool.frequencies()
-    images = pool.image.unique().tolist()
+    means, annotated = pool.image_means()
+    frequencies = pool.image_frequencies()
     if source == "features":
         mean = F.normalize(queries, dim=1).mean(0)
-        gaps = [float((pool.features[pool.image == i].mean(0) - mean).norm()) for i in images]
+        gaps = (means - mean).norm(dim=1)
     elif source == "distribution":
-        count = pool.members.shape[0]
-        predicted = torch.bincount(near, minlength=count).float() / near.numel()
-        gaps = [float((pool.frequencies(i) - predicted).abs().sum()) for i in images]
+        ones = frequencies.new_ones(near.numel())
+        predicted = torch.zeros_like(frequencies[0]).index_add_(0, near, ones) / near.numel()
+        gaps = (frequencies - predicted).abs().sum(1)
     else:
         raise ValueError(f"unknown source of frequencies {source!r}")
-    return pool.frequencies(images[gaps.index(min(gaps))])
+    nearest = torch.where(annotated, gaps, torch.inf).argmin()
+    return frequencies.index_select(0, nearest[None])[0]
 
 
 def rpg_loss(logits: Tensor, labels: Tensor, weight: Tensor, ignore: int = IGNORE) -> Tensor:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import EllipsisType
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -40,31 +40,6 @@ class Taps(NamedTuple):
     encoder: tuple[Tensor, ...]
     decoder: Tensor
     logits: Tensor
-
-
-class Network(Protocol):
-    """What frameworks ask of a network, in two or three dimensions."""
-
-    @property
-    def stride(self) -> int:
-        """Size that every side of the input must be a multiple of."""
-
-    def encode(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Return one feature map a level, finest first."""
-
-    def decode(
-        self,
-        features: Sequence[Tensor],
-        drop: FeatureDrop | None = None,
-        size: Sequence[int] | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Return logits and last decoder map, cropped to `size`."""
-
-    def taps(self, image: Tensor) -> Taps:
-        """Return encoder maps, decoder map and logits."""
-
-    def __call__(self, image: Tensor) -> Tensor:
-        """Return the logits of an image."""
 
 
 class ConvBlock(nn.Sequential):
@@ -147,7 +122,99 @@ class ChannelDropout:
         return feature * scale.view(*scale.shape, *[1] * (feature.ndim - 2))
 
 
-class UNet2d(nn.Module):
+class EncoderDecoder(nn.Module):
+    """An encoder, a decoder with skip connections and a classifier, taken apart for the methods.
+
+    A subclass sets the attributes and says what one level does.
+
+    Attributes
+    ----------
+    in_channels, classes
+        Channels of image and logits.
+    levels
+        Number of encoder levels.
+    """
+
+    in_channels: int
+    classes: int
+    levels: int
+
+    @property
+    def stride(self) -> int:
+        """Ratio of the input size to the deepest map; inputs are padded to its multiples."""
+        return 2 ** (self.levels - 1)
+
+    def down(self, level: int, x: Tensor) -> Tensor:
+        """Return the map of one encoder level, given that of the level above, or the image."""
+        raise NotImplementedError
+
+    def up(self, step: int, x: Tensor, skip: Tensor) -> Tensor:
+        """Return the result of one decoder step, given that of the step before and a skip."""
+        raise NotImplementedError
+
+    def classify(self, x: Tensor) -> Tensor:
+        """Return the logits of the last decoder map."""
+        raise NotImplementedError
+
+    def encode(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Return one feature map a level of ``(B, in_channels, ...)``, finest first.
+
+        Sides are padded to multiples of `stride` by repeating the border; the maps cover the
+        padded image, whose origin is that of `image`.
+        """
+        # A deepest level of a single cell has no batch statistics: keep two cells a side.
+        x = pad_to_multiple(image, self.stride, 2 * self.stride)
+        features = []
+        for level in range(self.levels):
+            x = self.down(level, x)
+            features.append(x)
+        return tuple(features)
+
+    def decode(
+        self,
+        features: Sequence[Tensor],
+        drop: FeatureDrop | None = None,
+        size: Sequence[int] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Return the logits and the last decoder map for the maps of `encode`.
+
+        Parameters
+        ----------
+        features
+            The maps of `encode`.
+        drop
+            Applied to every map first, for example `ChannelDropout`.
+        size
+            Sides to crop both results to; None keeps the padded size.
+
+        Returns
+        -------
+        logits : Tensor
+            ``(B, classes, ...)``.
+        decoder : Tensor
+            ``(B, D, ...)``, the input of the classifier.
+        """
+        maps = [drop(f) for f in features] if drop is not None else list(features)
+        x = maps[-1]
+        for step, skip in enumerate(maps[-2::-1]):
+            x = self.up(step, x, skip)
+        logits = self.classify(x)
+        if size is not None:
+            logits, x = crop(logits, size), crop(x, size)
+        return logits, x
+
+    def taps(self, image: Tensor) -> Taps:
+        """Return encoder maps (of the padded image), decoder map and logits (of `image`)."""
+        features = self.encode(image)
+        logits, decoder = self.decode(features, size=image.shape[2:])
+        return Taps(features, decoder, logits)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the logits ``(B, classes, ...)`` of an image ``(B, in_channels, ...)``."""
+        return self.taps(image).logits
+
+
+class UNet2d(EncoderDecoder):
     """U-Net on slices.
 
     Parameters
@@ -188,7 +255,7 @@ class UNet2d(nn.Module):
             )
         self.in_channels = in_channels
         self.classes = classes
-        self.channels = tuple(channels)
+        self.channels, self.levels = tuple(channels), len(channels)
         inputs = (in_channels, *channels[:-1])
         self.encoders = nn.ModuleList(
             ConvBlock(i, o, p) for i, o, p in zip(inputs, channels, dropout, strict=True)
@@ -199,66 +266,18 @@ class UNet2d(nn.Module):
         self.decoders = nn.ModuleList(ConvBlock(2 * f, f, 0.0) for _, f in deep_to_fine)
         self.classifier = nn.Conv2d(channels[0], classes, 3, padding=1)
 
-    @property
-    def stride(self) -> int:
-        """Ratio of the input size to the deepest map; inputs are padded to its multiples."""
-        return 2 ** (len(self.channels) - 1)
+    def down(self, level: int, x: Tensor) -> Tensor:
+        """Halve the map, except at the finest level, and convolve it."""
+        return self.encoders[level](self.pool(x) if level else x)
 
-    def encode(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Return one feature map a level of ``(B, in_channels, H, W)``, finest first.
+    def up(self, step: int, x: Tensor, skip: Tensor) -> Tensor:
+        """Double the map, put it beside the skip, and convolve both."""
+        # Aligned to pixel areas, not corners: the result must not depend on the crop's size.
+        doubled = F.interpolate(
+            self.ups[step](x), scale_factor=2, mode="bilinear", align_corners=False
+        )
+        return self.decoders[step](torch.cat([skip, doubled], dim=1))
 
-        H and W are padded to multiples of `stride` by repeating the last row and column; the maps
-        cover the padded image, whose origin is that of `image`.
-        """
-        # A single 1 x 1 map in the deepest level has no batch statistics: keep two cells a side.
-        x = pad_to_multiple(image, self.stride, 2 * self.stride)
-        features = []
-        for level, block in enumerate(self.encoders):
-            x = block(self.pool(x) if level else x)
-            features.append(x)
-        return tuple(features)
-
-    def decode(
-        self,
-        features: Sequence[Tensor],
-        drop: FeatureDrop | None = None,
-        size: Sequence[int] | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Return the logits and the last decoder map for the maps of `encode`.
-
-        Parameters
-        ----------
-        features
-            The maps of `encode`.
-        drop
-            Applied to every map first, for example `ChannelDropout`.
-        size
-            ``(H, W)`` to crop both results to; None keeps the padded size.
-
-        Returns
-        -------
-        logits : Tensor
-            ``(B, classes, H, W)``.
-        decoder : Tensor
-            ``(B, channels[0], H, W)``.
-        """
-        maps = [drop(f) for f in features] if drop is not None else list(features)
-        x = maps[-1]
-        for up, block, skip in zip(self.ups, self.decoders, maps[-2::-1], strict=True):
-            # Aligned to pixel areas, not corners: the result must not depend on the crop's size.
-            doubled = F.interpolate(up(x), scale_factor=2, mode="bilinear", align_corners=False)
-            x = block(torch.cat([skip, doubled], dim=1))
-        logits = self.classifier(x)
-        if size is not None:
-            logits, x = crop(logits, size), crop(x, size)
-        return logits, x
-
-    def taps(self, image: Tensor) -> Taps:
-        """Return encoder maps (of the padded image), decoder map and logits (of `image`)."""
-        features = self.encode(image)
-        logits, decoder = self.decode(features, size=(image.shape[-2], image.shape[-1]))
-        return Taps(features, decoder, logits)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Return the logits ``(B, classes, H, W)`` of an image ``(B, in_channels, H, W)``."""
-        return self.taps(image).logits
+    def classify(self, x: Tensor) -> Tensor:
+        """Return the logits of the last decoder map."""
+        return self.classifier(x)

@@ -7,6 +7,7 @@ and a pixel queries those of its own cell (arXiv 2410.13486, Eqs. 7 to 12).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -79,6 +80,12 @@ def cells(length: int, regions: int, device: torch.device | None = None) -> Tens
     return torch.arange(length, device=device) * regions // length
 
 
+def cell_sizes(length: int, regions: int) -> list[int]:
+    """Return the number of positions in each cell of `cells`."""
+    starts = [-(-i * length // regions) for i in range(regions + 1)]
+    return [b - a for a, b in pairwise(starts)]
+
+
 def regional_prototypes(
     features: Tensor,
     labels: Tensor,
@@ -120,8 +127,8 @@ def _regional_prototypes(
     cell = cells(h, regions, features.device)[:, None] * regions + cells(
         w, regions, features.device
     )
-    in_cell = F.one_hot(cell.flatten(), regions**2).to(masks.dtype)
     n = regions**2
+    in_cell = (cell.flatten()[:, None] == torch.arange(n, device=cell.device)).to(masks.dtype)
     # (J, n * K, P): a matrix product sums features by cell and class, repeatably on any device.
     indicator = (in_cell.T[None, :, None] * masks[:, None]).flatten(1, 2)
     flat = features.float().flatten(2).transpose(1, 2)
@@ -175,8 +182,7 @@ def _similarity(features: Tensor, prototypes: Prototypes) -> Tensor:
         raise ValueError(f"a {h} x {w} map cannot be cut into {n} x {n} cells")
     f = F.normalize(features.float(), dim=1)
     g = F.normalize(prototypes.vectors, dim=-1)
-    rows = cells(h, n).bincount(minlength=n).tolist()
-    columns = cells(w, n).bincount(minlength=n).tolist()
+    rows, columns = cell_sizes(h, n), cell_sizes(w, n)
     bands = []
     for r, band in enumerate(f.split(rows, dim=2)):
         tiles = [
@@ -223,30 +229,34 @@ def agreement(
     Tensor
         ``(B, h, w)`` in [0, 1].
     """
-    voters = present.any(1)
-    if not voters.any():
-        return similarity.new_zeros(similarity.shape[0], *similarity.shape[3:])
-    mask = present[voters][None, :, :, None, None]
-    m = similarity[:, voters].float()
+    mask = present[None, :, :, None, None]
+    m = similarity.float()
     mean = (m * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp_min(1)
     filled = torch.where(mask, m, mean.expand_as(m))
     filled = filled.masked_fill(~present.any(0)[None, None, :, None, None], _ABSENT)
+    # By a weight, not by picking: how many images vote is known to the device alone.
+    voters = present.any(1).to(m.dtype)[None, :, None, None]
     if divergence == "raw":
-        return _raw_agreement(filled.clamp_min(0), sharpness)
+        return _raw_agreement(filled.clamp_min(0), sharpness, voters)
     if divergence != "softmax":
         raise ValueError(f"unknown divergence {divergence!r}")
     q = filled.softmax(2)
-    average = q.mean(1, keepdim=True)
+    average = _mean_of(q, voters.unsqueeze(2)).unsqueeze(1)
     # Divergences of interest are about 1e-5. As q and its mean sum to one alike, the sum of
     # q log(q / mean) is the sum of q (x - log(1 + x)) with x = mean / q - 1, whose terms are all
     # positive and of second order: nothing cancels in single precision.
     x = torch.where(q > 0, average / q.clamp_min(1e-30) - 1, 0.0)
     dissent = (q * (x - x.log1p())).sum(2).clamp_min(0)
-    return torch.exp(-sharpness * dissent).mean(1)
+    return _mean_of(torch.exp(-sharpness * dissent), voters)
 
 
-def _raw_agreement(similarity: Tensor, sharpness: float) -> Tensor:
-    average = similarity.mean(1, keepdim=True)
+def _mean_of(values: Tensor, voters: Tensor) -> Tensor:
+    """Mean over the second axis of those with weight 1; zero where there are none."""
+    return (values * voters).sum(1) / voters.sum(1).clamp_min(1)
+
+
+def _raw_agreement(similarity: Tensor, sharpness: float, voters: Tensor) -> Tensor:
+    average = _mean_of(similarity, voters.unsqueeze(2)).unsqueeze(1)
     # x log(x / y) with the limit 0 at x = 0.
     terms = torch.special.xlogy(similarity, similarity.clamp_min(1e-30) / average.clamp_min(1e-30))
-    return torch.exp((-sharpness * terms.sum(2)).clamp_max(0)).mean(1)
+    return _mean_of(torch.exp((-sharpness * terms.sum(2)).clamp_max(0)), voters)

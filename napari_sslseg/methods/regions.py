@@ -1,4 +1,4 @@
-"""MetaSSL: four regions of trust, adaptive thresholds and the heterogeneous loss.
+"""MetaSSL: four regions of trust, adaptive thresholds and the weights of regions.
 
 Two predictions of the same image are compared: the *reference*, which is trusted to teach, and the
 *supervised* one, which learns. Whether their classes agree and whether the reference is more
@@ -16,11 +16,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from .losses import IGNORE, pixel_cross_entropy, weighted_mean
+from .losses import IGNORE
 
 Split = Literal["unlabelled", "labelled"]
 Formula = Literal["phi", "ratio"]
-Normalisation = Literal["weight_map", "region_mean"]
 
 
 class Region(IntEnum):
@@ -190,12 +189,11 @@ class AdaptiveThresholds(nn.Module):
     ) -> Tensor:
         """Take in confidences ``(B, ...)`` of predicted classes ``(B, ...)``; see `update`."""
         counted = torch.ones_like(classes, dtype=torch.bool) if mask is None else mask
-        ids = torch.arange(self.values.shape[2], device=classes.device)
         # Each structure has sums of its own; exclusive classes are summed over everything.
         axes = None if self.values.ndim == 3 else (0, *range(2, classes.ndim))
         # Class by class, as sums of masked maps: accurate in single precision and repeatable on
         # any device, which scattered additions are not.
-        members = [counted & (classes == c) for c in ids]
+        members = [counted & (classes == c) for c in range(self.values.shape[2])]
         total = torch.stack([(confidence * m).sum(dim=axes) for m in members])
         count = torch.stack([m.sum(dim=axes) for m in members])
         mean = (total / (count + 1)).to(self.values.device, self.values.dtype)
@@ -262,91 +260,3 @@ def region_weights(
     weights = torch.zeros(5)
     weights[torch.tensor([int(r) for r in order])] = scale * ranks
     return weights
-
-
-def heterogeneous_loss(
-    supervised_logits: Tensor,
-    target_classes: Tensor,
-    region_map: Tensor,
-    weights: Tensor,
-    normalisation: Normalisation = "weight_map",
-    ignore: int = IGNORE,
-) -> Tensor:
-    """Cross-entropy whose pixels weigh what their region weighs.
-
-    Parameters
-    ----------
-    supervised_logits
-        ``(B, K, ...)`` of the prediction that learns.
-    target_classes
-        ``(B, ...)`` class ids: the reference prediction, or the annotation.
-    region_map
-        ``(B, ...)`` of `partition`.
-    weights
-        ``(5,)`` of `region_weights`.
-    normalisation
-        ``"weight_map"``: ``sum(w * CE) / sum(w)``, which is plain cross-entropy when all weights
-        are equal. ``"region_mean"``: the released form, ``sum_r w_r * sum_r(CE) / (n_r + 1)`` with
-        the UC region split in foreground and background. There, a pixel of a small region weighs
-        far more than one of a large region with the same weight.
-    ignore
-        Id of pixels without a target.
-
-    Returns
-    -------
-    Tensor
-        Scalar; zero with zero gradient when no pixel counts.
-    """
-    valid = (target_classes != ignore) & (region_map > 0)
-    regions = region_map.long().masked_fill(~valid, 0)
-    ce = pixel_cross_entropy(supervised_logits, target_classes, ignore)
-    weights = weights.to(ce.device, ce.dtype)
-    if normalisation == "weight_map":
-        # The weight of "no region" is never used, whatever the caller put there.
-        return weighted_mean(ce, weights[regions] * valid)
-    if normalisation != "region_mean":
-        raise ValueError(f"unknown normalisation {normalisation!r}")
-    background = target_classes == 0
-    uc = regions == Region.UC
-    parts = [(uc & ~background, Region.UC), (uc & background, Region.UC)]
-    parts += [(regions == r, r) for r in (Region.US, Region.DC, Region.DS)]
-    return sum(
-        (weights[int(r)] * (ce * m).sum() / (m.sum() + 1) for m, r in parts),
-        start=ce.new_zeros(()),
-    )
-
-
-def unlabelled_heterogeneous_loss(
-    reference_probs: Tensor,
-    supervised_logits: Tensor,
-    thresholds: Tensor,
-    weights: Tensor,
-    normalisation: Normalisation = "weight_map",
-) -> Tensor:
-    """Heterogeneous loss of unlabelled pixels against the hard, detached reference.
-
-    Shapes as in `partition` and `heterogeneous_loss`; the reference receives no gradient.
-    """
-    regions = partition(reference_probs, supervised_logits.detach().argmax(1), thresholds)
-    target = reference_probs.detach().argmax(1)
-    return heterogeneous_loss(supervised_logits, target, regions, weights, normalisation)
-
-
-def labelled_heterogeneous_loss(
-    reference_probs: Tensor,
-    supervised_logits: Tensor,
-    annotation: Tensor,
-    thresholds: Tensor,
-    weights: Tensor,
-    normalisation: Normalisation = "weight_map",
-    ignore: int = IGNORE,
-) -> Tensor:
-    """Heterogeneous loss of labelled pixels.
-
-    Agreement is that of the reference prediction with the annotation ``(B, ...)``, confidence that
-    of the reference, and the target is the annotation. Pixels that are not annotated do not count.
-    """
-    regions = partition(reference_probs, annotation, thresholds, ignore)
-    return heterogeneous_loss(
-        supervised_logits, annotation, regions, weights, normalisation, ignore
-    )

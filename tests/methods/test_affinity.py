@@ -45,7 +45,7 @@ def test_logits_constant_in_each_class_are_doubled():
 def test_blocks_change_neither_values_nor_gradients():
     torch.manual_seed(0)
     results = []
-    for block in (7, 1000):
+    for block in (7 * 60, 10**6):  # 7 pixels of 30, in two images
         torch.manual_seed(0)
         values = torch.randn(2, 3, 5, 6, requires_grad=True)
         features = torch.rand(2, 4, 5, 6, requires_grad=True)
@@ -102,7 +102,7 @@ def test_printed_product_by_hand_and_in_blocks():
     expected = (values.flatten(2) @ matrix).view_as(values)
     whole = spread(values, features, 0.2, axis="output")
     torch.testing.assert_close(whole, expected)
-    blocks = spread(values, features, 0.2, block=4, axis="output")
+    blocks = spread(values, features, 0.2, block=4 * 15, axis="output")
     torch.testing.assert_close(blocks, expected)
     (gradient,) = torch.autograd.grad(blocks.square().sum(), values)
     (plain,) = torch.autograd.grad(expected.square().sum(), values)

@@ -9,17 +9,19 @@ import torch
 
 from napari_sslseg.methods.augment import (
     CutMix,
-    IntensityChange,
     StrongAugmentation,
     WeakAugmentation,
-    blur,
-    change_intensity,
     move_images,
     move_labels,
     move_maps,
     sample_cutmix,
-    sample_intensity,
     sample_weak,
+)
+from napari_sslseg.methods.augment_intensity import (
+    IntensityChange,
+    blur,
+    change_intensity,
+    sample_intensity,
 )
 
 TURNS = WeakAugmentation(flip=0.5, quarter_turns=1.0, free=0.0)

@@ -7,11 +7,10 @@ import torch
 from napari_sslseg.methods.augment import (
     StrongAugmentation,
     WeakAugmentation,
-    change_intensity,
     move_images,
     move_labels,
-    sample_intensity,
 )
+from napari_sslseg.methods.augment_intensity import change_intensity, sample_intensity
 from napari_sslseg.methods.augment_volumes import sample_cutmix_volume, sample_weak_volume
 
 

@@ -17,7 +17,8 @@ def test_alignment_moves_predicted_frequencies_to_the_target():
         counts = torch.bincount((scores / bias).argmax(1), minlength=3)[1:].float()
         return (counts / counts.sum() - 0.5).abs().sum().item()
 
-    bias = align_frequencies(scores, target)
+    symbols = torch.arange(3).expand(2000, 3)
+    bias = align_frequencies(scores, symbols, target)
     assert bias[0].item() == 1
     assert gap(bias) < 0.2 * gap(torch.ones(3))
 
@@ -32,3 +33,25 @@ def test_clean_up_closes_holes_and_removes_specks():
     assert cleaned[0, 4, 4] == 1
     assert cleaned[0, 10, 10] == 0
     assert torch.equal(cleaned[0, 3:7, 3:7], expected[0, 3:7, 3:7])
+
+
+def test_one_step_of_the_alignment_by_hand():
+    # Label 1 wins three times and label 2 once, where both are wanted alike often; the last query
+    # is background and counts for neither.
+    scores = torch.tensor([[0.9, 0.1], [0.9, 0.7], [0.9, 0.8], [0.1, 0.9], [0.9, 0.1]])
+    symbols = torch.tensor([[1, 2]] * 4 + [[0, 1]])
+    target = torch.tensor([0.6, 0.2, 0.2])
+    bias = align_frequencies(scores, symbols, target, steps=1, rate=0.4)
+    # 1 +- 0.4 (3/4 - 1/2): .9 / 1.1 < .8 / .9, so the third query changes sides and no gap is left.
+    torch.testing.assert_close(bias, torch.tensor([1.0, 1.1, 0.9]))
+    again = align_frequencies(scores, symbols, target, steps=9, rate=0.4)
+    torch.testing.assert_close(again, bias)  # kept, as nothing is better
+
+
+def test_majority_is_that_of_the_neighbourhood_and_keeps_the_own_label_in_a_tie():
+    labels = torch.zeros(1, 3, 4, dtype=torch.long)
+    labels[:, :, 2:] = 1
+    assert torch.equal(clean_up(labels), labels)
+    corner = torch.zeros(1, 4, 4, dtype=torch.long)
+    corner[0, 0, 0] = 5  # the closing keeps it, the majority of the four inside does not
+    assert clean_up(corner)[0, 0, 0] == 0

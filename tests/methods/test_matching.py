@@ -11,13 +11,13 @@ import torch.nn.functional as F
 from napari_sslseg.methods.matching import (
     agreement_weight,
     match,
-    nearest_references,
     rpg_loss,
-    symbol_scores,
     transfer,
+    votes,
 )
+from napari_sslseg.methods.nearest import nearest_references, top
 from napari_sslseg.methods.ramps import warm_up
-from napari_sslseg.methods.reference_pool import ReferencePool
+from napari_sslseg.methods.reference_pool import ReferencePool, rank_sets
 
 
 def _maps(n=2, d=8, s=12, classes=4, seed=0):
@@ -36,11 +36,11 @@ def test_label_is_that_of_the_nearest_reference_for_any_k(k):
     assert torch.equal(found.labels.flatten(), pool.symbols[nearest])
 
 
-def test_result_does_not_depend_on_chunks():
+def test_result_does_not_depend_on_blocks():
     features, labels = _maps()
     queries = _maps(seed=1)[0]
     pool = ReferencePool.from_maps(features, labels, 4)
-    small, large = match(queries, pool, chunk=7), match(queries, pool, chunk=10_000)
+    small, large = match(queries, pool, block=2000), match(queries, pool, block=10**9)
     assert torch.equal(small.labels, large.labels)
     torch.testing.assert_close(small.weight, large.weight)
 
@@ -66,6 +66,7 @@ def test_empty_pool_teaches_nothing():
     pool = ReferencePool.from_maps(features, torch.full_like(labels, 255), 4)
     found = match(features, pool)
     assert (found.labels == 255).all()
+    assert torch.equal(found.probabilities, torch.zeros(2, 4, 12, 12))
     logits = torch.randn(2, 4, 12, 12, requires_grad=True)
     loss = rpg_loss(logits, found.labels, found.weight)
     loss.backward()
@@ -94,12 +95,41 @@ def test_weight_is_never_negative_even_where_the_entropy_exceeds_one():
 
 
 def test_scores_and_probabilities_by_hand():
-    similarities = torch.tensor([[0.9, 0.6, 0.3]])
-    scores = symbol_scores(similarities, torch.tensor([[2, 2, 0]]), 3)
-    torch.testing.assert_close(scores, torch.tensor([[0.3, 0.0, 0.9]]))
-    symbol, probs = transfer(scores, torch.tensor([2]))
-    assert symbol.item() == 2
-    torch.testing.assert_close(probs, torch.tensor([[0.25, 0.0, 0.75]]))
+    similarities = torch.tensor([[0.9, 0.6, 0.3], [0.5, 0.8, 0.4]])
+    symbols = torch.tensor([[2, 2, 0], [1, 0, 1]])
+    scores = votes(similarities, symbols)
+    torch.testing.assert_close(scores, torch.tensor([[0.9, 0.0, 0.3], [0.5, 0.8, 0.0]]))
+    choice, probs = transfer(scores)
+    assert choice.tolist() == [0, 0]
+    expected = torch.tensor([[0.75, 0.0, 0.25], [0.5 / 1.3, 0.8 / 1.3, 0.0]])
+    torch.testing.assert_close(probs, expected)
+    # A label that is not sorted first, as after standardising, has its best score all the same.
+    late = votes(torch.tensor([[0.2, 0.7]]), torch.tensor([[1, 1]]))
+    torch.testing.assert_close(late, torch.tensor([[0.7, 0.0]]))
+
+
+def test_softmax_of_scores_by_hand():
+    scores = torch.tensor([[0.9, 0.0, 0.3], [0.0, 0.0, 0.0]])
+    choice, probs = transfer(scores, temperature=0.3)
+    e = math.exp(2)
+    torch.testing.assert_close(probs[0], torch.tensor([e / (e + 1), 0.0, 1 / (e + 1)]))
+    assert probs[1].tolist() == [0, 0, 0]
+    assert choice.tolist() == [0, 0]
+
+
+def test_divided_scores_change_the_choice():
+    scores = torch.tensor([[0.9, 0.0, 0.6]])
+    choice, probs = transfer(scores, torch.tensor([[2.0, 1.0, 1.0]]))
+    assert choice.item() == 2
+    torch.testing.assert_close(probs, torch.tensor([[0.45 / 1.05, 0.0, 0.6 / 1.05]]))
+
+
+def test_small_temperature_trusts_the_nearest_and_changes_no_label():
+    features, labels = _maps()
+    pool, queries = ReferencePool.from_maps(features, labels, 4), _maps(seed=1)[0]
+    plain, sharp = match(queries, pool), match(queries, pool, temperature=0.001)
+    assert torch.equal(plain.labels, sharp.labels)
+    assert sharp.weight.mean() > plain.weight.mean()
 
 
 def test_opposite_features_are_not_similar_and_not_trusted():
@@ -114,6 +144,32 @@ def test_similarities_are_relu_cosines():
     similarity, index = nearest_references(torch.tensor([[2.0, 0], [-1, 0]]), pool, k=5)
     torch.testing.assert_close(similarity, torch.tensor([[0.6], [0.0]]))
     assert index.tolist() == [[0], [0]]
+
+
+def test_the_best_of_many_are_found_by_groups():
+    g = torch.Generator().manual_seed(0)
+    scores = torch.rand(20, 64 * 70, generator=g)
+    scores[:10, 5::70] += 1  # all in one group
+    for k in (1, 5, 30):
+        values, columns = top(scores, k)
+        torch.testing.assert_close(values, scores.topk(k, dim=1).values)
+        assert torch.equal(scores.gather(1, columns), values)
+
+
+@pytest.mark.parametrize("annotated", [1.0, 0.001])
+def test_a_pool_too_large_for_one_pass_finds_what_a_small_one_does(annotated):
+    g = torch.Generator().manual_seed(0)
+    features = torch.rand(2, 4, 50, 50, generator=g)  # no whole number of groups
+    labels = torch.randint(0, 3, (2, 50, 50), generator=g)
+    labels[torch.rand(labels.shape, generator=g) > annotated] = 255
+    pool, queries = ReferencePool.from_maps(features, labels, 3), torch.rand(60, 4, generator=g)
+    values, rows = nearest_references(queries, pool, 5, block=100_000)
+    cosines = F.normalize(queries, dim=1) @ pool.features[pool.valid].T
+    known = min(5, len(pool))
+    assert known == (5 if annotated == 1 else 3)
+    torch.testing.assert_close(values[:, :known], cosines.topk(known, dim=1).values)
+    assert pool.valid[rows[:, :known]].all()
+    assert (values[:, known:] == 0).all()
 
 
 def test_label_sets_are_matched_as_a_whole():
@@ -141,10 +197,41 @@ def test_grid_bounds_queries_and_pool():
 
 def test_pool_can_be_bounded_without_losing_rare_labels():
     features, labels = _maps(classes=1)
-    labels[0, 0, 0] = 3
+    labels[0, 0, 0], labels[1, :, 6:] = 3, 255
     g = torch.Generator().manual_seed(0)
-    pool = ReferencePool.from_maps(features, labels, 4, per_symbol=10, generator=g)
+    pool = ReferencePool.from_maps(features, labels, 4, most=11, generator=g)
+    assert pool.features.shape == (11, 8)
     assert torch.bincount(pool.symbols).tolist() == [10, 0, 0, 1]
+    assert pool.valid.all()
+    assert pool.image.unique().tolist() == [0, 1]
+    whole = ReferencePool.from_maps(features, labels, 4)
+    rows = (whole.features[:, None] == pool.features).all(2).any(0)
+    assert rows.all()
+
+
+def test_a_pool_of_few_annotated_pixels_never_finds_others():
+    features, labels = _maps()
+    keep = torch.zeros_like(labels, dtype=torch.bool)
+    keep[0, 0, :3] = True
+    labels = labels.masked_fill(~keep, 255)
+    pool = ReferencePool.from_maps(features, labels, 4)
+    assert len(pool) == 3  # fewer than the neighbours asked for
+    found = match(_maps(seed=1)[0], pool, k=5)
+    few = match(_maps(seed=1)[0], pool, k=3)
+    assert torch.equal(found.labels, few.labels)
+    torch.testing.assert_close(found.weight, few.weight)
+    assert set(found.labels.unique().tolist()) <= set(labels[keep].tolist())
+
+
+def test_distinct_sets_are_numbered_in_their_order():
+    g = torch.Generator().manual_seed(0)
+    for structures in (3, 70):  # more than there are bits in a number
+        base = torch.randint(0, 2, (12, structures), generator=g)
+        base[0] = 0
+        sets = base[torch.randint(1, 12, (200,), generator=g)]
+        unique, inverse = torch.cat([base[:1], sets]).unique(dim=0, return_inverse=True)
+        assert unique[0].sum() == 0
+        assert torch.equal(rank_sets(sets), inverse[1:])
 
 
 def test_no_gradient_reaches_the_pool_or_the_queries():
@@ -171,13 +258,33 @@ def test_rpg_loss_by_hand():
     assert rpg_loss(logits, both, weight).item() == pytest.approx(bce)
 
 
+@pytest.mark.parametrize("multilabel", [False, True])
 @pytest.mark.parametrize("source", ["full", "features", "distribution"])
-def test_refined_matching_gives_labels_and_weights_in_range(source):
+def test_refined_matching_gives_labels_and_weights_in_range(source, multilabel):
     features, labels = _maps()
-    pool = ReferencePool.from_maps(features, labels, 4)
-    found = match(_maps(seed=1)[0], pool, refine=source)
-    assert found.labels.shape == (2, 12, 12)
+    if multilabel:
+        labels = torch.stack([labels > 0, labels > 1, labels > 2], 1).long()
+    labels[0, ..., :4] = 255
+    pool = ReferencePool.from_maps(features, labels, 4 - multilabel)
+    found = match(_maps(seed=1)[0], pool, refine=source, morph=True)
+    assert found.labels.shape == ((2, 3, 12, 12) if multilabel else (2, 12, 12))
+    assert found.labels.max() <= 3
     assert ((found.weight >= 0) & (found.weight <= 1)).all()
+    if multilabel:  # sets stay sets of the pool: each of these structures lies in the one before
+        assert (found.labels[:, :-1] >= found.labels[:, 1:]).all()
+
+
+def test_frequencies_are_those_of_the_chosen_image():
+    features = torch.eye(2)[[0, 1]].view(2, 2, 1, 1).expand(2, 2, 4, 4)
+    labels = torch.ones(2, 4, 4).long()
+    labels[1, :2] = 2
+    pool = ReferencePool.from_maps(features, labels, 3)
+    torch.testing.assert_close(pool.frequencies(), torch.tensor([0, 0.75, 0.25]))
+    expected = torch.tensor([[0, 1.0, 0], [0, 0.5, 0.5]])
+    torch.testing.assert_close(pool.image_frequencies(), expected)
+    means, annotated = pool.image_means()
+    torch.testing.assert_close(means, torch.eye(2))
+    assert annotated.all()
 
 
 def test_warm_up_is_a_gaussian_ramp():
@@ -206,7 +313,8 @@ def test_standardised_ranking_is_not_won_by_a_hub():
     # Reference 0 resembles every query; reference 1 stands out for the second query alone.
     queries = torch.tensor([[1.0, 0.2], [0.95, 0.6], [1.0, 0.25]])
     references = torch.nn.functional.normalize(torch.tensor([[1.0, 0.4], [0.0, 1.0]]), dim=1)
-    pool = ReferencePool(references, torch.arange(2), torch.eye(2).bool(), torch.zeros(2), False)
+    yes, image = torch.ones(2).bool(), torch.zeros(2).long()
+    pool = ReferencePool(references, torch.arange(2), torch.eye(2), image, yes, False, 1, 2)
     assert nearest_references(queries, pool, 1)[1].flatten().tolist() == [0, 0, 0]
     values, indices = nearest_references(queries, pool, 1, standardise=True)
     sims = (torch.nn.functional.normalize(queries, dim=1) @ references.T).clamp(0, 1)
@@ -216,14 +324,14 @@ def test_standardised_ranking_is_not_won_by_a_hub():
     torch.testing.assert_close(values, sims.gather(1, indices))
 
 
-def test_standardised_ranking_does_not_depend_on_chunks_or_other_images():
+def test_standardised_ranking_does_not_depend_on_blocks_or_other_images():
     torch.manual_seed(3)
     features, labels = torch.rand(2, 4, 8, 8), torch.randint(0, 3, (2, 8, 8))
     pool = ReferencePool.from_maps(features, labels, 3)
     images = torch.rand(3, 4, 8, 8)
     whole = match(images, pool, standardise=True)
     for i in range(3):
-        alone = match(images[i : i + 1], pool, chunk=7, standardise=True)
+        alone = match(images[i : i + 1], pool, block=900, standardise=True)
         assert torch.equal(alone.labels[0], whole.labels[i])
 
 

@@ -1,23 +1,17 @@
-"""MetaSSL: regions, thresholds, weights and losses."""
+"""MetaSSL: regions, thresholds and weights."""
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
-import torch.nn.functional as F
 
 from napari_sslseg.methods.regions import (
     LABELLED_ORDER,
     UNLABELLED_ORDER,
     AdaptiveThresholds,
     Region,
-    heterogeneous_loss,
-    labelled_heterogeneous_loss,
     partition,
     region_weights,
-    unlabelled_heterogeneous_loss,
 )
 
 
@@ -118,95 +112,6 @@ def test_ratio_weights_match_the_published_scripts():
 def test_order_must_name_every_region():
     with pytest.raises(ValueError, match="order"):
         region_weights(order=(Region.UC, Region.UC, Region.DC, Region.DS))
-
-
-@pytest.mark.parametrize("shape", [(6, 7), (3, 4, 5)])
-def test_equal_weights_reduce_to_plain_cross_entropy(shape):
-    logits, target = torch.randn(2, 3, *shape), torch.randint(0, 3, (2, *shape))
-    regions = torch.randint(1, 5, (2, *shape), dtype=torch.uint8)
-    loss = heterogeneous_loss(logits, target, regions, torch.full((5,), 7.0))
-    assert torch.isclose(loss, F.cross_entropy(logits, target))
-
-
-def _four_pixels():
-    # Cross-entropies of log 2, log 2, log 4, log 4 for target class 1.
-    z = torch.tensor([0.0, 0.0, -math.log(3), -math.log(3)])
-    logits = torch.stack([torch.zeros(4), z])[None, :, None]
-    return logits, torch.ones(1, 1, 4, dtype=torch.long)
-
-
-def test_weight_map_by_hand():
-    logits, target = _four_pixels()
-    regions = torch.tensor([[[1, 2, 3, 0]]], dtype=torch.uint8)
-    weights = torch.tensor([9.0, 4, 2, 1, 0.5])
-    expected = (4 * math.log(2) + 2 * math.log(2) + 1 * math.log(4)) / 7
-    loss = heterogeneous_loss(logits, target, regions, weights)
-    assert loss.item() == pytest.approx(expected)
-
-
-def test_region_mean_by_hand_with_foreground_and_background_apart():
-    logits, target = _four_pixels()
-    target = torch.tensor([[[1, 0, 1, 1]]])  # pixel 1 is background with CE log 2
-    regions = torch.tensor([[[1, 1, 1, 3]]], dtype=torch.uint8)
-    weights = torch.tensor([0.0, 4, 2, 1, 0.5])
-    foreground = 4 * (math.log(2) + math.log(4)) / 3
-    background = 4 * math.log(2) / 2
-    expected = foreground + background + 1 * math.log(4) / 2
-    loss = heterogeneous_loss(logits, target, regions, weights, "region_mean")
-    assert loss.item() == pytest.approx(expected)
-
-
-def test_unanimous_confident_foreground_teaches_in_region_mean():
-    logits = torch.zeros(1, 2, 2, 2, requires_grad=True)
-    reference = torch.tensor([0.01, 0.99]).view(1, 2, 1, 1).expand(1, 2, 2, 2)
-    learner = torch.stack([torch.zeros(2, 2), torch.ones(2, 2)])[None] + logits
-    weights = torch.tensor([0.0, 1, 0, 0, 0])  # only UC counts
-    loss = unlabelled_heterogeneous_loss(
-        reference, learner, torch.tensor([0.9, 0.9]), weights, "region_mean"
-    )
-    loss.backward()
-    assert loss > 0
-    assert (logits.grad != 0).all()
-
-
-@pytest.mark.parametrize("normalisation", ["weight_map", "region_mean"])
-def test_nothing_to_learn_from_is_zero_with_zero_gradient(normalisation):
-    logits = torch.randn(1, 2, 3, 3, requires_grad=True)
-    target = torch.full((1, 3, 3), 255)
-    regions = torch.ones(1, 3, 3, dtype=torch.uint8)
-    loss = heterogeneous_loss(logits, target, regions, region_weights(), normalisation)
-    loss.backward()
-    assert loss.item() == 0
-    assert torch.equal(logits.grad, torch.zeros_like(logits))
-
-
-def test_reference_receives_no_gradient():
-    reference = torch.randn(1, 3, 4, 4, requires_grad=True)
-    learner = torch.randn(1, 3, 4, 4, requires_grad=True)
-    thresholds, weights = torch.full((3,), 0.4), region_weights()
-    annotation = torch.randint(0, 3, (1, 4, 4))
-    loss = unlabelled_heterogeneous_loss(reference.softmax(1), learner, thresholds, weights)
-    loss = loss + labelled_heterogeneous_loss(
-        reference.softmax(1), learner, annotation, thresholds, weights
-    )
-    loss.backward()
-    assert reference.grad is None
-    assert learner.grad.abs().sum() > 0
-
-
-def test_labelled_agreement_is_with_the_annotation():
-    # The reference is right at pixel 0, confidently wrong at pixel 1; pixel 2 is not annotated.
-    reference = torch.tensor([[0.05, 0.05, 0.05], [0.95, 0.95, 0.95]]).view(1, 2, 1, 3)
-    annotation = torch.tensor([[[1, 0, 255]]])
-    learner = torch.zeros(1, 2, 1, 3)
-    learner[0, 1, 0, 1] = math.log(3)  # CE log 2 at pixel 0, log 4 at pixel 1
-    weights = region_weights(order=LABELLED_ORDER, step=0.3)
-    w_uc, w_dc = weights[Region.UC].item(), weights[Region.DC].item()
-    loss = labelled_heterogeneous_loss(
-        reference, learner, annotation, torch.tensor([0.9, 0.9]), weights
-    )
-    expected = (w_uc * math.log(2) + w_dc * math.log(4)) / (w_uc + w_dc)
-    assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_orders_follow_the_paper():

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,13 +14,13 @@ from ..augment import (
     CutMix,
     StrongAugmentation,
     WeakAugmentation,
-    change_intensity,
     sample_cutmix,
-    sample_intensity,
 )
+from ..augment_intensity import change_intensity, sample_intensity
 from ..augment_volumes import sample_cutmix_volume
 from ..label_space import LabelSpace
-from ..networks import DEFAULT_CHANNELS, UNet2d, crop, pad_to_multiple
+from ..networks import DEFAULT_CHANNELS, EncoderDecoder, UNet2d, crop, pad_to_multiple
+from ..ramps import Scalar
 from ..regions import AdaptiveThresholds, partition
 from .batch import Batch
 from .metassl import MetaSSL, MetaSSLConfig, PredictionPair
@@ -74,6 +74,9 @@ class FrameworkConfig:
     position_channels
         How many of the last input channels tell where a pixel is; they move with the image, but
         intensity changes leave them alone.
+    colour
+        Whether images are red, green and blue, so that strong views change saturation and hue too;
+        context slices are then three channels each.
     overlapping
         Whether classes may overlap (multi-label, a sigmoid each) instead of excluding each other.
         There is then no background class.
@@ -89,6 +92,7 @@ class FrameworkConfig:
     regions: MetaSSLConfig = field(default_factory=MetaSSLConfig)
     prior: float = 1.0
     position_channels: int = 0
+    colour: bool = False
     overlapping: bool = False
     network: Literal["unet", "unet3d", "vnet"] = "unet"
 
@@ -138,7 +142,7 @@ class Framework(nn.Module):
         self.network = self.build_network()
         self.metassl = MetaSSL(classes, self.reference_predictions, self.config.regions, self.space)
 
-    def build_network(self) -> Any:
+    def build_network(self) -> EncoderDecoder:
         """Return a fresh network of the configured kind and size."""
         c = self.config
         if c.network == "unet":
@@ -156,8 +160,16 @@ class Framework(nn.Module):
         """The adaptive thresholds, saved with the state."""
         return self.metassl.thresholds
 
+    @property
+    def repeats(self) -> bool:
+        """Whether steps on batches of the same shapes all do the same operations.
+
+        Such a step can be recorded on a device and replayed.
+        """
+        return True
+
     def losses(
-        self, batch: Batch, progress: float, generator: torch.Generator
+        self, batch: Batch, progress: Scalar, generator: torch.Generator
     ) -> dict[str, Tensor]:
         """Return the losses of one step.
 
@@ -178,7 +190,7 @@ class Framework(nn.Module):
         batch = batch.normalised().padded(self.network.stride).moved(generator, self.config.weak)
         return self.step(batch, progress, generator)
 
-    def step(self, batch: Batch, progress: float, generator: torch.Generator) -> dict[str, Tensor]:
+    def step(self, batch: Batch, progress: Scalar, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the losses of a batch that is weakly augmented already."""
         raise NotImplementedError
 
@@ -201,7 +213,7 @@ class Framework(nn.Module):
         """Return an intensity-changed view of weakly augmented images."""
         shown = images.shape[1] - self.config.position_channels
         values, positions = images[:, :shown], images[:, shown:]
-        change = sample_intensity(values, generator, self.config.strong)
+        change = sample_intensity(values, generator, self.config.strong, self.config.colour)
         return torch.cat([change_intensity(values, change), positions], 1)
 
     def labelled_losses(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
@@ -224,7 +236,7 @@ class Framework(nn.Module):
         return {"prior": self.space.soft_cross_entropy(logits, batch.prior, batch.prior_weight)}
 
     @property
-    def prior_weights(self) -> dict[str, float]:
+    def prior_weights(self) -> dict[str, Scalar]:
         """Weights of the two prior parts in the total."""
         return {"prior": self.config.prior, "labelled_prior": self.config.prior}
 
@@ -268,7 +280,7 @@ class Framework(nn.Module):
         return PredictOutput(plain, plain)
 
 
-def weighted_total(parts: dict[str, Tensor], weights: dict[str, float]) -> dict[str, Tensor]:
+def weighted_total(parts: dict[str, Tensor], weights: Mapping[str, Scalar]) -> dict[str, Tensor]:
     """Return `parts` with their weighted sum as ``"total"`` first.
 
     Raises

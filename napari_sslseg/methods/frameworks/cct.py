@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..networks import ChannelDropout
-from ..ramps import warm_up
+from ..ramps import Scalar, warm_up
 from .base import Batch, Framework, FrameworkConfig, PredictionPair, PredictOutput, weighted_total
 
 
@@ -55,7 +55,7 @@ class CCT(Framework):
         self.second = self.build_network()
         self.second.encoders = nn.ModuleList()  # a decoder only
 
-    def step(self, batch: Batch, progress: float, generator: torch.Generator) -> dict[str, Tensor]:
+    def step(self, batch: Batch, progress: Scalar, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the losses of a weakly augmented batch."""
         c = self.config
         nl, nu = batch.labelled_count, batch.unlabelled_count

@@ -13,16 +13,17 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..augment import WeakAugmentation, sample_cutmix
+from ..augment import WeakAugmentation
 from ..matching import DEFAULT_NEIGHBOURS, match, rpg_loss
 from ..networks import ChannelDropout
-from ..ramps import warm_up
+from ..ramps import Scalar, warm_up
 from ..reference_pool import ReferencePool
 from .base import Batch, PredictionPair, weighted_total, without_dropout
 from .fixmatch import mixed_prior
 from .metassl import MetaSSLConfig
-from .semsim import SemSim, Views
+from .semsim import SemSim
 from .semsim_config import SemSimConfig
+from .semsim_views import Views
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,11 @@ class Combined(SemSim):
         super().__init__(in_channels, classes, config or CombinedConfig())
         self._steps = 0
 
+    @property
+    def repeats(self) -> bool:
+        """Whether each step has all terms."""
+        return self.config.ramp_begin == 0 and self.config.similarity_every == 1
+
     def counters(self) -> dict[str, int]:
         """Return the number of steps in which the network has taught itself."""
         return {"steps": self._steps}
@@ -112,11 +118,11 @@ class Combined(SemSim):
         """Take over what `counters` returned."""
         self._steps = counters["steps"]
 
-    def step(self, batch: Batch, progress: float, generator: torch.Generator) -> dict[str, Tensor]:
+    def step(self, batch: Batch, progress: Scalar, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the losses of a weakly augmented batch."""
         if batch.unlabelled_count == 0:
             return weighted_total(self.labelled_step(batch), self.weights(progress))
-        if progress < self.config.ramp_begin:
+        if self.config.ramp_begin > 0 and progress < self.config.ramp_begin:
             return self.first_step(batch, progress)
         self._steps += 1
         if self._steps % self.config.similarity_every:
@@ -135,28 +141,29 @@ class Combined(SemSim):
         parts |= self.prior_loss(views.strong_logits, mixed_prior(batch, views.first_box))
         return weighted_total(parts, self.weights(progress))
 
-    def first_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+    def first_step(self, batch: Batch, progress: Scalar) -> dict[str, Tensor]:
         """Return the losses before the network teaches itself: ink and prior, on weak views."""
         nl = batch.labelled_count
-        logits, other = self.network(
+        logits, other = self.logits(
             torch.cat([batch.labelled_image, batch.unlabelled_image])
         ).tensor_split([nl])
         parts = self.labelled_losses(logits, batch) | self.prior_loss(other, batch)
         return weighted_total(parts, self.weights(progress))
 
     def quick_step(
-        self, batch: Batch, progress: float, generator: torch.Generator
+        self, batch: Batch, progress: Scalar, generator: torch.Generator
     ) -> dict[str, Tensor]:
         """Return the losses without the similarity terms: ink, prior, and weak to strong."""
         c = self.config
         nl, weak = batch.labelled_count, batch.unlabelled_image
-        box = sample_cutmix(weak, generator, c.strong)
+        box = self.cutmix(weak, generator)
         strong = box.mix(self.strong_view(weak, generator))
         with torch.no_grad(), without_dropout(self.network):
-            reference = self.space.probabilities(self.network(weak))
-        features = self.network.encode(torch.cat([batch.labelled_image, strong]))
+            reference = self.space.probabilities(self.logits(weak))
         drop = ChannelDropout(c.feature_dropout, generator, nl)
-        logits, streamed = self.network.decode(features, drop)[0].tensor_split([nl])
+        logits, streamed = self.logits(
+            torch.cat([batch.labelled_image, strong]), drop
+        ).tensor_split([nl])
         probs = self.space.probabilities(logits.detach())
         parts = self.labelled_losses(logits, batch)
         self.metassl.observe([PredictionPair(reference, streamed)], [PredictionPair(probs, logits)])
@@ -165,11 +172,13 @@ class Combined(SemSim):
         parts |= self.prior_loss(streamed, mixed_prior(batch, box))
         return weighted_total(parts, self.weights(progress))
 
-    def weights(self, progress: float) -> dict[str, float]:
+    def weights(self, progress: Scalar) -> dict[str, Scalar]:
         """Return the weight of each part at one moment of the training."""
         c = self.config
         ramp = warm_up(progress, c.ramp_begin, c.ramp_end)
-        prior = c.prior * (1 - (1 - c.prior_end) * min(max(progress, 0.0), 1.0))
+        prior: Scalar = c.prior
+        if c.prior_end != 1:
+            prior = c.prior * (1 - (1 - c.prior_end) * progress)
         return {
             "supervised": c.supervised,
             "labelled_regions": ramp * c.labelled_regions,

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..ramps import warm_up
+from ..ramps import Scalar, warm_up
 from .base import Batch, Framework, FrameworkConfig, PredictionPair, PredictOutput, weighted_total
 
 
@@ -48,7 +48,7 @@ class CPS(Framework):
         super().__init__(in_channels, classes, config or CPSConfig())
         self.second = self.build_network()
 
-    def step(self, batch: Batch, progress: float, generator: torch.Generator) -> dict[str, Tensor]:
+    def step(self, batch: Batch, progress: Scalar, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the losses of a weakly augmented batch."""
         nl, nu = batch.labelled_count, batch.unlabelled_count
         images = torch.cat([batch.labelled_image, batch.unlabelled_image])

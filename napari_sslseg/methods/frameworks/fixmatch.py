@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..augment import CutMix
 from ..networks import ChannelDropout
-from ..ramps import warm_up
+from ..ramps import Scalar, warm_up
 from .base import Batch, Framework, FrameworkConfig, PredictionPair, weighted_total, without_dropout
 
 
@@ -61,7 +61,7 @@ class FixMatch(Framework):
             raise ValueError("FixMatch needs at least one strong view")
         super().__init__(in_channels, classes, config)
 
-    def step(self, batch: Batch, progress: float, generator: torch.Generator) -> dict[str, Tensor]:
+    def step(self, batch: Batch, progress: Scalar, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the losses of a weakly augmented batch."""
         c = self.config
         nl, nu = batch.labelled_count, batch.unlabelled_count

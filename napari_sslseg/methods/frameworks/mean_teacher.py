@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from ..ramps import warm_up
+from ..ramps import Scalar, warm_up
 from .base import Batch, Framework, FrameworkConfig, PredictionPair, weighted_total, without_dropout
 
 
@@ -30,12 +32,22 @@ class MeanTeacherConfig(FrameworkConfig):
     ramp_end
         Share of the training at which that weight is reached; 0.4 gives the teacher time to become
         better than the student.
+    labelled_reference
+        Whose prediction partitions the labelled pixels, with MetaSSL: the ``"teacher"``'s, which is
+        the reference elsewhere too, as the paper draws it; or the ``"student"``'s own, as in the
+        released scripts.
+    teacher_dropout
+        Whether dropout acts in the teacher, as in the released scripts, which leave it in training
+        mode. Without, what teaches is less noisy; batch statistics are those of training either
+        way.
     """
 
     decay: float = 0.99
     noise: float = 0.1
     consistency: float = 1.0
     ramp_end: float = 0.4
+    labelled_reference: Literal["teacher", "student"] = "teacher"
+    teacher_dropout: bool = False
 
 
 class MeanTeacher(Framework):
@@ -51,17 +63,21 @@ class MeanTeacher(Framework):
         self.teacher = copy.deepcopy(self.network).requires_grad_(False)
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
 
-    def step(self, batch: Batch, progress: float, generator: torch.Generator) -> dict[str, Tensor]:
+    def step(self, batch: Batch, progress: Scalar, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the losses of a weakly augmented batch."""
         nl, nu = batch.labelled_count, batch.unlabelled_count
         images = torch.cat([batch.labelled_image, batch.unlabelled_image])
         student_l, student_u = self.network(images).split([nl, nu])
-        with torch.no_grad(), without_dropout(self.teacher):
+        calm = nullcontext() if self.config.teacher_dropout else without_dropout(self.teacher)
+        with torch.no_grad(), calm:
             seen = images if self.config.metassl else self._noisy(images, generator)
             teacher_l, teacher_u = self.space.probabilities(self.teacher(seen)).split([nl, nu])
         parts = self.labelled_losses(student_l, batch) | self.prior_loss(student_u, batch)
         unlabelled = [PredictionPair(teacher_u, student_u)] if nu else []
-        labelled = [PredictionPair(teacher_l, student_l)]
+        reference_l = teacher_l
+        if self.config.labelled_reference == "student":
+            reference_l = self.space.probabilities(student_l.detach())
+        labelled = [PredictionPair(reference_l, student_l)]
         self.metassl.observe(unlabelled, labelled)
         if self.config.metassl:
             parts["labelled_regions"] = self.metassl.labelled(labelled, batch.labelled_target)
@@ -82,6 +98,7 @@ class MeanTeacher(Framework):
     def after_step(self) -> None:
         """Move the teacher's parameters; its normalisation statistics are its own."""
         self.steps += 1
-        decay = min(1 - 1 / (int(self.steps) + 1), self.config.decay)
+        # A tensor, so that nothing waits for the device to tell how many steps there were.
+        rate = (1 / (self.steps + 1)).clamp_min(1 - self.config.decay)
         for slow, fast in zip(self.teacher.parameters(), self.network.parameters(), strict=True):
-            slow.lerp_(fast, 1 - decay)
+            slow.lerp_(fast, rate.to(slow))

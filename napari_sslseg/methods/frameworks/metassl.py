@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from ..heterogeneous import Normalisation, Unanimous, heterogeneous_loss
 from ..label_space import LabelSpace
 from ..losses import IGNORE
 from ..regions import (
@@ -20,10 +21,8 @@ from ..regions import (
     UNLABELLED_ORDER,
     AdaptiveThresholds,
     Formula,
-    Normalisation,
     Region,
     Split,
-    heterogeneous_loss,
     partition,
     region_weights,
 )
@@ -41,11 +40,16 @@ class PredictionPair:
         ``(B, K, ...)`` logits of the prediction that learns.
     index
         Which of the framework's reference predictions this is, for its own thresholds.
+    trust
+        ``(B, ...)`` in [0, 1], what the framework itself thinks of single pixels of the reference;
+        multiplies their loss. None is 1 everywhere. Shaped like a class map; with overlapping
+        classes it may lack the axis of classes.
     """
 
     reference_probs: Tensor
     supervised_logits: Tensor
     index: int = 0
+    trust: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,11 @@ class MetaSSLConfig:
         ``"weight_map"`` keeps the loss on the scale of a cross-entropy, whatever the shares of the
         regions. The released ``"region_mean"`` gives single pixels of a small region weights of
         tens and needs a ramp up to 0.1 with weights of 50.
-    scale
-        Weight of the first region; only matters for ``"region_mean"``.
+    unanimous
+        See `heterogeneous.heterogeneous_loss`; only matters for ``"region_mean"``.
+    scale, labelled_scale
+        Weight of the first region; only matters for ``"region_mean"``. None is `scale` on labelled
+        pixels too; the released script for one labelled case has 50 and 85.
     ratio, factor, labelled_ratio
         Of the formula ``"ratio"``: 1.25, 5 and 1.4, the released values of Mean Teacher in 2D.
     labelled_agreement
@@ -92,7 +99,9 @@ class MetaSSLConfig:
     unlabelled_order: tuple[Region, ...] = UNLABELLED_ORDER
     labelled_order: tuple[Region, ...] = LABELLED_ORDER
     normalisation: Normalisation = "weight_map"
+    unanimous: Unanimous = "halves"
     scale: float = 1.0
+    labelled_scale: float | None = None
     ratio: float = 1.25
     factor: float = 5.0
     labelled_ratio: float = 1.4
@@ -140,8 +149,9 @@ class MetaSSL(nn.Module):
             c.formula, c.unlabelled_order, c.unlabelled_step, c.beta, c.ratio, c.factor, c.scale
         )
         # The released labelled weights under "ratio" are plain powers of the ratio.
+        scale = c.scale if c.labelled_scale is None else c.labelled_scale
         labelled = region_weights(
-            c.formula, c.labelled_order, c.labelled_step, c.beta, c.labelled_ratio, 1.0, c.scale
+            c.formula, c.labelled_order, c.labelled_step, c.beta, c.labelled_ratio, 1.0, scale
         )
         self.register_buffer("unlabelled_weights", unlabelled, persistent=False)
         self.register_buffer("labelled_weights", labelled, persistent=False)
@@ -178,11 +188,25 @@ class MetaSSL(nn.Module):
         target = reference.argmax(1)
         regions = partition(reference, logits.detach().argmax(1), self.thresholds.get(pair.index))
         weights = self.unlabelled_weights
-        loss = heterogeneous_loss(logits, target, regions, weights, c.normalisation)
+        trust = None
+        if pair.trust is not None:
+            trust = pair.trust if pair.trust.ndim == target.ndim else space.spread(pair.trust)
+        loss = heterogeneous_loss(
+            logits,
+            target,
+            regions,
+            weights,
+            c.normalisation,
+            trust=trust,
+            unanimous=c.unanimous,
+        )
         if c.dice == 0:
             return loss
         # Dice is scale free in its weights, so the common scale must not act through smoothing.
-        dice = space.dice(pair.supervised_logits, target, (weights / c.scale)[regions.long()])
+        pixels = (weights / c.scale)[regions.long()]
+        if trust is not None:
+            pixels = pixels * trust
+        dice = space.dice(pair.supervised_logits, target, pixels)
         return (1 - c.dice) * loss + c.dice * dice * c.scale
 
     def labelled(
@@ -207,6 +231,7 @@ class MetaSSL(nn.Module):
                     self.labelled_weights,
                     self.config.normalisation,
                     ignore,
+                    unanimous=self.config.unanimous,
                 )
             )
         return torch.stack(losses).sum()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..ramps import warm_up
+from ..ramps import Scalar, warm_up
 from .base import Batch, Framework, FrameworkConfig, PredictionPair, weighted_total
 
 
@@ -40,7 +40,7 @@ class RDrop(Framework):
     def __init__(self, in_channels: int, classes: int, config: RDropConfig | None = None) -> None:
         super().__init__(in_channels, classes, config or RDropConfig())
 
-    def step(self, batch: Batch, progress: float, generator: torch.Generator) -> dict[str, Tensor]:
+    def step(self, batch: Batch, progress: Scalar, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the losses of a weakly augmented batch."""
         nl, nu = batch.labelled_count, batch.unlabelled_count
         images = torch.cat([batch.labelled_image, batch.unlabelled_image])

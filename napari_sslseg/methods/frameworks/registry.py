@@ -28,7 +28,8 @@ _REGISTRY: dict[str, tuple[type[Framework], type[FrameworkConfig], dict[str, Any
     "unimatch": (
         FixMatch,
         FixMatchConfig,
-        {"strong_views": 2, "feature_dropout": 0.5, "criterion": "dice"},
+        # As published, without a ramp.
+        {"strong_views": 2, "feature_dropout": 0.5, "criterion": "dice", "ramp_end": 0.0},
     ),
     "cps": (CPS, CPSConfig, {}),
     "cct": (CCT, CCTConfig, {}),

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..augment import CutMix
+from ..augment_warp import Warp, sample_warp
 from ..matching import (
     DEFAULT_NEIGHBOURS,
     Agreement,
@@ -21,7 +22,7 @@ from ..matching import (
     match,
     rpg_loss,
 )
-from ..ramps import Ramp, warm_up
+from ..ramps import Ramp, Scalar, warm_up
 from ..reference_pool import DEFAULT_GRID, ReferencePool
 from .base import Batch, Framework, FrameworkConfig, PredictionPair, weighted_total
 from .fixmatch import mixed_prior
@@ -54,11 +55,26 @@ class RPGConfig(FrameworkConfig):
     standardise
         Rank references by standardised similarity, against hubs; a switch of the released code.
         The label is then no longer that of the nearest reference.
+    temperature
+        None: a label's share of the neighbours is its best similarity over the sum of those of all
+        labels found, as in the released configuration; a number: a softmax of the similarities at
+        that temperature, a form that the released code has switched off. It changes weights, not
+        labels.
     agreement
         Form of the weight; see `matching.agreement_weight`. Clamped by default, as the released
         one can turn negative and teach the opposite of a label.
     ramp
         Form of the ramp: the Gaussian of the released code, or its other forms.
+    supervised_loss
+        ``"half"`` the sum of cross-entropy and Dice of all classes, as for the other frameworks, so
+        that they differ in what they add to it; ``"whole"``, the released code's: their sum, with
+        a Dice of the foreground, or of all overlapping classes at once.
+    strong_geometry
+        Probability of each of rotation, shears, shifts and cut-out of the strong view, which labels
+        follow. 0: strong views are those of the other frameworks, intensities and CutMix, which
+        hide as much of an image and can be compared. The released code has geometry in place of
+        CutMix (0.5 here, with ``cutmix=0`` in `strong`); it gives pixels without a source the full
+        weight of a label 0, which is mended: they weigh nothing. Images only.
     heterogeneous
         With `metassl`, the terms whose pixels are weighed by regions: the ``"plain"`` weak
         prediction's, and that of the ``"matched"`` labels, if named. There the marginals of the
@@ -76,8 +92,11 @@ class RPGConfig(FrameworkConfig):
     strong_consistency: float = 1.0
     matched_on: Literal["weak", "strong", "both"] = "weak"
     standardise: bool = False
+    temperature: float | None = None
     agreement: Agreement = "entropy"
     ramp: Ramp = "gaussian"
+    supervised_loss: Literal["half", "whole"] = "half"
+    strong_geometry: float = 0.0
     heterogeneous: tuple[Literal["plain", "matched"], ...] = ("plain",)
 
 
@@ -95,15 +114,22 @@ class RPG(Framework):
     reference_predictions = 2
 
     def __init__(self, in_channels: int, classes: int, config: RPGConfig | None = None) -> None:
-        super().__init__(in_channels, classes, config or RPGConfig())
+        config = config or RPGConfig()
+        if config.network != "unet" and (config.strong_geometry or config.morph):
+            raise ValueError("strong_geometry and morph are made for images; switch them off")
+        super().__init__(in_channels, classes, config)
 
-    def step(self, batch: Batch, progress: float, generator: torch.Generator) -> dict[str, Tensor]:
+    def step(self, batch: Batch, progress: Scalar, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the losses of a weakly augmented batch."""
         c = self.config
         nl, nu = batch.labelled_count, batch.unlabelled_count
         weak = batch.unlabelled_image
         box = self.cutmix(weak, generator)
         strong = box.mix(self.strong_view(weak, generator))
+        warp = None
+        if c.strong_geometry and nu:
+            warp = sample_warp(weak, generator, c.strong_geometry)
+            strong = warp.images(strong)
         # One forward pass for all, so that features to be compared are normalised together.
         taps = self.network.taps(torch.cat([batch.labelled_image, weak, strong]))
         labelled, weak_z, strong_z = taps.logits.split([nl, nu, nu])
@@ -115,15 +141,12 @@ class RPG(Framework):
             parts["labelled_regions"] = self.metassl.labelled([pair], batch.labelled_target)
         if nu:
             found = self.matches(taps.decoder[: nl + nu], batch)
-            parts["matched"] = self.matched_loss(found, weak_z, strong_z, box)
-            mixed = box.mix(probs)
-            if c.metassl and "plain" in c.heterogeneous:
-                parts["unlabelled"] = self.metassl.unlabelled([PredictionPair(mixed, strong_z)])
+            parts["matched"] = self.matched_loss(found, weak_z, strong_z, box, warp)
+            parts["unlabelled"] = self.weak_to_strong(box.mix(probs), strong_z, warp)
+            if warp is None:
+                parts |= self.prior_loss(strong_z, mixed_prior(batch, box))
             else:
-                confidence, target = self.space.decide(mixed)
-                mask = (confidence >= c.threshold).float()
-                parts["unlabelled"] = self.space.cross_entropy(strong_z, target, mask)
-            parts |= self.prior_loss(strong_z, mixed_prior(batch, box))
+                parts |= self.prior_loss(weak_z, batch)
         ramp = warm_up(progress, c.start, c.end, c.ramp)
         weights = {
             "supervised": 1.0,
@@ -156,12 +179,40 @@ class RPG(Framework):
             morph=c.morph,
             standardise=c.standardise,
             agreement=c.agreement,
+            temperature=c.temperature,
         )
 
-    def matched_loss(self, found: Match, weak: Tensor, strong: Tensor, box: CutMix) -> Tensor:
+    def weak_to_strong(self, target: Tensor, strong: Tensor, warp: Warp | None) -> Tensor:
+        """Return L_F: the weak view's probabilities, mixed like the strong view, teach that."""
+        c = self.config
+        seen = None
+        if warp is not None:
+            target, seen = warp.maps(target), warp.trust(torch.ones_like(target[:, 0]))
+        if c.metassl and "plain" in c.heterogeneous:
+            return self.metassl.unlabelled([PredictionPair(target, strong, trust=seen)])
+        confidence, classes = self.space.decide(target)
+        mask = (confidence >= c.threshold).float()
+        if seen is not None:
+            mask = mask * self.space.spread(seen)
+        return self.space.cross_entropy(strong, classes, mask)
+
+    def labelled_losses(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Return the supervised part in the configured form, and the prior."""
+        parts = super().labelled_losses(logits, batch)
+        if self.config.supervised_loss == "whole":
+            parts["supervised"] = self.space.whole_supervised_loss(logits, batch.labelled_target)
+        return parts
+
+    def matched_loss(
+        self, found: Match, weak: Tensor, strong: Tensor, box: CutMix, warp: Warp | None = None
+    ) -> Tensor:
         """Return L_R of the configured views, given the logits of both."""
         c = self.config
         mixed = Match(*(box.mix(m) for m in (found.labels, found.probabilities, found.weight)))
+        if warp is not None:
+            mixed = Match(
+                warp.labels(mixed.labels), warp.maps(mixed.probabilities), warp.trust(mixed.weight)
+            )
         views = {"weak": [(weak, found)], "strong": [(strong, mixed)]}
         views["both"] = views["weak"] + views["strong"]
         chosen = views[c.matched_on]
@@ -169,7 +220,12 @@ class RPG(Framework):
             return torch.stack([rpg_loss(z, m.labels, m.weight) for z, m in chosen]).sum()
         size = tuple(found.weight.shape[1:])
         pairs = [
-            PredictionPair(m.probabilities, F.interpolate(z.float(), size, mode="nearest-exact"), 1)
+            PredictionPair(
+                m.probabilities,
+                F.interpolate(z.float(), size, mode="nearest-exact"),
+                1,
+                (m.weight > 0).float(),
+            )
             for z, m in chosen
         ]
         self.metassl.observe(pairs)

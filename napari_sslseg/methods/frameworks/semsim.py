@@ -8,8 +8,7 @@ for both similarities come from the fusion module, a side branch on the encoder.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,76 +17,30 @@ from ..affinity import limit_grid, rectify, resize, spread
 from ..augment import CutMix
 from ..fusion import SimpleFusion, SpatialFusion
 from ..losses import pixel_cross_entropy
-from ..networks import ChannelDropout
+from ..networks import ChannelDropout, FeatureDrop
 from ..prototypes import Prototypes, query, regional_prototypes
+from ..ramps import Scalar
 from .base import (
     Batch,
     Framework,
     PredictionPair,
     PredictOutput,
+    evaluating,
     weighted_total,
     without_dropout,
 )
 from .fixmatch import mixed_prior
 from .semsim_config import SemSimConfig
+from .semsim_views import Asked, Views
 
-
-@dataclass
-class Views:
-    """All predictions of one step.
-
-    Attributes
-    ----------
-    labelled_logits, labelled_fused
-        Of the labelled images, with gradient.
-    clean_labelled
-        ``(Bl, K, H, W)`` probabilities of the labelled images without gradient.
-    weak_logits, weak_decoder, weak_fused
-        Of the weak view, without gradient.
-    labelled_decoder
-        Last decoder map of the labelled images, without gradient, from the same forward pass as
-        `weak_decoder` where the framework asks for it.
-    strong_logits, strong_fused
-        Decoder and fused map of s1.
-    second_fused
-        Fused map of s2.
-    first_box, second_box
-        CutMix of s1 and s2.
-    """
-
-    labelled_logits: Tensor
-    labelled_fused: Tensor
-    clean_labelled: Tensor
-    labelled_decoder: Tensor
-    weak_logits: Tensor
-    weak_decoder: Tensor
-    weak_fused: Tensor
-    strong_logits: Tensor
-    strong_fused: Tensor
-    second_fused: Tensor
-    first_box: CutMix
-    second_box: CutMix
-
-
-class Asked(NamedTuple):
-    """What prototypes say.
-
-    Attributes
-    ----------
-    log_probs
-        ``(B, K, h, w)``; overlapping: ``(B, 2, K, h, w)``.
-    certainty
-        ``(B, h, w)``; overlapping: ``(B, K, h, w)``.
-    """
-
-    log_probs: Tensor
-    certainty: Tensor
+Features = tuple[Tensor, ...]
 
 
 class SemSim(Framework):
     """One U-Net with a fusion branch; the branch rectifies predictions, the decoder alone is plain.
 
-    Thresholds 0 belong to the plain weak prediction, 1 to the rectified one.
+    Thresholds 0 belong to the plain weak prediction, 1 to the rectified one, 2, if there are such,
+    to that of the prototypes.
     """
 
     config: SemSimConfig
@@ -101,6 +54,8 @@ class SemSim(Framework):
         config = config or SemSimConfig()
         if len(config.channels) < 4:
             raise ValueError("SemSim needs a network of at least four levels")
+        if config.metassl and "cross" in config.heterogeneous:
+            self.reference_predictions = 3
         super().__init__(in_channels, classes, config)
         stages, width = config.channels[1:4], config.fusion_width
         self.fusion: nn.Module = (
@@ -108,12 +63,30 @@ class SemSim(Framework):
             if config.fusion == "spatial"
             else SimpleFusion(stages, width)
         )
+        self.back: nn.Conv2d | None = None
+        if config.fusion_place == "main":
+            self.back = nn.Conv2d(width, stages[1], 1)
+            nn.init.zeros_(self.back.weight)
+            nn.init.zeros_(self.back.bias)  # type: ignore[arg-type]
 
-    def fuse(self, features: tuple[Tensor, ...], grid: int) -> Tensor:
-        """Return the fused features of encoder maps on a grid of at most `grid` pixels a side."""
-        return limit_grid(self.fusion(features[1:4]), grid)
+    def fuse(self, features: Features) -> Tensor:
+        """Return the fused features of encoder maps, at the size of the third."""
+        return self.fusion(features[1:4])
 
-    def step(self, batch: Batch, progress: float, generator: torch.Generator) -> dict[str, Tensor]:
+    def decode(
+        self,
+        features: Features,
+        fused: Tensor,
+        drop: FeatureDrop | None = None,
+        size: Sequence[int] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Return logits and last decoder map; `fused` matters where fusion is in the main path."""
+        if self.back is not None:
+            third = features[2] + self.back(fused)
+            features = (*features[:2], third, *features[3:])
+        return self.network.decode(features, drop, size)
+
+    def step(self, batch: Batch, progress: Scalar, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the losses of a weakly augmented batch."""
         if batch.unlabelled_count == 0:
             parts = self.labelled_step(batch)
@@ -131,7 +104,7 @@ class SemSim(Framework):
         parts |= self.prior_loss(views.strong_logits, mixed_prior(batch, views.first_box))
         return weighted_total(parts, self.weights(progress))
 
-    def weights(self, progress: float) -> dict[str, float]:
+    def weights(self, progress: Scalar) -> dict[str, Scalar]:
         """Return the weight of each part (Eqs. 18 and 19)."""
         c = self.config
         return {
@@ -143,9 +116,21 @@ class SemSim(Framework):
             **self.prior_weights,
         }
 
+    def logits(self, image: Tensor, drop: FeatureDrop | None = None) -> Tensor:
+        """Return the logits of a view whose similarities nobody asks for."""
+        features = self.network.encode(image)
+        fused = features[2] if self.back is None else self.fuse(features)
+        return self.decode(features, fused, drop, image.shape[2:])[0]
+
+    @torch.no_grad()
+    def predict_plain(self, image: Tensor) -> Tensor:
+        """Return the probabilities of the decoder, without the side branch if it is one."""
+        with evaluating(self):
+            return self.space.probabilities(self.logits(image))
+
     def labelled_step(self, batch: Batch) -> dict[str, Tensor]:
         """Return the parts of a batch without unlabelled images."""
-        logits = self.network(batch.labelled_image)
+        logits = self.logits(batch.labelled_image)
         probs = self.space.probabilities(logits.detach())
         self.metassl.observe(labelled=[PredictionPair(probs, logits)])
         return self.labelled_losses(logits, batch) | self.labelled_regions(probs, logits, batch)
@@ -175,15 +160,19 @@ class SemSim(Framework):
             if self.clean_labelled_pass:
                 clean = torch.cat([batch.labelled_image, weak])
             features = self.network.encode(clean)
-            weak_z, weak_d = self.network.decode(features)
-            weak_f = self.fuse(tuple(f[-nu:] for f in features), c.grid)
+            # The similarities ask for the weak view alone, the main path for all.
+            weak_f = self.fuse(features if self.back else tuple(f[-nu:] for f in features))
+            weak_z, weak_d = self.decode(features, weak_f)
+            weak_f = limit_grid(weak_f[-nu:], c.grid)
         features = self.network.encode(torch.cat([batch.labelled_image, *strong]))
         drop = ChannelDropout(c.feature_dropout, generator, nl)
         seen = features
         if c.feature_dropout_at == "decoder+fusion":
             seen = tuple(drop(f) for f in features)
-        fused = self.fuse(seen, c.grid)
-        logits, decoder = self.network.decode([f[: nl + nu] for f in features], drop)
+        fused = self.fuse(seen)
+        decoded = tuple(f[: nl + nu] for f in features)
+        logits, decoder = self.decode(decoded, fused[: nl + nu], drop)
+        fused = limit_grid(fused, c.grid)
         if self.clean_labelled_pass:
             labelled_probs, labelled_d = self.space.probabilities(weak_z[:nl]), weak_d[:nl]
         else:
@@ -270,12 +259,23 @@ class SemSim(Framework):
             least = c.threshold if c.cross_threshold is None else c.cross_threshold
             mask = (confidence >= least).float()
         learner = self._ask(views.second_fused, prototypes)
+        if c.metassl and "cross" in c.heterogeneous:
+            return self._heterogeneous_cross(asked, learner)
         if c.targets == "soft":
             ce = -(asked.log_probs.exp() * learner.log_probs).sum(1)
         else:
             # A class that is nowhere labelled is never a target; CE of log-probabilities is exact.
             ce = pixel_cross_entropy(learner.log_probs, classes)
         return (mask * asked.certainty * ce).mean()
+
+    def _heterogeneous_cross(self, asked: Asked, learner: Asked) -> Tensor:
+        """Return L_cross with regions in place of its threshold."""
+        probs, logits = asked.log_probs.exp(), learner.log_probs
+        if self.space.overlapping:
+            probs, logits = probs[:, 1], logits[:, 1] - logits[:, 0]
+        pair = PredictionPair(probs, logits, 2, asked.certainty)
+        self.metassl.observe([pair])
+        return self.metassl.unlabelled([pair])
 
     def prototypes(self, fused: Tensor, target: Tensor) -> list[Prototypes]:
         """Return the regional prototypes of all classes, or of each overlapping one.
@@ -309,8 +309,9 @@ class SemSim(Framework):
     def predict_padded(self, image: Tensor) -> PredictOutput:
         """Predict with the decoder alone, and rectified by the affinities of the fused features."""
         features = self.network.encode(image)
-        logits, _ = self.network.decode(features, size=(image.shape[-2], image.shape[-1]))
-        fused = self.fuse(features, 2 * self.config.grid)
-        temperature = self.config.affinity_temperature
-        rectified = rectify(logits, fused, temperature, at="logits")
+        fused = self.fuse(features)
+        logits, _ = self.decode(features, fused, size=image.shape[2:])
+        fused = limit_grid(fused, 2 * self.config.grid)
+        temperature, axis = self.config.affinity_temperature, self.config.affinity_axis
+        rectified = rectify(logits, fused, temperature, at="logits", axis=axis)
         return PredictOutput(self.space.probabilities(logits), self.space.probabilities(rectified))

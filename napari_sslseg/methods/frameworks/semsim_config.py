@@ -65,9 +65,16 @@ class SemSimConfig(FrameworkConfig):
     fusion_windows
         S of the fusion module, not stated in the paper; None takes 7 on 28 cells and cells of at
         most 4 on other sizes.
+    fusion_place
+        ``"side"``: the fusion module is a branch for the similarities alone, as the algorithm and
+        the inference by encoder and decoder only tell. ``"main"``: what it finds is also added,
+        through a 1x1 convolution that starts at zero, to the encoder's third map before decoding,
+        so that inference needs it; the paper's table, which lists supervised training with 2.60 M
+        parameters, can be read so.
     heterogeneous
         With `metassl`, the terms whose pixels are weighed by regions: the ``"plain"`` prediction's,
-        and the rectified one's, ``"intra"``, if named.
+        and, if named, the rectified one's, ``"intra"``, and that of the prototypes, ``"cross"``.
+        There, regions take the place of the threshold; the uncertainty weight stays.
     """
 
     threshold: float = 0.95
@@ -93,4 +100,5 @@ class SemSimConfig(FrameworkConfig):
     divergence: Divergence = "softmax"
     feature_dropout_at: Literal["decoder", "decoder+fusion"] = "decoder"
     fusion_windows: int | None = None
-    heterogeneous: tuple[Literal["plain", "intra"], ...] = ("plain",)
+    fusion_place: Literal["side", "main"] = "side"
+    heterogeneous: tuple[Literal["plain", "intra", "cross"], ...] = ("plain",)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..ramps import Scalar
 from .base import Batch, Framework, PredictionPair, weighted_total
 
 
@@ -16,7 +17,7 @@ class Supervised(Framework):
     unlabelled split stay at their initial value.
     """
 
-    def step(self, batch: Batch, progress: float, generator: torch.Generator) -> dict[str, Tensor]:
+    def step(self, batch: Batch, progress: Scalar, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the losses of a weakly augmented batch."""
         use_prior = batch.prior is not None and batch.unlabelled_count > 0
         images = batch.labelled_image

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 
 from napari_sslseg.methods.affinity import affinity
 from napari_sslseg.methods.augment import StrongAugmentation, WeakAugmentation
-from napari_sslseg.methods.frameworks import create
+from napari_sslseg.methods.augment_warp import Warp
+from napari_sslseg.methods.frameworks import Batch, create
 from napari_sslseg.methods.frameworks.metassl import MetaSSL, MetaSSLConfig, PredictionPair
 from napari_sslseg.methods.matching import match
 from napari_sslseg.methods.reference_pool import ReferencePool
@@ -135,6 +136,39 @@ def test_agreement_of_labelled_pixels_can_be_that_of_the_predictions():
         torch.testing.assert_close(loss, expected)
 
 
+@pytest.mark.parametrize("reference", ["teacher", "student"])
+def test_labelled_pixels_of_mean_teacher_are_partitioned_by_the_named_network(
+    reference, disc_batch
+):
+    framework = _framework("mean_teacher", metassl=True, labelled_reference=reference).eval()
+    with torch.no_grad():  # a teacher that is sure of one class
+        framework.teacher.classifier.bias[2] += 5
+    batch = disc_batch().normalised()
+    losses = framework.losses(batch, 1.0, _generator())
+    student = framework.network(batch.labelled_image)
+    chosen = framework.teacher if reference == "teacher" else framework.network
+    pair = PredictionPair(chosen(batch.labelled_image).softmax(1), student)
+    expected = framework.metassl.labelled([pair], batch.labelled_target)
+    torch.testing.assert_close(losses["labelled_regions"], expected)
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+def test_dropout_acts_in_the_teacher_only_where_asked(noisy):
+    framework = _framework("mean_teacher", dropout=(0.5,) * 4, teacher_dropout=noisy)
+    seen = []
+    framework.teacher.register_forward_hook(
+        lambda module, *_: seen.append({m.training for m in module.modules() if _is_dropout(m)})
+    )
+    image = torch.randn(2, 1, 32, 32)
+    batch = Batch(image, torch.zeros(2, 32, 32, dtype=torch.uint8), image)
+    framework.losses(batch, 1.0, _generator())
+    assert seen == [{noisy}]
+
+
+def _is_dropout(module):
+    return isinstance(module, torch.nn.Dropout)
+
+
 @pytest.mark.parametrize("view", ["weak", "strong", "both"])
 def test_matched_labels_teach_the_chosen_views_and_nothing_of_the_pool(view, disc_batch):
     framework = _framework("rpg", matched_on=view)
@@ -182,6 +216,9 @@ def test_total_of_reference_guidance_has_one_ramp_for_both_terms(disc_batch):
         {"agreement": "unclamped", "ramp": "steps"},
         {"metassl": True, "heterogeneous": ("plain", "matched")},
         {"metassl": True, "heterogeneous": ("matched",), "matched_on": "both"},
+        {"temperature": 0.1, "supervised_loss": "whole"},
+        {"strong_geometry": 0.8, "matched_on": "both"},
+        {"strong_geometry": 0.8, "metassl": True, "heterogeneous": ("plain", "matched")},
     ],
 )
 def test_every_option_of_reference_guidance_trains(options, disc_batch):
@@ -210,6 +247,8 @@ def test_every_option_of_reference_guidance_trains(options, disc_batch):
         {"fusion": "simple"},
         {"metassl": True, "heterogeneous": ("plain", "intra")},
         {"metassl": True, "heterogeneous": ("intra",)},
+        {"metassl": True, "heterogeneous": ("plain", "intra", "cross")},
+        {"fusion_place": "main"},
     ],
 )
 @pytest.mark.parametrize("overlapping", [False, True])
@@ -283,6 +322,81 @@ def test_dropped_features_reach_the_fusion_only_where_asked(disc_batch):
     a, b = fused["decoder+fusion", 0.0], fused["decoder+fusion", 0.6]
     assert (a.strong_fused - b.strong_fused).abs().max() > 1e-4
     torch.testing.assert_close(a.labelled_fused, b.labelled_fused)
+
+
+def test_regions_can_take_the_place_of_the_threshold_of_the_cross_term(disc_batch):
+    framework = _framework("semsim", metassl=True, heterogeneous=("cross",), threshold=2.0)
+    assert framework.thresholds.values.shape[0] == 3
+    assert _framework("semsim", metassl=True).thresholds.values.shape[0] == 2
+    batch = disc_batch().normalised()
+    views = framework.views(batch, _generator())
+    framework.cross_image(batch, views).backward()  # no pixel would reach the threshold
+    assert (framework.thresholds.values[2, 0] != 0.9).any()
+    assert (framework.thresholds.values[:2] == 0.9).all()
+    assert _touched(framework.fusion)
+    assert not _touched(framework.network.decoders)
+
+
+def test_uncertainty_stays_where_regions_weigh_the_cross_term(disc_batch):
+    values = []
+    for sharpness in (0.0, 1e6):
+        framework = _framework(
+            "semsim", metassl=True, heterogeneous=("cross",), sharpness=sharpness
+        )
+        values.append(framework.losses(disc_batch(), 1.0, _generator())["cross"].item())
+    assert 0 < values[1] < values[0]
+
+
+def test_fusion_in_the_main_path_starts_without_effect_and_is_then_needed(disc_batch):
+    side, main = (_framework("semsim", fusion_place=p) for p in ("side", "main"))
+    main.load_state_dict(side.state_dict(), strict=False)
+    image = torch.randn(2, 1, 33, 40)
+    torch.testing.assert_close(main.predict_plain(image), side.predict_plain(image))
+    with torch.no_grad():
+        main.back.weight.normal_(std=1e3)
+    changed = main.predict_plain(image)
+    assert (changed - side.predict_plain(image)).abs().max() > 1e-3
+    torch.testing.assert_close(main.predict(image).plain, changed)
+    losses = main.losses(disc_batch(), 1.0, _generator())
+    losses["supervised"].backward()
+    assert _touched(main.fusion)
+    assert _touched(main.back)
+
+
+def test_class_that_no_reference_has_is_never_matched(disc_batch):
+    framework = _framework("rpg")
+    batch = disc_batch().normalised()
+    batch.labelled_target[batch.labelled_target == 2] = 255
+    taps = framework.network.taps(torch.cat([batch.labelled_image, batch.unlabelled_image]))
+    found = framework.matches(taps.decoder, batch)
+    assert set(found.labels.unique().tolist()) <= {0, 1}
+    assert found.probabilities[:, 2].sum() == 0
+
+
+def test_nothing_is_taught_where_the_warped_view_shows_nothing(disc_batch):
+    framework = _framework("rpg", matched_on="strong", threshold=0.0)
+    batch = disc_batch().normalised()
+    taps = framework.network.taps(torch.cat([batch.labelled_image, batch.unlabelled_image]))
+    found = framework.matches(taps.decoder, batch)
+    theta = torch.tensor([[[1.0, 0, 1], [0, 1, 0]]]).expand(3, 2, 3)  # half a side to the left
+    hidden = torch.zeros(3, 32, 32, dtype=torch.bool)
+    hidden[:, :8] = True
+    box, warp = framework.cutmix(batch.unlabelled_image, _generator()), Warp(theta, hidden)
+    strong = torch.randn(3, 3, 32, 32, requires_grad=True)
+    framework.matched_loss(found, strong.detach(), strong, box, warp).backward()
+    assert strong.grad[..., 8:, :16].abs().sum() > 0
+    assert strong.grad[..., :8, :].abs().sum() == 0
+    assert strong.grad[..., 16:].abs().sum() == 0
+    strong.grad = None
+    probs = torch.rand(3, 3, 32, 32).softmax(1)
+    framework.weak_to_strong(probs, strong, warp).backward()
+    assert strong.grad[..., 8:, :16].abs().sum() > 0
+    assert strong.grad[..., :8, :].abs().sum() + strong.grad[..., 16:].abs().sum() == 0
+
+
+def test_geometry_of_volumes_is_refused():
+    with pytest.raises(ValueError, match="images"):
+        create("rpg", 1, 2, network="unet3d", strong_geometry=0.5)
 
 
 PAIRS = ["mean_teacher", "fixmatch", "cps", "cct", "rdrop", "semsim", "rpg"]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from napari_sslseg.methods.frameworks.metassl import MetaSSL, MetaSSLConfig, PredictionPair
+from napari_sslseg.methods.heterogeneous import heterogeneous_loss
+from napari_sslseg.methods.label_space import LabelSpace
 from napari_sslseg.methods.losses import masked_dice
-from napari_sslseg.methods.regions import unlabelled_heterogeneous_loss
+from napari_sslseg.methods.regions import LABELLED_ORDER, Region, partition, region_weights
 
 
 def _pair(index=0, seed=0):
@@ -21,11 +25,15 @@ def test_loss_of_pairs_is_the_sum_of_the_single_losses():
     a, b = _pair(0), _pair(1, seed=1)
     metassl.observe([a, b])
     expected = sum(
-        unlabelled_heterogeneous_loss(
-            p.reference_probs,
+        heterogeneous_loss(
             p.supervised_logits,
-            metassl.thresholds.get(p.index),
-            metassl.unlabelled_weights,
+            p.reference_probs.argmax(1),
+            partition(
+                p.reference_probs,
+                p.supervised_logits.argmax(1),
+                metassl.thresholds.get(p.index),
+            ),
+            region_weights(),
         )
         for p in (a, b)
     )
@@ -75,3 +83,59 @@ def test_only_the_learner_receives_gradient():
     loss.backward()
     assert reference.grad is None
     assert learner.grad.abs().sum() > 0
+
+
+def test_unanimous_confident_foreground_teaches_in_region_mean():
+    logits = torch.zeros(1, 2, 2, 2, requires_grad=True)
+    reference = torch.tensor([0.01, 0.99]).view(1, 2, 1, 1).expand(1, 2, 2, 2)
+    learner = torch.stack([torch.zeros(2, 2), torch.ones(2, 2)])[None] + logits
+    metassl = MetaSSL(2, config=MetaSSLConfig(normalisation="region_mean"))
+    metassl.unlabelled_weights.zero_()[Region.UC] = 1.0  # only UC counts
+    loss = metassl.unlabelled([PredictionPair(reference, learner)])
+    loss.backward()
+    assert loss > 0
+    assert (logits.grad != 0).all()
+
+
+def test_labelled_agreement_is_with_the_annotation():
+    # The reference is right at pixel 0, confidently wrong at pixel 1; pixel 2 is not annotated.
+    reference = torch.tensor([[0.05, 0.05, 0.05], [0.95, 0.95, 0.95]]).view(1, 2, 1, 3)
+    annotation = torch.tensor([[[1, 0, 255]]])
+    learner = torch.zeros(1, 2, 1, 3)
+    learner[0, 1, 0, 1] = math.log(3)  # CE log 2 at pixel 0, log 4 at pixel 1
+    weights = region_weights(order=LABELLED_ORDER, step=0.3)
+    w_uc, w_dc = weights[Region.UC].item(), weights[Region.DC].item()
+    loss = MetaSSL(2).labelled([PredictionPair(reference, learner)], annotation)
+    expected = (w_uc * math.log(2) + w_dc * math.log(4)) / (w_uc + w_dc)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_labelled_pixels_can_have_a_scale_of_their_own():
+    metassl = MetaSSL(2, config=MetaSSLConfig(scale=50.0, labelled_scale=85.0))
+    assert metassl.unlabelled_weights.max().item() == 50
+    assert metassl.labelled_weights.max().item() == 85
+    assert MetaSSL(2, config=MetaSSLConfig(scale=50.0)).labelled_weights.max().item() == 50
+
+
+def test_trust_of_a_pair_reaches_cross_entropy_and_dice():
+    pair = _pair()
+    trust = torch.zeros(2, 8, 8)
+    trust[:, :, 4:] = 1
+    half = PredictionPair(
+        pair.reference_probs[..., 4:], pair.supervised_logits[..., 4:], trust=None
+    )
+    for dice, share in ((0.0, 0.5), (1.0, 1.0)):  # Dice leaves pixels out, the mean does not
+        metassl = MetaSSL(3, config=MetaSSLConfig(dice=dice, unlabelled_step=0.0))
+        whole = PredictionPair(pair.reference_probs, pair.supervised_logits, trust=trust)
+        expected = share * metassl.unlabelled([half])
+        torch.testing.assert_close(metassl.unlabelled([whole]), expected)
+
+
+def test_trust_of_overlapping_classes_may_be_one_map():
+    space = LabelSpace(3, overlapping=True)
+    probs, logits = torch.rand(2, 3, 5, 5), torch.randn(2, 3, 5, 5)
+    trust = torch.rand(2, 5, 5)
+    metassl = MetaSSL(3, config=MetaSSLConfig(dice=0.5), space=space)
+    one = metassl.unlabelled([PredictionPair(probs, logits, trust=trust)])
+    each = trust[:, None].expand(2, 3, 5, 5)
+    torch.testing.assert_close(metassl.unlabelled([PredictionPair(probs, logits, trust=each)]), one)

@@ -29,9 +29,11 @@ from scipy import ndimage
 from napari_sslseg.methods.propagation import propagate
 from napari_sslseg.training.control import Control
 from napari_sslseg.training.events import Estimated, Event, Finished
-from napari_sslseg.training.request import TrainRequest
+from napari_sslseg.training.plan import choose_device
+from napari_sslseg.training.request import DEVICES, TrainRequest
 from napari_sslseg.training.session import run_project
 from napari_sslseg.training.threads import usable_cores
+from napari_sslseg.training.tune import warm_up
 from napari_sslseg.volume.classes import ClassTable
 from napari_sslseg.volume.project import ImageInfo, Project
 
@@ -86,10 +88,11 @@ class Prediction:
     proposal: str = ""
 
 
-Method = Callable[[Case, float], Prediction]
+#: Case, seconds, device.
+Method = Callable[[Case, float, str], Prediction]
 
 
-def reference(case: Case, seconds: float) -> Prediction:
+def reference(case: Case, seconds: float, device: str) -> Prediction:
     """Reference-guided propagation; no training, so ``seconds`` is not used."""
     torch.set_num_threads(1)  # a thread for each stretch, none inside of the small operations
     result = propagate(
@@ -98,12 +101,13 @@ def reference(case: Case, seconds: float) -> Prediction:
         max(case.classes) + 1,
         case.spacing,
         workers=usable_cores(),
+        device=choose_device(device),
     )
     labels = result.probabilities.argmax(1).to(torch.uint8)
-    return Prediction(labels.numpy(), result.confidence.numpy())
+    return Prediction(labels.cpu().numpy(), result.confidence.cpu().numpy())
 
 
-def signed_distance(case: Case, seconds: float) -> Prediction:
+def signed_distance(case: Case, seconds: float, device: str) -> Prediction:
     """Linear interpolation of each class's signed distance between neighbouring references.
 
     A class missing from one of the two slices shrinks to nothing at its own middle: its distance
@@ -138,14 +142,16 @@ def _distances(ink: np.ndarray, classes: list[int]) -> np.ndarray:
 def trained(preset: str) -> Method:
     """Return the method that the command line's ``propose --method PRESET`` runs."""
 
-    def method(case: Case, seconds: float) -> Prediction:
+    def method(case: Case, seconds: float, device: str) -> Prediction:
         with tempfile.TemporaryDirectory() as folder:
             info = ImageInfo(case.name, case.image.shape, case.spacing)
             table = ClassTable.from_ids(case.classes)
             project = Project.create(Path(folder) / "p", case.image, info, table, 0)
             project.ink_store.save(case.ink)
             events: list[Event] = []
-            run_project(project.path, TrainRequest(preset, seconds), events.append, Control())
+            run_project(
+                project.path, TrainRequest(preset, seconds, device=device), events.append, Control()
+            )
             chosen = next(e.recommended for e in events if isinstance(e, Finished))
             proposal = project.read_proposal(chosen)
         estimates = {e.slug: e for e in events if isinstance(e, Estimated)}
@@ -237,6 +243,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("cases", type=Path, help="folder of case folders")
     parser.add_argument("--method", action="append", choices=sorted(METHODS), help="repeatable")
     parser.add_argument("--seconds", type=float, default=60.0, help="training budget of a case")
+    parser.add_argument("--device", default="cpu", choices=DEVICES, help="where to compute")
     parser.add_argument("--json", type=Path, help="write all scores here")
     parser.add_argument("--only", default="", help="only cases whose name contains this")
     options = parser.parse_args(arguments)
@@ -246,11 +253,13 @@ def main(arguments: list[str] | None = None) -> int:
     rivals = best_rivals(options.cases / "rivals.json")
     rows: list[dict[str, Any]] = []
     print(f"{'case':34}{'method':11}{'in':>7}{'all':>7}{'HD95':>7}{'ECE':>7}{'s':>6}  best rival")
+    # The application does this when labelling starts, not when training does.
+    warm_up(choose_device(options.device))
     for folder in folders:
         case = Case.read(folder)
         for name in options.method or ["reference"]:
             start = time.perf_counter()
-            prediction = METHODS[name](case, options.seconds)
+            prediction = METHODS[name](case, options.seconds, options.device)
             row = score(case, prediction, time.perf_counter() - start) | {"method": name}
             note = ""
             if "regions" in row:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..methods.frameworks.base import Batch, Framework, PredictOutput, without_dropout
+from ..methods.ramps import Scalar
+from .captured import CapturedStep
 from .clock import Clock
 from .control import Control
 from .events import Emit, Loss
+from .loss_means import LossMeans
 from .plan import Plan
-from .sampler import Sampler
 from .stack import SliceStack
+from .weight_average import WeightAverage
 
 #: Seconds between two loss messages; also how often the device is waited for.
 REPORT_EVERY = 0.5
@@ -61,18 +63,40 @@ class Trainer:
         self.plan = plan
         self._clock, self._control, self._emit = clock, control, emit
         self.generator = torch.Generator(device=plan.device).manual_seed(seed)
-        self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(
-            framework.parameters(), lr=plan.learning_rate, weight_decay=1e-4
-        )
+        self.optimizer = self._make_optimizer()
         # Averaged weights predict better than the last ones when training is short and noisy.
-        self.averaged = AveragedModel(
-            framework, multi_avg_fn=get_ema_multi_avg_fn(0.98), use_buffers=True
-        )
+        self.averaged = WeightAverage(framework, 0.98)
         self.step = 0
+        self._captured = CapturedStep(
+            self._update, plan.device, self.generator, recorded=framework.repeats
+        )
+
+    def record_steps(self, wanted: bool) -> None:
+        """Switch the recording of steps as CUDA graphs off, or on again."""
+        self._captured.enabled = (
+            wanted and self.plan.device.type == "cuda" and self.framework.repeats
+        )
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the last steps were replays of a recording."""
+        return self._captured.replays
+
+    def _make_optimizer(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(
+            self.framework.parameters(), weight_decay=1e-4, **self._rate_options(capturable=True)
+        )
+
+    def _rate_options(self, **of_cuda: bool) -> dict[str, Any]:
+        """Learning rate of an optimiser: a number, or on CUDA a value that a recording reads."""
+        rate = self.plan.learning_rate
+        if self.plan.device.type != "cuda":
+            return {"lr": rate}
+        return {"lr": torch.tensor(rate, device=self.plan.device), "fused": True, **of_cuda}
 
     def run(
         self,
-        sampler: Sampler,
+        sampler: Source,
         until: float,
         warm: bool,
         each_report: Callable[[float], None],
@@ -82,7 +106,7 @@ class Trainer:
 
         Parameters
         ----------
-        sampler : Sampler
+        sampler : Source
         until : float
             Time on the clock, seconds.
         warm : bool
@@ -100,8 +124,7 @@ class Trainer:
         begin = self._clock.spent
         span = max(until - begin, 1e-3)
         first, reported = self.step, time.monotonic()
-        sums: dict[str, Tensor] = {}
-        count = 0
+        losses = LossMeans()
         self.framework.train()
         while True:
             self._control.check()
@@ -111,41 +134,46 @@ class Trainer:
             if share >= 1.0:
                 break
             self._set_rate(share, warm)
-            parts = self._one_step(sampler, share, warm)
-            count += 1
-            for name, value in parts.items():
-                sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value.detach()
+            losses.add(self.one_step(sampler, share, warm))
             if time.monotonic() - reported >= REPORT_EVERY:
                 reported = time.monotonic()
-                self._report(sums, count)
-                sums, count = {}, 0
+                self._report(losses.take())
                 each_report(share)
-        if count:
-            self._report(sums, count)
+        if losses.count:
+            self._report(losses.take())
         each_report(1.0)
 
-    def _one_step(self, sampler: Source, share: float, warm: bool) -> dict[str, Tensor]:
-        batch = sampler.draw()
+    def one_step(self, sampler: Source, share: float, warm: bool = False) -> dict[str, Tensor]:
+        """Draw a batch, do a step and return its losses; see `run` for the parameters."""
+        parts = self._captured(sampler.draw(), max(share, 0.5) if warm else share)
+        self.step += 1
+        return parts
+
+    def _update(self, batch: Batch, progress: Scalar) -> dict[str, Tensor]:
         self.optimizer.zero_grad(set_to_none=True)
         with autocast(self.plan):
-            parts = self.framework.losses(batch, max(share, 0.5) if warm else share, self.generator)
+            parts = self.framework.losses(batch, progress, self.generator)
         parts["total"].backward()
         torch.nn.utils.clip_grad_norm_(self.framework.parameters(), 5.0)
         self.optimizer.step()
         self.framework.after_step()
-        self.averaged.update_parameters(self.framework)
-        self.step += 1
-        return parts
+        self.averaged.update(self.framework)
+        return {name: value.detach() for name, value in parts.items()}
 
     def _set_rate(self, share: float, warm: bool) -> None:
         peak = self.plan.learning_rate * (0.5 if warm else 1.0)
         rise = min(1.0, (share + 1e-3) / 0.05)
         rate = peak * rise * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        self._use_rate(rate)
 
-    def _report(self, sums: dict[str, Tensor], count: int) -> None:
-        values = {name: float(value) / count for name, value in sums.items()}
+    def _use_rate(self, rate: float) -> None:
+        for group in self.optimizer.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+
+    def _report(self, values: dict[str, float]) -> None:
         total = values.pop("total")
         self._emit(Loss(self.step, round(self._clock.spent, 2), total, values))
 
@@ -175,9 +203,7 @@ class Trainer:
     @property
     def model(self) -> Framework:
         """The framework with averaged weights, to predict with and to keep."""
-        module = self.averaged.module
-        assert isinstance(module, Framework)
-        return module
+        return self.averaged.module
 
 
 def autocast(plan: Plan) -> torch.autocast:

@@ -60,6 +60,24 @@ def tune(device: torch.device) -> Compute:
     return best
 
 
+def warm_up(device: torch.device) -> None:
+    """Have a GPU load its libraries, which takes seconds, before anybody waits for them."""
+    if device.type == "cpu":
+        return
+    layer = torch.nn.Conv2d(8, 8, 3, padding=1).to(device)
+    x = torch.randn(4, 8, 64, 64, device=device)
+    for enabled in (False, True):
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled):
+            y = F.interpolate(F.leaky_relu(layer(x)), scale_factor=2.0, mode="bilinear")
+            y = F.grid_sample(y.float(), torch.rand(4, 64, 64, 2, device=device))
+            y = F.conv2d(
+                F.pad(y, (2, 2, 0, 0), mode="replicate"), torch.rand(8, 8, 1, 5).to(device)
+            )
+        y.softmax(1).log().sort(1).values.square().mean().backward()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def _time(compute: Compute) -> float:
     """Seconds of one convolutional training step, the middle of three."""
     torch.set_num_threads(compute.threads)

@@ -75,6 +75,15 @@ class Case:
     flat: bool
 
 
+class Loader(Protocol):
+    """How cases get into memory: `load_case`, or a caller's store of cases it has loaded before."""
+
+    def __call__(
+        self, entry: Entry, dataset: Dataset, reader: Reader, with_labels: bool = True
+    ) -> Case:
+        """Return a case; it must not be changed."""
+
+
 def load_case(entry: Entry, dataset: Dataset, reader: Reader, with_labels: bool = True) -> Case:
     """Read one case.
 
@@ -123,12 +132,13 @@ def load_cases(
     reader: Reader,
     with_labels: bool = True,
     progress: Callable[[str], None] = lambda name: None,
+    load: Loader = load_case,
 ) -> list[Case]:
     """Read cases and check that they have as many channels as the first one."""
     cases: list[Case] = []
     for entry in entries:
         progress(entry.name)
-        case = load_case(entry, dataset, reader, with_labels)
+        case = load(entry, dataset, reader, with_labels)
         if cases and case.image.shape[1] != cases[0].image.shape[1]:
             raise DatasetError(
                 f"{case.name} has {case.image.shape[1]} channels but {cases[0].name} "

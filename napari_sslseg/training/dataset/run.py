@@ -23,7 +23,7 @@ from ..control import Cancelled, Control
 from ..plan import choose_device
 from ..request import DEVICES
 from ..stack import TrainingError
-from .cases import Case, Reader, load_cases
+from .cases import Case, Loader, Reader, load_case, load_cases
 from .description import Dataset, DatasetError
 from .log import Log
 from .prediction import build_framework, predict_case
@@ -83,6 +83,7 @@ def train_dataset(
     tell: Callable[[str], None] = lambda line: None,
     seconds: float | None = None,
     board: bool = False,
+    load: Loader = load_case,
 ) -> Outcome:
     """Train, or go on with a run that was interrupted.
 
@@ -104,6 +105,8 @@ def train_dataset(
         Stop, saved, after this time of training; None runs to the end.
     board
         Write TensorBoard files too.
+    load
+        Loads cases; a caller with many runs may keep them.
 
     Raises
     ------
@@ -116,7 +119,7 @@ def train_dataset(
     if not dataset.labelled:
         raise DatasetError("The labelled list is empty; name the cases to learn from.")
     _claim(folder, dataset, settings)
-    run = Run(dataset, settings, folder, reader, device, control, tell, board)
+    run = Run(dataset, settings, folder, reader, device, control, tell, board, load)
     return run.execute(seconds)
 
 
@@ -169,6 +172,7 @@ class Run:
         control: Control,
         tell: Callable[[str], None],
         board: bool,
+        load: Loader = load_case,
     ) -> None:
         self.dataset, self.settings, self.folder = dataset, settings, folder
         self.control, self.tell, self.device = control, tell, device
@@ -178,12 +182,14 @@ class Run:
 
         count = sum(len(dataset.cases(p)) for p in ("labelled", "unlabelled", "validation"))
         tell(f"Reading {count} cases.")
-        labelled = load_cases(dataset.cases("labelled"), dataset, reader, True, reading)
+        labelled = load_cases(dataset.cases("labelled"), dataset, reader, True, reading, load)
         unlabelled = []
         if settings.unlabelled:
             entries = dataset.cases("unlabelled")
-            unlabelled = load_cases(entries, dataset, reader, False, reading)
-        self.validation = load_cases(dataset.cases("validation"), dataset, reader, True, reading)
+            unlabelled = load_cases(entries, dataset, reader, False, reading, load)
+        self.validation = load_cases(
+            dataset.cases("validation"), dataset, reader, True, reading, load
+        )
         self.channels = int(labelled[0].image.shape[1])
         self._same_channels([*unlabelled, *self.validation])
         torch.manual_seed(settings.seed)

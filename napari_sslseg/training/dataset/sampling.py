@@ -137,14 +137,21 @@ class SliceSampler(_Sampler):
         """Return the next batch."""
         labelled = self._labelled[self._cycles["labelled"].take(self._batch[0])]
         unlabelled = self._unlabelled[self._cycles["unlabelled"].take(self._batch[1])]
-        target = self._targets[labelled.to(self._targets.device)]
+        target = self._targets[_send(labelled, self._targets.device)]
         return Batch(self._context(labelled), target.to(self._device), self._context(unlabelled))
 
     def _context(self, slices: Tensor) -> Tensor:
         index = slices[:, None] + self._around[None]
         index = torch.minimum(index.clamp_min(0), self._last[slices][:, None])
         index = torch.maximum(index, self._first[slices][:, None])
-        return self._images[index.to(self._images.device)].flatten(1, 2).to(self._device)
+        return self._images[_send(index, self._images.device)].flatten(1, 2).to(self._device)
+
+
+def _send(index: Tensor, device: torch.device) -> Tensor:
+    """Move indices to a device without waiting for what it computes."""
+    if device.type != "cuda":
+        return index.to(device)
+    return index.pin_memory().to(device, non_blocking=True)
 
 
 class PatchSampler(_Sampler):

@@ -9,14 +9,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ...methods.frameworks.base import Framework
 from ..clock import Clock
 from ..control import Control
+from ..loss_means import LossMeans
 from ..plan import Plan
 from ..tiles import Tiles
 from ..trainer import Source, Trainer
+from ..weight_average import WeightAverage
 from .settings import Settings
 from .state import random_states, set_random_states
 
@@ -49,6 +50,7 @@ class DatasetTrainer(Trainer):
         size: tuple[int, ...],
         control: Control,
     ) -> None:
+        self.settings = settings
         plan = Plan(
             device=device,
             bfloat16=settings.precision == "bfloat16",
@@ -61,16 +63,15 @@ class DatasetTrainer(Trainer):
         )
         clock = Clock(math.inf, control)
         super().__init__(framework, plan, clock, control, lambda event: None, settings.seed)
-        self.settings = settings
-        if settings.optimiser == "sgd":
-            self.optimizer = torch.optim.SGD(
-                framework.parameters(), lr=settings.learning_rate, momentum=0.9, weight_decay=1e-4
-            )
-        self.averaged = AveragedModel(
-            framework, multi_avg_fn=get_ema_multi_avg_fn(AVERAGE), use_buffers=True
+        self.averaged = WeightAverage(framework, AVERAGE)
+        self._losses = LossMeans()
+
+    def _make_optimizer(self) -> torch.optim.Optimizer:
+        if self.settings.optimiser != "sgd":
+            return super()._make_optimizer()
+        return torch.optim.SGD(
+            self.framework.parameters(), momentum=0.9, weight_decay=1e-4, **self._rate_options()
         )
-        self._sums: dict[str, Tensor] = {}
-        self._count = 0
 
     @property
     def predictor(self) -> Framework:
@@ -115,23 +116,12 @@ class DatasetTrainer(Trainer):
                 return False
             share = self.step / total
             self._set_rate(share, False)
-            parts = self._one_step(sampler, share, False)
-            for name, value in parts.items():
-                held = self._sums.get(name)
-                self._sums[name] = value.detach() if held is None else held + value.detach()
-            self._count += 1
+            self._losses.add(self.one_step(sampler, share))
             if self.step % self.settings.log_every == 0 or self.step == total:
-                each_log(self.step, self._take_means())
+                rate = float(self.optimizer.param_groups[0]["lr"])
+                each_log(self.step, {**self._losses.take(), "learning_rate": rate})
             each_step(self.step)
         return True
-
-    def _take_means(self) -> dict[str, float]:
-        names = list(self._sums)
-        # One wait for the device, however many losses there are.
-        values = (torch.stack([self._sums[n].float() for n in names]) / self._count).tolist()
-        rate = float(self.optimizer.param_groups[0]["lr"])
-        self._sums, self._count = {}, 0
-        return {**dict(zip(names, values, strict=True)), "learning_rate": rate}
 
     def _set_rate(self, share: float, warm: bool) -> None:
         if self.settings.schedule == "cosine":
@@ -140,8 +130,7 @@ class DatasetTrainer(Trainer):
         factor = (1 - share) ** 0.9
         if self.settings.schedule == "steps":
             factor = 0.1 ** sum(share >= part / 110 for part in (60, 90, 100))
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.learning_rate * factor
+        self._use_rate(self.settings.learning_rate * factor)
 
     # -- state ----------------------------------------------------------------------------
 
@@ -155,7 +144,7 @@ class DatasetTrainer(Trainer):
             "generator": self.generator.get_state(),
             "random": random_states(self.plan.device),
             "counters": self.framework.counters(),
-            "log": {"sums": self._sums, "count": self._count},
+            "log": self._losses.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -163,10 +152,17 @@ class DatasetTrainer(Trainer):
         self.step = int(state["step"])
         self.framework.load_state_dict(state["framework"])
         self.averaged.load_state_dict(state["averaged"])
+        rate = self.optimizer.param_groups[0]["lr"]
         self.optimizer.load_state_dict(state["optimizer"])
+        for parameter, held in self.optimizer.state.items():
+            for name, value in held.items():
+                if value is not None and value.shape == parameter.shape:
+                    # Files hold no strides, and fused steps want those of the parameter.
+                    held[name] = torch.empty_like(parameter).copy_(value)
+        if isinstance(rate, Tensor):
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
         self.generator.set_state(state["generator"])
         self.framework.set_counters(state["counters"])
-        device = self.plan.device
-        self._sums = {k: v.to(device) for k, v in state["log"]["sums"].items()}
-        self._count = int(state["log"]["count"])
-        set_random_states(state["random"], device)
+        self._losses.restore(state["log"], self.plan.device)
+        set_random_states(state["random"], self.plan.device)

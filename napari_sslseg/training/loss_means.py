@@ -1,0 +1,41 @@
+"""Mean losses over some steps, summed on the device that trains and fetched once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class LossMeans:
+    """Sums the losses of steps until they are asked for."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self.count = 0
+
+    def add(self, parts: Mapping[str, Tensor]) -> None:
+        """Take in the losses of a step, scalars; a part that is missing counts as zero."""
+        for name, value in parts.items():
+            held = self._sums.get(name)
+            value = value.detach().float()
+            self._sums[name] = value if held is None else held + value
+        self.count += 1
+
+    def take(self) -> dict[str, float]:
+        """Return the means and begin anew; waits once for the device, however many there are."""
+        names = list(self._sums)
+        means = torch.stack([self._sums[n] for n in names]) / max(self.count, 1)
+        self._sums, self.count = {}, 0
+        return dict(zip(names, means.tolist(), strict=True))
+
+    def state(self) -> dict[str, Any]:
+        """Return the sums so far."""
+        return {"sums": dict(self._sums), "count": self.count}
+
+    def restore(self, state: Mapping[str, Any], device: torch.device) -> None:
+        """Go on as where `state` was taken."""
+        self._sums = {name: value.to(device) for name, value in state["sums"].items()}
+        self.count = int(state["count"])

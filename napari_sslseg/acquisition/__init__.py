@@ -1,1 +1,1 @@
-"""Active learning: which slice a person should look at next, and why. numpy only."""
+"""Active learning: which slice a person should label or correct next, and why. numpy, scipy."""

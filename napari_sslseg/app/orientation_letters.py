@@ -13,6 +13,7 @@ import numpy as np
 from napari.components.overlays import TextOverlay
 from psygnal import EmitLoopError
 
+from ..acquisition.reasons import end_names
 from ..volume.letters import EdgeLetters, edge_letters
 from ..volume.order import CanonicalOrder
 from .layer_roles import METADATA
@@ -103,26 +104,51 @@ def letters_in_view(viewer: ViewerModel, image: Image) -> EdgeLetters:
     All are empty where the directions of the image are not known, where it was turned or sheared
     in napari since it was read, and in a view of three dimensions.
     """
-    order = image.metadata.get(METADATA, {}).get("order")
-    if order is None or viewer.dims.ndisplay != 2 or _is_turned(image):
+    if viewer.dims.ndisplay != 2:
         return EdgeLetters()
-    geometry = CanonicalOrder.from_dict(order).geometry
-    n = geometry.ndim
+    n = len(image.scale)
     # A layer has the last axes of the viewer; axes before them belong to other layers.
     row, column = (axis - (viewer.dims.ndim - n) for axis in viewer.dims.displayed)
-    if min(row, column) < 0 or len(image.scale) != n:
+    if min(row, column) < 0:
         return EdgeLetters()
     vertical, horizontal = (str(word) for word in viewer.scene.camera.orientation2d)
     mirrored = np.asarray(image.scale) < 0
-    return edge_letters(
-        geometry,
-        row,
-        column,
-        flipped=(
-            bool((vertical != _DOWN) ^ mirrored[row]),
-            bool((horizontal != _RIGHT) ^ mirrored[column]),
-        ),
+    flips = (
+        bool((vertical != _DOWN) ^ mirrored[row]),
+        bool((horizontal != _RIGHT) ^ mirrored[column]),
     )
+    return plane_letters(image, row, column, flips)
+
+
+def plane_letters(image: Image, row: int, column: int, flipped: tuple[bool, bool]) -> EdgeLetters:
+    """Return the letters at the edges of a plane of an image.
+
+    Parameters
+    ----------
+    image : Image
+    row, column : int
+        Axes of the layer's array that run downwards and to the right.
+    flipped : tuple of two bool
+        Whether each of them runs upwards, or to the left, instead.
+    """
+    order = image.metadata.get(METADATA, {}).get("order")
+    if order is None or _is_turned(image):
+        return EdgeLetters()
+    geometry = CanonicalOrder.from_dict(order).geometry
+    if len(image.scale) != geometry.ndim:
+        return EdgeLetters()
+    return edge_letters(geometry, row, column, flipped=flipped)
+
+
+def slice_ends(image: Image, axis: int) -> tuple[str, str]:
+    """Return what lies at the first and the last slice of an image, such as "superior end".
+
+    Both are empty where the directions are not known, or the image was turned since it was read.
+    """
+    order = image.metadata.get(METADATA, {}).get("order")
+    if order is None or _is_turned(image):
+        return "", ""
+    return end_names(CanonicalOrder.from_dict(order).geometry, axis)
 
 
 def _is_turned(image: Image) -> bool:

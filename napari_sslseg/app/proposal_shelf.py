@@ -6,12 +6,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
+from qtpy.QtCore import QTimer
 
-from ..acquisition.next_slice import Suggestion, next_slice
+from ..acquisition.evidence import Evidence
+from ..acquisition.registry import create
+from ..acquisition.suggestion import Suggestion
 from ..editing.agreement import differing
 from .background import in_background
+from .orientation_letters import slice_ends
 from .proposal_layer import OpenCount, ProposalLayer
-from .region_view import RegionView
+from .region_view import RegionArray, RegionView
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +25,7 @@ if TYPE_CHECKING:
 
     from ..volume.project import Project
     from ..volume.proposal import Proposal
-    from .history import History
+    from .history import History, Step
     from .reference_layer import ReferenceLayer
 
 #: Times that a new proposal is merged afresh because the user went on painting meanwhile.
@@ -72,6 +76,7 @@ class ProposalShelf:
         self._wanted = ""
         self.closed = False
         viewer.layers.events.removed.connect(self._on_removed)
+        history.moved.connect(self._on_moved)
 
     def close(self) -> None:
         """Show nothing more."""
@@ -108,11 +113,23 @@ class ProposalShelf:
 
     def suggest(self) -> Suggestion | None:
         """Return the slice whose correction would help most; None while nothing is counted."""
+        evidence = self.evidence()
+        found = create().rank(evidence) if evidence is not None else []
+        return found[0] if found else None
+
+    def evidence(self) -> Evidence | None:
+        """Return what the proposal in view tells of each slice; None while nothing is counted."""
         counts = self.counts()
         if counts is None:
             return None
-        references = self._references
-        return next_slice(counts.regions, references.references(), references.current_slice())
+        return Evidence(
+            counts.regions,
+            tuple(self._references.references()),
+            counts.doubt,
+            counts.areas,
+            current=self._references.current_slice(),
+            ends=slice_ends(self._image, counts.axis),
+        )
 
     def counts(self) -> OpenCount | None:
         """Return what is open in the proposal in view, None until it is counted."""
@@ -175,7 +192,8 @@ class ProposalShelf:
         layer = self.layers.get(slug)
         if layer is None:
             self._add(slug, proposal, version, *merged[-3:])
-        elif version > layer.version:
+            return
+        if version > layer.version:
             data, kept, serial = merged
             if (serial != layer.serial or layer.stroking) and tries > 0:
                 # The user painted while this was prepared: prepare again, stroke included.
@@ -188,8 +206,10 @@ class ProposalShelf:
             if serial != layer.serial:
                 data, kept, _ = layer.merge(proposal)
             layer.replace(proposal, version, data, kept)
-            if slug in self._news:
-                self.news[slug] = self._news.pop(slug)
+            axis, counts = self._news.pop(slug, (0, None))
+            # Later in a round a version may come with new regions for the same classes.
+            if counts is not None and counts.any():
+                self.news[slug] = (axis, counts)
             if slug == self.active:
                 self.regions.show(layer, self._references.ink)
         self.recount()
@@ -198,6 +218,31 @@ class ProposalShelf:
     def _add(
         self, slug: str, proposal: Proposal, version: int, data: Any, kept: Any, store: Any
     ) -> None:
+        """Add a proposal's layer, and before it, in a turn of its own, that of the regions.
+
+        Adding a layer of a large volume keeps napari busy; the user may be painting.
+        """
+        if not self.regions.exists:
+            selected = self._viewer.layers.selection.active
+            ink = self._references.ink
+            self.regions.show_array(
+                RegionArray(data, proposal.classes, proposal.regions, kept, ink)
+            )
+            self._viewer.layers.selection.active = selected
+            QTimer.singleShot(
+                0, partial(self._add_layer, slug, proposal, version, data, kept, store)
+            )
+        else:
+            self._add_layer(slug, proposal, version, data, kept, store)
+
+    def _add_layer(
+        self, slug: str, proposal: Proposal, version: int, data: Any, kept: Any, store: Any
+    ) -> None:
+        if self.closed:
+            return
+        if slug in self.layers:  # a newer version was quicker
+            self.bring_up([slug])
+            return
         selected = self._viewer.layers.selection.active
         layer = ProposalLayer(
             self._viewer, self._image, proposal, version, self._project.classes, store, data, kept
@@ -212,6 +257,8 @@ class ProposalShelf:
             # Adding a layer selects it; the user may be painting on another one.
             layer.layer.visible = False
             self._viewer.layers.selection.active = selected
+        self.recount()
+        self.changed.emit()
 
     def _on_removed(self, event: Any) -> None:
         """Forget a proposal whose layer the user deleted; its corrections stay on disk."""
@@ -223,6 +270,12 @@ class ProposalShelf:
                 if slug == self.active and self.layers:
                     self.activate(sorted(self.layers)[0])
                 self.changed.emit()
+
+    def _on_moved(self, step: Step, again: bool) -> None:
+        """Take note of an undo, of which a hidden layer says nothing."""
+        for proposal in self.layers.values():
+            if proposal.layer is step.layer:
+                proposal.touch()
 
     def _below_references(self, layer: Any) -> None:
         """Put a layer just below References: ink is never hidden, regions lie on their proposal."""

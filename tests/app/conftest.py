@@ -104,6 +104,7 @@ def put_proposal(session, classes: np.ndarray, until, name: str = "SemSim") -> N
     regions[:, ::2] = 2
     regions[4] = 4
     confidence = np.full(SHAPE, 200, dtype=np.uint8)
+    confidence[4] = 60  # as the regions say
     proposal = Proposal(name, classes.astype(np.uint8), regions, confidence, {"shares": {}})
     version = session.project.write_proposal(proposal)
     session._on_event(ProposalReady(proposal.slug, name, version))

@@ -31,7 +31,7 @@ def test_the_status_bar_says_class_region_and_confidence(with_proposal, paint):
         text = status(viewer, any_layer)
         assert "Cone, proposed" in text
         assert "DS: the predictions disagree" in text
-        assert "confidence 78 %" in text
+        assert "confidence 24 %" in text
         assert text.count("Cone") == 1
     mask = np.zeros(SHAPE[1:], bool)
     mask[20, 20] = True

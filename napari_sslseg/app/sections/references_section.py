@@ -9,16 +9,16 @@ import numpy as np
 from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtWidgets import QHBoxLayout, QListView, QListWidget, QListWidgetItem, QPushButton
 
-from ...acquisition.next_slice import first_slices
+from ...acquisition.content import Content, look_at
+from ...acquisition.registry import create
 from ...volume.annotation import SliceState
 from ..background import in_background
 from ..head_up import picture_rows
+from ..reference_layer import StrokeUnderWayError
 from ..step import Step, allow, hint_label, say
 from ..thumbnails import icon, slice_picture
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from ..session import Session
 
 _INDEX = Qt.ItemDataRole.UserRole
@@ -117,10 +117,13 @@ class ReferencesSection(Step):
         if session is None:
             return
         index = session.references.current_slice()
-        if session.references.states[index] == SliceState.WHOLE:
-            session.references.unmark(index)
-        else:
-            session.references.mark(index)
+        try:
+            if session.references.states[index] == SliceState.WHOLE:
+                session.references.unmark(index)
+            else:
+                session.references.mark(index)
+        except StrokeUnderWayError as error:
+            say(self.hint, str(error))
 
     def _on_suggest(self) -> None:
         session = self._session
@@ -128,26 +131,25 @@ class ReferencesSection(Step):
             return
         data, axis = session.image.data, session.project.axis
 
-        def work() -> npt.NDArray[np.float64]:
-            stack = np.moveaxis(np.asarray(data), axis, 0)
-            return np.array([float(np.std(s[::4, ::4])) for s in stack])
-
-        def done(content: npt.NDArray[np.float64]) -> None:
+        def done(content: Content) -> None:
             if session is self._session and axis == session.project.axis:
                 self._go_to_first(session, content)
 
-        in_background(work, done, lambda error: say(self.hint, str(error)))
+        in_background(
+            lambda: look_at(np.asarray(data), axis),
+            done,
+            lambda error: say(self.hint, str(error)),
+        )
 
-    def _go_to_first(self, session: Session, content: npt.NDArray[np.float64]) -> None:
+    def _go_to_first(self, session: Session, content: Content) -> None:
         done = set(session.references.references())
-        wanted = FIRST_REFERENCES
-        todo = [z for z in first_slices(content, wanted) if z not in done]
-        while not todo and wanted < len(content):
+        strategy, wanted = create(), FIRST_REFERENCES
+        todo = [z for z in strategy.first(content, wanted) if z not in done]
+        while not todo and wanted < content.depth:
             wanted += 2
-            todo = [z for z in first_slices(content, wanted) if z not in done]
+            todo = [z for z in strategy.first(content, wanted) if z not in done]
         if todo:
-            # The middle of an organ teaches most, so it comes first.
-            session.go_to(min(todo, key=lambda z: abs(z - len(content) / 2)))
+            session.go_to(todo[0])
 
     def _go(self, item: QListWidgetItem) -> None:
         if self._session is not None:

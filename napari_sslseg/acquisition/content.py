@@ -1,0 +1,85 @@
+"""What the image alone tells of its slices, before anything is labelled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Reals = npt.NDArray[np.float64]
+
+#: A slice is described by the mean intensity in each cell of a grid of so many rows and columns.
+GRID = 12
+
+#: Pixels looked at along each side of a slice; more would say the same.
+_SIDE = 96
+
+
+@dataclass(frozen=True)
+class Content:
+    """The slices of an image.
+
+    Parameters
+    ----------
+    amount : ndarray, shape (Z,)
+        How much there is to see: the standard deviation of the intensities.
+    descriptors : ndarray, shape (Z, D)
+        What each slice looks like, scaled so that the mean squared distance of two slices is 1.
+    extent : tuple of int, optional
+        First and last slice in which the object can be seen, where someone has said so.
+    """
+
+    amount: Reals
+    descriptors: Reals
+    extent: tuple[int, int] | None = None
+
+    @property
+    def depth(self) -> int:
+        """Number of slices."""
+        return len(self.amount)
+
+    def shown(self) -> tuple[int, int]:
+        """First and last slice worth labelling: the extent, else those that show something."""
+        if self.extent is not None:
+            return self.extent
+        found = np.flatnonzero(self.amount > 0.1 * max(float(self.amount.max()), 1e-12))
+        return (int(found[0]), int(found[-1])) if found.size else (0, self.depth - 1)
+
+
+def look_at(image: npt.NDArray[Any], axis: int, extent: tuple[int, int] | None = None) -> Content:
+    """Describe the slices of an image.
+
+    Parameters
+    ----------
+    image : ndarray, shape (*spatial) or (*spatial, C)
+        Only the first channel is looked at.
+    axis : int
+        Slicing axis.
+    extent : tuple of int, optional
+        Where the object can be seen.
+    """
+    stack = np.moveaxis(image[..., 0] if image.ndim == 4 else image, axis, 0)
+    steps = tuple(slice(None, None, max(1, n // _SIDE)) for n in stack.shape[1:])
+    amount, rows = np.zeros(len(stack)), []
+    for z in range(len(stack)):
+        pixels = np.asarray(stack[z][steps], dtype=np.float32)
+        pixels = np.where(np.isfinite(pixels), pixels, 0)
+        amount[z] = float(pixels.std())
+        rows.append(_grid_means(pixels))
+    return Content(amount, scaled(np.array(rows)), extent)
+
+
+def scaled(descriptors: Reals) -> Reals:
+    """Centre descriptors (Z, D) and scale them to a mean squared distance of 1 between slices."""
+    centred = descriptors - descriptors.mean(axis=0)
+    spread = float(np.sqrt(2 * np.mean((centred**2).sum(axis=1))))
+    return np.asarray(centred / max(spread, 1e-12), dtype=float)
+
+
+def _grid_means(pixels: npt.NDArray[np.float32]) -> Reals:
+    rows, columns = (np.minimum(np.arange(GRID) * n // GRID, n - 1) for n in pixels.shape)
+    sums = np.add.reduceat(np.add.reduceat(pixels, rows, axis=0), columns, axis=1)
+    sizes = np.add.reduceat(np.add.reduceat(np.ones_like(pixels), rows, axis=0), columns, axis=1)
+    return np.asarray(sums / sizes, dtype=float).ravel()

@@ -1,0 +1,190 @@
+"""What is known of each slice after a round: numbers per slice, so that ranking is instant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from ..volume.proposal import Proposal
+from .influence import influence
+
+Counts = npt.NDArray[np.int64]
+Reals = npt.NDArray[np.float64]
+
+#: Chance of being wrong by which a voxel of each region counts where there is no confidence:
+#: the order of the observed error rates, UC < US < DC < DS.
+REGION_WEIGHTS = (0.0, 0.0, 0.3, 0.7, 1.0)
+
+#: Confidences from here on, of 255, count as certain: a rounding error in each voxel of a large
+#: background would add up to more than an object.
+CERTAIN = 250
+
+_CHANCES = np.where(np.arange(256) < CERTAIN, 1 - np.arange(256) / 255, 0).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One volume, slice by slice.
+
+    Parameters
+    ----------
+    regions : ndarray of int64, shape (Z, 5)
+        Voxels of each MetaSSL region that are still open; column 0 is what has none.
+    known : tuple of int
+        Reference and accepted slices; never suggested.
+    doubt : ndarray, shape (Z,), optional
+        Expected number of wrong voxels: the sum of 1 - confidence over the open voxels. Without
+        it the regions are weighted by `REGION_WEIGHTS`.
+    areas : ndarray of int64, shape (Z,), optional
+        Voxels of the proposed object.
+    descriptors : ndarray, shape (Z, D), optional
+        What each slice looks like, for representativeness; see `describe_slices`.
+    extent : tuple of int, optional
+        First and last slice in which the object can be seen, where someone has said so.
+    current : int, optional
+        The slice in view; ties go to slices near it.
+    ends : tuple of str
+        Names of the volume's first and last end, empty where the orientation is not known.
+    volume : str
+        Which volume of a project.
+    """
+
+    regions: Counts
+    known: tuple[int, ...] = ()
+    doubt: Reals | None = None
+    areas: Counts | None = None
+    descriptors: Reals | None = None
+    extent: tuple[int, int] | None = None
+    current: int | None = None
+    ends: tuple[str, str] = ("", "")
+    volume: str = ""
+    depth: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        depth = len(self.regions)
+        object.__setattr__(self, "depth", depth)
+        for name in ("doubt", "areas", "descriptors"):
+            values = getattr(self, name)
+            if values is not None and len(values) != depth:
+                raise ValueError(f"There are {depth} slices, but {name} of {len(values)}.")
+        if any(not 0 <= z < depth for z in self.known):
+            raise ValueError(f"A known slice lies outside of the {depth} slices.")
+
+    def open_slices(self, inside_extent: bool = False) -> npt.NDArray[np.intp]:
+        """Slices that may be suggested, rising; if wanted in the extent, as long as it has any."""
+        unknown = np.ones(self.depth, dtype=bool)
+        unknown[list(self.known)] = False
+        if inside_extent and self.extent is not None:
+            inside = np.zeros(self.depth, dtype=bool)
+            inside[self.extent[0] : self.extent[1] + 1] = True
+            if (unknown & inside).any():
+                unknown &= inside
+        return np.flatnonzero(unknown)
+
+    def expected_errors(self) -> Reals:
+        """Return the expected number of wrong voxels in each slice; none in known ones."""
+        weights = np.asarray(REGION_WEIGHTS)
+        errors = np.array(self.regions @ weights if self.doubt is None else self.doubt, dtype=float)
+        errors[list(self.known)] = 0.0
+        return np.asarray(errors, dtype=float)
+
+    def after(self, index: int) -> Evidence:
+        """Return what would be known, in expectation, if one more slice were."""
+        left = 1 - influence(self.depth, self.known)[index]
+        return replace(
+            self,
+            regions=np.round(self.regions * left[:, None]).astype(np.int64),
+            doubt=None if self.doubt is None else self.doubt * left,
+            known=(*self.known, index),
+        )
+
+    def object_size(self) -> float:
+        """Voxels of the proposed object, at least 1; without areas, of what was judged unsure."""
+        if self.areas is not None:
+            return max(float(self.areas.sum()), 1.0)
+        return max(float(self.regions[:, 2:].sum()), 1.0)
+
+
+def evidence_of(
+    proposal: Proposal,
+    axis: int,
+    known: Iterable[int],
+    *,
+    descriptors: Reals | None = None,
+    extent: tuple[int, int] | None = None,
+    volume: str = "",
+) -> Evidence:
+    """Return what a proposal tells of each slice, for instance one that is not on the screen.
+
+    Parameters
+    ----------
+    proposal : Proposal
+        Without any confidence above 0, its regions alone are weighed.
+    axis : int
+        Slicing axis.
+    known : iterable of int
+        Reference and accepted slices.
+    descriptors, extent, volume
+        See `Evidence`.
+    """
+    judged = bool(proposal.confidence.any())
+    return Evidence(
+        regions=count_regions(proposal.regions, axis),
+        known=tuple(known),
+        doubt=doubt_of_slices(proposal.confidence, axis) if judged else None,
+        areas=object_areas(proposal.classes, axis),
+        descriptors=descriptors,
+        extent=extent,
+        volume=volume,
+    )
+
+
+def count_regions(
+    regions: npt.NDArray[np.uint8], axis: int, open_voxels: npt.NDArray[np.bool_] | None = None
+) -> Counts:
+    """Voxels of each region in each slice.
+
+    Parameters
+    ----------
+    regions : ndarray of uint8
+        Region codes (0 = none).
+    axis : int
+        Slicing axis.
+    open_voxels : ndarray of bool, optional
+        Count only these (for example: not corrected and not inked).
+
+    Returns
+    -------
+    ndarray of int64, shape (Z, 5)
+        Column r counts region code r.
+    """
+    stack = np.moveaxis(regions, axis, 0)
+    keep = None if open_voxels is None else np.moveaxis(open_voxels, axis, 0)
+    counts = np.zeros((stack.shape[0], 5), dtype=np.int64)
+    for z in range(stack.shape[0]):
+        values = stack[z] if keep is None else stack[z][keep[z]]
+        counts[z] = np.bincount(values.ravel(), minlength=5)[:5]
+    return counts
+
+
+def chance_of_error(confidence: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Turn confidences, 0..255 for 0..1, to the chance that a voxel is wrong.
+
+    Their sum over some voxels is the number of wrong ones to expect among them.
+    """
+    return np.asarray(_CHANCES[confidence])
+
+
+def doubt_of_slices(confidence: npt.NDArray[np.uint8], axis: int) -> Reals:
+    """Return the expected number of wrong voxels in each slice, shape (Z,)."""
+    stack = np.moveaxis(confidence, axis, 0)
+    return np.array([chance_of_error(s).sum(dtype=float) for s in stack], dtype=float)
+
+
+def object_areas(classes: npt.NDArray[np.uint8], axis: int) -> Counts:
+    """Return the voxels of any class but the background in each slice, shape (Z,)."""
+    other = tuple(i for i in range(classes.ndim) if i != axis)
+    return np.asarray(np.count_nonzero(classes, axis=other), dtype=np.int64)

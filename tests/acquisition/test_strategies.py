@@ -1,0 +1,151 @@
+"""What each strategy chooses, and that all keep the rules."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from napari_sslseg.acquisition.content import look_at
+from napari_sslseg.acquisition.error_reduction import ErrorReduction
+from napari_sslseg.acquisition.evidence import Evidence
+from napari_sslseg.acquisition.registry import STRATEGIES, create, rank_volumes
+
+every_strategy = pytest.mark.parametrize("name", sorted(STRATEGIES))
+
+
+def evidence(depth: int = 20, known=(0, 10, 19), doubt=None, **more) -> Evidence:
+    """Return evidence of an object in all slices; ``doubt`` is given by slice."""
+    values = np.ones(depth)
+    for z, voxels in (doubt or {}).items():
+        values[z] = voxels
+    regions = np.zeros((depth, 5), dtype=np.int64)
+    regions[:, 1] = 100
+    regions[:, 4] = values.astype(int)
+    more.setdefault("areas", np.full(depth, 200))
+    return Evidence(regions, tuple(known), values, **more)
+
+
+def image_with_object(depth: int = 30) -> np.ndarray:
+    """Return noise in slices 8 to 22, nothing around them."""
+    image = np.zeros((depth, 24, 20), np.float32)
+    image[8:23] = np.random.default_rng(0).normal(size=(15, 24, 20))
+    return image
+
+
+@every_strategy
+def test_known_slices_are_never_suggested_and_none_twice(name):
+    found = create(name).rank(evidence(known=(0, 7, 19), doubt={7: 500, 8: 80}), 30)
+    assert sorted(s.index for s in found) == [z for z in range(20) if z not in (0, 7, 19)]
+
+
+@every_strategy
+def test_all_done_means_no_suggestion(name):
+    assert create(name).rank(evidence(known=range(20)), 3) == []
+
+
+@every_strategy
+def test_first_slices_lie_where_there_is_something_to_see(name):
+    chosen = create(name).first(look_at(image_with_object(), 0), 3)
+    assert len(set(chosen)) == 3
+    assert all(8 <= z <= 22 for z in chosen)
+
+
+@every_strategy
+def test_first_slices_lie_in_the_extent_that_was_told(name):
+    content = look_at(np.random.default_rng(0).normal(size=(12, 40, 12)), 1, extent=(20, 24))
+    assert sorted(create(name).first(content, 9)) == [20, 21, 22, 23, 24]
+
+
+@every_strategy
+def test_every_suggestion_has_a_reason_and_its_volume(name):
+    for found in create(name).rank(evidence(volume="second"), 2):
+        assert "nearest known" in found.reason
+        assert found.volume == "second"
+
+
+@pytest.mark.parametrize("name", ["uniform", "random", "coreset"])
+def test_strategies_that_see_no_proposal_stay_in_the_extent_while_they_can(name):
+    found = create(name).rank(evidence(known=(9,), extent=(8, 10)), 4)
+    assert {s.index for s in found[:2]} == {8, 10}
+    assert not 8 <= found[2].index <= 10
+
+
+def test_the_middle_of_a_doubtful_gap_promises_most():
+    doubt = dict.fromkeys(range(11, 19), 30)
+    assert create().rank(evidence(doubt=doubt))[0].index in (14, 15)
+
+
+def test_one_doubtful_slice_in_a_gap_draws_the_choice_towards_it():
+    found = create().rank(evidence(known=(0, 19), doubt={5: 500}))[0]
+    assert 4 <= found.index <= 7
+    assert create("uncertainty").rank(evidence(known=(0, 19), doubt={5: 500}))[0].index == 5
+
+
+def test_a_batch_does_not_crowd_around_one_place():
+    found = create().rank(evidence(depth=41, known=(0, 20, 40), doubt={9: 60, 10: 60, 11: 60}), 2)
+    assert 7 <= found[0].index <= 13
+    assert found[1].index > 20
+    assert found[0].score > found[1].score
+
+
+def test_without_doubt_the_farthest_slice_is_suggested():
+    nothing = Evidence(np.zeros((20, 5), np.int64), (0, 4, 19), np.zeros(20))
+    assert create().rank(nothing)[0].index in (11, 12)
+
+
+def test_ties_go_to_the_slice_nearest_to_the_one_in_view():
+    nothing = evidence(known=(), doubt=dict.fromkeys(range(20), 0))
+    assert (
+        create("uncertainty").rank(Evidence(nothing.regions, (), np.zeros(20), current=13))[0].index
+        == 13
+    )
+
+
+def test_regions_stand_in_for_a_missing_confidence():
+    regions = np.zeros((20, 5), dtype=np.int64)
+    regions[5, 4], regions[14, 2] = 30, 40  # fewer voxels, but there the predictions disagree
+    given = Evidence(regions, (0, 10, 19))
+    for name in ("uncertainty", "region", "error-reduction"):
+        assert abs(create(name).rank(given)[0].index - 5) <= 1
+
+
+def test_uniform_choice_halves_the_largest_gap_and_does_open_ends_first():
+    uniform = create("uniform")
+    assert uniform.rank(evidence(known=(2, 9, 17)))[0].index == 13
+    assert uniform.rank(evidence(known=(2, 6, 10, 14, 17)))[0].index in (0, 19)
+    assert uniform.rank(evidence(known=(0, 4, 8, 12, 16, 19)))[0].index in (6, 10)
+
+
+def test_the_core_set_goes_to_the_slice_least_like_the_known_ones():
+    descriptors = np.zeros((20, 2))
+    descriptors[13] = (3, 4)
+    assert create("coreset").rank(evidence(descriptors=descriptors))[0].index == 13
+
+
+def test_random_choice_is_repeatable_and_reaches_everything():
+    drawn = [[s.index for s in create("random").rank(evidence(), 17)] for _ in range(2)]
+    assert drawn[0] == drawn[1]
+    assert drawn[0] != sorted(drawn[0])
+
+
+def test_volumes_compete_by_the_share_of_their_object():
+    small = evidence(doubt={15: 50}, areas=np.full(20, 20), volume="small")
+    large = evidence(doubt={15: 60}, areas=np.full(20, 2000), volume="large")
+    found = rank_volumes(ErrorReduction(), [large, small], 4)
+    assert found[0].volume == "small"
+    assert [s.score for s in found] == sorted((s.score for s in found), reverse=True)
+    assert len(found) == 4
+
+
+def test_an_unknown_strategy_is_named_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"no strategy “best”.*uniform"):
+        create("best")
+
+
+def test_ranking_three_hundred_slices_takes_no_time():
+    given = evidence(depth=300, known=(20, 150, 280))
+    begin = time.perf_counter()
+    create().rank(given, 5)
+    assert time.perf_counter() - begin < 0.5

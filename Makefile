@@ -1,6 +1,7 @@
 # make test   set up .venv and run the test suite     (more arguments: ARGS="tests/volume -x")
 #             in two processes; JOBS=0 runs it in one
 # make demo   set up .venv and run the main job on the sample volume
+# make tour   the pictures of README.md and docs/tutorial.md, made on the sample volume
 # make lint   style and types
 # make clean  remove the environment and everything built
 
@@ -10,7 +11,7 @@ JOBS ?= 2
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: test demo lint setup clean
+.PHONY: test demo tour lint setup clean
 .DEFAULT_GOAL := test
 
 test: $(STAMP)
@@ -18,6 +19,9 @@ test: $(STAMP)
 
 demo: $(STAMP)
 	@scripts/with-display $(BIN)/python -m napari_sslseg.demo $(ARGS)
+
+tour: $(STAMP)
+	@scripts/with-display $(BIN)/python scripts/make_tour.py $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ from ..volume.annotation import NOT_ANNOTATED
 from ..volume.project import AcceptedSlice
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from ..volume.project import Project
     from .proposal_shelf import ProposalShelf
     from .reference_layer import ReferenceLayer
@@ -49,8 +51,38 @@ class CorrectiveDice:
         return float(np.mean(list(self.dice.values()))) if self.dice else 1.0
 
 
+@dataclass(frozen=True)
+class _Entry:
+    """What the project's record says of one slice."""
+
+    accepted: AcceptedSlice
+    score: dict[str, Any] | None
+
+
+@dataclass
+class _Recorded:
+    """A change of the record of one slice, that goes with a step in References."""
+
+    write: Callable[[tuple[int, int], _Entry | None], None]
+    place: tuple[int, int]
+    before: _Entry | None
+    after: _Entry | None
+    nbytes: int = 0
+
+    def undo(self) -> None:
+        """Let the record say what it said before."""
+        self.write(self.place, self.before)
+
+    def redo(self) -> None:
+        """Let the record say it again."""
+        self.write(self.place, self.after)
+
+
 class Accepting:
     """Turns slices of the proposal in view into references.
+
+    The record of what was accepted goes with the steps in References: an undo takes an acceptance
+    out of it, and a slice that is no longer wholly annotated leaves it.
 
     Parameters
     ----------
@@ -75,7 +107,7 @@ class Accepting:
         """Copy a slice of the proposal in view into References; one undo step there.
 
         Where References is inked already it stays, unless the user has corrected the proposal
-        just there: the correction is the later word.
+        just there since: the correction is the later word (see `LastWord`).
 
         Returns
         -------
@@ -85,7 +117,7 @@ class Accepting:
         Raises
         ------
         ValueError
-            When there is no proposal yet.
+            When there is no proposal yet, or a stroke is being drawn; nothing is done then.
         """
         proposal = self._shelf.in_view()
         if proposal is None:
@@ -98,13 +130,34 @@ class Accepting:
         # What was ink before the proposal was made is no merit of the proposal.
         judged = np.moveaxis(proposal.regions, axis, 0)[index] > 0
         rounds = len(project.rounds)
-        project.accepted = [a for a in project.accepted if (a.axis, a.index) != (axis, index)]
-        project.accepted.append(AcceptedSlice(axis, index, proposal.slug, rounds))
         scores = {str(k): round(v, 4) for k, v in _dice(proposed, values, judged).items()}
-        self._remember(CorrectiveDice(axis, index, proposal.slug, rounds, scores))
-        changed = self._references.write_slice(index, values, f"accepting slice {index}")
-        self._save_head()
-        return changed
+        score = asdict(CorrectiveDice(axis, index, proposal.slug, rounds, scores))
+        place = (axis, index)
+        before = self._entry(place)
+        after = _Entry(AcceptedSlice(axis, index, proposal.slug, rounds), score)
+        also = [] if after == before else [_Recorded(self._record, place, before, after)]
+        return self._references.write_slice(index, values, f"accepting slice {index}", also)
+
+    def follow(self, positions: npt.NDArray[np.integer] | None) -> Iterable[_Recorded]:
+        """Take slices out of the record that a step in References has opened again.
+
+        Parameters
+        ----------
+        positions : ndarray of int or None
+            Places of the step in the volume laid flat; None where they are not known.
+        """
+        ink, found = self._references.ink, []
+        for row in list(self._project.accepted):
+            place = (row.axis, row.index)
+            if positions is not None:
+                after = int(np.prod(ink.shape[row.axis + 1 :]))
+                if not ((positions // after) % ink.shape[row.axis] == row.index).any():
+                    continue
+            if (np.moveaxis(ink, row.axis, 0)[row.index] == NOT_ANNOTATED).any():
+                made = _Recorded(self._record, place, self._entry(place), None)
+                made.redo()
+                found.append(made)
+        return found
 
     def accepted_slices(self) -> list[int]:
         """Slices along the current axis that were accepted and still are references."""
@@ -120,14 +173,32 @@ class Accepting:
         found = [r for r in rows if r.axis == axis and r.index in standing]
         return sorted(found, key=lambda r: (r.round, r.index))
 
-    def _remember(self, score: CorrectiveDice) -> None:
-        rows: list[dict[str, Any]] = [
+    def _entry(self, place: tuple[int, int]) -> _Entry | None:
+        """Return what the record says of a slice."""
+        for row in self._project.accepted:
+            if (row.axis, row.index) == place:
+                scores = self._project.settings.get(_SETTING, [])
+                mine = [s for s in scores if (s["axis"], s["index"]) == place]
+                return _Entry(row, mine[0] if mine else None)
+        return None
+
+    def _record(self, place: tuple[int, int], entry: _Entry | None) -> None:
+        """Let the record say this of a slice, and nothing else."""
+        project = self._project
+        accepted = [a for a in project.accepted if (a.axis, a.index) != place]
+        scores = [
             row
-            for row in self._project.settings.get(_SETTING, [])
-            if (row["axis"], row["index"]) != (score.axis, score.index)
+            for row in project.settings.get(_SETTING, [])
+            if (row["axis"], row["index"]) != place
         ]
-        # A new dictionary: the old one may just be written by the thread that saves.
-        self._project.settings = {**self._project.settings, _SETTING: [*rows, asdict(score)]}
+        if entry is not None:
+            accepted.append(entry.accepted)
+            if entry.score is not None:
+                scores.append(entry.score)
+        # New objects: the old ones may just be written by the thread that saves.
+        project.accepted = accepted
+        project.settings = {**project.settings, _SETTING: scores}
+        self._save_head()
 
 
 def _dice(proposed: Any, accepted: Any, judged: Any) -> dict[int, float]:

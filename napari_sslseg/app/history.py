@@ -8,18 +8,23 @@ histories of napari; larger operations are kept as compact `Change`s.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from psygnal import Signal
 
 from ..editing.change import Change
+from .last_word import stroke_positions
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from napari.layers import Labels
+
+    Positions = npt.NDArray[np.integer]
 
 #: Steps that napari keeps for each layer.
 NAPARI_LIMIT = 100
@@ -31,6 +36,23 @@ Place = tuple[int, int]
 """Slicing axis and index of the slice where something happened."""
 
 
+class Companion(Protocol):
+    """What a step changes besides the voxels of its layer; it is undone and done with the step."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        ...
+
+    def undo(self) -> None:
+        """Take it back."""
+        ...
+
+    def redo(self) -> None:
+        """Do it again."""
+        ...
+
+
 @dataclass(eq=False)
 class _Followed:
     """A layer, and its own undo and redo."""
@@ -40,6 +62,8 @@ class _Followed:
     redo: Callable[[], None]
     strokes: int = 0
     """Strokes that are being drawn on it."""
+    accompany: list[Callable[[Positions | None], Iterable[Companion]]] = field(default_factory=list)
+    """Make what goes with a step, told where it was."""
 
 
 @dataclass(eq=False)
@@ -56,17 +80,26 @@ class Step:
         Where the user looked.
     change : Change or None
         What it did; None when napari's history of the layer knows.
+    companions : list of Companion
+        What goes with it.
     """
 
     owner: _Followed
     text: str
     place: Place | None
     change: Change | None = None
+    companions: list[Companion] = field(default_factory=list)
 
     @property
     def layer(self) -> Labels:
         """Layer that it wrote to."""
         return self.owner.layer
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes here, not counting what napari keeps."""
+        own = 0 if self.change is None else self.change.nbytes
+        return own + sum(companion.nbytes for companion in self.companions)
 
 
 class History:
@@ -99,11 +132,26 @@ class History:
         owner = _Followed(layer, layer.undo, layer.redo)
         self._followed.append(owner)
         self.lead_here(layer)
-        layer.events.paint.connect(lambda event: self._on_paint(owner))
+        layer.events.paint.connect(lambda event: self._on_paint(owner, event.value))
         # Both end the layer's own history: its entries belong to an array that is gone.
         layer.events.data.connect(lambda event: self.forget(layer))
         layer.events.editable.connect(lambda event: self._on_editable(layer))
         layer.mouse_drag_callbacks.append(partial(_watch_stroke, owner))
+
+    def accompany(
+        self, layer: Labels, make: Callable[[Positions | None], Iterable[Companion]]
+    ) -> None:
+        """Let something go with every new step on a layer.
+
+        Parameters
+        ----------
+        layer : Labels
+            One that is followed.
+        make : callable
+            Given the places of the step in the layer's array laid flat (None where they are not
+            known), does what there is to do, and returns how to undo it and do it again.
+        """
+        self._owner(layer).accompany.append(make)
 
     def lead_here(self, layer: Labels) -> None:
         """Let undo and redo on a layer mean this history."""
@@ -129,8 +177,15 @@ class History:
         finally:
             self._name = before
 
-    def write(self, layer: Labels, change: Change, text: str, place: Place) -> bool:
-        """Make a change as one step.
+    def write(
+        self,
+        layer: Labels,
+        change: Change,
+        text: str,
+        place: Place,
+        also: Iterable[Companion] = (),
+    ) -> bool:
+        """Make a change as one step, and what else goes with it.
 
         Returns
         -------
@@ -138,14 +193,23 @@ class History:
             False, with nothing done, when the layer no longer holds what the change was made
             from, or a stroke is being drawn on it.
         """
-        owner = next(f for f in self._followed if f.layer is layer)
+        owner, also = self._owner(layer), list(also)
         if owner.strokes or not change.fits(layer.data):
             return False
         if len(change):
             change.apply(layer.data)
-            self._push(Step(owner, text, place, change))
             layer.refresh(thumbnail=False, extent=False)
+        for companion in also:
+            companion.redo()
+        if len(change) or also:
+            self._push(Step(owner, text, place, change, also), change.positions)
         return True
+
+    def written_over(self, layer: Labels) -> None:
+        """Do what goes with a step on a layer after a change that was too large to be one."""
+        for make in self._owner(layer).accompany:
+            make(None)
+        self.changed.emit()
 
     @property
     def next_undo(self) -> str:
@@ -157,6 +221,11 @@ class History:
         """What a redo would do again, empty when there is nothing."""
         return self._undone[-1].text if self._undone else ""
 
+    @property
+    def drawing(self) -> bool:
+        """Whether a stroke is being drawn on one of the layers."""
+        return any(owner.strokes for owner in self._followed)
+
     def undo(self) -> None:
         """Take back the last step, unless a stroke is being drawn over it."""
         if self._done and not self._done[-1].owner.strokes:
@@ -167,6 +236,8 @@ class History:
             else:
                 step.change.revert(step.layer.data)
                 step.layer.refresh(thumbnail=False, extent=False)
+            for companion in reversed(step.companions):
+                companion.undo()
             self._tell(step, False)
 
     def redo(self) -> None:
@@ -179,26 +250,34 @@ class History:
             else:
                 step.change.apply(step.layer.data)
                 step.layer.refresh(thumbnail=False, extent=False)
+            for companion in step.companions:
+                companion.redo()
             self._tell(step, True)
 
     # -- inside ---------------------------------------------------------------------------
 
-    def _on_paint(self, owner: _Followed) -> None:
+    def _owner(self, layer: Labels) -> _Followed:
+        return next(f for f in self._followed if f.layer is layer)
+
+    def _on_paint(self, owner: _Followed, atoms: Any) -> None:
         text, place = self._name or (f"painting in {owner.layer.name}", self._where())
-        self._push(Step(owner, text, place))
+        where = stroke_positions(atoms, owner.layer.data.shape) if owner.accompany else None
+        self._push(Step(owner, text, place), where)
         mine = [step for step in self._done if step.owner is owner and step.change is None]
         if len(mine) > NAPARI_LIMIT:
             # napari has dropped its oldest; what came before it on the layer cannot be undone.
             self._drop_until(mine[0])
 
-    def _push(self, step: Step) -> None:
+    def _push(self, step: Step, where: Positions | None) -> None:
+        for make in step.owner.accompany:
+            step.companions += make(where)
         self._done.append(step)
         self._undone.clear()
-        large = [s for s in self._done if s.change is not None]
-        total = sum(s.change.nbytes for s in large if s.change is not None)
+        large = [s for s in self._done if s.nbytes]
+        total = sum(s.nbytes for s in large)
         while total > MOST_BYTES and len(large) > 1:
             oldest = large.pop(0)
-            total -= oldest.change.nbytes if oldest.change is not None else 0
+            total -= oldest.nbytes
             self._drop_until(oldest)
         self.changed.emit()
         self.stepped.emit()

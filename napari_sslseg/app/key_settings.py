@@ -47,6 +47,7 @@ ACTIONS = (
     KeyAction("next_place", ".", "Go to the next place where the predictions disagree"),
     KeyAction("previous_place", ",", "Go back to the place before"),
     KeyAction("image_only", "H", "Hide all that lies over the image, or show it again"),
+    KeyAction("planes", "F2", "Open or close the two other planes below the slice"),
     KeyAction("swap", "W", "Switch to the other proposal"),
     KeyAction("flip", "U", "Flip the doubtful part under the cursor to its second class"),
     KeyAction("take_part", "Q", "Take the part under the cursor from the other proposal"),

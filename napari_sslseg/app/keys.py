@@ -40,6 +40,7 @@ def bind_keys(panel: LoopPanel) -> None:
     actions = actions_of(panel)
     for name, key in panel.keys.by_name.items():
         bind(key, actions[name])
+    panel.top.name_key(panel.keys.by_name["planes"])
     # On a labels layer these are napari's, and lead to the same history.
     bind("Ctrl+Z", panel.top.undo.click)
     bind("Ctrl+Shift+Z", panel.top.redo.click)
@@ -71,6 +72,7 @@ def actions_of(panel: LoopPanel) -> dict[str, Callable[[], Any]]:
         "next_place": review.next_place.click,
         "previous_place": review.previous_place.click,
         "image_only": review.image_only.click,
+        "planes": panel.top.planes.click,
         "swap": swap,
         "flip": lambda: at_cursor("flip"),
         "take_part": lambda: at_cursor("take"),

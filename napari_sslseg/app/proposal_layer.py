@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from psygnal import Signal
 
-from ..volume.annotation import NOT_ANNOTATED, corrections
-from ..volume.proposal import REGION_NAMES, object_neighbourhood
+from ..acquisition.evidence import chance_of_error
+from ..volume.annotation import NOT_ANNOTATED, Corrections
+from ..volume.array_files import writable_copy
+from ..volume.proposal import REGION_NAMES, neighbourhood_slab
+from .layer_edits import follow_edits
 from .layer_roles import forget_history, placement, role_metadata
 from .palette import proposal_colormap
 from .reference_layer import class_features
@@ -41,12 +44,18 @@ class OpenCount:
         Voxels that the user changed.
     shares : dict of str to float
         Share of each region in the object's neighbourhood.
+    doubt : ndarray, shape (Z,)
+        Expected number of wrong voxels among the open ones of each slice.
+    areas : ndarray of int64, shape (Z,)
+        Voxels of the object in each slice, as it stands.
     """
 
     axis: int
     regions: npt.NDArray[np.int64]
     corrected: npt.NDArray[np.int64]
     shares: dict[str, float]
+    doubt: npt.NDArray[np.float64]
+    areas: npt.NDArray[np.int64]
 
 
 class ProposalLayer:
@@ -88,7 +97,8 @@ class ProposalLayer:
         self.slug, self.name = proposal.slug, proposal.name
         self.store = store
         self.kept = kept
-        self._near: tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]] | None = None
+        # Neighbourhood of the objects in each slab, as bits; None where there is none.
+        self._near: tuple[npt.NDArray[np.uint8], list[npt.NDArray[np.uint8] | None]] | None = None
         self._take(proposal, version)
         self.stroking = False
         self.serial = 0
@@ -103,20 +113,19 @@ class ProposalLayer:
             **placement(image),
         )
         self.layer.selected_label = classes.ids[0] if len(classes) else 1
-        self.layer.events.paint.connect(self._on_edit)
-        self.layer.events.set_data.connect(self._on_edit)
+        follow_edits(viewer, self.layer, self._on_edit)
         self.layer.mouse_drag_callbacks.append(self._watch_stroke)
 
-    def corrections(self) -> npt.NDArray[np.uint8]:
-        """Class where the user changed the proposal, 255 elsewhere (compares the whole volume)."""
-        return corrections(self.layer.data, self.proposed, self.kept)
+    def corrections(self) -> Corrections:
+        """Class where the user changed the proposal, 255 elsewhere; compared slice by slice."""
+        return Corrections(self.layer.data, self.proposed, self.kept)
 
     @staticmethod
     def prepare(
         proposal: Proposal, store: InkStore
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
         """Lay the corrections of an earlier session over a proposal; safe in a worker thread."""
-        return _overlay(proposal.classes, store.load())
+        return _overlay(proposal.classes, None if store.blank else store.load())
 
     def merge(
         self, proposal: Proposal
@@ -127,7 +136,8 @@ class ProposalLayer:
         has edited meanwhile, it must be made again.
         """
         serial = self.serial
-        return *_overlay(proposal.classes, self.corrections()), serial
+        self.store.save(self.corrections())
+        return *self.prepare(proposal, self.store), serial
 
     def replace(
         self,
@@ -152,10 +162,13 @@ class ProposalLayer:
         """Count regions where neither corrected nor inked, and corrections; for a thread."""
         edited, proposed, regions = self.layer.data, self.proposed, self.regions
         if self._near is None or self._near[0] is not proposed:
-            self._near = (proposed, object_neighbourhood(proposed))
+            slabs = (neighbourhood_slab(proposed, z) for z in range(proposed.shape[0]))
+            self._near = (proposed, [np.packbits(s) if s.any() else None for s in slabs])
         near = self._near[1]
         counts = np.zeros((regions.shape[axis], 5), dtype=np.int64)
         corrected = np.zeros(regions.shape[axis], dtype=np.int64)
+        areas = np.zeros(regions.shape[axis], dtype=np.int64)
+        doubt = np.zeros(regions.shape[axis])
         judged = np.zeros(5, dtype=np.int64)
         kept = self.kept
         # Slab by slab, as the arrays lie in memory: this runs after every stroke.
@@ -169,7 +182,15 @@ class ProposalLayer:
             else:
                 corrected += np.count_nonzero(changed, axis=2 - axis)
             slab = np.where(closed, np.uint8(0), regions[z])
-            judged += np.bincount(slab[near[z]], minlength=5)[:5]
+            wrong = chance_of_error(np.where(closed, np.uint8(255), self.confidence[z]))
+            if axis == 0:
+                doubt[z], areas[z] = wrong.sum(), np.count_nonzero(edited[z])
+            else:
+                doubt += wrong.sum(axis=2 - axis)
+                areas += np.count_nonzero(edited[z], axis=2 - axis)
+            if (packed := near[z]) is not None:
+                inside = np.unpackbits(packed, count=slab.size).view(bool).reshape(slab.shape)
+                judged += np.bincount(slab[inside], minlength=5)[:5]
             if axis == 0:
                 counts[z] = np.bincount(slab.ravel(), minlength=5)[:5]
             else:
@@ -177,7 +198,7 @@ class ProposalLayer:
                     counts[:, code] += np.count_nonzero(slab == code, axis=2 - axis)
         total = max(int(judged[1:].sum()), 1)
         shares = {name: float(judged[code]) / total for code, name in REGION_NAMES.items()}
-        return OpenCount(axis, counts, corrected, shares)
+        return OpenCount(axis, counts, corrected, shares, doubt, areas)
 
     def open_regions(self, ink: npt.NDArray[np.uint8]) -> RegionArray:
         """Return the regions where neither corrected nor inked, computed as they are looked at."""
@@ -194,6 +215,32 @@ class ProposalLayer:
             corrected |= (kept != NOT_ANNOTATED) & (kept == edited)
         return edited, corrected
 
+    @property
+    def flat(self) -> npt.NDArray[np.uint8]:
+        """The live array, laid flat; a view."""
+        data: npt.NDArray[np.uint8] = self.layer.data.reshape(-1)
+        return data
+
+    def corrected_at(self, positions: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
+        """Whether the user changed the proposal, for places in the array laid flat."""
+        edited = self.flat[positions]
+        found: npt.NDArray[np.bool_] = edited != self.proposed.reshape(-1)[positions]
+        if self.kept is not None:
+            kept = self.kept.reshape(-1)[positions]
+            found |= (kept != NOT_ANNOTATED) & (kept == edited)
+        return found
+
+    def write_at(self, positions: npt.NDArray[np.integer], values: npt.NDArray[np.uint8]) -> None:
+        """Write at places in the array laid flat, on the user's word; no step of its own."""
+        if positions.size:
+            self.flat[positions] = values
+            self.layer.refresh(thumbnail=False, extent=False)
+            self.touch()
+
+    def touch(self) -> None:
+        """Take note that voxels have changed: a hidden layer of napari says nothing."""
+        self._on_edit()
+
     def _take(self, proposal: Proposal, version: int) -> None:
         self.version = version
         self.info = proposal.info
@@ -201,7 +248,7 @@ class ProposalLayer:
         self.regions = proposal.regions
         self.confidence = proposal.confidence
 
-    def _on_edit(self, event: Any = None) -> None:
+    def _on_edit(self) -> None:
         self.serial += 1
         self.edited.emit()
 
@@ -216,11 +263,15 @@ class ProposalLayer:
 
 
 def _overlay(
-    classes: npt.NDArray[np.uint8], kept: npt.NDArray[np.uint8]
+    classes: npt.NDArray[np.uint8], kept: npt.NDArray[np.uint8] | None
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
-    data = classes.copy()
-    inked = kept != NOT_ANNOTATED
-    if not inked.any():
+    data = writable_copy(classes)
+    if kept is None:
         return data, None
-    data[inked] = kept[inked]
-    return data, kept
+    any_kept = False
+    for slab, own in zip(data, kept, strict=True):
+        inked = own != NOT_ANNOTATED
+        if inked.any():
+            slab[inked] = own[inked]
+            any_kept = True
+    return data, kept if any_kept else None

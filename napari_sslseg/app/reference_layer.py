@@ -14,22 +14,27 @@ from psygnal import Signal
 from ..editing.change import Change
 from ..volume.annotation import NOT_ANNOTATED, SliceState
 from ..volume.classes import BACKGROUND, ClassTable
+from .layer_edits import follow_edits
 from .layer_roles import REFERENCES, forget_history, placement, role_metadata
 from .palette import reference_colormap
 from .slice_index import SliceIndex, index_slices
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import numpy.typing as npt
     from napari.components import ViewerModel
     from napari.layers import Image, Labels
 
-    from .history import History
+    from .history import Companion, History
 
 #: Voxels up to which all slices are looked at without a thread, some milliseconds of work, and up
 #: to which a change of all of them can be undone.
 _AT_ONCE = 4_000_000
+
+
+class StrokeUnderWayError(ValueError):
+    """A slice cannot be written while the user draws on the layer."""
 
 
 class ReferenceLayer:
@@ -76,8 +81,7 @@ class ReferenceLayer:
             **placement(image),
         )
         self.layer.selected_label = classes.ids[0] if len(classes) else 1
-        self.layer.events.paint.connect(self._on_edit)
-        self.layer.events.set_data.connect(self._on_edit)
+        follow_edits(viewer, self.layer, self._on_edit)
         history.follow(self.layer)
 
     @property
@@ -160,7 +164,13 @@ class ReferenceLayer:
         values = np.where(ink == BACKGROUND, np.uint8(NOT_ANNOTATED), ink)
         return self._write(index, values, f"taking slice {index} from the references")
 
-    def write_slice(self, index: int, values: npt.NDArray[np.uint8], text: str) -> int:
+    def write_slice(
+        self,
+        index: int,
+        values: npt.NDArray[np.uint8],
+        text: str,
+        also: Iterable[Companion] = (),
+    ) -> int:
         """Write a whole slice on the user's word (*Accept slice*), as one undo step.
 
         Parameters
@@ -170,13 +180,20 @@ class ReferenceLayer:
         values : ndarray of uint8, shape (H, W)
         text : str
             What it is, as it reads after "Undo: ".
+        also : iterable of Companion, optional
+            What goes with it; it makes a step even where no voxel changes.
 
         Returns
         -------
         int
             Number of voxels that changed.
+
+        Raises
+        ------
+        StrokeUnderWayError
+            When a stroke is being drawn on the layer; nothing is done.
         """
-        return self._write(index, values, text)
+        return self._write(index, values, text, also)
 
     def fill(self, values: npt.NDArray[np.uint8]) -> int:
         """Write ink on the user's word where nothing is stated yet (*Import labels*).
@@ -209,6 +226,7 @@ class ReferenceLayer:
             else:
                 np.copyto(ink, values, where=where)
                 forget_history(self.layer)
+                self._history.written_over(self.layer)
                 self.layer.refresh()
         finally:
             self._writing = False
@@ -217,25 +235,36 @@ class ReferenceLayer:
 
     def look_at(self, index: int) -> None:
         """Learn the state of a slice again, after an undo say."""
+        self.serial += 1  # the layer says nothing of an undo while it is hidden
         self._update(index)
 
-    def _write(self, index: int, values: npt.NDArray[np.uint8], text: str) -> int:
+    def _write(
+        self,
+        index: int,
+        values: npt.NDArray[np.uint8],
+        text: str,
+        also: Iterable[Companion] = (),
+    ) -> int:
         # Not through the layer's own data_setitem: it fails while the layer is hidden.
         change = Change.of_slice(
             self.ink.shape, self.axis, index, self.slice_ink(index), values.astype(np.uint8)
         )
         self._writing = True
         try:
-            written = self._history.write(self.layer, change, text, (self.axis, index))
+            written = self._history.write(self.layer, change, text, (self.axis, index), also)
         finally:
             self._writing = False
             self.serial += 1
-        if not written or not len(change):
+        if not written:
+            raise StrokeUnderWayError(
+                "Nothing was changed, as you are drawing a stroke: end it, then try again."
+            )
+        if not len(change):
             return 0
         self._update(index)
         return len(change)
 
-    def _on_edit(self, event: Any = None) -> None:
+    def _on_edit(self) -> None:
         self.serial += 1
         if not self._writing:
             self._update(self.current_slice())

@@ -51,6 +51,8 @@ class RegionTour:
 
     said = Signal(str)
     """One sentence: where the tour is."""
+    arrived = Signal(tuple)
+    """A voxel of the place that is shown."""
 
     def __init__(
         self,
@@ -106,6 +108,9 @@ class RegionTour:
         place = self._places[number]
         self._go_to(place.index)
         self._centre(place)
+        self.arrived.emit(
+            tuple(int(i) for i in np.insert(place.seed, self._project.axis, place.index))
+        )
         proposal = self._shelf.in_view()
         assert proposal is not None
         class_id = int(

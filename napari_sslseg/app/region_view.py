@@ -95,8 +95,16 @@ class RegionView:
 
     def show(self, proposal: ProposalLayer, ink: npt.NDArray[np.uint8]) -> None:
         """Show the regions of a proposal."""
-        array = proposal.open_regions(ink)
-        if self.layer is None or self.layer not in self._viewer.layers:
+        self.show_array(proposal.open_regions(ink))
+
+    @property
+    def exists(self) -> bool:
+        """Whether the layer is there."""
+        return self.layer is not None and self.layer in self._viewer.layers
+
+    def show_array(self, array: RegionArray) -> None:
+        """Show regions; the layer is made the first time."""
+        if not self.exists:
             self.layer = self._viewer.add_labels(
                 array,
                 name=CONFIDENCE,
@@ -107,9 +115,10 @@ class RegionView:
                 **placement(self._image),
             )
             self._history.lead_here(self.layer)
-        else:
+        elif self.layer is not None:
             self.layer.data = array
-        self.layer.editable = False
+        if self.layer is not None:
+            self.layer.editable = False
 
     def refresh(self) -> None:
         """Look again: the proposal or the ink has changed."""

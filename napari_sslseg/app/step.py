@@ -92,6 +92,7 @@ def hint_label() -> QLabel:
     label.setWordWrap(True)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+    label.setMinimumWidth(1)  # one long word, such as a path, must not widen the panel
     label.hide()
     return label
 
@@ -101,6 +102,12 @@ def say(label: QLabel, text: str) -> None:
     if label.text() != text:
         label.setText(text)
     label.setVisible(bool(text))
+
+
+def brief_path(label: QLabel, path: object, room: int = 270) -> str:
+    """Return a path as short as a label has room for, the beginning and the end of it."""
+    metrics = label.fontMetrics()
+    return metrics.elidedText(str(path), Qt.TextElideMode.ElideMiddle, room)
 
 
 def allow(button: QPushButton, reason: str, tip: str) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QRectF, QSize, Qt, Signal
+from qtpy.QtGui import QIcon, QPainter, QPalette, QPen, QPixmap
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from .slice_strip import ACCEPTED_COLOR, REFERENCE_COLOR, SliceFacts, SliceStrip
@@ -44,18 +45,24 @@ class TopBar(QWidget):
         self.help.setToolTip("All keys, and how to change them")
         self.help.setAccessibleName("Keys")
         self.help.clicked.connect(self.help_wanted)
+        self.planes = QToolButton()
+        self.planes.setCheckable(True)
+        self.planes.setIconSize(QSize(18, 18))
+        self.planes.setAccessibleName("Other planes")
         for button in (self.undo, self.redo):
-            button.setFixedWidth(52)
+            button.setFixedWidth(46)
         row = QHBoxLayout()
         row.setSpacing(3)
         row.addWidget(self.marks, 1)
-        for button in (self.undo, self.redo, self.help):
+        for button in (self.planes, self.undo, self.redo, self.help):
             row.addWidget(button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 3, 4, 0)
         layout.setSpacing(2)
         layout.addWidget(self.strip)
         layout.addLayout(row)
+        self.planes.setIcon(_planes_icon(self.palette()))
+        self.name_key("")
         self.set_session(None)
 
     def set_session(self, session: Session | None) -> None:
@@ -66,6 +73,11 @@ class TopBar(QWidget):
             session.history.changed.connect(self.show_history)
             self.refresh()
             self.show_history()
+
+    def name_key(self, key: str) -> None:
+        """Say which key opens the planes."""
+        tip = "Show the two other planes below the slice; they follow the cursor"
+        self.planes.setToolTip(f"{tip} ({key})" if key else tip)
 
     def refresh(self) -> None:
         """Ink, proposals or what is counted in them have changed."""
@@ -102,6 +114,12 @@ class TopBar(QWidget):
             if text:
                 button.setToolTip(f"{word}: {text} ({key})")
 
+    def changeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+        """Draw the icon in the colours of the theme."""
+        super().changeEvent(event)
+        if hasattr(self, "planes"):
+            self.planes.setIcon(_planes_icon(self.palette()))
+
     def _on_undo(self) -> None:
         if self._session is not None:
             self._session.history.undo()
@@ -113,3 +131,15 @@ class TopBar(QWidget):
     def _go(self, index: int) -> None:
         if self._session is not None:
             self._session.go_to(index)
+
+
+def _planes_icon(palette: QPalette) -> QIcon:
+    """Draw a large picture above two small ones."""
+    pixmap = QPixmap(36, 36)
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    painter.setPen(QPen(palette.color(QPalette.ColorRole.WindowText), 2.5))
+    for box in (QRectF(4, 5, 28, 15), QRectF(4, 23, 12, 9), QRectF(20, 23, 12, 9)):
+        painter.drawRect(box)
+    painter.end()
+    return QIcon(pixmap)

@@ -1,0 +1,45 @@
+"""Edits of a labels layer, told from mere slicing.
+
+napari emits ``set_data`` for both: when voxels were changed in place and the layer refreshed, and
+whenever another slice comes into view. To take every slice for an edit would count, save and colour
+everything anew with each step of the slider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Labels
+
+
+def follow_edits(viewer: ViewerModel, layer: Labels, edited: Callable[[], object]) -> None:
+    """Call back after voxels of a layer may have changed.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    layer : Labels
+        In this viewer.
+    edited : callable
+        Called after strokes, and when the layer was refreshed without another slice coming into
+        view.
+    """
+
+    def view() -> tuple[Any, ...]:
+        dims = viewer.dims
+        return (dims.ndisplay, dims.order, *(dims.point[axis] for axis in dims.not_displayed))
+
+    seen = view()
+
+    def on_data(event: Any = None) -> None:
+        nonlocal seen
+        now = view()
+        if now == seen:
+            edited()
+        seen = now
+
+    layer.events.paint.connect(lambda event: edited())
+    layer.events.set_data.connect(on_data)

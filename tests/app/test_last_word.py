@@ -1,0 +1,130 @@
+"""Ink and corrections on the same voxel: the later word counts, whatever comes between."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from napari.layers import Labels
+
+from napari_sslseg.app.last_word import stroke_positions
+from napari_sslseg.volume.annotation import NOT_ANNOTATED
+
+from .conftest import put_proposal
+
+AT = (4, 2, 2)
+MASK = np.zeros((40, 44), bool)
+MASK[2, 2] = True
+
+
+def test_ink_over_a_correction_outlives_a_new_version_and_a_new_session(
+    with_proposal, paint, until
+):
+    _, panel = with_proposal
+    session = panel.session
+    ink, layer = session.references.layer, session.proposals["semsim"].layer
+    paint(layer, 4, MASK, 1)
+    paint(ink, 4, MASK, 2)
+    new = panel.truth.copy()
+    new[AT] = 1
+    put_proposal(session, new, until)
+    assert layer.data[AT] == 2
+    path = session.project.path
+    panel.leave()
+    until(lambda: panel.session is None)
+    panel.open(path)
+    until(lambda: panel.session is not None and "semsim" in panel.session.proposals)
+    session = panel.session
+    session.accept_slice(4)
+    assert session.references.ink[AT] == 2
+    paint(session.proposals["semsim"].layer, 4, MASK, 0)
+    session.accept_slice(4)
+    assert session.references.ink[AT] == 0, "the correction came later"
+    for accepted in ([4], [4], []):
+        session.history.undo()
+        assert session.references.ink[AT] == 2
+        assert session.accepted_slices() == accepted
+
+
+def test_undo_of_ink_brings_the_correction_back_though_a_new_version_came_between(
+    with_proposal, paint, until
+):
+    _, panel = with_proposal
+    session = panel.session
+    proposal = session.proposals["semsim"]
+    paint(proposal.layer, 4, MASK, 1)
+    paint(session.references.layer, 4, MASK, 0)  # what was proposed there
+    new = panel.truth.copy()
+    new[AT] = 2
+    put_proposal(session, new, until)
+    session.history.undo()
+    assert session.references.ink[AT] == NOT_ANNOTATED
+    assert proposal.layer.data[AT] == 1
+    assert proposal.corrections()[AT] == 1
+    session.history.redo()
+    session.accept_slice(4)
+    assert session.references.ink[AT] == 0
+
+
+def test_accepting_is_recorded_only_when_it_was_done(with_proposal, paint):
+    _, panel = with_proposal
+    session = panel.session
+    layer = session.references.layer
+    session.go_to(4)
+    owner = next(f for f in session.history._followed if f.layer is layer)
+    owner.strokes += 1  # the mouse is down
+    told = []
+    panel.review.trouble.connect(told.append)
+    panel.review.accept.click()
+    panel.references.mark.click()
+    owner.strokes -= 1
+    assert "end it" in told[0]
+    assert "end it" in panel.references.hint.text()
+    assert session.project.accepted == []
+    assert session.references.ink[AT] == NOT_ANNOTATED
+
+    panel.review.accept.click()
+    assert session.accepted_slices() == [4]
+    panel.references.mark.click()  # not a reference any more
+    panel.references.mark.click()  # by hand this time
+    assert session.references.references() == [1, 4, 6, 10]
+    assert session.accepted_slices() == []
+    session.history.undo()
+    session.history.undo()
+    assert session.accepted_slices() == [4]
+    assert [s.index for s in session.accepting.corrective_dice()] == [4]
+    # A reference by hand that is accepted too is an acceptance that can be undone.
+    session.accept_slice(6)
+    assert session.accepted_slices() == [4, 6]
+    session.history.undo()
+    assert session.accepted_slices() == [4]
+    assert 6 in session.references.references()
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+@pytest.mark.parametrize("how", ["paint", "fill", "polygon", "indices"])
+def test_places_of_a_stroke_are_those_that_changed(how, dimensions):
+    layer = Labels(np.zeros((6, 12, 14), np.uint8))
+    layer.data[2:5, 4:9, 3:8] = 3
+    layer.n_edit_dimensions = dimensions
+    layer.brush_size = 5
+    before, said = layer.data.copy(), []
+    layer.events.paint.connect(lambda event: said.append(event.value))
+    with layer.block_history():
+        if how == "paint":
+            layer.paint((3, 5, 5), 1)
+            layer.paint((3, 6, 9), 1)
+        elif how == "fill":
+            layer.fill((3, 5, 5), 2)
+        elif how == "polygon":
+            layer.n_edit_dimensions = 2
+            layer.paint_polygon([(0, 1, 1), (0, 8, 1), (0, 8, 9), (0, 1, 9)], 2)
+        else:
+            layer.data_setitem((np.array([1, 3]), np.array([2, 5]), np.array([3, 5])), 1)
+    changed = np.flatnonzero(layer.data != before)
+    assert changed.size
+    assert np.array_equal(stroke_positions(said[0], layer.data.shape), changed)
+
+
+def test_places_that_are_told_in_another_way_are_not_guessed():
+    assert stroke_positions([object()], (2, 3, 4)) is None
+    assert stroke_positions([], (2, 3, 4)).size == 0

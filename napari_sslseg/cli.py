@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from . import __version__
+from .batch_command import run_batch_command
 from .dataset_commands import run_evaluate, run_predict, run_train
 from .export_command import run_export
 from .formats import FormatError, read, read_labels, writable_suffixes, write_labels
@@ -28,9 +30,11 @@ from .formats.writing import written_suffix
 from .training.control import Cancelled, Control
 from .training.events import Estimated, Event, Finished, Started
 from .training.events import Progress as ProgressEvent
+from .training.memory import default_budget, parse_size
 from .training.request import DEVICES, PRESETS, TrainRequest
 from .training.threads import calm_threads
 from .volume.annotation import NOT_ANNOTATED, infer_axis
+from .volume.array_files import value_counts
 from .volume.classes import BACKGROUND, ClassTable
 from .volume.project import ImageInfo, Project, ProjectError
 
@@ -42,6 +46,9 @@ if TYPE_CHECKING:
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__
 )
+
+
+_NONE = np.zeros(0, dtype=np.uint8)
 
 
 class UsageError(ValueError):
@@ -104,6 +111,10 @@ def propose(
     seconds: Annotated[float, typer.Option(help="Time budget.")] = 60.0,
     device: Annotated[str, typer.Option(help=f"One of: {', '.join(DEVICES)}.")] = "auto",
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    memory: Annotated[
+        str | None,
+        typer.Option(help="Memory to use, such as 4G; half of what is free when omitted."),
+    ] = None,
 ) -> None:
     """Propose labels for a whole volume from a few labelled slices.
 
@@ -111,7 +122,8 @@ def propose(
     """
     begin = time.monotonic()
     try:
-        request = TrainRequest(method, seconds, device, seed)
+        budget = parse_size(memory) if memory is not None else default_budget()
+        request = TrainRequest(method, seconds, device, seed, memory=budget)
     except ValueError as error:
         raise UsageError(str(error)) from error
     for target in (output, regions):
@@ -122,16 +134,19 @@ def propose(
         axis = infer_axis(ink)
     if not 0 <= axis < ink.ndim:
         raise UsageError(f"The axis must be 0 to {ink.ndim - 1} for this image, not {axis}.")
-    ids = np.flatnonzero(np.bincount(ink.ravel(), minlength=256))
-    with tempfile.TemporaryDirectory(prefix="napari-sslseg-") as folder:
+    ids = np.flatnonzero(value_counts(ink))
+    with tempfile.TemporaryDirectory(prefix="napari-sslseg-", dir=_roomy(output)) as folder:
         project = _make_project(Path(folder) / "project", volume, ink, ids, axis)
+        del ink
         outcome = _run(project, request)
         proposal = project.read_proposal(outcome["proposal"])
         write_labels(output, proposal.classes, volume)
         if regions is not None:
             write_labels(regions, proposal.regions, volume)
+        counts = value_counts(proposal.classes)
+        # Mapped files cannot be deleted everywhere.
+        proposal = replace(proposal, classes=_NONE, regions=_NONE, confidence=_NONE)
     voxel = float(np.prod(volume.geometry.spacing_mm)) / 1000
-    counts = np.bincount(proposal.classes.ravel(), minlength=256)
     summary = {
         "output": str(output),
         "method": method,
@@ -140,6 +155,7 @@ def propose(
         "seconds": round(time.monotonic() - begin, 2),
         "device": outcome["device"],
         "peak_memory_mb": round(_peak_memory() / 2**20, 1),
+        "memory_budget_mb": round(budget / 2**20, 1),
         "classes": {
             str(i): {"voxels": int(counts[i]), "ml": round(float(counts[i]) * voxel, 4)}
             for i in ids
@@ -159,6 +175,17 @@ def propose(
 def export_command(**options: Any) -> None:
     """Run `run_export` and print what it returns."""
     print(json.dumps(run_export(**options)))
+
+
+@app.command(
+    name="batch",
+    help="Propose for all volumes of a project; prints one line of JSON a volume.",
+)
+@functools.wraps(run_batch_command)
+def batch_command(**options: Any) -> None:
+    """Run `run_batch_command` and print what it returns."""
+    for row in run_batch_command(**options):
+        print(json.dumps(row, ensure_ascii=False))
 
 
 @app.command(
@@ -252,11 +279,12 @@ def _read_references(path: Path, volume: Volume) -> npt.NDArray[np.uint8]:
             f"{path} has the shape {ink.shape} but the image {shape}; "
             "the references must be on the image's grid."
         )
-    if not (ink != NOT_ANNOTATED).any():
+    counts = value_counts(ink)
+    if counts[NOT_ANNOTATED] == ink.size:
         raise UsageError(
             f"{path} holds no annotation: every voxel is 255; label at least one slice."
         )
-    present = np.flatnonzero(np.bincount(ink.ravel(), minlength=256))
+    present = np.flatnonzero(counts)
     if len(set(present.tolist()) - {NOT_ANNOTATED}) < 2:
         raise UsageError(
             f"{path} holds a single class ({present[0]}); label at least one structure and "
@@ -274,7 +302,7 @@ def _make_project(
         spacing=volume.geometry.spacing_mm,
         channels=volume.channels,
     )
-    array = np.asarray(volume.array)
+    array = volume.array
     if volume.has_channel_axis and volume.channels == 1:
         array = array[..., 0]
     project = Project.create(path, array, info, ClassTable.from_ids(ids.tolist()), axis)
@@ -319,6 +347,15 @@ def _run(project: Project, request: TrainRequest) -> dict[str, Any]:
             "per_class": estimate.dice,
         }
     return outcome
+
+
+def _roomy(output: Path) -> Path | None:
+    """Folder for temporary files: beside the output where the usual one lies in memory."""
+    usual = Path(tempfile.gettempdir()).resolve()
+    mounts = {Path(part.mountpoint): part.fstype for part in psutil.disk_partitions(all=True)}
+    below = [mount for mount in mounts if usual.is_relative_to(mount)]
+    kind = mounts[max(below, key=lambda mount: len(mount.parts))] if below else ""
+    return output.absolute().parent if kind in ("tmpfs", "ramfs") else None
 
 
 def _peak_memory() -> float:

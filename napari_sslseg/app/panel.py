@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from napari.utils.notifications import show_error, show_info, show_warning
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent, QObject, Qt
@@ -13,33 +12,29 @@ from qtpy.QtWidgets import QApplication, QFrame, QScrollArea, QVBoxLayout, QWidg
 
 from ..training.events import Event, Failed, Finished, Loss, Progress, ProposalReady, Quality
 from ..training.request import TrainRequest
-from ..volume.classes import ClassTable
 from .background import in_background
 from .channels import channels_of
-from .image_source import (
-    adopt_ink,
-    make_project,
-    new_project_path,
-    open_project,
-    read_layer,
-    show_image,
-)
+from .cohort_view import CohortView
+from .image_source import show_image
 from .key_help import KeyHelp
 from .key_settings import Keys, napari_keys
 from .keys import bind_keys
-from .layer_roles import METADATA, REFERENCES, role_of
+from .layer_roles import role_of
+from .orthogonal_views import OrthogonalViews
 from .sections.export_section import ExportSection
 from .sections.references_section import ReferencesSection
 from .sections.review_section import ReviewSection
 from .sections.train_section import TrainSection
 from .sections.volume_section import VolumeSection
+from .sections.volumes_section import VolumesSection
 from .session import Session
-from .slice_index import index_slices
+from .starting import adoptable, make_first_project
+from .switching import LoadedVolume, Switching, load_volume
 from .top_bar import TopBar
 
 if TYPE_CHECKING:
     import napari
-    from napari.layers import Image, Labels
+    from napari.layers import Image
 
 
 class LoopPanel(QWidget):
@@ -56,15 +51,20 @@ class LoopPanel(QWidget):
         self.viewer = napari_viewer
         self.session: Session | None = None
         self.volume = VolumeSection(napari_viewer)
+        self.cohort = CohortView(self)
+        self.volumes = VolumesSection(self.cohort)
+        self.switching = Switching(self)
         self.references = ReferencesSection()
         self.train = TrainSection()
         self.keys = Keys(napari_keys())
         self.bound_keys: list[str] = []
         self.key_help: KeyHelp | None = None
         self.top = TopBar()
+        self.planes = OrthogonalViews(napari_viewer)
         self.review = ReviewSection(self.keys)
         self.export = ExportSection()
-        self.steps = (self.volume, self.references, self.train, self.review, self.export)
+        loop = (self.references, self.train, self.review, self.export)
+        self.steps = (self.volume, self.volumes, *loop)
         inside = QWidget()
         column = QVBoxLayout(inside)
         column.setContentsMargins(4, 4, 4, 4)
@@ -94,27 +94,18 @@ class LoopPanel(QWidget):
         """Make a project for an image layer and begin; a References layer in view is adopted."""
         if self.session is not None or image is None:
             return
-        adopted, channels = self._adoptable(image), channels_of(self.viewer.layers, image)
+        layers = self.viewer.layers
+        adopted, channels = adoptable(layers, image), channels_of(layers, image)
         self.volume.set_busy("Making the project…")
 
-        def work() -> tuple[Any, ...]:
-            array, info = read_layer(image, channels)
-            ink = None if adopted is None else adopt_ink(adopted)
-            table = ClassTable.from_ids(np.unique(ink)) if ink is not None else ClassTable()
-            if adopted is not None:
-                for row in adopted.metadata.get(METADATA, {}).get("classes", []):
-                    table.rename(int(row["id"]), str(row["name"]))
-            if not len(table):
-                table.add("Structure")
-            made = make_project(new_project_path(info.name), array, info, table, axis, ink)
-            return *made, index_slices(made[1], axis)
-
         def done(made: tuple[Any, ...]) -> None:
-            if adopted is not None and adopted in self.viewer.layers:
-                self.viewer.layers.remove(adopted)
+            if adopted is not None and adopted in layers:
+                layers.remove(adopted)
             self._begin(Session(self.viewer, image, *made))
 
-        in_background(work, done, self._not_started)
+        in_background(
+            lambda: make_first_project(image, channels, axis, adopted), done, self._not_started
+        )
 
     def open(self, path: Path) -> None:
         """Open a project folder and go on where it stopped."""
@@ -122,16 +113,20 @@ class LoopPanel(QWidget):
             return
         self.volume.set_busy("Opening the project…")
 
-        def work() -> tuple[Any, ...]:
-            opened = open_project(path)
-            return *opened, index_slices(opened[2], opened[0].axis)
+        in_background(lambda: load_volume(path), self.show_volume, self._not_started)
 
-        def done(opened: tuple[Any, ...]) -> None:
-            project, array, ink, index = opened
-            image = show_image(self.viewer, array, project.info)
-            self._begin(Session(self.viewer, image, project, ink, index))
+    def show_volume(self, volume: LoadedVolume, again: bool = False) -> None:
+        """Begin a session on what was read from disk.
 
-        in_background(work, done, self._not_started)
+        Parameters
+        ----------
+        volume : LoadedVolume
+        again : bool
+            It takes the place of another volume of the project: the panel stays as it is.
+        """
+        image = show_image(self.viewer, volume.image, volume.project.info)
+        session = Session(self.viewer, image, volume.project, volume.ink, volume.index)
+        self._begin(session, again)
 
     def leave(self) -> None:
         """Save in a thread, then close the project; what cannot be saved stays in the viewer."""
@@ -166,8 +161,9 @@ class LoopPanel(QWidget):
 
     # -- inside ---------------------------------------------------------------------------
 
-    def _begin(self, session: Session) -> None:
+    def _begin(self, session: Session, again: bool = False) -> None:
         self.session = session
+        self.cohort.show(session)
         session.slices_changed.connect(self._refresh)
         session.classes_changed.connect(self.volume.show_classes)
         session.classes_changed.connect(self._refresh)
@@ -185,6 +181,8 @@ class LoopPanel(QWidget):
         bind_keys(self)
         if self.keys.trouble:
             show_warning(self.keys.trouble)
+        if again:
+            return
         session.training.warm_up()
         ready = not session.why_not_train()
         self.volume.close_step() if ready else self.volume.open()
@@ -194,7 +192,10 @@ class LoopPanel(QWidget):
             self.review.open()
 
     def _show_session(self, session: Session | None) -> None:
+        if session is None and not self.switching.under_way:
+            self.cohort.end()
         self.top.set_session(session)
+        self.planes.set_session(session)
         for step in self.steps:
             step.set_session(session)
 
@@ -256,15 +257,6 @@ class LoopPanel(QWidget):
         reason = getattr(error, "strerror", None) or str(error)
         show_warning(f"The project could not be opened: {reason}")
 
-    def _adoptable(self, image: Image) -> Labels | None:
-        """Return a layer of ink that is there already, for instance from the sample."""
-        for layer in self.viewer.layers:
-            if layer.name == REFERENCES and type(layer).__name__ == "Labels":
-                shape = image.data[0].shape if image.multiscale else image.data.shape
-                if tuple(layer.data.shape) == tuple(shape[:3]):
-                    return layer
-        return None
-
     def _add_class(self) -> None:
         if self.session is not None:
             self.session.add_class()
@@ -291,9 +283,15 @@ class LoopPanel(QWidget):
         volume.classes.chosen.connect(self._choose_class)
         volume.classes.renamed.connect(self._rename_class)
         volume.classes.recolored.connect(self._recolor_class)
+        self.volumes.switch_wanted.connect(self.switching.to)
+        self.volumes.propose_wanted.connect(lambda: self.cohort.propose(self.train.request()))
+        self.volumes.trouble.connect(show_warning)
+        self.cohort.working_changed.connect(self.train.refresh)
         self.train.train_wanted.connect(self._on_train)
         self.train.restart_wanted.connect(self._on_restart)
         self.top.help_wanted.connect(self.show_keys)
+        self.top.planes.clicked.connect(self.planes.set_shown)
+        self.planes.shown_changed.connect(self.top.planes.setChecked)
         self.review.retrain_wanted.connect(self._on_retrain)
         self.review.trouble.connect(show_warning)
         self.viewer.dims.events.point.connect(self._on_slice)
@@ -330,6 +328,7 @@ class LoopPanel(QWidget):
         session, self.session = self.session, None
         if session is not None:
             session.close()
+        self.cohort.end()
 
     def showEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
         """Watch the window that holds the panel, to save and end the trainer when it closes."""

@@ -66,6 +66,7 @@ class Retraining:
     def begin(self, request: TrainRequest, references: list[int]) -> None:
         """Enter a new round into the project."""
         self._waiting, self._verdicts, self.held = set(), {}, {}
+        self._shelf.news.clear()
         self._project.rounds.append(
             {
                 "started": time.time(),

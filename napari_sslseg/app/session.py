@@ -6,7 +6,6 @@ widget, and every method returns at once: what takes time runs in a thread or th
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -14,25 +13,26 @@ import numpy as np
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
-from ..acquisition.next_slice import Suggestion
+from ..acquisition.suggestion import Suggestion
 from ..training.events import Estimated, Event
 from ..training.request import TrainRequest
-from ..volume.annotation import NOT_ANNOTATED
 from ..volume.classes import ClassTable, SegmentClass
 from ..volume.project import Project
 from .accepting import Accepting
-from .autosave import Autosave
-from .background import in_background
+from .class_editing import ClassEditing
 from .class_look import ClassLook
 from .click_tools import ClickTools
 from .cursor_facts import CursorFacts
 from .final_labels import labels_maker
 from .history import History, Step
+from .last_word import LastWord
 from .mending import Mender
 from .proposal_shelf import ProposalShelf
 from .reference_layer import ReferenceLayer
 from .region_tour import RegionTour
 from .retraining import Retraining
+from .rounds import Rounds
+from .saving import Saving
 from .slice_index import SliceIndex, index_slices
 from .training_run import TrainingRun
 
@@ -41,11 +41,9 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
+    from .autosave import Autosave
     from .proposal_layer import ProposalLayer
     from .region_view import RegionView
-
-#: Times that the slices are indexed afresh because the user went on painting meanwhile.
-_INDEX_TRIES = 5
 
 
 class Session:
@@ -83,26 +81,24 @@ class Session:
         self.image = image
         self.project = project
         self._closed = False
-        self._saved_serials: tuple[int, ...] = ()
         index = index or index_slices(ink, project.axis)
-        self._index = index
         self.history = History(lambda: (project.axis, self.references.current_slice()))
         self.references = ReferenceLayer(viewer, image, ink, project.classes, index, self.history)
         self.shelf = ProposalShelf(viewer, image, project, self.references, self.history)
+        self.saving = Saving(project, self.references, self.shelf)
+        self.class_editing = ClassEditing(viewer, project, self.references, self.shelf)
         self.accepting = Accepting(project, self.references, self.shelf, self.save_head)
+        last_word = LastWord(self.references, self.shelf.layers.values)
+        for make in (last_word.follow, self.accepting.follow):
+            self.history.accompany(self.references.layer, make)
         self.mender = Mender(project, self.references, self.shelf, self.history)
         self.tour = RegionTour(viewer, project, self.references, self.shelf, self.go_to)
         self.retraining = Retraining(project, self.shelf, self.save_head)
-        self.training = TrainingRun(project.path)
-        self._restart: TrainRequest | None = None
-        #: Whether the user has painted since the last run began.
-        self.new_ink = True
-        self.autosave = Autosave(self._save)
-        self.autosave.saved.connect(self._on_saved)
-        self.autosave.failed.connect(self.trouble.emit)
-        self.training.said.connect(self._on_event)
+        self.rounds = Rounds(project, self.references, self.retraining, self.autosave)
+        self.saving.saved.connect(self.saved.emit)
+        self.saving.trouble.connect(self.trouble.emit)
+        self.class_editing.changed.connect(self._on_classes)
         self.retraining.estimate_changed.connect(self.estimate_changed.emit)
-        self.retraining.ended.connect(self._on_ended)
         self.history.stepped.connect(self._on_step)
         self.history.moved.connect(self._on_moved)
         self.references.changed.connect(self._on_ink)
@@ -127,61 +123,32 @@ class Session:
 
     def add_class(self, name: str | None = None) -> SegmentClass:
         """Add a class and select it for painting."""
-        item = self.project.classes.add(name)
-        self._classes_edited()
-        self.choose_class(item.id)
-        return item
+        return self.class_editing.add(name)
 
     def add_classes(self, items: Iterable[SegmentClass]) -> None:
         """Add classes with ids of their own, as a file that is imported has them."""
-        for item in items:
-            self.project.classes.set(item)
-        self._classes_edited()
+        self.class_editing.add_all(items)
 
     def edit_class(
         self, class_id: int, *, name: str | None = None, color: str | None = None
     ) -> None:
         """Rename or recolour a class."""
-        if name is not None and name.strip():
-            self.project.classes.rename(class_id, name)
-        if color is not None:
-            self.project.classes.recolor(class_id, color)
-        self._classes_edited()
+        self.class_editing.edit(class_id, name=name, color=color)
 
     def remove_class(self, class_id: int) -> None:
-        """Remove a class that no ink uses.
-
-        Raises
-        ------
-        ValueError
-            When voxels are painted with it: ink is never thrown away silently.
-        """
-        painted = int(np.count_nonzero(self.references.ink == class_id))
-        if painted:
-            raise ValueError(
-                f"“{self.classes.name(class_id)}” is painted on {painted} voxels; "
-                "repaint or erase them before removing the class."
-            )
-        self.project.classes.remove(class_id)
-        self._classes_edited()
+        """Remove a class that no ink uses; see `ClassEditing.remove`."""
+        self.class_editing.remove(class_id)
 
     def choose_class(self, class_id: int) -> None:
         """Paint with a class from now on, in References and proposals alike."""
-        layers = [self.references.layer]
-        if class_id != NOT_ANNOTATED:
-            layers += [proposal.layer for proposal in self.proposals.values()]
-        for layer in layers:
-            layer.selected_label = class_id
-        active = self.viewer.layers.selection.active
-        if active in layers and active.mode in ("pan_zoom", "erase", "pick"):
-            active.mode = "paint"
+        self.class_editing.choose(class_id)
 
     def set_axis(self, axis: int) -> None:
         """Slice along another axis: what the slider moves through, and what a reference is."""
         self.project.axis = axis
         # Before the viewer turns: what listens to it asks for slices along the new axis.
         if not self.references.set_axis(axis):
-            self._index_in_thread()
+            self.saving.index()
         self._show_axis(axis)
         self.save_head()
         self.shelf.recount()
@@ -258,38 +225,38 @@ class Session:
 
     # -- training -------------------------------------------------------------------------
 
+    @property
+    def training(self) -> TrainingRun:
+        """The trainer of this volume."""
+        return self.rounds.run
+
+    @property
+    def new_ink(self) -> bool:
+        """Whether the user has painted since the last run began."""
+        return self.rounds.new_ink
+
     def why_not_train(self) -> str:
         """Return what is missing for training, empty when nothing is."""
-        references = self.references.references()
-        if not references and not self.references.partial():
-            return "Label a slice first: paint it, then press “Mark this slice as reference”."
-        if len(self.classes) == 0:
-            return "Add a class first."
-        known = np.isin(np.asarray(self.classes.ids), self.references.index.painted())
-        if not known.any():
-            return "Paint at least one class; background alone teaches nothing."
-        return ""
+        return self.rounds.why_not()
 
     def train(self, request: TrainRequest) -> None:
-        """Start the trainer as soon as all ink is saved; both off the GUI thread.
-
-        Raises
-        ------
-        RuntimeError
-            When a run is under way.
-        """
-        self.training.prepare(request)
-        self.new_ink = False
-        self.retraining.begin(request, self.references.references())
-        self.autosave.flush_then(self.training.start_prepared, self.training.abandon)
+        """Start the trainer as soon as all ink is saved; see `Rounds.begin`."""
+        self.rounds.begin(request)
 
     def restart(self, request: TrainRequest) -> None:
         """Stop the run that is under way, and start anew with all the ink there is now."""
-        if not self.training.busy:
-            self.train(request)
-            return
-        self._restart = request
-        self.training.cancel()
+        self.rounds.restart(request)
+
+    # -- saving ---------------------------------------------------------------------------
+
+    @property
+    def autosave(self) -> Autosave:
+        """Saves as the user works."""
+        return self.saving.autosave
+
+    def save_head(self) -> None:
+        """Write project.json as it stands now, in the autosave thread."""
+        self.saving.save_head()
 
     def save_then(self, done: Callable[[], object], failed: Callable[[], object]) -> None:
         """Save all off the GUI thread; `failed` is called after `trouble` was."""
@@ -309,12 +276,8 @@ class Session:
         self.viewer.layers.events.removed.disconnect(self._on_removed)
         self.shelf.close()
         self.cursor.close()
-        self.training.close()
-        try:
-            self.autosave.close(save=not saved or self._saved_serials != self._serials())
-            self.project.save()
-        except OSError as error:
-            self.trouble.emit(f"The last changes could not be saved: {error}.")
+        self.rounds.close()
+        self.saving.close(saved)
 
     # -- inside ---------------------------------------------------------------------------
 
@@ -326,55 +289,6 @@ class Session:
     def _on_proposal_edit(self) -> None:
         self.autosave.request()
         self.regions.refresh()
-
-    def _save(self) -> int:
-        """Write what changed; runs in the autosave thread."""
-        serials = self._serials()
-        pieces = self.project.ink_store.save(self.references.ink)
-        # An undo may change slices that are not in view; the whole volume is looked at here.
-        self._index = index_slices(self.references.ink, self.references.axis)
-        pieces += self.shelf.save()
-        self._saved_serials = serials
-        return pieces
-
-    def _serials(self) -> tuple[int, ...]:
-        """Return numbers that rise with every edit."""
-        return (self.references.serial, *self.shelf.serials())
-
-    def _on_saved(self, pieces: int) -> None:
-        if self._closed:
-            return
-        self.references.take_index(self._index)
-        if pieces:
-            self.project.saved = time.time()
-            self.saved.emit(self.project.saved)
-            self.shelf.recount()
-
-    def save_head(self) -> None:
-        """Write project.json as it stands now, in the autosave thread: a disk may be slow."""
-        if self._closed:
-            return  # closing writes it at the end
-        self.autosave.do(self.project.snapshot().save)
-
-    def _index_in_thread(self, tries: int = _INDEX_TRIES) -> None:
-        """Learn the state of all slices along the current axis."""
-        references, axis, serial = self.references, self.references.axis, self.references.serial
-
-        def work() -> SliceIndex:
-            return index_slices(references.ink, axis)
-
-        def done(index: SliceIndex) -> None:
-            if self._closed or axis != references.axis:
-                return
-            if references.serial != serial and tries > 0:
-                self._index_in_thread(tries - 1)
-            references.take_index(index)
-
-        in_background(
-            work,
-            done,
-            lambda error: self.trouble.emit(str(error)),
-        )
 
     def _on_removed(self, event: Any) -> None:
         """Put References back when it was deleted: it is the user's work."""
@@ -389,30 +303,20 @@ class Session:
                 "References holds your labels and was put back; close the project to leave it."
             )
 
-    def _classes_edited(self) -> None:
+    def _on_classes(self) -> None:
         self.save_head()
         self.look.apply()
         self.classes_changed.emit()
 
     def _on_event(self, event: Event) -> None:
-        self.retraining.follow(event)
-
-    def _on_ended(self) -> None:
-        if self._restart is not None and not self._closed:
-            request, self._restart = self._restart, None
-            # The run is over for all who listen before the next one begins.
-            QTimer.singleShot(0, lambda: self._begin_again(request))
-
-    def _begin_again(self, request: TrainRequest) -> None:
-        if not self._closed and not self.training.busy:
-            self.train(request)
+        self.rounds.follow(event)
 
     def _on_step(self) -> None:
-        self.new_ink = True
+        self.rounds.new_ink = True
 
     def _on_moved(self, step: Step, again: bool) -> None:
         """Show where something was undone: what changes out of sight is a riddle."""
-        self.new_ink = True
+        self.rounds.new_ink = True
         for slug, proposal in self.proposals.items():
             if proposal.layer is step.layer and slug != self.active:
                 self.activate(slug)

@@ -9,7 +9,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from ..jobs.local import LocalJob
 from ..training.events import Cancelled, Event, Failed, Finished, Paused, Resumed, Started
-from ..training.request import TrainRequest
+from ..training.request import BatchRequest, TrainRequest
 
 POLL_MS = 60
 
@@ -40,7 +40,7 @@ class TrainingRun(QObject):
         self._project = project
         self._job: LocalJob | None = None
         self._state = RunState.IDLE
-        self._prepared: TrainRequest | None = None
+        self._prepared: TrainRequest | BatchRequest | None = None
         self._closed = False
         self._timer = QTimer(self)
         self._timer.setInterval(POLL_MS)
@@ -66,7 +66,7 @@ class TrainingRun(QObject):
         if not self._closed and not self.busy and (self._job is None or not self._job.alive):
             self._renew()
 
-    def prepare(self, request: TrainRequest) -> None:
+    def prepare(self, request: TrainRequest | BatchRequest) -> None:
         """Say that a run begins as soon as what it needs is saved; busy from now on.
 
         Raises
@@ -95,7 +95,7 @@ class TrainingRun(QObject):
             self._prepared = None
             self._set(RunState.IDLE)
 
-    def _launch(self, request: TrainRequest) -> None:
+    def _launch(self, request: TrainRequest | BatchRequest) -> None:
         if self._job is None or self._job.started or not self._job.alive:
             self._renew()
         assert self._job is not None

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from ..training.events import Cancelled, Event, Failed, Finished
-from ..training.request import TrainRequest
+from ..training.request import BatchRequest, TrainRequest
 
 #: Seconds after which a cancelled trainer that has not left is killed.
 KILL_AFTER = 0.85
@@ -72,7 +72,7 @@ class LocalJob:
         """Whether a request was given and has not ended."""
         return self.started and not self._ended
 
-    def start(self, request: TrainRequest) -> None:
+    def start(self, request: TrainRequest | BatchRequest) -> None:
         """Give the process its work.
 
         Raises

@@ -1,12 +1,13 @@
 """The trainer process: ``python -m napari_sslseg.jobs.worker PROJECT``.
 
-Protocol, one JSON value a line. In: first a `TrainRequest`, then commands
+Protocol, one JSON value a line. In: first a `TrainRequest` or `BatchRequest`, then commands
 ``{"command": "pause" | "resume" | "cancel"}``. Out: events. The end of the input means that
 the application is gone, and ends the process: no trainer outlives its application.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -18,7 +19,7 @@ from typing import TextIO
 from ..training.control import Cancelled, Control
 from ..training.events import Cancelled as CancelledEvent
 from ..training.events import Emit, Event, Failed, Paused, Resumed
-from ..training.request import TrainRequest
+from ..training.request import BatchRequest, read_request
 from ..training.threads import calm_threads
 
 #: Seconds that a run gets to reach a check-point before the process ends by force.
@@ -50,7 +51,13 @@ def serve(project: Path, request_line: str, control: Control, emit: Emit) -> int
     from ..training.session import TrainingError, run_project
 
     try:
-        run_project(project, TrainRequest.from_json(request_line), emit, control)
+        request = read_request(request_line)
+        if isinstance(request, BatchRequest):
+            from ..training.batch import run_batch
+
+            run_batch(project, request, emit, control)
+        else:
+            run_project(project, request, emit, control)
     except Cancelled:
         emit(CancelledEvent())
         return 3
@@ -133,6 +140,12 @@ def _be_nice() -> None:
 
 def _import_engine() -> None:
     from ..training import session  # noqa: F401
+    from ..training.plan import choose_device
+    from ..training.tune import warm_up
+
+    # A GPU that does not work is told when it is asked for, not here.
+    with contextlib.suppress(RuntimeError):
+        warm_up(choose_device("auto"))
 
 
 if __name__ == "__main__":

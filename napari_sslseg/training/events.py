@@ -97,6 +97,35 @@ class Estimated(Event):
 
 
 @dataclass(frozen=True)
+class VolumeBegun(Event):
+    """A batch has come to one of its volumes, `number` of `count`."""
+
+    volume: str
+    name: str
+    number: int
+    count: int
+
+
+@dataclass(frozen=True)
+class VolumeProposed(Event):
+    """A volume of a batch has new proposals; `how` is one readable line."""
+
+    volume: str
+    name: str
+    slugs: list[str]
+    how: str
+
+
+@dataclass(frozen=True)
+class VolumeFailed(Event):
+    """Nothing could be proposed for a volume of a batch; the others go on."""
+
+    volume: str
+    name: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Paused(Event):
     """Training waits for `resume`."""
 

@@ -1,4 +1,4 @@
-"""What the user asks of a training run."""
+"""What the user asks of a training run, on one volume or on several."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ class TrainRequest:
         Continue from the project's last model when there is one.
     estimate : bool
         Measure the quality by leaving references out.
+    memory : int, optional
+        Bytes that the run may use; half of what is free when it begins if not given.
     """
 
     preset: str = "auto"
@@ -45,6 +47,7 @@ class TrainRequest:
     seed: int = 0
     resume: bool = True
     estimate: bool = True
+    memory: int | None = None
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
@@ -62,3 +65,34 @@ class TrainRequest:
     def from_json(cls, text: str) -> TrainRequest:
         """Read what `to_json` wrote."""
         return cls(**json.loads(text))
+
+
+@dataclass(frozen=True)
+class BatchRequest:
+    """Proposals for several volumes of a project, one after another.
+
+    Parameters
+    ----------
+    train : TrainRequest
+        How: method, time for each training, device.
+    volumes : tuple of str
+        Keys of the volumes.
+    """
+
+    train: TrainRequest
+    volumes: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps({"train": asdict(self.train), "volumes": list(self.volumes)})
+
+    @classmethod
+    def from_json(cls, text: str) -> BatchRequest:
+        """Read what `to_json` wrote."""
+        data = json.loads(text)
+        return cls(TrainRequest(**data["train"]), tuple(data["volumes"]))
+
+
+def read_request(text: str) -> TrainRequest | BatchRequest:
+    """Read what `to_json` of either kind wrote."""
+    return (BatchRequest if "volumes" in json.loads(text) else TrainRequest).from_json(text)

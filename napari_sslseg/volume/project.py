@@ -9,6 +9,7 @@
                                  corrections.* = what the user changed in it
     models/                      checkpoints, written by the trainer
     log/                         what the trainer said
+    volumes/<key>/               further volumes, each such a folder itself (see `cohort`)
 
 Every file is replaced atomically. Application and trainer share the folder and nothing else:
 the application alone writes ink and project.json, the trainer alone proposals and models.
@@ -18,21 +19,24 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import hashlib
 import json
+import math
 import os
 import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from .annotation import Ink, merge_ink
+from .array_files import MAPPED, write_hashed, write_slabs
 from .classes import ClassTable
-from .inkstore import InkStore
-from .proposal import Proposal
+from .folders import classes_of
+from .inkstore import InkStore, JoinedInk
+from .proposal import Proposal, proposal_slug
 
 FORMAT = 1
 _ARRAYS = ("classes", "regions", "confidence")
@@ -139,9 +143,7 @@ class Project:
             raise ProjectError(f"The image has the shape {image.shape}, expected {expected}.")
         try:
             path.mkdir(parents=True, exist_ok=True)
-            image = np.ascontiguousarray(image)
-            info.digest = hashlib.sha256(image.view(np.uint8).reshape(-1).data).hexdigest()
-            _replace_array(path / "image.npy", image)
+            info.digest = write_hashed(path / "image.npy", image)
             project = cls(path, info, classes, axis)
             project.save()
         except OSError as error:
@@ -153,7 +155,7 @@ class Project:
 
     @classmethod
     def open(cls, path: Path) -> Project:
-        """Open a project folder.
+        """Open a project folder; a volume of several has the class table of the first one.
 
         Raises
         ------
@@ -169,7 +171,7 @@ class Project:
                 )
             info = ImageInfo(**data["image"])
             info.shape, info.spacing = tuple(info.shape), tuple(info.spacing)
-            project = cls(path, info, ClassTable.from_json(data["classes"]), int(data["axis"]))
+            project = cls(path, info, classes_of(path, data), int(data["axis"]))
             project.accepted = [AcceptedSlice(**row) for row in data["accepted"]]
             project.rounds = list(data["rounds"])
             project.settings = dict(data["settings"])
@@ -225,6 +227,12 @@ class Project:
         ink = InkStore(self.path, "ink", self.info.shape).load()
         return merge_ink(ink, (self.correction_store(s).load() for s in self.proposal_slugs()))
 
+    def stored_ink(self) -> JoinedInk:
+        """Return the same as `all_ink` slice by slice, for a volume too large for the memory."""
+        stores = [InkStore(self.path, "ink", self.info.shape)]
+        stores += [self.correction_store(slug) for slug in self.proposal_slugs()]
+        return JoinedInk([store.stored() for store in stores])
+
     # -- proposals ------------------------------------------------------------------------
 
     def proposal_slugs(self) -> list[str]:
@@ -239,12 +247,42 @@ class Project:
         int
             Version number, rising by one each time.
         """
-        folder = self.path / "proposals" / proposal.slug
+        arrays = (proposal.classes, proposal.regions, proposal.confidence)
+        slabs = zip(*arrays, strict=True)
+        return self.write_proposal_slabs(
+            proposal.name, proposal.classes.shape, slabs, lambda: proposal.info
+        )
+
+    def write_proposal_slabs(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        slabs: Iterable[Sequence[npt.NDArray[np.uint8]]],
+        info: Callable[[], dict[str, object]],
+    ) -> int:
+        """Store a new version of a proposal that is never held in memory as a whole.
+
+        Parameters
+        ----------
+        name, shape
+            Of the proposal.
+        slabs : iterable of three ndarrays of uint8
+            Classes, regions and confidence of one index of the first axis, in order.
+        info : callable
+            Returns the proposal's `info`; called when all slabs are written.
+
+        Returns
+        -------
+        int
+            Version number, rising by one each time.
+        """
+        slug = proposal_slug(name)
+        folder = self.path / "proposals" / slug
         folder.mkdir(parents=True, exist_ok=True)
-        version = self.proposal_version(proposal.slug) + 1
-        for name in _ARRAYS:
-            _replace_array(folder / f"{name}.{version:06d}.npy", getattr(proposal, name))
-        head = {"name": proposal.name, "version": version, "info": proposal.info}
+        version = self.proposal_version(slug) + 1
+        paths = [folder / f"{array}.{version:06d}.npy" for array in _ARRAYS]
+        write_slabs(paths, shape, np.dtype(np.uint8), slabs)
+        head = {"name": name, "version": version, "info": info()}
         _replace_text(folder / "proposal.json", json.dumps(head, indent=1))
         for path in folder.glob("*.npy"):
             stem, _, number = path.stem.partition(".")
@@ -259,7 +297,7 @@ class Project:
         return int(head["version"]) if head else 0
 
     def read_proposal(self, slug: str) -> Proposal:
-        """Read the newest version of a proposal, in memory.
+        """Read the newest version of a proposal; a large one is memory-mapped, read-only.
 
         Raises
         ------
@@ -272,7 +310,9 @@ class Project:
         folder = self.path / "proposals" / slug
         try:
             version = f"{int(head['version']):06d}"
-            arrays = {n: np.load(folder / f"{n}.{version}.npy") for n in _ARRAYS}
+            mode: Literal["r"] | None = "r" if math.prod(self.info.shape) > MAPPED else None
+            paths = {n: folder / f"{n}.{version}.npy" for n in _ARRAYS}
+            arrays = {n: np.load(path, mmap_mode=mode) for n, path in paths.items()}
             return Proposal(name=str(head["name"]), info=dict(head["info"]), **arrays)
         except (OSError, ValueError, EOFError) as error:
             raise ProjectError(f"The proposal “{slug}” is damaged; train again.") from error
@@ -298,31 +338,12 @@ class Project:
         return self.path / "log"
 
 
-def list_projects(folder: Path) -> list[tuple[Path, str, float]]:
-    """Projects below a folder: (path, name, time of the last save), the newest first."""
-    found = []
-    for head in Path(folder).glob("*/project.json"):
-        try:
-            data = json.loads(head.read_text(encoding="utf-8"))
-            found.append((head.parent, str(data["image"]["name"]), head.stat().st_mtime))
-        except (OSError, ValueError, KeyError):
-            continue
-    return sorted(found, key=lambda row: row[2], reverse=True)
-
-
 def _replace_text(path: Path, text: str) -> None:
     part = path.with_name(path.name + ".part")
     with open(part, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(part, path)
-
-
-def _replace_array(path: Path, array: npt.NDArray[Any]) -> None:
-    part = path.with_name(path.name + ".part")
-    with open(part, "wb") as file:
-        np.save(file, array)
     os.replace(part, path)
 
 

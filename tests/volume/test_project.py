@@ -9,12 +9,12 @@ import pytest
 
 from napari_sslseg.volume.annotation import NOT_ANNOTATED
 from napari_sslseg.volume.classes import ClassTable
+from napari_sslseg.volume.folders import list_projects
 from napari_sslseg.volume.project import (
     AcceptedSlice,
     ImageInfo,
     Project,
     ProjectError,
-    list_projects,
 )
 from napari_sslseg.volume.proposal import Proposal
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 #: Slices named among those that a new version changed most.
 _MOST_NEWS = 5
 
+_ON_A_REFERENCE = "This slice is a reference; go to another one to see what is proposed."
+
 
 class ReviewSection(Step):
     """Which proposal, how far to trust it, where to look next, what to do about it.
@@ -171,6 +173,10 @@ class ReviewSection(Step):
         index = session.references.current_slice()
         known = session.references.states[index] == SliceState.WHOLE
         self.accept.setText("Accept again" if known else "Accept slice")
+        if known and not self.hint.text():
+            say(self.hint, _ON_A_REFERENCE)
+        elif not known and self.hint.text() == _ON_A_REFERENCE:
+            say(self.hint, "")
         done = len(session.references.references())
         self.set_state(f"{done} of {len(session.references.states)} slices known")
 
@@ -179,7 +185,7 @@ class ReviewSection(Step):
         session = self._session
         estimate = session.estimates.get(session.active) if session is not None else None
         if estimate is None:
-            say(self.quality, "Estimated Dice: needs at least three reference slices.")
+            say(self.quality, f"Estimated Dice: {self._why_no_estimate()}")
             return
         classes = ", ".join(f"{name} {value:.2f}" for name, value in estimate.dice.items())
         say(
@@ -187,6 +193,18 @@ class ReviewSection(Step):
             f"Estimated Dice {estimate.mean:.2f} ({estimate.low:.2f} to {estimate.high:.2f}): "
             f"{classes}. {estimate.how}",
         )
+
+    def _why_no_estimate(self) -> str:
+        session = self._session
+        proposal = session.shelf.in_view() if session is not None else None
+        names = proposal.info.get("learned_from") if proposal is not None else None
+        if isinstance(names, list):
+            return f"none available. Learned from {', '.join(names[:3])}; nothing here supports it."
+        if session is None or len(session.references.references()) < 3:
+            return "needs at least three reference slices."
+        if session.training.busy:
+            return "follows, once it was tested on references that are left out."
+        return "not tested yet; the next training does."
 
     def show_shares(self, slug: str, shares: dict[str, float]) -> None:
         """Show the region shares of a proposal when it is the active one."""

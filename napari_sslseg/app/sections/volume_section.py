@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from ...volume.project import list_projects
+from ...volume.folders import list_projects
 from ..channel_list import ChannelList
 from ..channels import channels_of, leaders
 from ..class_list import ClassList
@@ -27,7 +27,7 @@ from ..image_source import projects_folder, suitable
 from ..label_importing import LabelImport
 from ..layer_roles import METADATA
 from ..orientation_letters import OrientationLetters
-from ..step import Step, allow, hint_label, narrow, say
+from ..step import Step, allow, brief_path, hint_label, narrow, say
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -85,6 +85,7 @@ class VolumeSection(Step):
         form.addRow("Image", images)
         form.addRow(self.remarks)
         form.addRow("Channels", self.channels)
+        self._channels_label = form.labelForField(self.channels)
         form.addRow("Slices", self.axis)
 
         self.classes = ClassList()
@@ -143,7 +144,9 @@ class VolumeSection(Step):
         if session is not None:
             self._list_axes(session.image, session.project.axis)
             self.show_classes()
-            say(self.hint, f"Saved as you work in {session.project.path}")
+            path = brief_path(self.hint, session.project.path)
+            say(self.hint, f"Saved as you work in {path}")
+        self.hint.setToolTip("" if session is None else str(session.project.path))
         self.refresh_images()
         self.refresh_recent()
 
@@ -197,6 +200,10 @@ class VolumeSection(Step):
                 self.axis.clear()
         shown = self._session.image if self._session is not None else layer
         self.channels.set_image(shown, fixed=self._session is not None)
+        # Of a single channel that was taken into a project there is nothing to say.
+        told = self._session is None or len(self.channels.members()) > 1
+        self._channels_label.setVisible(told)
+        self.channels.setVisible(told)
         self.letters.show(shown)
         self.head_up.show(shown)
         said = layer.metadata.get(METADATA, {}).get("remarks", ()) if layer is not None else ()

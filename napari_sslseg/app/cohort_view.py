@@ -1,0 +1,285 @@
+"""The volumes of a project as the panel sees them: their states, adding, and proposing for all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtCore import QObject, Signal
+
+from ..training.events import (
+    Cancelled,
+    Event,
+    Failed,
+    Finished,
+    VolumeBegun,
+    VolumeFailed,
+    VolumeProposed,
+)
+from ..training.request import BatchRequest, TrainRequest
+from ..volume.annotation import SliceState
+from ..volume.classes import BACKGROUND
+from ..volume.cohort import Cohort, VolumeSummary
+from ..volume.project import ProjectError
+from .background import in_background
+from .training_run import TrainingRun
+from .volume_adding import VolumeAdding, volumes_in
+
+if TYPE_CHECKING:
+    from .session import Session
+
+
+class CohortView(QObject):
+    """Follows the session in view, and outlives it while another volume of its project is shown."""
+
+    changed = Signal()
+    """Volumes, their states, or what is being done with them."""
+    working_changed = Signal()
+    """A batch has begun or ended."""
+    said = Signal(object)
+    """Every `Event` of a batch."""
+    trouble = Signal(str)
+    reading = Signal(str)
+    """What is being read to be added, empty when nothing is."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.session: Session | None = None
+        self.cohort: Cohort | None = None
+        self.current = ""
+        #: Key of the volume that the batch is at.
+        self.at = ""
+        self.working = False
+        self._summaries: dict[str, VolumeSummary] = {}
+        #: Volumes whose summary was made while ink may have changed out of view.
+        self._unsure: set[str] = set()
+        self._run: TrainingRun | None = None
+        self._adding: VolumeAdding | None = None
+
+    # -- the session in view --------------------------------------------------------------
+
+    def show(self, session: Session) -> None:
+        """Follow a session; one of another project ends what is done for the one before."""
+        cohort = Cohort(session.project.path)
+        if self.cohort is None or self.cohort.path != cohort.path:
+            self.end()
+            self.cohort = cohort
+        self.session = session
+        self.current = cohort.key_of(session.project.path)
+        session.class_editing.painted_elsewhere = self.painted_elsewhere
+        session.rounds.busy_elsewhere = self._why_not_train
+        session.classes_changed.connect(self._save_classes)
+        session.slices_changed.connect(self._tell)
+        session.proposals_changed.connect(self._tell)
+        session.training.state_changed.connect(self._tell)
+        session.autosave.do(lambda: cohort.show(cohort.key_of(session.project.path)))
+        for key in cohort.keys:
+            if key != self.current and (key not in self._summaries or key in self._unsure):
+                self._look(key)
+        self.changed.emit()
+
+    def leave(self) -> None:
+        """Remember the volume in view, whose session makes room for another one."""
+        if self.session is not None:
+            self._summaries[self.current] = self._live(self.session)
+            self._unsure.add(self.current)
+        self.session = None
+
+    def end(self) -> None:
+        """Forget the project, which is closed, and end what is being done for it."""
+        self.session = None
+        if self._run is not None:
+            self._run.close()
+            self._run = None
+        if self._adding is not None:
+            self._adding.stop()
+            self._adding = None
+        self.cohort, self.current, self.at = None, "", ""
+        self.working = False
+        self._summaries, self._unsure = {}, set()
+        self.changed.emit()
+
+    # -- the volumes ----------------------------------------------------------------------
+
+    def summaries(self) -> list[VolumeSummary]:
+        """All volumes in their order; those that are still being read without numbers."""
+        if self.cohort is None:
+            return []
+        found = []
+        for key in self.cohort.keys:
+            if key == self.current and self.session is not None:
+                found.append(self._live(self.session))
+            else:
+                found.append(self._summaries.get(key, VolumeSummary(key, key[4:] or "…")))
+        return found
+
+    def painted_elsewhere(self, class_id: int) -> list[str]:
+        """Names of the other volumes in which a class is painted."""
+        if self.cohort is None:
+            return []
+        names = []
+        for key in self.cohort.keys:
+            if key == self.current:
+                continue
+            if key not in self._summaries or key in self._unsure:  # the answer must be right
+                self._summaries[key] = self.cohort.summary(key)
+                self._unsure.discard(key)
+            if class_id in self._summaries[key].painted:
+                names.append(self._summaries[key].name)
+        return names
+
+    def add(self, paths: Iterable[Path]) -> None:
+        """Take files and folders into the project, one after another, in a thread."""
+        session = self.session
+        if self.cohort is None or session is None:
+            return
+        if self._adding is None:
+            self._adding = VolumeAdding(self.cohort, session.project.axis, self)
+            self._adding.busy.connect(self.reading.emit)
+            self._adding.added.connect(self._look)
+            self._adding.over.connect(self._on_added)
+        self._adding.add(paths)
+
+    def add_folder(self, folder: Path) -> None:
+        """Take all volumes of a folder into the project."""
+        in_background(
+            lambda: volumes_in(folder), self.add, lambda error: self.trouble.emit(str(error))
+        )
+
+    def remove(self, key: str) -> None:
+        """Take a volume without labels out of the project.
+
+        Raises
+        ------
+        ProjectError
+            When it has labels, or is in use.
+        """
+        if self.cohort is None:
+            return
+        if key == self.current:
+            raise ProjectError("This volume is in view; switch to another one first.")
+        if self.working:
+            raise ProjectError("Proposals are being made; wait or cancel first.")
+        self.cohort.remove(key)
+        self._summaries.pop(key, None)
+        self.changed.emit()
+
+    # -- proposing for the others ---------------------------------------------------------
+
+    def others(self) -> list[str]:
+        """Keys of the volumes that a batch would propose for."""
+        return [s.key for s in self.summaries() if s.key != self.current and not s.trouble]
+
+    def why_not_propose(self) -> str:
+        """Return what is missing for a batch, empty when nothing is."""
+        session = self.session
+        if session is None or self.cohort is None:
+            return "start labelling a volume first."
+        if not self.others():
+            return "add another volume first."
+        if session.training.busy:
+            return "training is running; wait for it or cancel it first."
+        if not any(s.teaches for s in self.summaries()):
+            return "label a slice in one of the volumes first."
+        return ""
+
+    def propose(self, request: TrainRequest) -> None:
+        """Propose for all other volumes in the trainer, as soon as all ink is saved."""
+        session, cohort = self.session, self.cohort
+        if session is None or cohort is None or self.working or self.why_not_propose():
+            return
+        if self._run is None:
+            self._run = TrainingRun(cohort.path, self)
+            self._run.said.connect(self._on_event)
+        self._run.prepare(BatchRequest(request, tuple(self.others())))
+        self._set_working(True)
+        session.save_then(self._run.start_prepared, self._abandon)
+
+    def cancel(self) -> None:
+        """Stop within a second; proposals that are finished stay."""
+        if self._run is not None:
+            self._run.cancel()
+
+    # -- inside ---------------------------------------------------------------------------
+
+    def _tell(self, state: object = None) -> None:
+        self.changed.emit()
+
+    def _abandon(self) -> None:
+        if self._run is not None:
+            self._run.abandon()
+        self._set_working(False)
+
+    def _set_working(self, working: bool) -> None:
+        self.working, self.at = working, ""
+        self.working_changed.emit()
+        self.changed.emit()
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, VolumeBegun):
+            self.at = event.volume
+        elif isinstance(event, VolumeProposed | VolumeFailed):
+            if isinstance(event, VolumeProposed) and event.volume == self.current:
+                if self.session is not None:
+                    self.session.shelf.bring_up(event.slugs)
+            elif isinstance(event, VolumeProposed):
+                self._look(event.volume)
+            else:
+                self.trouble.emit(f"{event.name}: {event.message}")
+        elif isinstance(event, Finished | Cancelled | Failed):
+            self._set_working(False)
+        self.said.emit(event)
+        if isinstance(event, VolumeBegun | VolumeProposed):
+            self.changed.emit()
+
+    def _why_not_train(self) -> str:
+        if not self.working:
+            return ""
+        return "Proposals for other volumes are being made; wait, or cancel them in “Volumes”."
+
+    def _look(self, key: str) -> None:
+        """Learn the state of a volume from disk, in a thread."""
+        cohort = self.cohort
+        if cohort is None:
+            return
+
+        def done(summary: VolumeSummary) -> None:
+            if self.cohort is cohort:
+                if key != self.current:
+                    self._summaries[key] = summary
+                    self._unsure.discard(key)
+                self.changed.emit()
+
+        in_background(
+            lambda: cohort.summary(key), done, lambda error: self.trouble.emit(str(error))
+        )
+
+    def _save_classes(self) -> None:
+        """Write the class table into the first volume, whose table is that of all."""
+        session, cohort = self.session, self.cohort
+        if session is not None and cohort is not None and self.current:
+            classes = session.project.snapshot().classes
+            session.autosave.do(lambda: cohort.save_classes(classes))
+
+    def _on_added(self, troubles: list[str]) -> None:
+        if troubles:
+            self.trouble.emit("\n".join(troubles))
+        self.changed.emit()
+
+    def _live(self, session: Session) -> VolumeSummary:
+        """Summary of the volume in view, as it stands."""
+        references, info = session.references, session.project.info
+        states = references.states
+        return VolumeSummary(
+            self.current,
+            info.name,
+            info.source,
+            len(states),
+            int(np.count_nonzero(states == SliceState.WHOLE)),
+            int(np.count_nonzero(states == SliceState.PARTIAL)),
+            len(session.accepted_slices()),
+            bool(session.proposals),
+            frozenset(int(i) for i in references.index.painted() if i != BACKGROUND),
+        )

@@ -1,0 +1,104 @@
+"""What a session writes to disk: ink, corrections and the project's head, as the user works."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from psygnal import Signal
+
+from .autosave import Autosave
+from .background import in_background
+from .slice_index import SliceIndex, index_slices
+
+if TYPE_CHECKING:
+    from ..volume.project import Project
+    from .proposal_shelf import ProposalShelf
+    from .reference_layer import ReferenceLayer
+
+#: Times that the slices are indexed afresh because the user went on painting meanwhile.
+_INDEX_TRIES = 5
+
+
+class Saving:
+    """Saves one volume; the saving thread also learns the state of the slices out of view.
+
+    Parameters
+    ----------
+    project : Project
+    references : ReferenceLayer
+    shelf : ProposalShelf
+    """
+
+    saved = Signal(float)
+    """Something was written, at this time."""
+    trouble = Signal(str)
+
+    def __init__(self, project: Project, references: ReferenceLayer, shelf: ProposalShelf) -> None:
+        self._project, self._references, self._shelf = project, references, shelf
+        self._index = references.index
+        self._saved_serials: tuple[int, ...] = ()
+        self._closed = False
+        self.autosave = Autosave(self._save)
+        self.autosave.saved.connect(self._on_saved)
+        self.autosave.failed.connect(self.trouble.emit)
+
+    def save_head(self) -> None:
+        """Write project.json as it stands now, in the autosave thread: a disk may be slow."""
+        if not self._closed:  # closing writes it at the end
+            self.autosave.do(self._project.snapshot().save)
+
+    def index(self, tries: int = _INDEX_TRIES) -> None:
+        """Learn the state of all slices along the current axis, in a thread."""
+        references = self._references
+        axis, serial = references.axis, references.serial
+
+        def work() -> SliceIndex:
+            return index_slices(references.ink, axis)
+
+        def done(index: SliceIndex) -> None:
+            if self._closed or axis != references.axis:
+                return
+            if references.serial != serial and tries > 0:
+                self.index(tries - 1)
+            references.take_index(index)
+
+        in_background(work, done, lambda error: self.trouble.emit(str(error)))
+
+    def close(self, saved: bool) -> None:
+        """Write what is left, and end the thread.
+
+        Parameters
+        ----------
+        saved : bool
+            All has just been saved: write only if a stroke came in since.
+        """
+        self._closed = True
+        try:
+            self.autosave.close(save=not saved or self._saved_serials != self._serials())
+            self._project.save()
+        except OSError as error:
+            self.trouble.emit(f"The last changes could not be saved: {error}.")
+
+    def _save(self) -> int:
+        """Write what changed; runs in the autosave thread."""
+        serials = self._serials()
+        pieces = self._project.ink_store.save(self._references.ink)
+        # An undo may change slices that are not in view; the whole volume is looked at here.
+        self._index = index_slices(self._references.ink, self._references.axis)
+        pieces += self._shelf.save()
+        self._saved_serials = serials
+        return pieces
+
+    def _serials(self) -> tuple[int, ...]:
+        """Return numbers that rise with every edit."""
+        return (self._references.serial, *self._shelf.serials())
+
+    def _on_saved(self, pieces: int) -> None:
+        if self._closed:
+            return
+        self._references.take_index(self._index)
+        if pieces:
+            self._project.saved = time.time()
+            self.saved.emit(self._project.saved)
+            self._shelf.recount()

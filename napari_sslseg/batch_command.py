@@ -1,0 +1,81 @@
+"""``napari-sslseg batch``: proposals for the volumes of a project, without a screen."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .training.control import Control
+from .training.events import Event, Progress, VolumeBegun, VolumeFailed, VolumeProposed
+from .training.request import DEVICES, PRESETS, BatchRequest, TrainRequest
+from .training.threads import calm_threads
+from .volume.cohort import Cohort
+from .volume.project import ProjectError
+
+
+def run_batch_command(
+    project: Annotated[Path, typer.Argument(help="Folder of a project, as the panel shows it.")],
+    volume: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Folder name of a volume in “volumes”, or “first”; may be repeated. All of them "
+            "when omitted."
+        ),
+    ] = None,
+    method: Annotated[str, typer.Option(help=f"One of: {', '.join(PRESETS)}.")] = "auto",
+    seconds: Annotated[float, typer.Option(help="Time budget of each training.")] = 60.0,
+    device: Annotated[str, typer.Option(help=f"One of: {', '.join(DEVICES)}.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+) -> list[dict[str, Any]]:
+    """Propose for the volumes of a project; the proposals go into it.
+
+    Labelled volumes are trained on their own. Those without labels get the proposal of a network
+    that learns from all labelled ones; its quality cannot be estimated there.
+
+    Returns
+    -------
+    list of dict
+        One for each volume, fit for JSON.
+
+    Raises
+    ------
+    ProjectError
+        With one sentence for the user.
+    """
+    calm_threads()
+    from .training.batch import run_batch
+    from .training.stack import TrainingError
+
+    cohort = Cohort(project)
+    cohort.open("")  # says so when this is no project
+    keys = tuple("" if name == "first" else name for name in volume or [])
+    unknown = [key for key in keys if key not in cohort.keys]
+    if unknown:
+        known = ", ".join(key or "first" for key in cohort.keys)
+        raise ProjectError(f"{cohort.path} has no volume “{unknown[0]}”; it has: {known}.")
+    rows: list[dict[str, Any]] = []
+
+    def follow(event: Event) -> None:
+        if isinstance(event, VolumeBegun):
+            print(f"{event.name} ({event.number} of {event.count})", file=sys.stderr)
+        elif isinstance(event, Progress):
+            print(f"{event.fraction:4.0%} {event.phase}", file=sys.stderr)
+        elif isinstance(event, VolumeProposed | VolumeFailed):
+            row: dict[str, Any] = {"volume": event.volume or "first", "name": event.name}
+            if isinstance(event, VolumeProposed):
+                row |= {"proposals": event.slugs, "how": event.how}
+            else:
+                row["error"] = event.message
+            rows.append(row)
+
+    try:
+        request = BatchRequest(
+            TrainRequest(method, seconds, device, seed), keys or tuple(cohort.keys)
+        )
+        run_batch(cohort.path, request, follow, Control())
+    except (TrainingError, ValueError) as error:
+        raise ProjectError(str(error)) from error
+    return rows

@@ -1,0 +1,219 @@
+"""Proposals for several volumes of a project, one after another.
+
+1. Where volumes without labels are among them, one network learns from all labelled volumes.
+2. It proposes for those without labels.
+3. Each labelled one gets its run, as if *Train* had been pressed on it.
+
+A volume that fails says why, and the next one's turn comes.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..volume.cohort import Cohort, ink_facts
+from ..volume.project import Project, ProjectError
+from .control import Control
+from .events import (
+    Emit,
+    Estimated,
+    Event,
+    Finished,
+    Loss,
+    Progress,
+    Quality,
+    Started,
+    VolumeBegun,
+    VolumeFailed,
+    VolumeProposed,
+)
+from .plan import choose_device
+from .request import BatchRequest, TrainRequest
+from .session import run_project
+from .shared import SharedNetwork
+from .size import measure
+from .stack import TrainingError
+from .threads import usable_cores
+
+#: Work of a proposal by the network that is there already, where a training is 1.
+_QUICK = 0.1
+
+#: Dice on the slices that it was taught, below which a network has not learned enough.
+LEARNED = 0.7
+
+#: And below which it proposes nothing: an earlier proposal would only be replaced by a worse one.
+USELESS = 0.5
+
+
+def run_batch(path: Path, request: BatchRequest, emit: Emit, control: Control) -> None:
+    """Propose for several volumes of a project.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of the project.
+    request : BatchRequest
+    emit : callable
+        Receives every event. `Progress` counts over all volumes, and the volumes' own estimates
+        and losses are not passed on.
+    control : Control
+
+    Raises
+    ------
+    TrainingError
+        When there is nothing to do, or nothing to learn from.
+    Cancelled
+        When the user cancels; proposals that are finished stay.
+    """
+    Batch(Cohort(path), request, emit, control).execute()
+
+
+@dataclass
+class _Entry:
+    """A volume of the project, and whether it is labelled."""
+
+    key: str
+    project: Project
+    labelled: bool
+
+
+class Batch:
+    """One batch."""
+
+    def __init__(self, cohort: Cohort, request: BatchRequest, emit: Emit, control: Control) -> None:
+        self._cohort, self._request = cohort, request
+        self._emit, self._control = emit, control
+        self._done, self._total = 0.0, 1.0
+        self._number = 0
+        self._begin = time.monotonic()
+
+    def execute(self) -> None:
+        """Do all of it."""
+        device = choose_device(self._request.train.device)
+        self._emit(Started(str(device), "Reading the volumes."))
+        entries = self._entries()
+        wanted = [e for e in entries if e.key in self._request.volumes]
+        bare = [e for e in wanted if not e.labelled]
+        labelled = [e for e in wanted if e.labelled]
+        if not bare and not labelled:
+            raise TrainingError("There is no further volume to propose for.")
+        self._total = len(labelled) + (1 + _QUICK * len(bare) if bare else 0)
+        self._count = len(wanted)
+        if bare:
+            self._propose_bare([e for e in entries if e.labelled], bare)
+        for entry in labelled:
+            self._propose_labelled(entry)
+        self._progress("Done", 0.0)
+        self._emit(Finished(round(time.monotonic() - self._begin, 2), ""))
+
+    def _entries(self) -> list[_Entry]:
+        """Open all volumes; those that cannot be opened are told, if they were asked for."""
+        found = []
+        for key in self._cohort.keys:
+            self._control.check()
+            try:
+                project = self._cohort.open(key)
+                project.image()
+                found.append(_Entry(key, project, bool(ink_facts(project).painted)))
+            except (ProjectError, ValueError, OSError) as error:
+                if key in self._request.volumes:
+                    self._emit(VolumeFailed(key, key, str(error)))
+        return found
+
+    def _propose_bare(self, taught: list[_Entry], bare: list[_Entry]) -> None:
+        self._progress("Matching the references of all volumes", 0.01)
+        train = self._request.train
+        taught = [e for e in taught if _fits(e.project, train)]
+        network = SharedNetwork([e.project for e in taught], train, self._emit, self._control)
+        names = ", ".join(e.project.info.name for e in taught[:3])
+        names += f" and {len(taught) - 3} more" if len(taught) > 3 else ""
+        phase = f"Learning from {names}"
+        network.train(self._cohort, lambda share: self._progress(phase, 0.05 + 0.95 * share))
+        self._done += 1
+        fit = network.fit()
+        how = f"By a network that learned from {names}; nothing here is labelled, so its quality "
+        how += "cannot be estimated."
+        if fit < LEARNED:
+            how = (
+                f"The network has not learned enough yet: even on the slices of {names} that it "
+                f"was taught its Dice is {fit:.2f}. Give it more time, and propose again."
+            )
+        info: dict[str, object] = {
+            "preset": train.preset,
+            "second_opinion": "rectified by its own affinities",
+            "fit": round(fit, 4),
+            "learned_from": [e.project.info.name for e in taught],
+        }
+        for entry in bare:
+            self._next(entry)
+            self._progress("Proposing", 0.0)
+            try:
+                if fit < USELESS:
+                    raise TrainingError(how)
+                if not _fits(entry.project, train):
+                    raise TrainingError(
+                        "it is too large for a network that sees several volumes; label some of "
+                        "its slices and train on it alone."
+                    )
+                proposal = network.propose(entry.project, info)
+                self._control.check()
+                entry.project.write_proposal(proposal)
+            except (TrainingError, ProjectError, OSError) as error:
+                self._fail(entry, error)
+            else:
+                name = entry.project.info.name
+                self._emit(VolumeProposed(entry.key, name, [proposal.slug], how))
+            self._done += _QUICK
+
+    def _propose_labelled(self, entry: _Entry) -> None:
+        self._next(entry)
+        slugs: list[str] = []
+        estimates: dict[str, Estimated] = {}
+        best = ""
+
+        def relay(event: Event) -> None:
+            nonlocal best
+            if isinstance(event, Progress):
+                self._progress(event.phase, event.fraction)
+            elif isinstance(event, Estimated):
+                estimates[event.slug] = event
+            elif isinstance(event, Finished):
+                best = event.recommended
+            elif not isinstance(event, Started | Loss | Quality) and hasattr(event, "slug"):
+                slugs.append(event.slug)
+
+        try:
+            run_project(entry.project.path, self._request.train, relay, self._control)
+        except (TrainingError, ProjectError, OSError) as error:
+            self._fail(entry, error)
+        else:
+            found = estimates.get(best)
+            how = f"Estimated Dice {found.mean:.2f}." if found else "No estimate."
+            name = entry.project.info.name
+            self._emit(VolumeProposed(entry.key, name, sorted(set(slugs)), how))
+        self._done += 1
+
+    def _next(self, entry: _Entry) -> None:
+        self._control.check()
+        self._number += 1
+        name = entry.project.info.name
+        self._emit(VolumeBegun(entry.key, name, self._number, self._count))
+
+    def _fail(self, entry: _Entry, error: Exception) -> None:
+        reason = getattr(error, "strerror", None) or str(error)
+        self._emit(VolumeFailed(entry.key, entry.project.info.name, reason))
+
+    def _progress(self, phase: str, share: float) -> None:
+        self._control.check()
+        fraction = min(1.0, (self._done + share) / self._total)
+        self._emit(Progress(phase, round(fraction, 4)))
+
+
+def _fits(project: Project, request: TrainRequest) -> bool:
+    """Whether a volume can be in memory as a whole."""
+    try:
+        return measure(project, request, usable_cores()).fits
+    except (TrainingError, ValueError):
+        return False

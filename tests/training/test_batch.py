@@ -1,0 +1,131 @@
+"""Proposals for several volumes: labelled ones on their own, the others by a shared network."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_sslseg.training import batch
+from napari_sslseg.training.batch import LEARNED, run_batch
+from napari_sslseg.training.control import Cancelled, Control
+from napari_sslseg.training.events import Estimated, VolumeBegun, VolumeFailed, VolumeProposed
+from napari_sslseg.training.request import BatchRequest, TrainRequest, read_request
+from napari_sslseg.training.shared import SharedNetwork
+from napari_sslseg.training.stack import TrainingError
+from napari_sslseg.volume.classes import ClassTable
+from napari_sslseg.volume.cohort import Cohort
+from napari_sslseg.volume.project import ImageInfo, Project
+
+SHAPE = (10, 32, 32)
+
+
+def disc(shift: float, size: int = 32) -> tuple[np.ndarray, np.ndarray]:
+    """Make a wandering bright disc in noise, on a grid of some pixels a side, and its mask."""
+    z, y, x = np.meshgrid(np.arange(10), *(np.arange(size) * 32 / size,) * 2, indexing="ij")
+    truth = ((y - 16) ** 2 + (x - 12 - shift - z / 2) ** 2 < 49).astype(np.uint8)
+    noise = np.random.default_rng(int(10 * shift)).normal(0, 0.1, truth.shape)
+    return truth + noise, truth
+
+
+@pytest.fixture
+def cohort(tmp_path):
+    """One labelled volume, one bare on the same grid, one bare on a grid twice as fine."""
+    image, truth = disc(0)
+    info = ImageInfo("first", SHAPE, (1.0, 1.0, 1.0))
+    first = Project.create(tmp_path / "p", image, info, ClassTable.from_ids([3]), 0)
+    ink = first.ink_store.load()
+    for index in (1, 5, 8):
+        ink[index] = 3 * truth[index]
+    first.ink_store.save(ink)
+    cohort = Cohort(first.path)
+    cohort.add(disc(2)[0], ImageInfo("bare", SHAPE, (1.0, 1.0, 1.0)), 0)
+    cohort.add(disc(1, 64)[0], ImageInfo("fine", (10, 64, 64), (1.0, 0.5, 0.5)), 0)
+    return cohort
+
+
+def dice(proposed: np.ndarray, truth: np.ndarray) -> float:
+    return (
+        2
+        * np.count_nonzero((proposed == 3) & (truth == 1))
+        / (np.count_nonzero(proposed) + np.count_nonzero(truth))
+    )
+
+
+def test_a_network_that_has_hardly_begun_proposes_nothing(cohort):
+    events = []
+    request = BatchRequest(TrainRequest(seconds=0.01, device="cpu"), tuple(cohort.keys[1:]))
+    run_batch(cohort.path, request, events.append, Control())
+    failed = [e for e in events if isinstance(e, VolumeFailed)]
+    assert [e.volume for e in failed] == cohort.keys[1:]
+    assert "Give it more time" in failed[0].message
+    assert events[-1].kind == "Finished"
+    assert not cohort.open(cohort.keys[1]).proposal_slugs()
+
+
+def test_bare_volumes_get_a_proposal_that_claims_nothing_and_a_broken_one_stops_nobody(
+    cohort, monkeypatch
+):
+    bare, fine = cohort.keys[1:]
+    image = cohort.add(disc(3)[0], ImageInfo("broken", SHAPE, (1.0, 1.0, 1.0)), 0).path
+    (image / "image.npy").unlink()
+    events = []
+    request = BatchRequest(TrainRequest(seconds=0.5, device="cpu"), (bare, fine, cohort.keys[3]))
+    assert read_request(request.to_json()) == request
+    monkeypatch.setattr(batch, "USELESS", 0.0)  # how much is learned depends on the machine
+    run_batch(cohort.path, request, events.append, Control())
+    (failed,) = [e for e in events if isinstance(e, VolumeFailed)]
+    assert failed.volume == cohort.keys[3]
+    assert [(e.number, e.count) for e in events if isinstance(e, VolumeBegun)] == [(1, 2), (2, 2)]
+    assert not [e for e in events if isinstance(e, Estimated)]
+    how = next(e.how for e in events if isinstance(e, VolumeProposed))
+    assert "cannot be estimated" in how or "not learned enough" in how
+    fractions = [e.fraction for e in events if e.kind == "Progress"]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1
+    assert events[-1].kind == "Finished"
+    for key in (bare, fine):
+        proposal = cohort.open(key).read_proposal("from-other-volumes")
+        assert not (proposal.regions == 1).any()  # nothing is called sure
+        assert proposal.confidence.max() <= 128
+        assert proposal.info["learned_from"] == ["first"]
+        assert proposal.info["estimate"] is None
+    assert not cohort.open("").proposal_slugs()
+    assert (cohort.shared / "model.json").exists()
+
+
+def test_the_shared_network_finds_the_object_elsewhere_and_at_another_pixel_size(cohort):
+    request = TrainRequest(seconds=60, device="cpu")
+    network = SharedNetwork([cohort.open("")], request, lambda event: None, Control())
+    network.train(None, lambda share: None, max_steps=2)
+    assert network.fit() < LEARNED
+    network.train(None, lambda share: None, max_steps=60)
+    assert network.fit() > LEARNED
+    for key, (_, truth) in zip(cohort.keys[1:], (disc(2), disc(1, 64)), strict=True):
+        assert dice(network.propose(cohort.open(key), {}).classes, truth) > 0.7
+
+
+def test_a_labelled_volume_is_proposed_on_its_own(cohort):
+    events = []
+    request = BatchRequest(TrainRequest("reference", seconds=5), ("",))
+    run_batch(cohort.path, request, events.append, Control())
+    (told,) = [e for e in events if isinstance(e, VolumeProposed)]
+    assert told.slugs == ["reference-guided"]
+    assert told.how.startswith("Estimated Dice")
+    assert dice(cohort.open("").read_proposal("reference-guided").classes, disc(0)[1]) > 0.9
+    assert not cohort.shared.exists()  # nothing bare was asked for
+
+
+def test_without_any_label_there_is_one_sentence_and_a_cancelled_batch_stops(cohort, tmp_path):
+    request = BatchRequest(TrainRequest(seconds=5), tuple(cohort.keys[1:]))
+    control = Control()
+
+    def cancel_when_learning(event):
+        if event.kind == "Loss":
+            control.cancel()
+
+    with pytest.raises(Cancelled):
+        run_batch(cohort.path, request, cancel_when_learning, control)
+    first = cohort.open("")
+    first.ink_store.save(np.full(SHAPE, 255, np.uint8))
+    with pytest.raises(TrainingError, match="No volume of the project is labelled"):
+        run_batch(cohort.path, request, lambda event: None, Control())

@@ -1,4 +1,4 @@
-"""What limits a segmentation from a few slices: structures that no reference shows.
+"""What limits a segmentation from a few slices: structures that no reference shows, and borders.
 
     python benchmarks/ceiling.py CASES [--only TEXT] [--reach PIXELS]
 
@@ -7,6 +7,10 @@ scores the Reference-guided proposal as it is, and as it would be if an oracle h
 voxels of such structures: those farther than REACH pixels, in the slice, from the object in both
 neighbouring references, carried to this slice as they are or as the matching carried them. Nothing
 that only follows references can be better than that without knowing more than they show.
+
+The other limit is where exactly a border is drawn: *border* is the share of the wrong voxels that
+touch, in the slice, a voxel of the class that they were given, *inner* the Dice if only these were
+right.
 """
 
 from __future__ import annotations
@@ -33,6 +37,15 @@ def unseen(case: Case, labels: np.ndarray, reach: float) -> np.ndarray:
     return result
 
 
+def touching(case: Case, labels: np.ndarray) -> np.ndarray:
+    """Wrong voxels (Z, H, W) that have, in the slice, a neighbour of the class they were given."""
+    result = np.zeros(labels.shape, bool)
+    for value in (0, *case.classes):
+        beside = np.stack([ndimage.binary_dilation(t == value) for t in case.truth])
+        result |= (labels == value) & (case.truth != value) & beside
+    return result
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
@@ -40,21 +53,26 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", default="")
     parser.add_argument("--reach", type=float, default=5.0)
     options = parser.parse_args(arguments)
-    print(f"{'case':34}{'Dice':>8}{'unseen':>8}{'of missed':>11}{'oracle':>8}")
+    titles = f"{'Dice':>8}{'unseen':>8}{'of missed':>11}{'oracle':>8}{'border':>8}{'inner':>8}"
+    print(f"{'case':34}{titles}")
     for folder in sorted(p.parent for p in options.cases.glob("*/case.json")):
         if options.only not in folder.name:
             continue
         case = Case.read(folder)
-        labels = reference(case, 0.0).labels
+        labels = reference(case, 0.0, "cpu").labels
         rows = scoring.slices_between(case.reference_slices)
         far = unseen(case, labels, options.reach)
         missed = (labels != case.truth) & (case.truth > 0)
         repaired = np.where(far, case.truth, labels)
+        wrong, near = labels != case.truth, touching(case, labels)
+        exact = np.where(near, case.truth, labels)
         print(
             f"{case.name:34}{scoring.mean_dice(labels, case.truth, rows, case.classes):8.3f}"
             f"{far[rows].sum() / max((case.truth[rows] > 0).sum(), 1):8.1%}"
             f"{far[rows].sum() / max(missed[rows].sum(), 1):11.1%}"
-            f"{scoring.mean_dice(repaired, case.truth, rows, case.classes):8.3f}",
+            f"{scoring.mean_dice(repaired, case.truth, rows, case.classes):8.3f}"
+            f"{near[rows].sum() / max(wrong[rows].sum(), 1):8.1%}"
+            f"{scoring.mean_dice(exact, case.truth, rows, case.classes):8.3f}",
             flush=True,
         )
     return 0

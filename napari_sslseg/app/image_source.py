@@ -12,6 +12,7 @@ import platformdirs
 from napari.utils.colormaps import AVAILABLE_COLORMAPS
 
 from ..volume.annotation import NOT_ANNOTATED, Ink
+from ..volume.array_files import MAPPED, pieces
 from ..volume.classes import BACKGROUND
 from ..volume.project import ImageInfo, Project, ProjectError
 from .channels import CHANNEL, GROUP, VOLUME, new_group, stacked, why_not_joinable
@@ -72,6 +73,8 @@ def suitable(layer: Any) -> str:
 def read_layer(layer: Image, channels: Sequence[Image] = ()) -> tuple[npt.NDArray[Any], ImageInfo]:
     """Voxels and description of an image, as shown. May read from disk: use a thread.
 
+    A large image is not read but returned as it is, memory-mapped or lazy.
+
     Parameters
     ----------
     layer : Image
@@ -97,8 +100,10 @@ def read_layer(layer: Image, channels: Sequence[Image] = ()) -> tuple[npt.NDArra
         except ValueError as error:
             raise ImageError(f"The channels do not fit: {error}.") from error
     else:
-        array = np.asarray(layer.data[0] if layer.multiscale else layer.data)
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        array = layer.data[0] if layer.multiscale else layer.data
+        if array.size <= MAPPED:
+            array = np.asarray(array)
+    if array.dtype.kind == "f" and not all(np.isfinite(p).all() for p in pieces(array)):
         raise ImageError(
             f"“{layer.name}” holds values that are not finite (NaN); replace them and try again."
         )

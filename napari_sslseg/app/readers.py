@@ -14,6 +14,7 @@ from ..formats import FormatError, read, read_labels
 from ..formats.choice import SeveralVolumesError
 from ..formats.dicom_series import DicomSource
 from ..formats.registry import can_read
+from ..volume.array_files import value_counts
 from ..volume.window import default_window
 from .channels import CHANNEL, GROUP, VOLUME, new_group
 from .contrast import RANGE, follow, value_range
@@ -127,7 +128,7 @@ def read_volume(path: PathLike, part: str | None = None) -> Volume:
         except FormatError:
             pass  # an image with a misleading name, or unreadable: the next line says which
         else:
-            if len(np.unique(labels.array)) <= _MOST_CLASSES:
+            if np.count_nonzero(value_counts(labels.array)) <= _MOST_CLASSES:
                 return replace(labels, modality=_LABELS)
     return read(path, part)
 

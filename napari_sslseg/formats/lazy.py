@@ -87,3 +87,17 @@ def lazy_array(
         fancy=False,
         meta=np.empty((0,) * len(shape), dtype=dtype),
     )
+
+
+def in_native_order(name: str, array: NDArray[Any]) -> Any:
+    """Return an array with its bytes in the order of this machine.
+
+    A large mapped file stays on disk, and is turned block by block as it is looked at.
+    """
+    dtype = array.dtype.newbyteorder("=")
+    if not isinstance(array, np.memmap) or array.nbytes <= EAGER_BYTES:
+        return array.astype(dtype)
+    # Blocks of one index of the axis that lies slowest in the file.
+    slowest = int(np.argmax(np.abs(array.strides)))
+    chunks = tuple(1 if i == slowest else n for i, n in enumerate(array.shape))
+    return lazy_array(name, lambda region: array[region].astype(dtype), array.shape, dtype, chunks)

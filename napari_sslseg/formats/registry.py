@@ -17,6 +17,7 @@ import numpy as np
 
 from .dicom_headers import is_dicom, may_not_read
 from .errors import FormatError
+from .lazy import in_native_order
 from .limits import is_small
 from .writing import as_labels
 
@@ -143,7 +144,7 @@ def _read(path: str | os.PathLike[str], part: str | None, how: str) -> Volume:
         raise _damaged(file, module) from error
     array = volume.array
     if not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder("="))
+        array = in_native_order(str(file), array)
     name = f"{stem(file)} [{volume.part}]" if volume.part else stem(file)
     volume = replace(
         volume, array=array, source=volume.source or str(file), name=volume.name or name

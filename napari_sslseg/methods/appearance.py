@@ -8,6 +8,7 @@ evidence that can be added to any prior (the ratio of Bayes' rule).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -38,7 +39,7 @@ class Appearance:
 
 
 def fit_appearance(
-    features: torch.Tensor,
+    features: Iterable[torch.Tensor],
     ink: torch.Tensor,
     classes: int,
     reach: int = 8,
@@ -49,7 +50,7 @@ def fit_appearance(
 
     Parameters
     ----------
-    features : (N, D, H, W) float tensor
+    features : N (D, H, W) float tensors
         Descriptors of the inked slices.
     ink : (N, H, W) uint8 tensor
         255 where not annotated.
@@ -71,7 +72,7 @@ def fit_appearance(
     objects = ((ink != 0) & (ink != NOT_ANNOTATED)).float()[:, None]
     near = F.max_pool2d(objects, 2 * reach + 1, 1, reach)[:, 0] > 0
     chosen = near & (ink != NOT_ANNOTATED)
-    samples = features.permute(0, 2, 3, 1)[chosen]
+    samples = torch.cat([f.permute(1, 2, 0)[c] for f, c in zip(features, chosen, strict=True)])
     labels = ink[chosen].long()
     counts = torch.bincount(labels, minlength=classes).float()
     if int((counts > 0).sum()) < 2:

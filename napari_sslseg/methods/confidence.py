@@ -150,18 +150,30 @@ def load_model(with_network: bool) -> ConfidenceModel:
 
 def estimate_confidence(known: Predictions) -> Tensor:
     """Return the chance, (Z, H, W) float32 in [0, 1], that each proposed class is right."""
+    return torch.stack(list(confidence_slices(known)))
+
+
+def confidence_slices(known: Predictions) -> Iterator[Tensor]:
+    """Yield what `estimate_confidence` returns, (H, W), slice by slice."""
     model = load_model(known.network is not None)
-    result = torch.stack([p.float().amax(0) for p in known.proposed])
     window = _window(known)
-    with torch.no_grad():
-        for z, near, rows in evidence(_cropped(known, *window)):
-            result[z][window][near] = model(rows).sigmoid()
-    return result
+    found = evidence(_cropped(known, *window))
+    upcoming = next(found, None)
+    for z in range(len(known.proposed)):
+        result = known.proposed[z].float().amax(0)
+        if upcoming is not None and upcoming[0] == z:
+            _, near, rows = upcoming
+            with torch.no_grad():
+                result[window][near] = model(rows).sigmoid()
+            upcoming = next(found, None)
+        yield result
 
 
 def _window(known: Predictions) -> tuple[slice, slice]:
     """Rows and columns around all objects: distances need not be measured in the whole slice."""
-    shown = torch.stack([p.float().max(0).indices > 0 for p in known.proposed]).any(0)
+    shown = torch.zeros(known.proposed.shape[-2:], dtype=torch.bool, device=known.proposed.device)
+    for proposed in known.proposed:
+        shown |= proposed.float().max(0).indices > 0
     for z in known.inked:
         shown |= known.matched[z].float().max(0).indices > 0
     result = []

@@ -52,8 +52,6 @@ class Propagation:
 
     probabilities: torch.Tensor
     """(Z, classes, H, W) float32; sums to 1, exactly one-hot where inked."""
-    confidence: torch.Tensor
-    """(Z, H, W) float32 in [0, 1]: estimated chance that the winning class is right."""
     agreement: torch.Tensor
     """(Z, H, W) float32 in [0, 1]: chance that the reads from either side name one class; where
     there is only one read, that two draws from it do; 1 on inked slices."""
@@ -62,6 +60,17 @@ class Propagation:
     there is only one read, or ink, the winning class."""
     inked_slices: list[int]
     """The slices that labels were carried from: whole ones, or if there is none, all with ink."""
+
+    def cpu(self) -> Propagation:
+        """Return it in the processor's memory."""
+        return Propagation(
+            self.probabilities.cpu(), self.agreement.cpu(), self.farther.cpu(), self.inked_slices
+        )
+
+    @property
+    def confidence(self) -> torch.Tensor:
+        """(Z, H, W) in [0, 1]: probability of the winning class."""
+        return self.probabilities.amax(1)
 
     @property
     def labels(self) -> torch.Tensor:

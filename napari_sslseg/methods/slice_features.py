@@ -12,9 +12,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+
+from .storage import Slices
 
 _MAX_PCA_SAMPLES = 20_000
 
@@ -35,6 +39,12 @@ def gaussian_blur(image: torch.Tensor, sigma: float) -> torch.Tensor:
     if sigma <= 0:
         return image
     radius = min(math.ceil(3 * sigma), *(max(n - 1, 1) for n in image.shape[-2:]))
+    if image.device.type == "cpu":
+        kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / sigma) ** 2)
+        weights = (kernel / kernel.sum()).tolist()
+        padded = F.pad(image, (0, 0, radius, radius), mode="replicate")
+        padded = F.pad(_weighted_shifts(padded, weights, -2), (radius, radius, 0, 0), "replicate")
+        return _weighted_shifts(padded, weights, -1)
     positions = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
     kernel = torch.exp(-0.5 * (positions / sigma) ** 2)
     kernel = kernel / kernel.sum()
@@ -45,6 +55,15 @@ def gaussian_blur(image: torch.Tensor, sigma: float) -> torch.Tensor:
         F.pad(flat, (0, 0, radius, radius), mode="replicate"), kernel[None, None, :, None]
     )
     return flat.reshape(depth, channels, height, width)
+
+
+def _weighted_shifts(padded: torch.Tensor, weights: Sequence[float], axis: int) -> torch.Tensor:
+    """Convolve along one axis; on a processor several times faster than a convolution of images."""
+    length = padded.shape[axis] - len(weights) + 1
+    result = padded.narrow(axis, 0, length) * weights[0]
+    for i, weight in enumerate(weights[1:], 1):
+        result.add_(padded.narrow(axis, i, length), alpha=weight)
+    return result
 
 
 def standardise(image: torch.Tensor) -> torch.Tensor:
@@ -78,7 +97,10 @@ def standardise(image: torch.Tensor) -> torch.Tensor:
 
 
 def slice_features(
-    image: torch.Tensor, dimensions: int = 10, scales: Sequence[float] = (0.0, 1.0, 2.0)
+    image: torch.Tensor,
+    dimensions: int = 10,
+    scales: Sequence[float] = (0.0, 1.0, 2.0),
+    workers: int = 1,
 ) -> torch.Tensor:
     """Describe every pixel by multi-scale patches of its slice.
 
@@ -91,6 +113,8 @@ def slice_features(
     scales : sequence of float
         Standard deviations of the blurs in pixels; a patch of scale s samples 3 x 3 points
         ``max(1, round(s))`` pixels apart.
+    workers : int
+        Threads, each of which works on some slices.
 
     Returns
     -------
@@ -98,29 +122,108 @@ def slice_features(
         The sum of squares of a difference approximates the mean squared difference of the patches.
     """
     depth, _, height, width = image.shape
-    patches = []
+    stride = _stride(depth, height, width)
+    with ThreadPoolExecutor(workers) as pool:
+        slabs = [p for p in image.chunk(workers) if len(p)]
+        parts = list(pool.map(lambda slab: _patches(slab, scales), slabs))
+        basis = _fit_basis(torch.cat([_sample(p, stride) for p in parts], 1), dimensions)
+        features = torch.empty((depth, len(basis.projection), height, width), device=image.device)
+
+        def describe(found: list[torch.Tensor], place: torch.Tensor) -> None:
+            # A slice at a time: all patches of a large volume at once would not fit.
+            for z in range(len(place)):
+                place[z] = basis.describe([p[z] for p in found])
+
+        list(pool.map(describe, parts, features.split([len(s) for s in slabs])))
+    return features
+
+
+class StreamedFeatures:
+    """The descriptors of `slice_features`, each slice computed when it is asked for.
+
+    Parameters
+    ----------
+    image : (Z, C, H, W) slices
+        Standardised, as a whole tensor or read slice by slice.
+    rows, columns : slice
+        The part of the slices that is described.
+    dimensions, scales
+        See `slice_features`.
+    device : torch.device
+        Where to compute.
+    """
+
+    def __init__(
+        self,
+        image: Slices,
+        rows: slice,
+        columns: slice,
+        dimensions: int,
+        scales: Sequence[float],
+        device: torch.device,
+    ) -> None:
+        self._image, self._rows, self._columns = image, rows, columns
+        self._scales, self._device = scales, device
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        stride = _stride(image.shape[0], height, width)
+        samples = [_sample(self._parts(z), stride) for z in range(image.shape[0])]
+        self._basis = _fit_basis(torch.cat(samples, 1), dimensions)
+
+    def __getitem__(self, z: int) -> torch.Tensor:
+        """Return the descriptors (D, H, W) of a slice."""
+        return self._basis.describe([p[0] for p in self._parts(z)])
+
+    def _parts(self, z: int) -> list[torch.Tensor]:
+        crop = self._image[z][..., self._rows, self._columns]
+        return _patches(crop[None].to(self._device), self._scales)
+
+
+@dataclass(frozen=True)
+class _Basis:
+    """Principal components of patches: mean (E, 1) and projection (D, E)."""
+
+    mean: torch.Tensor
+    projection: torch.Tensor
+
+    def describe(self, parts: list[torch.Tensor]) -> torch.Tensor:
+        """Project the patches of one slice, each (C, H, W), to descriptors (D, H, W)."""
+        stack = torch.cat(parts)
+        rows = stack.reshape(len(stack), -1)
+        centre = -(self.projection @ self.mean)
+        return torch.addmm(centre, self.projection, rows).reshape(-1, *stack.shape[1:])
+
+
+def _patches(image: torch.Tensor, scales: Sequence[float]) -> list[torch.Tensor]:
+    """Return views (Z, C, H, W) of the blurred image, one for each entry of the patches."""
+    height, width = image.shape[-2:]
+    result = []
     for scale in scales:
         blurred = gaussian_blur(image, scale)
         step = max(1, round(scale))
         padded = F.pad(blurred, (step, step, step, step), mode="replicate")
-        patches += [
+        result += [
             padded[..., y : y + height, x : x + width]
             for y in (0, step, 2 * step)
             for x in (0, step, 2 * step)
         ]
-    stride = max(1, math.isqrt(max(1, depth * height * width // _MAX_PCA_SAMPLES)))
-    sample = torch.cat([p[..., ::stride, ::stride] for p in patches], 1)
-    sample = sample.permute(1, 0, 2, 3).reshape(sample.shape[1], -1)
+    return result
+
+
+def _stride(depth: int, height: int, width: int) -> int:
+    return max(1, math.isqrt(max(1, depth * height * width // _MAX_PCA_SAMPLES)))
+
+
+def _sample(parts: list[torch.Tensor], stride: int) -> torch.Tensor:
+    """Patches (E, N) of every so many pixels of the slices."""
+    sample = torch.cat([p[..., ::stride, ::stride] for p in parts], 1)
+    return sample.permute(1, 0, 2, 3).reshape(sample.shape[1], -1)
+
+
+def _fit_basis(sample: torch.Tensor, dimensions: int) -> _Basis:
     entries = sample.shape[0]
     mean = sample.mean(1, keepdim=True)
     centred = sample - mean
     covariance = centred @ centred.T / max(1, centred.shape[1])
     _, vectors = torch.linalg.eigh(covariance.double())
     kept = min(dimensions, entries)
-    projection = vectors[:, -kept:].T.float() / math.sqrt(entries)
-    # A slice at a time: all patches of a large volume at once would not fit.
-    features = torch.empty((depth, kept, height, width), device=image.device)
-    for z in range(depth):
-        stack = torch.cat([p[z] for p in patches]).reshape(entries, -1)
-        features[z] = (projection @ (stack - mean)).reshape(kept, height, width)
-    return features
+    return _Basis(mean, vectors[:, -kept:].T.float() / math.sqrt(entries))

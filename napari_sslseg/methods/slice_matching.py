@@ -78,13 +78,17 @@ def window(radius: int) -> list[tuple[int, int]]:
 
 def warp(values: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
     """Sample (C, H, W) values at every pixel plus its (2, H, W) flow, edges repeated."""
+    return _warp(values[None], flow[None])[0]
+
+
+def _warp(values: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
     height, width = values.shape[-2:]
-    rows = torch.arange(height, dtype=flow.dtype, device=flow.device)[:, None] + flow[0]
-    columns = torch.arange(width, dtype=flow.dtype, device=flow.device)[None, :] + flow[1]
-    grid = torch.stack((columns * (2 / max(width - 1, 1)) - 1, rows * (2 / max(height - 1, 1)) - 1))
-    return F.grid_sample(
-        values[None], grid.permute(1, 2, 0)[None], padding_mode="border", align_corners=True
-    )[0]
+    rows = torch.arange(height, dtype=flow.dtype, device=flow.device)[:, None] + flow[:, 0]
+    columns = torch.arange(width, dtype=flow.dtype, device=flow.device)[None, :] + flow[:, 1]
+    grid = torch.stack(
+        (columns * (2 / max(width - 1, 1)) - 1, rows * (2 / max(height - 1, 1)) - 1), -1
+    )
+    return F.grid_sample(values, grid, padding_mode="border", align_corners=True)
 
 
 def pyramid(features: torch.Tensor, levels: int) -> list[torch.Tensor]:
@@ -110,40 +114,64 @@ def match_slices(
     -------
     Match
     """
-    flow = torch.zeros((2, *query[-1].shape[-2:]), device=query[0].device)
+    return match_pairs([q[None] for q in query], [k[None] for k in key], settings)[0]
+
+
+def match_pairs(
+    query: list[torch.Tensor], key: list[torch.Tensor], settings: MatchSettings
+) -> list[Match]:
+    """Match several pairs of slices at once, as `match_slices` does one; for devices to be filled.
+
+    Parameters
+    ----------
+    query, key : list of (B, D, H, W) tensors
+        Pyramids of descriptors; pair by pair.
+    settings : MatchSettings
+
+    Returns
+    -------
+    list of Match
+        One a pair.
+    """
+    pairs = query[0].shape[0]
+    flow = torch.zeros((pairs, 2, *query[-1].shape[-2:]), device=query[0].device)
     offsets = window(settings.search_radius)
     shifts = torch.tensor(offsets, dtype=torch.float32, device=flow.device)
     for level in range(len(query) - 1, max(-1, len(query) - 1 - settings.searched_levels), -1):
         size = query[level].shape[-2:]
         if flow.shape[-2:] != size:
-            flow = 2 * F.interpolate(flow[None], size, mode="bilinear", align_corners=False)[0]
-        moved = warp(key[level], flow) if level < len(query) - 1 else key[level]
+            flow = 2 * F.interpolate(flow, size, mode="bilinear", align_corners=False)
+        moved = _warp(key[level], flow) if level < len(query) - 1 else key[level]
         cost = _costs(query[level], moved, settings.search_radius)
-        cost = gaussian_blur(cost[None], settings.cost_smoothing)[0]
+        cost = gaussian_blur(cost, settings.cost_smoothing)
         weights = _soft(cost, shifts, settings.search_temperature, settings.search_penalty)
-        flow = flow + torch.einsum("nhw,nc->chw", weights, shifts)
-        flow = gaussian_blur(flow[None], settings.flow_smoothing)[0]
+        flow = flow + torch.einsum("bnhw,nc->bchw", weights, shifts)
+        flow = gaussian_blur(flow, settings.flow_smoothing)
     height, width = query[0].shape[-2:]
     if flow.shape[-2:] != (height, width):
-        scale = torch.tensor((height / flow.shape[-2], width / flow.shape[-1]), device=flow.device)
-        flow = F.interpolate(flow[None], (height, width), mode="bilinear", align_corners=False)[0]
-        flow = flow * scale.round()[:, None, None]
-    cost = _costs(query[0], warp(key[0], flow), settings.read_radius)
+        scale = [round(height / flow.shape[-2]), round(width / flow.shape[-1])]
+        flow = F.interpolate(flow, (height, width), mode="bilinear", align_corners=False)
+        flow = torch.stack((flow[:, 0] * scale[0], flow[:, 1] * scale[1]), 1)
+    cost = _costs(query[0], _warp(key[0], flow), settings.read_radius)
     shifts = torch.tensor(window(settings.read_radius), dtype=torch.float32, device=flow.device)
     weights = _soft(cost, shifts, settings.read_temperature, settings.read_penalty)
-    return Match(flow, weights, (weights * cost).sum(0), settings.read_radius)
+    expected = cost.mul_(weights).sum(1)
+    return [Match(flow[i], weights[i], expected[i], settings.read_radius) for i in range(pairs)]
 
 
 def _costs(query: torch.Tensor, key: torch.Tensor, radius: int) -> torch.Tensor:
-    """Squared distances (N, H, W) of every query pixel to the key pixels of its window."""
-    _, height, width = query.shape
+    """Squared distances (B, N, H, W) of every query pixel to the key pixels of its window."""
+    pairs, _, height, width = query.shape
     r = radius
-    padded = F.pad(key[None], (r, r, r, r), mode="replicate")[0]
+    padded = F.pad(key, (r, r, r, r), mode="replicate")
     offsets = window(radius)
-    result = torch.empty((len(offsets), height, width), device=query.device)
+    result = torch.empty((pairs, len(offsets), height, width), device=query.device)
+    # One piece of memory for all differences: fresh pages would take as long as the arithmetic.
+    difference = torch.empty_like(query)
     for i, (y, x) in enumerate(offsets):
-        shifted = padded[:, r + y : r + y + height, r + x : r + x + width]
-        torch.sum((query - shifted).square_(), 0, out=result[i])
+        shifted = padded[..., r + y : r + y + height, r + x : r + x + width]
+        torch.sub(query, shifted, out=difference)
+        torch.sum(difference.square_(), 1, out=result[:, i])
     return result
 
 
@@ -151,4 +179,4 @@ def _soft(
     cost: torch.Tensor, shifts: torch.Tensor, temperature: float, penalty: float
 ) -> torch.Tensor:
     bias = penalty * shifts.square().sum(1)
-    return torch.softmax(cost * (-1 / temperature) - bias[:, None, None], 0)
+    return torch.softmax((cost * (-1 / temperature)).sub_(bias[:, None, None]), 1)

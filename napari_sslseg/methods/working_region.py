@@ -21,7 +21,7 @@ def working_region(ink: torch.Tensor, margin: float, minimum: int) -> tuple[slic
     minimum : int
         Smallest border in pixels.
     """
-    objects = ((ink != 0) & (ink != NOT_ANNOTATED)).any(0)
+    objects = inked_objects(ink)
     if not bool(objects.any()):
         return slice(0, ink.shape[1]), slice(0, ink.shape[2])
     result = []
@@ -31,6 +31,20 @@ def working_region(ink: torch.Tensor, margin: float, minimum: int) -> tuple[slic
         border = max(minimum, math.ceil(margin * (high - low)))
         result.append(slice(max(0, low - border), min(len(used), high + border + 1)))
     return result[0], result[1]
+
+
+def inked_objects(ink: torch.Tensor) -> torch.Tensor:
+    """Pixels (H, W) that show an inked object in any slice of (Z, H, W) ink."""
+    # Slice by slice: masks of the whole volume would take several times its ink's memory.
+    found = torch.zeros(ink.shape[1:], dtype=torch.bool, device=ink.device)
+    for slice_ink in ink:
+        found |= (slice_ink != 0) & (slice_ink != NOT_ANNOTATED)
+    return found
+
+
+def inked_pixels(ink: torch.Tensor) -> torch.Tensor:
+    """Count the annotated pixels (Z,) int64 of each slice of (Z, H, W) ink."""
+    return torch.stack([(slice_ink != NOT_ANNOTATED).sum() for slice_ink in ink])
 
 
 def grow_where_touched(

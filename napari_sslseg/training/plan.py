@@ -100,8 +100,8 @@ def make_plan(
     stack : SliceStack
     request : TrainRequest
     device : torch.device
-    foreground : Tensor, (Z, H, W)
-        Where the object may be: probability of anything but background.
+    foreground : Tensor, (Z, H, W) or (1, H, W)
+        Where the object may be: probability of anything but background, see `Tiles.around`.
     tiles : Tiles, optional
         Those that a model to go on with was trained on.
     """

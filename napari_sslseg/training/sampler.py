@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..methods.frameworks.base import Batch
+from ..methods.working_region import inked_pixels
 from ..volume.annotation import NOT_ANNOTATED
 from .plan import Plan
 from .stack import SliceStack
@@ -46,10 +47,9 @@ class Sampler:
     ) -> None:
         self._stack, self._ink, self._prior, self._plan = stack, ink, prior, plan
         self._generator = generator
-        inked = (ink != NOT_ANNOTATED).flatten(1).sum(1).float()
-        self._labelled = inked  # partial slices are drawn as often as they hold ink
-        blank = (ink == NOT_ANNOTATED).flatten(1).any(1)
-        self._unlabelled = blank.float()
+        inked = inked_pixels(ink)
+        self._labelled = inked.float()  # partial slices are drawn as often as they hold ink
+        self._unlabelled = (inked < ink[0].numel()).float()
 
     def draw(self) -> Batch:
         """Return one batch on the plan's device."""

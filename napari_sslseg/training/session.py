@@ -19,8 +19,11 @@ from torch import Tensor
 
 from ..methods.confidence import Predictions
 from ..methods.frameworks import registry
+from ..methods.frameworks.base import PredictOutput
 from ..methods.propagation import Propagation, propagate
+from ..volume.cohort import Cohort
 from ..volume.project import Project, ProjectError
+from ..volume.proposal import proposal_slug
 from . import estimate as quality
 from .checkpoint import load_model, read_head, save_model
 from .clock import Clock
@@ -28,10 +31,11 @@ from .control import Control
 from .events import Emit, Estimated, Finished, Progress, ProposalReady, Quality, Started
 from .judge import make_proposal
 from .outcome import Outcome, tiles_of
-from .plan import choose_device, make_plan
+from .plan import Plan, choose_device, make_plan
 from .recipe import DEFAULT, Recipe, choose, set_temperature
 from .request import TrainRequest
 from .sampler import Prior, Sampler
+from .size import measure
 from .stack import SliceStack, TrainingError
 from .threads import usable_cores
 from .trainer import Trainer, predict_slices
@@ -81,12 +85,25 @@ def run_project(path: Path, request: TrainRequest, emit: Emit, control: Control)
     """
     try:
         project = Project.open(path)
-        stack = SliceStack.from_volume(
-            project.image(), project.all_ink(), project.axis, project.info.spacing
-        )
+        size = measure(project, request, usable_cores())
+        if size.fits:
+            stack = SliceStack.from_volume(
+                project.image(), project.all_ink(), project.axis, project.info.spacing
+            )
     except ProjectError as error:
         raise TrainingError(str(error)) from error
-    Run(project, stack, request, emit, control).execute()
+    if size.fits:
+        Run(project, stack, request, emit, control).execute()
+        return
+    from .block_run import BlockRun
+
+    try:
+        BlockRun.prepare(project, size, request, emit, control).execute()
+    except OSError as error:
+        raise TrainingError(
+            f"The files of the run could not be written to {path} ({error.strerror or error}); "
+            "make room on that disk and try again."
+        ) from error
 
 
 class Run:
@@ -104,6 +121,7 @@ class Run:
         self.emit, self.control = emit, control
         self.clock = Clock(request.seconds, control)
         self.recommended = "reference-guided"
+        self.device = torch.device("cpu")
         self._fraction = 0.0
         self._proposing = 0.0
         self._reads = torch.empty(0)
@@ -116,14 +134,17 @@ class Run:
         # Matching is many small operations: a thread for each stretch, none inside of them.
         torch.set_num_threads(1)
         torch.manual_seed(self.request.seed)
-        device = choose_device(self.request.device)
-        self.emit(Started(str(device), "Matching the references."))
+        device = self.device = choose_device(self.request.device)
+        self._tell(device, "Matching the references.")
         propagated = self._match()
         matched = self._leave_one_out(propagated) if self.request.estimate else None
         if self.request.preset != "reference":
             self._train_and_propose(device, propagated, matched)
         self.progress("Done", 1.0)
         self.emit(Finished(round(self.clock.spent, 2), self.recommended))
+
+    def _tell(self, device: torch.device, plan: str) -> None:
+        self.emit(Started(str(device), plan))
 
     def progress(self, phase: str, fraction: float) -> None:
         """Tell how far the run is; the bar never moves back."""
@@ -134,15 +155,34 @@ class Run:
 
     # -- matching -------------------------------------------------------------------------
 
-    def _propagate(self, ink: Tensor) -> Propagation:
+    def _propagate(
+        self,
+        ink: Tensor,
+        previous: Propagation | None = None,
+        changed: list[int] | None = None,
+    ) -> Propagation:
         self.control.check()
         stack = self.stack
-        return propagate(stack.image, ink, stack.classes, stack.spacing, workers=usable_cores())
+        return propagate(
+            stack.image,
+            ink,
+            stack.classes,
+            stack.spacing,
+            device=self.device,
+            previous=previous,
+            changed=changed,
+            workers=usable_cores() if self.device.type == "cpu" else 1,
+        ).cpu()
+
+    def _matched(self) -> Propagation:
+        return self._propagate(self.stack.ink)
+
+    def _propagate_without(self, slices: list[int], ink: Tensor) -> Propagation:
+        return self._propagate(ink)
 
     def _match(self) -> Propagation:
         self.progress("Matching the references", 0.01)
-        stack = self.stack
-        propagated = self._propagate(stack.ink)
+        propagated = self._matched()
         # Until there is a network, the read from the farther side is the second opinion.
         self._reads = propagated.farther
         known = Predictions(
@@ -160,16 +200,7 @@ class Run:
 
         def predict(ink: Tensor, left_out: int) -> Tensor:
             # Only the stretch between the neighbours of a left-out reference depends on it.
-            self.control.check()
-            found = propagate(
-                stack.image,
-                ink,
-                stack.classes,
-                stack.spacing,
-                previous=propagated,
-                changed=[left_out],
-                workers=usable_cores(),
-            )
+            found = self._propagate(ink, propagated, [left_out])
             if [left_out] == quality.middle_reference(stack):
                 self._without_middle = found
             return found.probabilities
@@ -191,10 +222,13 @@ class Run:
         self, device: torch.device, propagated: Propagation, matched: quality.Estimate | None
     ) -> None:
         stack, request = self.stack, self.request
-        head = read_head(self.project.models) if request.resume else {}
-        foreground = 1 - propagated.probabilities[:, 0]
+        cohort = Cohort(self.project.path)
+        key = cohort.key_of(self.project.path)
+        models = cohort.models_for(key)
+        head = read_head(models) if request.resume else {}
+        foreground = _foreground(propagated)
         plan = make_plan(stack, request, device, foreground, tiles_of(head))
-        self.emit(Started(str(device), plan.describe()))
+        self._tell(device, plan.describe())
         framework = registry.create(
             plan.framework, stack.in_channels, stack.classes, **plan.options
         ).to(device)
@@ -205,23 +239,26 @@ class Run:
             "channels": list(plan.options["channels"]),
             "axis": stack.axis,
         }
-        warm = request.resume and load_model(self.project.models, framework, about)
+        warm = request.resume and load_model(models, framework, about)
+        # A model of another volume may begin, but tells nothing of this one's references.
+        own = warm and models == self.project.models
         trainer = Trainer(framework, plan, self.clock, self.control, self.emit, request.seed)
         generator = torch.Generator().manual_seed(request.seed)
         begin = self.clock.spent
         # Predicting the volume takes time too; a share of the budget is kept for it.
         end = max(begin + 1.0, request.seconds - self._seconds_to_propose(trainer))
 
-        outcome = Outcome.of(head) if warm else None
-        tested = quality.middle_reference(stack) if request.estimate and not warm else []
+        outcome = Outcome.of(head) if own else None
+        tested = quality.middle_reference(stack) if request.estimate and not own else []
         if tested:
             outcome = self._test_stage(trainer, tested, begin, end, generator)
-        sampler = Sampler(stack, stack.ink, _prior_of(propagated), plan, generator)
+        sampler = self._sampler(stack.ink, propagated, plan, generator)
         self._stage(trainer, sampler, end, warm or bool(tested), "Training")
         trainer.settle_statistics(stack)
         frame = {"frame": plan.tiles.size, "reduction": plan.tiles.reduction}
         found = outcome.to_json() if outcome is not None else {}
-        save_model(self.project.models, trainer.model, about, {**frame, **found})
+        seen = {"seen": sorted({key, *(head.get("seen", []) if warm else [])})}
+        save_model(self.project.models, trainer.model, about, {**frame, **found, **seen})
         self._final_proposals(trainer, propagated, outcome, matched)
 
     def _test_stage(
@@ -235,10 +272,10 @@ class Run:
         """Train without a reference, and compare network and matching on it."""
         stack, plan = self.stack, trainer.plan
         ink = stack.without(tested)
-        propagated = self._without_middle or self._propagate(ink)
+        propagated = self._without_middle or self._propagate_without(tested, ink)
         matched = propagated.probabilities[tested]
         baseline = quality.pooled_dice(stack, tested, matched)
-        sampler = Sampler(stack, ink, _prior_of(propagated), plan, generator)
+        sampler = self._sampler(ink, propagated, plan, generator)
         found = Outcome(0.0, baseline, DEFAULT)
         shrink = quality.distance_scale(stack, tested[0])
 
@@ -259,6 +296,16 @@ class Run:
         self._stage(trainer, sampler, until, False, "Testing the training", look)
         look()
         return found
+
+    def _sampler(
+        self, ink: Tensor, propagated: Propagation, plan: Plan, generator: torch.Generator
+    ) -> Sampler:
+        """Return what batches come from; a GPU cuts its frames itself, from one copy of all."""
+        stack, prior = self.stack, _prior_of(propagated)
+        if plan.device.type != "cpu" and isinstance(stack.image, Tensor):
+            stack = replace(stack, image=stack.image.to(plan.device))
+            prior = Prior(prior.probabilities.to(plan.device), prior.weight.to(plan.device))
+        return Sampler(stack, ink, prior, plan, generator)
 
     def _stage(
         self,
@@ -299,18 +346,17 @@ class Run:
         matched: quality.Estimate | None,
     ) -> None:
         self.progress("Proposing", max(self._fraction, 0.93))
-        stack, plan = self.stack, trainer.plan
+        plan = trainer.plan
         recipe = outcome.recipe if outcome is not None else DEFAULT
         set_temperature(trainer.model, recipe.temperature)
-        output = predict_slices(trainer.model, stack, list(range(stack.depth)), plan, self.control)
-        plain, classes = output.plain.max(1).indices, propagated.probabilities.max(1).indices
-        likeness = quality.mean_dice(plain, classes, stack.classes)
+        output = self._predict(trainer, recipe)
+        plain, likeness = self._compare(output, propagated)
         learned = not plan.use_prior or likeness >= LEARNED
         if not learned:
             # A network that has hardly begun would only blur the proposal, and as a second
             # opinion disagree with everything.
             recipe = Recipe(0.0, None)
-        proposed = recipe.mix(output, propagated.probabilities if plan.use_prior else None)
+        proposed = self._mix(recipe, output, propagated.probabilities if plan.use_prior else None)
         info: dict[str, object] = {
             "preset": self.request.preset,
             "recipe": recipe.to_json(),
@@ -338,10 +384,29 @@ class Run:
     ) -> None:
         self.control.check()
         start = self.clock.spent
-        proposal, shares = make_proposal(name, self.stack, known, other, info)
-        version = self.project.write_proposal(proposal)
-        self.emit(ProposalReady(proposal.slug, name, version, shares))
+        version, shares = self._write(name, known, other, info)
+        self.emit(ProposalReady(proposal_slug(name), name, version, shares))
         self._proposing = self.clock.spent - start
+
+    # -- the volume as a whole: done in blocks for a large one -----------------------------
+
+    def _write(
+        self, name: str, known: Predictions, other: Tensor, info: dict[str, object]
+    ) -> tuple[int, dict[str, float]]:
+        proposal, shares = make_proposal(name, self.stack, known, other, info)
+        return self.project.write_proposal(proposal), shares
+
+    def _predict(self, trainer: Trainer, recipe: Recipe) -> PredictOutput:
+        everything = list(range(self.stack.depth))
+        return predict_slices(trainer.model, self.stack, everything, trainer.plan, self.control)
+
+    def _compare(self, output: PredictOutput, propagated: Propagation) -> tuple[Tensor, float]:
+        """Classes of the network alone, and how alike they are to the matching's."""
+        plain, classes = output.plain.max(1).indices, propagated.probabilities.max(1).indices
+        return plain, quality.mean_dice(plain, classes, self.stack.classes)
+
+    def _mix(self, recipe: Recipe, output: PredictOutput, matched: Tensor | None) -> Tensor:
+        return recipe.mix(output, matched)
 
     def _tell_estimate(self, slug: str, found: quality.Estimate, how: str) -> None:
         names = {c.id: c.name for c in self.project.classes}
@@ -364,9 +429,17 @@ def _prior_of(propagated: Propagation) -> Prior:
     object at its borders but not the background around it, and the network would learn objects that
     are too small.
     """
-    return Prior(
-        propagated.probabilities.half(), torch.ones_like(propagated.confidence, dtype=torch.half)
-    )
+    probabilities = propagated.probabilities.half()
+    everywhere = torch.ones(1, dtype=torch.half).expand(propagated.agreement.shape)
+    return Prior(probabilities, everywhere)
+
+
+def _foreground(propagated: Propagation) -> Tensor:
+    """Largest probability (1, H, W), over the slices, of anything but background."""
+    background = propagated.probabilities[0, 0].float()
+    for slice_ in propagated.probabilities:
+        background = torch.minimum(background, slice_[0].float())
+    return 1 - background[None]
 
 
 def _count(number: int, noun: str) -> str:

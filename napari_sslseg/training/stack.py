@@ -10,7 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..volume.annotation import NOT_ANNOTATED, Ink, SliceState, slice_states
+from ..methods.storage import Slices
+from ..volume.annotation import NOT_ANNOTATED, Ink, SliceState, slice_state
 from ..volume.classes import BACKGROUND
 
 
@@ -26,13 +27,30 @@ CONTEXT = 1
 POSITIONS = 3
 
 
+@dataclass(frozen=True)
+class View:
+    """Part of each slice that a stack covers.
+
+    Parameters
+    ----------
+    rows, columns : slice
+    height, width : int
+        Of the whole slices.
+    """
+
+    rows: slice
+    columns: slice
+    height: int
+    width: int
+
+
 @dataclass
 class SliceStack:
     """Slices of one volume.
 
     Parameters
     ----------
-    image : Tensor, (Z, C, H, W) float32
+    image : Tensor, or slices, (Z, C, H, W) float32
         Each channel clipped to its 0.5 and 99.5 percentiles, mean 0, standard deviation 1.
     ink : Tensor, (Z, H, W) uint8
         Position in `class_ids`, 255 where not annotated.
@@ -42,13 +60,16 @@ class SliceStack:
         Voxel size (dz, dy, dx), mm, slicing axis first.
     axis : int
         Which axis of the volume the slices were cut along.
+    view : View, optional
+        The part of the slices that is here, of a volume too large to be so as a whole.
     """
 
-    image: Tensor
+    image: Tensor | Slices
     ink: Tensor
     class_ids: tuple[int, ...]
     spacing: tuple[float, float, float]
     axis: int
+    view: View | None = None
 
     @classmethod
     def from_volume(
@@ -71,18 +92,8 @@ class SliceStack:
         TrainingError
             When nothing, or background alone, is annotated, or the values are not finite.
         """
-        present = np.flatnonzero(np.bincount(ink.ravel(), minlength=256))
-        ids = [int(i) for i in present if i not in (BACKGROUND, NOT_ANNOTATED)]
-        if not ids:
-            raise TrainingError(
-                "Nothing but background is annotated; paint at least one class on one slice."
-            )
-        class_ids = (BACKGROUND, *ids)
-        if len(ids) == 1 and BACKGROUND not in present:
-            raise TrainingError(
-                "Only one class is annotated and no background; mark a slice as reference, or "
-                "paint some background (label 0)."
-            )
+        counts = sum(np.bincount(slab.ravel(), minlength=256) for slab in ink)
+        class_ids = class_ids_of(np.asarray(counts) > 0)
         lookup = np.full(256, NOT_ANNOTATED, dtype=np.uint8)
         lookup[list(class_ids)] = np.arange(len(class_ids), dtype=np.uint8)
         sliced = np.ascontiguousarray(np.moveaxis(lookup[ink], axis, 0))
@@ -112,13 +123,14 @@ class SliceStack:
 
     def references(self) -> list[int]:
         """Wholly annotated slices."""
-        states = slice_states(self.ink.numpy(), 0)
-        return [int(i) for i in np.flatnonzero(states == SliceState.WHOLE)]
+        return [int(i) for i in np.flatnonzero(self._states() == SliceState.WHOLE)]
 
     def inked(self) -> list[int]:
         """Slices with any ink."""
-        states = slice_states(self.ink.numpy(), 0)
-        return [int(i) for i in np.flatnonzero(states != SliceState.EMPTY)]
+        return [int(i) for i in np.flatnonzero(self._states() != SliceState.EMPTY)]
+
+    def _states(self) -> npt.NDArray[np.uint8]:
+        return np.array([slice_state(slice_ink) for slice_ink in self.ink.numpy()], np.uint8)
 
     def without(self, slices: list[int]) -> Tensor:
         """Ink with some slices blanked, to test on them."""
@@ -142,8 +154,10 @@ class SliceStack:
         index = (slices[:, None] + around[None]).clamp(0, self.depth - 1)
         images = self.image[index].flatten(1, 2)
         b, _, h, w = images.shape
-        z = 2 * slices.float() / max(self.depth - 1, 1) - 1
-        rows, columns = torch.linspace(-1, 1, h), torch.linspace(-1, 1, w)
+        z = (2 * slices.float() / max(self.depth - 1, 1) - 1).to(images.device)
+        view = self.view or View(slice(0, h), slice(0, w), h, w)
+        rows = torch.linspace(-1, 1, view.height, device=images.device)[view.rows]
+        columns = torch.linspace(-1, 1, view.width, device=images.device)[view.columns]
         positions = torch.stack(
             [
                 z[:, None, None].expand(b, h, w),
@@ -161,6 +175,27 @@ class SliceStack:
     def to_ids(self, indices: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Turn class indices to label values."""
         return np.asarray(self.class_ids, dtype=np.uint8)[indices]
+
+
+def class_ids_of(present: npt.NDArray[np.bool_]) -> tuple[int, ...]:
+    """Return the classes to learn, background first, from which values (256,) of ink occur.
+
+    Raises
+    ------
+    TrainingError
+        When nothing, or background alone, is annotated.
+    """
+    ids = [int(i) for i in np.flatnonzero(present) if i not in (BACKGROUND, NOT_ANNOTATED)]
+    if not ids:
+        raise TrainingError(
+            "Nothing but background is annotated; paint at least one class on one slice."
+        )
+    if len(ids) == 1 and not present[BACKGROUND]:
+        raise TrainingError(
+            "Only one class is annotated and no background; mark a slice as reference, or "
+            "paint some background (label 0)."
+        )
+    return (BACKGROUND, *ids)
 
 
 def normalised_slices(image: npt.NDArray[Any]) -> Tensor:

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..volume.annotation import NOT_ANNOTATED
+from ..methods.working_region import inked_objects
 
 #: Pixels around everything that may be object; room for what the matching has missed.
 MARGIN = 12
@@ -65,7 +65,7 @@ class Tiles:
         Parameters
         ----------
         foreground : Tensor, (Z, H, W)
-            Probability of anything but background.
+            Probability of anything but background; or (1, H, W), the largest over the slices.
         ink : Tensor, (Z, H, W) uint8
         stride : int
             Frames are multiples of it.
@@ -77,8 +77,7 @@ class Tiles:
         detail : float
             Radius (pixels) of the thinnest structure; 0 if not known. It limits the reduction.
         """
-        painted = (ink > 0) & (ink != NOT_ANNOTATED)
-        mask = (foreground > 0.5).any(0) | painted.any(0)
+        mask = (foreground > 0.5).any(0) | inked_objects(ink)
         spans = []
         for line, length in ((mask.any(1), mask.shape[0]), (mask.any(0), mask.shape[1])):
             where = torch.nonzero(line).flatten()

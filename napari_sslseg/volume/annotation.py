@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -71,14 +72,20 @@ def infer_axis(ink: Ink) -> int:
     ValueError
         When nothing is inked.
     """
-    stated = ink != NOT_ANNOTATED
-    total = int(np.count_nonzero(stated))
+    counts = [np.zeros(length, dtype=np.int64) for length in ink.shape]
+    # Slab by slab: a mask of all voxels would take as much memory as the ink.
+    for index, slab in enumerate(ink):
+        stated = slab != NOT_ANNOTATED
+        counts[0][index] = np.count_nonzero(stated)
+        for axis in range(1, ink.ndim):
+            other = tuple(i for i in range(ink.ndim - 1) if i != axis - 1)
+            counts[axis] += np.count_nonzero(stated, axis=other)
+    total = int(counts[0].sum())
     if total == 0:
         raise ValueError("Nothing is annotated: every voxel of the references is 255.")
     filled = []
-    for axis in range(ink.ndim):
-        other = tuple(i for i in range(ink.ndim) if i != axis)
-        touched = int(np.count_nonzero(stated.any(axis=other)))
+    for axis, found in enumerate(counts):
+        touched = int(np.count_nonzero(found))
         filled.append(total / (touched * (ink.size // ink.shape[axis])))
     return int(np.argmax(filled))
 
@@ -117,3 +124,27 @@ def corrections(edited: Ink, proposed: npt.NDArray[np.uint8], kept: Ink | None =
         stands = (kept != NOT_ANNOTATED) & (kept == edited)
         result[stands] = kept[stands]
     return result.astype(np.uint8, copy=False)
+
+
+class Corrections:
+    """`corrections`, each slice along the first axis found when it is asked for.
+
+    Parameters
+    ----------
+    edited, proposed, kept
+        As for `corrections`.
+    """
+
+    def __init__(
+        self, edited: Ink, proposed: npt.NDArray[np.uint8], kept: Ink | None = None
+    ) -> None:
+        self._edited, self._proposed, self._kept = edited, proposed, kept
+        self.shape = edited.shape
+
+    def __getitem__(self, key: Any) -> Ink:
+        """Return the corrections at an index, or a tuple of indices."""
+        kept = None if self._kept is None else self._kept[key]
+        return corrections(self._edited[key], self._proposed[key], kept)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return self[...].astype(dtype or np.uint8, copy=False)

@@ -91,6 +91,14 @@ def object_neighbourhood(classes: npt.NDArray[np.uint8], margin: int = 3) -> npt
     return grown
 
 
+def neighbourhood_slab(
+    classes: npt.NDArray[np.uint8], index: int, margin: int = 3
+) -> npt.NDArray[np.bool_]:
+    """Return one index of the first axis of `object_neighbourhood`, from its surroundings alone."""
+    seen = classes[max(0, index - margin) : index + margin + 1].max(axis=0)
+    return object_neighbourhood(seen, margin)
+
+
 def region_shares(
     regions: npt.NDArray[np.uint8], classes: npt.NDArray[np.uint8]
 ) -> dict[str, float]:

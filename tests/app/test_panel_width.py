@@ -23,6 +23,7 @@ def test_everything_fits_into_the_width_of_the_panel(with_proposal, until, qtbot
     panel.train.train.click()
     for step in (*panel.steps, *panel.review.parts):
         step.open()
+    panel.review.hint.setText("Exported to /home/" + 60 * "x" + ".nii.gz")
     panel.train.again.setText("Training is running; what you painted since is not in it.")
     panel.train.restart.show()
     panel.train.go_on.show()

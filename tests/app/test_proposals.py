@@ -115,6 +115,7 @@ def test_next_slice_goes_to_the_doubtful_one_and_says_why(with_proposal, until):
     panel.review.next.click()
     assert session.references.current_slice() == 4
     assert "disagree" in panel.review.hint.text()
+    assert "2 slices from the nearest known one" in panel.review.hint.text()
 
 
 def test_regions_lie_on_the_proposal_in_view_and_below_references(with_proposal, until):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_sslseg.acquisition.next_slice import count_regions
+from napari_sslseg.acquisition.evidence import count_regions
 from napari_sslseg.volume.annotation import NOT_ANNOTATED
 from napari_sslseg.volume.proposal import region_shares
 

@@ -8,8 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from napari_sslseg.volume.annotation import blank_ink
-from napari_sslseg.volume.inkstore import InkStore
+from napari_sslseg.volume.annotation import (
+    NOT_ANNOTATED,
+    Corrections,
+    blank_ink,
+    corrections,
+    merge_ink,
+)
+from napari_sslseg.volume.inkstore import InkStore, JoinedInk
 
 SHAPE = (5, 8, 6)
 
@@ -134,3 +140,57 @@ def test_only_one_thread_writes_at_a_time(tmp_path, monkeypatch):
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(store.save, (first, second)))
     assert max(most) == 1
+
+
+def test_stored_ink_is_read_slice_by_slice(tmp_path):
+    store = InkStore(tmp_path, "ink", SHAPE)
+    assert store.blank
+    assert all(store.stored()[i] is None for i in range(SHAPE[0]))
+    ink = store.load()
+    ink[1, 2] = 3
+    store.save(ink)
+    assert not store.blank
+    stored = InkStore(tmp_path, "ink", SHAPE).stored()
+    assert np.array_equal(stored[1], ink[1])
+    assert stored[0] is None
+    store.compact()
+    ink[0, 0] = 1
+    store.save(ink)
+    stored = InkStore(tmp_path, "ink", SHAPE).stored()
+    assert all(np.array_equal(stored[i], ink[i]) for i in range(SHAPE[0]))
+
+
+def test_joined_ink_is_merged_ink(tmp_path):
+    one, two = (InkStore(tmp_path, name, SHAPE) for name in ("one", "two"))
+    first, second = one.load(), two.load()
+    first[0, 1], second[0, 1:3], second[2] = 5, 6, 7
+    one.save(first)
+    two.save(second)
+    joined = JoinedInk([one.stored(), two.stored()])
+    assert joined[1] is None
+    expected = merge_ink(first, [second])
+    for index in (0, 2):
+        assert np.array_equal(joined[index], expected[index])
+
+
+def test_large_ink_is_mapped_and_painted_on_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_sslseg.volume.inkstore.MAPPED", 10)
+    store = InkStore(tmp_path, "ink", SHAPE)
+    ink = store.load()
+    assert isinstance(ink.base, np.memmap)
+    assert (ink == NOT_ANNOTATED).all()
+    ink[1, 1] = 4
+    assert (InkStore(tmp_path, "ink", SHAPE).load() == NOT_ANNOTATED).all(), "not saved yet"
+    assert store.save(ink) == 1
+    assert store.save(ink) == 0
+    again = InkStore(tmp_path, "ink", SHAPE).load()
+    assert np.array_equal(again, ink)
+
+
+def test_lazy_ink_is_saved(tmp_path):
+    edited, proposed = np.ones(SHAPE, np.uint8), np.ones(SHAPE, np.uint8)
+    edited[2, 0] = 0
+    store = InkStore(tmp_path, "corrections", SHAPE)
+    assert store.save(Corrections(edited, proposed)) == 1
+    found = InkStore(tmp_path, "corrections", SHAPE).load()
+    assert np.array_equal(found, corrections(edited, proposed))

@@ -1,0 +1,38 @@
+"""Where the large arrays of a volume are kept: in memory, or wherever the caller has room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+
+
+class Slices(Protocol):
+    """Images of slices that are made when they are asked for; a tensor is one such source."""
+
+    @property
+    def shape(self) -> Any:
+        """(Z, C, H, W)."""
+
+    def __getitem__(self, index: Any, /) -> torch.Tensor:
+        """Return slices as float tensors, as a tensor of the whole would."""
+
+
+class Storage(Protocol):
+    """Keeps arrays that have a value for every voxel."""
+
+    #: Type of probabilities and the like.
+    precision: torch.dtype
+
+    def zeros(self, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
+        """Return an array of zeros, whose room is free again when nothing refers to it."""
+
+    def copy(self, source: torch.Tensor) -> torch.Tensor:
+        """Return a copy of an array of this storage, in it."""
+
+    def slices_in_memory(self, bytes_each: int) -> int:
+        """Return how many slices of this size a thread may hold at a time."""
+
+    def release(self) -> None:
+        """Give back the memory of what has been looked at; nothing is lost."""

@@ -1,0 +1,244 @@
+"""A run on a volume too large for the memory: the same as `Run`, in blocks and files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..methods.confidence import Predictions
+from ..methods.frameworks.base import PredictOutput
+from ..methods.propagation import Propagation, propagate
+from ..volume.project import Project
+from .blocks import likeness, mixed, winning_classes, write_judged
+from .clock import Clock
+from .control import Control
+from .events import Emit, Progress, Started
+from .memory import spoken
+from .recipe import Recipe
+from .request import TrainRequest
+from .session import Run
+from .size import Size
+from .stack import SliceStack, View
+from .threads import usable_cores
+from .trainer import Trainer, predict_slices
+from .windowed import channel_scales, grown_view, windowed_stack
+from .workspace import Workspace
+
+#: Folder in a project for temporary files, which have no name where the system allows that.
+FOLDER = "work"
+
+READING = "Reading the image"
+MATCHING = "Matching the references"
+JUDGING = "Writing the proposal"
+TESTING = "Testing on left-out references"
+PREDICTING = "Proposing"
+
+#: Where on the bar each phase begins and ends, without and with training.
+_SPANS = {
+    READING: (0.0, 0.05),
+    MATCHING: (0.05, 0.75),
+    JUDGING: (0.75, 0.85),
+    TESTING: (0.85, 1.0),
+}
+_TRAINED_SPANS = {
+    READING: (0.0, 0.03),
+    MATCHING: (0.03, 0.35),
+    JUDGING: (0.35, 0.4),
+    TESTING: (0.4, 0.5),
+    "Testing the training": (0.5, 0.75),
+    "Training": (0.5, 0.75),
+    PREDICTING: (0.75, 0.9),
+}
+
+#: Slices whose predictions are written at a time.
+_BLOCK = 8
+
+Cut = Callable[[View], SliceStack]
+
+
+class BlockRun(Run):
+    """One training run within a budget of memory; made by `prepare`.
+
+    The time that the user gives is spent on training; matching and proposing, which take their time
+    on such a volume, come on top.
+
+    Parameters
+    ----------
+    project, stack, request, emit, control
+        See `Run`.
+    size : Size
+    cut : callable
+        Returns the stack of another window.
+    workspace : Workspace
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        stack: SliceStack,
+        request: TrainRequest,
+        emit: Emit,
+        control: Control,
+        size: Size,
+        cut: Cut,
+        workspace: Workspace,
+    ) -> None:
+        super().__init__(project, stack, request, emit, control)
+        self.size, self.workspace = size, workspace
+        self._cut = cut
+        self._training = False
+        self._written = 0
+
+    @classmethod
+    def prepare(
+        cls, project: Project, size: Size, request: TrainRequest, emit: Emit, control: Control
+    ) -> BlockRun:
+        """Open the volume of a project that does not fit into the memory.
+
+        Raises
+        ------
+        TrainingError
+            When the image cannot be trained on, with one sentence for the user.
+        """
+        assert size.found is not None
+        assert size.view is not None
+        found = size.found
+        folder = project.path / FOLDER
+        folder.mkdir(exist_ok=True)
+        workspace = Workspace(folder, size.budget)
+        emit(Started("cpu", f"Reading the image, {_within(size)}."))
+        emit(Progress(READING, 0.0))
+        image, ink = project.image(), project.stored_ink()
+        workspace.watch(image)
+
+        def check() -> None:
+            control.check()
+            workspace.release()
+
+        scales = channel_scales(image, project.info.channels, check)
+
+        def cut(view: View) -> SliceStack:
+            spacing = project.info.spacing
+            return windowed_stack(image, ink, found, project.axis, spacing, view, scales, workspace)
+
+        return cls(project, cut(size.view), request, emit, control, size, cut, workspace)
+
+    def progress(self, phase: str, fraction: float) -> None:
+        """Tell how far the run is, each phase having its part of the bar."""
+        self.control.check()
+        trains = self.request.preset != "reference"
+        spans = _TRAINED_SPANS if trains else _SPANS
+        if phase == JUDGING and self._written:  # those of the network come last
+            low = min(0.9 + 0.05 * (self._written - 1), 0.95)
+            low, high = low, low + 0.05
+        else:
+            low, high = spans.get(phase, (1.0, 1.0))
+        share = low + (high - low) * min(max(fraction, 0.0), 1.0)
+        if share < self._fraction:
+            share = self._fraction
+        if share > self._fraction + 1e-3 or phase not in spans or fraction == 0:
+            self._fraction = share
+            left = max(0.0, self.clock.left) if self._training else None
+            self.emit(Progress(phase, round(share, 4), left))
+
+    def _tell(self, device: torch.device, plan: str) -> None:
+        super()._tell(device, f"{plan.removesuffix('.')}, {_within(self.size)}.")
+
+    # -- matching -------------------------------------------------------------------------
+
+    def _propagate(
+        self,
+        ink: Tensor,
+        previous: Propagation | None = None,
+        changed: list[int] | None = None,
+    ) -> Propagation:
+        self.control.check()
+        phase = MATCHING if previous is None else TESTING
+        return propagate(
+            self.stack.image,
+            ink,
+            self.stack.classes,
+            self.stack.spacing,
+            progress=lambda share: self.progress(phase, share),
+            previous=previous,
+            changed=changed,
+            workers=usable_cores(),
+            storage=self.workspace,
+        )
+
+    def _matched(self) -> Propagation:
+        while True:
+            propagated = self._propagate(self.stack.ink)
+            view = self.stack.view
+            assert view is not None
+            grown = grown_view(view, propagated.probabilities)
+            if grown == view:
+                self._known = propagated
+                return propagated
+            del propagated  # its files are needed for the larger window
+            self.stack = self._cut(grown)
+
+    def _propagate_without(self, slices: list[int], ink: Tensor) -> Propagation:
+        # Only the stretches beside them depend on them, and all of them take minutes.
+        return self._propagate(ink, self._known, slices)
+
+    def _train_and_propose(self, device: torch.device, *known: object) -> None:
+        self.clock = Clock(self.request.seconds, self.control)
+        self._training = True
+        super()._train_and_propose(device, *known)  # type: ignore[arg-type]
+
+    def _seconds_to_propose(self, trainer: Trainer) -> float:
+        return 0.0
+
+    # -- the volume, block by block ---------------------------------------------------------
+
+    def _write(
+        self, name: str, known: Predictions, other: Tensor, info: dict[str, object]
+    ) -> tuple[int, dict[str, float]]:
+        result = write_judged(
+            name,
+            self.stack,
+            known,
+            other,
+            info,
+            self.project,
+            self.project.stored_ink(),
+            self.workspace,
+            lambda share: self.progress(JUDGING, share),
+        )
+        self._written += 1
+        return result
+
+    def _predict(self, trainer: Trainer, recipe: Recipe) -> PredictOutput:
+        self._training = False
+        depth, _, height, width = self.stack.image.shape
+        shape = (depth, self.stack.classes, height, width)
+        plain = self.workspace.zeros(shape, torch.half)
+        rectified = plain
+        if recipe.temperature is not None:
+            rectified = self.workspace.zeros(shape, torch.half)
+        for start in range(0, depth, _BLOCK):
+            block = list(range(start, min(depth, start + _BLOCK)))
+            self.progress(PREDICTING, start / depth)
+            output = predict_slices(trainer.model, self.stack, block, trainer.plan, self.control)
+            plain[start : start + len(block)] = output.plain
+            if rectified is not plain:
+                rectified[start : start + len(block)] = output.rectified
+            self.workspace.release()
+        return PredictOutput(plain, rectified)
+
+    def _compare(self, output: PredictOutput, propagated: Propagation) -> tuple[Tensor, float]:
+        plain = winning_classes(output.plain, self.workspace)
+        matched = winning_classes(propagated.probabilities, self.workspace)
+        return plain, likeness(plain, matched, self.stack.classes)
+
+    def _mix(self, recipe: Recipe, output: PredictOutput, matched: Tensor | None) -> Tensor:
+        if matched is None:
+            return output.plain if recipe.temperature is None else output.rectified
+        return mixed(recipe, output, matched, self.workspace)
+
+
+def _within(size: Size) -> str:
+    return f"in blocks within {spoken(size.budget)} of memory"

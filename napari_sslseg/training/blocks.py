@@ -1,0 +1,163 @@
+"""What `judge` and `recipe` do with a whole volume, done slice by slice for a large one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ..methods.confidence import Predictions, confidence_slices
+from ..methods.frameworks.base import PredictOutput
+from ..methods.regions import AdaptiveThresholds, Region, region_codes
+from ..volume.annotation import NOT_ANNOTATED
+from ..volume.inkstore import JoinedInk
+from ..volume.project import Project
+from ..volume.proposal import REGION_NAMES, neighbourhood_slab
+from .judge import DISCREPANT
+from .recipe import Recipe
+from .stack import SliceStack, View
+from .workspace import Workspace
+
+
+def winning_classes(probabilities: Tensor, workspace: Workspace) -> Tensor:
+    """Return the classes (Z, H, W) uint8 of probabilities (Z, K, H, W)."""
+    depth, _, height, width = probabilities.shape
+    classes = workspace.zeros((depth, height, width), torch.uint8)
+    for z in range(depth):
+        classes[z] = probabilities[z].float().max(0).indices
+        workspace.release()
+    return classes
+
+
+def mixed(recipe: Recipe, output: PredictOutput, matched: Tensor, workspace: Workspace) -> Tensor:
+    """Return what `Recipe.mix` makes of a network's output and the matching."""
+    if recipe.share <= 0:
+        return matched
+    result = workspace.zeros(matched.shape, workspace.precision)
+    for z in range(len(matched)):
+        own = PredictOutput(output.plain[z : z + 1], output.rectified[z : z + 1])
+        result[z] = recipe.mix(own, matched[z : z + 1])[0]
+        workspace.release()
+    return result
+
+
+def likeness(one: Tensor, two: Tensor, classes: int) -> float:
+    """Return the mean Dice over the classes between two label volumes; NaN when none occurs."""
+    both, sizes = np.zeros(classes), np.zeros(classes)
+    for a, b in zip(one.numpy(), two.numpy(), strict=True):
+        both += np.bincount(a[a == b], minlength=classes)
+        sizes += np.bincount(a.ravel(), minlength=classes)
+        sizes += np.bincount(b.ravel(), minlength=classes)
+    seen = np.flatnonzero(sizes[1:]) + 1
+    return float(np.mean(2 * both[seen] / sizes[seen])) if len(seen) else float("nan")
+
+
+def write_judged(
+    name: str,
+    stack: SliceStack,
+    known: Predictions,
+    other: Tensor,
+    info: dict[str, Any],
+    project: Project,
+    ink: JoinedInk,
+    workspace: Workspace,
+    progress: Callable[[float], object],
+) -> tuple[int, dict[str, float]]:
+    """Judge a proposal as `make_proposal` does, and write it into the project.
+
+    Parameters
+    ----------
+    name, stack, known, other, info
+        See `make_proposal`.
+    project : Project
+    ink : JoinedInk
+        All ink of the project.
+    workspace : Workspace
+    progress : callable
+        Called with the finished part in [0, 1].
+
+    Returns
+    -------
+    int
+        Version of the proposal.
+    dict of str to float
+        Share of each region in the object's neighbourhood.
+    """
+    shape = tuple(stack.ink.shape)
+    depth = shape[0]
+    proposed = winning_classes(known.proposed, workspace)
+    certainty = workspace.zeros(shape, torch.float32)
+    sums, counts = torch.zeros(stack.classes).double(), torch.zeros(stack.classes)
+    for z, sure in enumerate(confidence_slices(known)):
+        certainty[z] = sure
+        open_ = (stack.ink[z] == NOT_ANNOTATED) & (proposed[z] == other[z])
+        counted = torch.from_numpy(neighbourhood_slab(proposed.numpy(), z)) & open_
+        sums += torch.bincount(proposed[z][counted], sure[counted].double(), stack.classes)
+        counts += torch.bincount(proposed[z][counted], minlength=stack.classes)
+        workspace.release()
+        progress(0.6 * z / depth)
+    initial = AdaptiveThresholds(stack.classes, rate=1.0).get()
+    thresholds = torch.where(counts > 0, (sums / (counts.double() + 1)).float(), initial)
+
+    regions, classes = workspace.zeros(shape, torch.uint8), proposed
+    for z in range(depth):
+        inked = stack.ink[z] != NOT_ANNOTATED
+        discrepant = proposed[z] != other[z]
+        least = torch.where(discrepant, DISCREPANT, thresholds[proposed[z].long()])
+        regions[z] = region_codes(certainty[z] > least, discrepant).masked_fill(inked, 0)
+        classes[z] = torch.where(inked, stack.ink[z], proposed[z])
+        certainty[z] = certainty[z].masked_fill(inked, 1.0)
+        workspace.release()
+        progress(0.6 + 0.1 * z / depth)
+    totals = np.zeros(5)
+    for z in range(depth):
+        near = neighbourhood_slab(classes.numpy(), z)
+        totals += np.bincount(regions[z].numpy()[near], minlength=5)
+        workspace.release()
+        progress(0.7 + 0.1 * z / depth)
+    judged = totals[1:].sum()
+    shares = {
+        n: float(totals[code] / judged) if judged else 0.0 for code, n in REGION_NAMES.items()
+    }
+
+    def slabs() -> Iterator[tuple[npt.NDArray[np.uint8], ...]]:
+        ids = np.asarray(stack.class_ids, dtype=np.uint8)
+        arrays = [np.moveaxis(t.numpy(), 0, stack.axis) for t in (classes, regions, certainty)]
+        assert stack.view is not None
+        for index, parts in enumerate(_placed(arrays, project.info.shape, stack.axis, stack.view)):
+            labels, codes, sure = parts
+            inked = ink[index]
+            if inked is not None:  # strokes outside of the window; those inside are there already
+                codes[inked != NOT_ANNOTATED] = 0
+            yield ids[labels], codes, (sure * np.float32(255)).round().astype(np.uint8)
+            workspace.release()
+            progress(0.8 + 0.2 * index / project.info.shape[0])
+
+    about = {**info, "thresholds": [round(float(t), 4) for t in thresholds], "shares": shares}
+    version = project.write_proposal_slabs(name, project.info.shape, slabs(), lambda: about)
+    return version, shares
+
+
+def _placed(
+    arrays: list[npt.NDArray[Any]], shape: tuple[int, ...], axis: int, view: View
+) -> Iterator[list[npt.NDArray[Any]]]:
+    """Yield the slabs of whole volumes from those of a window, in the volume's axis order.
+
+    Outside of the window is sure background: class 0, region UC, confidence 1.
+    """
+    spans: list[slice] = [view.rows, view.columns]
+    spans.insert(axis, slice(0, shape[axis]))
+    first, *others = spans
+    for index in range(shape[0]):
+        slabs = [
+            np.full(shape[1:], value, dtype=array.dtype)
+            for value, array in zip((0, int(Region.UC), 1), arrays, strict=True)
+        ]
+        if first.start <= index < first.stop:
+            for slab, array in zip(slabs, arrays, strict=True):
+                slab[others[0], others[1]] = array[index - first.start]
+        yield slabs

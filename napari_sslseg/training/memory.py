@@ -1,0 +1,151 @@
+"""How much memory a run may use, and how much it will need. Free of torch."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+#: Share of the free memory that a run uses when nothing else is said: the viewer, the system's
+#: file cache and other programs want some too.
+SHARE = 0.5
+
+#: What the program itself takes before it has looked at anything: Python, torch, its kernels.
+PROGRAM = 600 * 2**20
+
+#: What training a network takes at most beside the volume: weights, activations, a batch.
+NETWORK = 700 * 2**20
+
+
+def free_memory() -> int:
+    """Return the bytes that can be used now, within the limits of a container."""
+    free = int(psutil.virtual_memory().available)
+    return max(0, min([free, *_left_in_groups(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))]))
+
+
+def default_budget() -> int:
+    """Return half of the free memory, bytes."""
+    return int(SHARE * free_memory())
+
+
+def parse_size(text: str) -> int:
+    """Read a size such as ``4G``, ``500 MB`` or ``1.5GiB``.
+
+    Raises
+    ------
+    ValueError
+        With one sentence for the user.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?\s*", text.upper())
+    size = int(float(found[1]) * _UNITS[found[2]]) if found else 0
+    if size <= 0:
+        raise ValueError(f"“{text}” is no size of memory; write it like 4G or 1500M.")
+    return size
+
+
+def spoken(size: float) -> str:
+    """Say a number of bytes, as ``1.5 GB``."""
+    return f"{size / 2**30:.1f} GB" if size >= 0.95 * 2**30 else f"{size / 2**20:.0f} MB"
+
+
+@dataclass(frozen=True)
+class Need:
+    """Size of a job, and the memory that it takes.
+
+    Parameters
+    ----------
+    depth, pixels : int
+        Slices, and pixels of each.
+    channels, classes : int
+        Of the image; of the labels, background included.
+    region : int
+        Pixels of each slice that are worked on: the objects' surroundings.
+    references : int
+        Inked slices.
+    trains : bool
+        Whether a network is trained.
+    workers : int
+        Threads that match slices.
+    """
+
+    depth: int
+    pixels: int
+    channels: int
+    classes: int
+    region: int
+    references: int
+    trains: bool
+    workers: int
+
+    @property
+    def whole(self) -> int:
+        """Bytes with all of the volume in memory at once; measured, and rounded up."""
+        voxel = 20 * self.channels + 8 * self.classes + 40
+        voxel += 16 * self.classes + 16 if self.trains else 0
+        around = 60 * self.depth * self.region
+        return PROGRAM + (NETWORK if self.trains else 0) + voxel * self.depth * self.pixels + around
+
+    @property
+    def least(self) -> int:
+        """Bytes that cannot be done without when the volume is worked on in blocks."""
+        # Each thread: descriptors of three slices, costs of the window, labels.
+        thread = (3 * 54 + 8 * 21 + 27 * 4 + 32 * self.classes) * self.region
+        ends = (12 * self.classes + 16) * self.references * self.region
+        # A few whole slices are read, and written, at a time.
+        slabs = 16 * self.pixels * self.channels
+        network = (NETWORK + 600 * self.region) if self.trains else 0
+        return PROGRAM + max(self.workers * thread, network) + ends + slabs
+
+    @property
+    def disk(self) -> int:
+        """Bytes of files that replace the memory for as long as the run takes."""
+        probabilities = 2 * self.classes * (4 if self.trains else 3)
+        carried = 4 * (self.classes + 1)
+        return self.depth * self.region * (2 * self.channels + probabilities + carried + 16)
+
+
+def _left_in_groups(membership: Path, root: Path) -> list[int]:
+    """Bytes that the control groups of this process leave it, innermost first; Linux only."""
+    left: list[int] = []
+    try:
+        rows = [line.split(":", 2) for line in membership.read_text().splitlines()]
+    except OSError:
+        return left
+    for row in rows:
+        if len(row) != 3:
+            continue
+        if row[1] == "":
+            base, names = root, ("memory.max", "memory.current")
+        elif "memory" in row[1].split(","):
+            base = root / "memory"
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes")
+        else:
+            continue
+        folder = base / row[2].lstrip("/")
+        for place in (folder, *folder.parents):
+            if not place.is_relative_to(base):
+                break
+            limit, used = (_number(place / name) for name in names)
+            if limit is not None and used is not None:
+                left.append(max(0, limit - max(0, used - _reclaimable(place / "memory.stat"))))
+    return left
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):  # no such file, or "max"
+        return None
+
+
+def _reclaimable(path: Path) -> int:
+    """Bytes of the file cache that the system gives back when memory is asked for."""
+    try:
+        words = dict(line.split() for line in path.read_text().splitlines())
+        return int(words.get("total_inactive_file", words.get("inactive_file", 0)))
+    except (OSError, ValueError):
+        return 0

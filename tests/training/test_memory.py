@@ -1,0 +1,78 @@
+"""How much memory may be used, and how much is needed."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from napari_sslseg.training.memory import (
+    Need,
+    _left_in_groups,
+    default_budget,
+    free_memory,
+    parse_size,
+    spoken,
+)
+
+NEED = Need(1000, 1024 * 1024, 1, 2, 450 * 450, 9, False, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("4G", 4 * 2**30), ("500 MB", 500 * 2**20), ("1.5GiB", 3 * 2**29), ("1048576", 2**20)],
+)
+def test_sizes_are_read(text, size):
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "much", "-1G", "0", "4 X"])
+def test_what_is_no_size_is_refused_in_words(text):
+    with pytest.raises(ValueError, match="write it like 4G"):
+        parse_size(text)
+
+
+def test_sizes_are_spoken():
+    assert spoken(1.5 * 2**30) == "1.5 GB"
+    assert spoken(200 * 2**20) == "200 MB"
+
+
+def test_half_of_the_free_memory_is_the_default():
+    assert 0.3 * free_memory() < default_budget() < 0.7 * free_memory()
+
+
+def test_the_limit_of_a_container_counts(tmp_path):
+    group = tmp_path / "fs" / "outer" / "inner"
+    group.mkdir(parents=True)
+    (tmp_path / "cgroup").write_text("0::/outer/inner\n")
+    (group / "memory.max").write_text("max\n")
+    (group / "memory.current").write_text("100\n")
+    (group.parent / "memory.max").write_text("1000\n")
+    (group.parent / "memory.current").write_text("700\n")
+    (group.parent / "memory.stat").write_text("anon 600\ninactive_file 100\n")
+    assert _left_in_groups(tmp_path / "cgroup", tmp_path / "fs") == [400]
+
+
+def test_the_limit_of_an_older_container_counts(tmp_path):
+    group = tmp_path / "fs" / "memory" / "box"
+    group.mkdir(parents=True)
+    (tmp_path / "cgroup").write_text("5:cpu,memory:/box\n4:cpuset:/box\n")
+    (group / "memory.limit_in_bytes").write_text("1000")
+    (group / "memory.usage_in_bytes").write_text("250")
+    assert _left_in_groups(tmp_path / "cgroup", tmp_path / "fs") == [750]
+
+
+def test_no_groups_no_limit(tmp_path):
+    assert _left_in_groups(tmp_path / "missing", tmp_path) == []
+
+
+def test_a_large_volume_needs_blocks_on_a_laptop_and_they_fit():
+    assert NEED.whole > 32 * 2**30
+    assert NEED.least < 2 * 2**30
+
+
+def test_blocks_do_not_need_more_for_more_slices():
+    longer = dataclasses.replace(NEED, depth=5000)
+    assert longer.least == NEED.least
+    assert longer.whole > 4 * NEED.whole
+    assert longer.disk == 5 * NEED.disk

@@ -24,10 +24,12 @@ from ..volume.classes import BACKGROUND
 from ..volume.cohort import Cohort, VolumeSummary
 from ..volume.project import ProjectError
 from .background import in_background
+from .next_volume import best_slice_elsewhere
 from .training_run import TrainingRun
 from .volume_adding import VolumeAdding, volumes_in
 
 if TYPE_CHECKING:
+    from ..acquisition.suggestion import Suggestion
     from .session import Session
 
 
@@ -41,6 +43,10 @@ class CohortView(QObject):
     said = Signal(object)
     """Every `Event` of a batch."""
     trouble = Signal(str)
+    switch_wanted = Signal(object)
+    """Folder of a volume to show."""
+    advice = Signal(str)
+    """Where a correction would help most, and why."""
     reading = Signal(str)
     """What is being read to be added, empty when nothing is."""
 
@@ -52,6 +58,8 @@ class CohortView(QObject):
         #: Key of the volume that the batch is at.
         self.at = ""
         self.working = False
+        #: Volume and slice to show as soon as that volume is in view.
+        self._wanted: tuple[str, int] | None = None
         self._summaries: dict[str, VolumeSummary] = {}
         #: Volumes whose summary was made while ink may have changed out of view.
         self._unsure: set[str] = set()
@@ -78,6 +86,9 @@ class CohortView(QObject):
         for key in cohort.keys:
             if key != self.current and (key not in self._summaries or key in self._unsure):
                 self._look(key)
+        if self._wanted is not None and self._wanted[0] == self.current:
+            session.go_to(self._wanted[1])
+        self._wanted = None
         self.changed.emit()
 
     def leave(self) -> None:
@@ -146,6 +157,36 @@ class CohortView(QObject):
         """Take all volumes of a folder into the project."""
         in_background(
             lambda: volumes_in(folder), self.add, lambda error: self.trouble.emit(str(error))
+        )
+
+    def why_no_next(self) -> str:
+        """Return why there is no slice of another volume to go to, empty when there may be one."""
+        others = [s for s in self.summaries() if s.key != self.current]
+        if not any(s.proposed for s in others):
+            return "no other volume has a proposal yet."
+        return ""
+
+    def go_to_next_volume(self) -> None:
+        """Go where a correction would help most in the other volumes."""
+        cohort, current = self.cohort, self.current
+        if cohort is None or self.why_no_next():
+            return
+
+        def found(best: Suggestion | None) -> None:
+            if self.cohort is not cohort or self.current != current:
+                return
+            if best is None:
+                self.trouble.emit("Every slice of the other volumes' proposals is accepted.")
+                return
+            name = next((s.name for s in self.summaries() if s.key == best.volume), best.volume)
+            self._wanted = (best.volume, best.index)
+            self.advice.emit(f"{name}, slice {best.index}: {best.reason}.")
+            self.switch_wanted.emit(cohort.folder(best.volume))
+
+        in_background(
+            lambda: best_slice_elsewhere(cohort, current),
+            found,
+            lambda error: self.trouble.emit(str(error)),
         )
 
     def remove(self, key: str) -> None:

@@ -78,7 +78,9 @@ def fit_appearance(
     if int((counts > 0).sum()) < 2:
         return None
     step = max(1, len(labels) // _MAX_SAMPLES)
-    samples, labels = samples[::step], labels[::step]
+    device = samples.device
+    # A small problem in hundreds of short steps: on a GPU starting them would take longer.
+    samples, labels, counts = samples[::step].cpu(), labels[::step].cpu(), counts.cpu()
     scale = samples.std(0).clamp_min(1e-6)
     rows = _design(samples, scale)
     weights = torch.zeros((classes, rows.shape[1]), device=rows.device, requires_grad=True)
@@ -95,7 +97,7 @@ def fit_appearance(
     with torch.enable_grad():
         optimiser.step(loss)
     shares = (counts + 1) / (counts + 1).sum()
-    return Appearance(scale, weights.detach(), shares.log())
+    return Appearance(scale.to(device), weights.detach().to(device), shares.log().to(device))
 
 
 def _design(samples: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 import torch
-import torch.nn.functional as F
 
 from .appearance import Appearance, fit_appearance
 from .class_parts import exchange, exchanged_classes, object_first
@@ -20,6 +19,7 @@ from .propagation_result import Propagation, PropagationConfig
 from .shape_prior import (
     interpolated_shapes,
     keep_areas,
+    keep_areas_of_slices,
     object_radius,
     overlap,
     shrinkage,
@@ -58,6 +58,16 @@ class _Pyramids:
         if self._kept is not None and len(self._made) > self._kept:
             self._made.popitem(last=False)
         return made
+
+
+@dataclasses.dataclass(frozen=True)
+class _Mixed:
+    """What the reads make of a slice: labels, their agreement, and the farther read's labels."""
+
+    z: int
+    labels: torch.Tensor
+    agreement: torch.Tensor
+    second: torch.Tensor | None
 
 
 class PropagationWork:
@@ -120,6 +130,9 @@ class PropagationWork:
         self.smoothing = config.smoothing * thinnest_radius(end_labels, classes)
         self.distances: dict[int, torch.Tensor] = {}
         self.trust: dict[tuple[int, int], float] = {}
+        self.exclusive: dict[tuple[int, int], tuple[torch.Tensor, torch.Tensor]] = {}
+        #: Slices that are matched and decided at once.
+        self.at_once = 1 if device.type == "cpu" or storage is not None else _AT_ONCE
         self.carried = 0
         self.stopped = threading.Event()
 
@@ -196,22 +209,30 @@ class PropagationWork:
     def _fill(self, result: Propagation, a: int, b: int) -> None:
         """Propose the slices between two ends."""
         pyramids = _Pyramids(self.features, self.matching.levels, self._kept())
+        mixed: list[_Mixed] = []
+        for one in self._reads(a, b, pyramids):
+            mixed.append(one)
+            if len(mixed) == self.at_once:
+                self._decide(result, a, b, mixed, pyramids)
+                mixed = []
+        if mixed:
+            self._decide(result, a, b, mixed, pyramids)
+
+    def _reads(self, a: int, b: int, pyramids: _Pyramids) -> Iterator[_Mixed]:
+        """Yield the slices between two ends with what the reads from either side make of them."""
         if a < 0 or b >= len(self.full_ink):
-            forward = a >= 0
-            for z, state in self._carry(*((a, b) if forward else (b, a)), pyramids):
-                labels, agreement = self._combine(
-                    z, a, b, state if forward else None, None if forward else state, pyramids
-                )
-                self._store(result, z, labels, agreement, labels)
+            for z, state in self._carry(*((a, b) if a >= 0 else (b, a)), pyramids):
+                labels = state[:-1]
+                yield _Mixed(z, labels, labels.square().sum(0), None)
             return
         ahead = self._states(b - a - 1)
         for z, state in self._carry(a, b, pyramids):
             ahead[z - a - 1] = state
         for z, backward in self._carry(b, a, pyramids):
-            forward_state = ahead[z - a - 1]
-            labels, agreement = self._combine(z, a, b, forward_state, backward, pyramids)
-            second = (backward if z - a < b - z else forward_state)[:-1]
-            self._store(result, z, labels, agreement, second)
+            forward = ahead[z - a - 1]
+            second = (backward if z - a < b - z else forward)[:-1]
+            labels, agreement = self._mix(z, a, b, forward, backward)
+            yield _Mixed(z, labels, agreement, second)
 
     def _kept(self) -> int | None:
         """Slices of a stretch whose descriptors are kept for the way back; None: all."""
@@ -280,13 +301,12 @@ class PropagationWork:
         self, path: Sequence[int], step: int, pyramids: _Pyramids
     ) -> Iterator[tuple[int, Match]]:
         """Yield slices with their match with the slice before; on a GPU many are made at once."""
-        device = self.full_ink.device
-        if device.type == "cpu" or self.storage is not None:
+        if self.at_once == 1:
             for z in path:
                 yield z, match_slices(pyramids[z], pyramids[z - step], self.matching)
             return
-        for i in range(0, len(path), _AT_ONCE):
-            part = path[i : i + _AT_ONCE]
+        for i in range(0, len(path), self.at_once):
+            part = path[i : i + self.at_once]
             query, key = (
                 [torch.stack(maps) for maps in zip(*(pyramids[z] for z in slices), strict=True)]
                 for slices in (part, [z - step for z in part])
@@ -302,39 +322,44 @@ class PropagationWork:
         here, there = self.ends[start].max(0).indices, self.ends[other].max(0).indices
         return shrinkage(here, there, abs(start - other), self.classes)
 
-    def _combine(
-        self,
-        z: int,
-        a: int,
-        b: int,
-        ahead: torch.Tensor | None,
-        back: torch.Tensor | None,
-        pyramids: _Pyramids,
+    def _mix(
+        self, z: int, a: int, b: int, ahead: torch.Tensor, back: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """One slice's probabilities and the agreement of its reads."""
+        """Return the labels of a slice from the reads from both sides, and their agreement."""
         config = self.config
-        if ahead is not None and back is not None:
-            t = (z - a) / (b - a)
-            least = torch.minimum(ahead[-1], back[-1])
-            near = (1 - t) ** config.distance_power * torch.exp(
-                (least - ahead[-1]) / config.cost_scale
-            )
-            far = t**config.distance_power * torch.exp((least - back[-1]) / config.cost_scale)
-            labels = (near * ahead[:-1] + far * back[:-1]) / (near + far)
-            exclusive = exchanged_classes(
+        t = (z - a) / (b - a)
+        least = torch.minimum(ahead[-1], back[-1])
+        near = (1 - t) ** config.distance_power * torch.exp((least - ahead[-1]) / config.cost_scale)
+        far = t**config.distance_power * torch.exp((least - back[-1]) / config.cost_scale)
+        labels = (near * ahead[:-1] + far * back[:-1]) / (near + far)
+        if (a, b) not in self.exclusive:
+            self.exclusive[a, b] = exchanged_classes(
                 self.ends[a].max(0).indices, self.ends[b].max(0).indices, self.classes
             )
-            labels = exchange(
-                labels, ahead[:-1], back[:-1], near, far, exclusive, config.class_blur
-            )
-            agreement = (ahead[:-1] * back[:-1]).sum(0)
+        labels = exchange(
+            labels, ahead[:-1], back[:-1], near, far, self.exclusive[a, b], config.class_blur
+        )
+        return labels, (ahead[:-1] * back[:-1]).sum(0)
+
+    def _decide(
+        self, result: Propagation, a: int, b: int, mixed: list[_Mixed], pyramids: _Pyramids
+    ) -> None:
+        """Turn the reads of some slices into their probabilities, and put these into the result."""
+        labels = [object_first(m.labels, self.config.class_temperature) for m in mixed]
+        if len(labels) == 1:
+            kept = [keep_areas(labels[0])]
         else:
-            only = ahead if ahead is not None else back
-            assert only is not None
-            labels = only[:-1]
-            agreement = labels.square().sum(0)
-        labels = object_first(labels, config.class_temperature)
-        logits = keep_areas(labels).clamp_min(1e-4).log()
+            kept = list(keep_areas_of_slices(torch.stack(labels)))
+        for one, areas in zip(mixed, kept, strict=True):
+            found = self._with_evidence(one.z, a, b, areas.clamp_min(1e-4).log(), pyramids)
+            second = one.second if one.second is not None else found
+            self._store(result, one.z, found, one.agreement, second)
+
+    def _with_evidence(
+        self, z: int, a: int, b: int, logits: torch.Tensor, pyramids: _Pyramids
+    ) -> torch.Tensor:
+        """Add appearance, shape and strokes to the read labels of a slice."""
+        config = self.config
         if self.appearance is not None:
             logits = logits + config.appearance_weight * self.appearance.evidence(pyramids[z][0])
         logits = gaussian_blur(logits[None], self.smoothing)[0]
@@ -348,7 +373,7 @@ class PropagationWork:
         labels = logits.softmax(0)
         if z in self.partial:
             labels = correct_by_ink(pyramids[z][0], self.ink[z], labels)
-        return labels, agreement
+        return labels
 
     def _store(
         self,
@@ -359,16 +384,14 @@ class PropagationWork:
         second: torch.Tensor,
     ) -> None:
         """Put a slice into the result, its ink exact."""
-        probabilities = result.probabilities[z]
-        probabilities.zero_()
-        probabilities[0] = 1.0
-        probabilities[:, self.rows, self.columns] = labels
         ink = self.full_ink[z]
         known = ink != NOT_ANNOTATED
-        exact = F.one_hot(torch.where(known, ink, 0).long(), self.classes).permute(2, 0, 1)
-        result.probabilities[z] = torch.where(known, exact.float(), probabilities)
-        result.farther[z] = 0
-        result.farther[z, self.rows, self.columns] = second.max(0).indices.to(torch.uint8)
-        result.farther[z] = torch.where(known, ink, result.farther[z])
+        ids = torch.arange(self.classes, device=ink.device)[:, None, None]
+        probabilities = (ids == 0).float().expand(-1, *ink.shape).clone()
+        probabilities[:, self.rows, self.columns] = labels
+        result.probabilities[z] = torch.where(known, (ids == ink).float(), probabilities)
+        farther = torch.zeros_like(ink)
+        farther[self.rows, self.columns] = second.max(0).indices.to(torch.uint8)
+        result.farther[z] = torch.where(known, ink, farther)
         result.agreement[z] = 1.0
         result.agreement[z, self.rows, self.columns] = agreement.clamp(0, 1)

@@ -12,6 +12,7 @@ matching of Seibold et al. (AAAI 2022) and of label propagation in video.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -64,10 +65,31 @@ class Match:
         _, height, width = values.shape
         r = self.radius
         padded = F.pad(moved[None], (r, r, r, r), mode="replicate")[0]
+        if values.device.type != "cpu":
+            return read_at_once(padded, self.weights, r)
         result = torch.zeros_like(values)
         for weight, (y, x) in zip(self.weights, offsets, strict=True):
             result.addcmul_(weight, padded[:, r + y : r + y + height, r + x : r + x + width])
         return result
+
+
+def read_at_once(padded: torch.Tensor, weights: torch.Tensor, radius: int) -> torch.Tensor:
+    """Read (C, H, W) values from a window in few operations, whose start is what costs on a GPU.
+
+    `padded` are the values (C, H + 2 r, W + 2 r), `weights` those of `Match`.
+    """
+    channels, (height, width) = len(padded), weights.shape[-2:]
+    shifted = padded.unfold(1, height, 1).unfold(2, width, 1)
+    shifted = shifted.reshape(channels, -1, height, width)
+    return (shifted[:, _places(radius, weights.device)] * weights).sum(1)
+
+
+@lru_cache
+def _places(radius: int, device: torch.device) -> torch.Tensor:
+    """Places of the offsets of `window` in a square that is read row by row."""
+    side = 2 * radius + 1
+    places = [(y + radius) * side + x + radius for y, x in window(radius)]
+    return torch.tensor(places, device=device)
 
 
 def window(radius: int) -> list[tuple[int, int]]:

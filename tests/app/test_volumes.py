@@ -150,6 +150,15 @@ def test_the_others_are_proposed_for_while_the_user_looks_at_them(several, paint
     session = panel.session
     until(lambda: "reference-guided" in session.proposals)
     assert [s.state for s in cohort.summaries()][:2] == ["labelled", "proposed"]
+    # From the first volume, the slice where a correction helps most is one of those without ink.
+    switch(panel, 0, until)
+    until(lambda: panel.volumes.next.isEnabled())
+    panel.volumes.next.click()
+    until(lambda: panel.session is not None and panel.session.project.info.name == "b")
+    session = panel.session
+    assert session.references.current_slice() not in (1, 6, 10)
+    assert f"b, slice {session.references.current_slice()}: " in panel.volumes.hint.text()
+    until(lambda: "reference-guided" in session.proposals)
     session.accept_slice(4)
     assert cohort.summaries()[1].state == "accepted 1 of 12"
     blank = np.zeros(panel.truth.shape, np.uint8)

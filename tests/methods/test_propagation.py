@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from napari_sslseg.methods.ink_completion import complete_ink, correct_by_ink
 from napari_sslseg.methods.propagation import propagate
+from napari_sslseg.methods.propagation_work import PropagationWork
 from napari_sslseg.methods.shape_prior import inscribed_radius, keep_areas, signed_distances
-from napari_sslseg.methods.slice_matching import MatchSettings, match_slices, pyramid, warp
+from napari_sslseg.methods.slice_matching import (
+    MatchSettings,
+    match_slices,
+    pyramid,
+    read_at_once,
+    warp,
+)
 
 NONE = 255
 
@@ -316,6 +324,32 @@ def test_matching_finds_a_known_shift() -> None:
 def test_warp_by_nothing_changes_nothing() -> None:
     values = torch.rand(2, 9, 13, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(warp(values, torch.zeros(2, 9, 13)), values, atol=1e-5)
+
+
+def test_reading_a_window_at_once_is_reading_offset_by_offset() -> None:
+    generator = torch.Generator().manual_seed(0)
+    features, other = torch.randn(2, 4, 11, 9, generator=generator)
+    match = match_slices(pyramid(features, 2), pyramid(other, 2), MatchSettings())
+    values = torch.rand(3, 11, 9, generator=generator)
+    r = match.radius
+    padded = F.pad(warp(values, match.flow)[None], (r, r, r, r), mode="replicate")[0]
+    assert torch.allclose(read_at_once(padded, match.weights, r), match.carry(values), atol=1e-6)
+
+
+def test_many_slices_at_once_give_what_they_give_one_by_one(monkeypatch) -> None:
+    labels = _moving_disc(12, 1.5)
+    image, ink = _volume(labels, noise=0.4), _ink(labels, [1, 9])
+    one_by_one = propagate(image, ink, 2)
+    begin = PropagationWork.__init__
+
+    def as_on_a_gpu(self, *arguments):
+        begin(self, *arguments)
+        self.at_once = 4
+
+    monkeypatch.setattr(PropagationWork, "__init__", as_on_a_gpu)
+    at_once = propagate(image, ink, 2)
+    assert torch.allclose(at_once.probabilities, one_by_one.probabilities, atol=1e-5)
+    assert torch.equal(at_once.farther, one_by_one.farther)
 
 
 def test_keep_areas_gives_a_thin_class_its_area_back() -> None:

@@ -96,6 +96,8 @@ class VolumesSection(Step):
         row.setSpacing(4)
         row.addWidget(self.add)
         row.addWidget(self.propose, 1)
+        self.next = QPushButton("Next volume")
+        self.next.clicked.connect(view.go_to_next_volume)
         self.bar = QProgressBar()
         self.bar.setRange(0, 1000)
         self.bar.setFormat("%p %")
@@ -106,6 +108,7 @@ class VolumesSection(Step):
         self.hint = hint_label()
         self.rows.addWidget(self.list)
         self.rows.addLayout(row)
+        self.rows.addWidget(self.next)
         self.rows.addLayout(progress)
         self.rows.addWidget(self.hint)
         # What is shown follows every stroke; a little later will do.
@@ -117,6 +120,8 @@ class VolumesSection(Step):
         view.said.connect(self._follow)
         view.reading.connect(self._on_reading)
         view.trouble.connect(self._on_trouble)
+        view.switch_wanted.connect(self.switch_wanted)
+        view.advice.connect(lambda text: say(self.hint, text))
         self.setVisible(False)
         self.refresh()
 
@@ -161,6 +166,12 @@ class VolumesSection(Step):
             "Labelled volumes are trained on their own; the others get the proposal of a network "
             "that learns from all labelled ones",
         )
+        allow(
+            self.next,
+            view.why_no_next(),
+            "Goes to the slice of another volume whose correction should mend most",
+        )
+        self.next.setVisible(len(summaries) > 1)
         self.add.setEnabled(view.session is not None)
         self.bar.setVisible(busy)
         self.cancel.setVisible(busy)

@@ -1,0 +1,52 @@
+"""Which slice of the other volumes in a project a person should look at next."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from ..acquisition.evidence import evidence_of
+from ..acquisition.registry import create, rank_volumes
+from ..volume.cohort import Cohort, ink_facts
+from ..volume.project import Project, ProjectError
+
+if TYPE_CHECKING:
+    from ..acquisition.evidence import Evidence
+    from ..acquisition.suggestion import Suggestion
+
+#: Of several proposals the first of these is asked.
+_FIRST_ASKED = ("semsim", "reference-guided")
+
+
+def best_slice_elsewhere(cohort: Cohort, current: str) -> Suggestion | None:
+    """Rank the slices of all volumes but one; reads them from disk, so use a thread.
+
+    Parameters
+    ----------
+    cohort : Cohort
+    current : str
+        Key of the volume to leave out: the one in view.
+
+    Returns
+    -------
+    Suggestion or None
+        Its `volume` is the key; None when no other volume has a proposal with open slices.
+    """
+    found = []
+    for key in cohort.keys:
+        if key != current:
+            # A damaged volume says so when it is opened.
+            with contextlib.suppress(ProjectError):
+                evidence = _evidence(cohort.open(key), key)
+                found += [evidence] if evidence is not None else []
+    ranked = rank_volumes(create(), found)
+    return ranked[0] if ranked else None
+
+
+def _evidence(project: Project, key: str) -> Evidence | None:
+    slugs = project.proposal_slugs()
+    if not slugs:
+        return None
+    slug = next((s for s in _FIRST_ASKED if s in slugs), slugs[0])
+    whole = ink_facts(project).whole
+    return evidence_of(project.read_proposal(slug), project.axis, sorted(whole), volume=key)

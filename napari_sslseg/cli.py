@@ -345,6 +345,7 @@ def _run(project: Project, request: TrainRequest) -> dict[str, Any]:
             "low": estimate.low,
             "high": estimate.high,
             "per_class": estimate.dice,
+            "per_class_spread": estimate.spread,
         }
     return outcome
 

@@ -86,6 +86,11 @@ def narrow(box: QComboBox) -> QComboBox:
     return box
 
 
+def spoken_dice(value: float, spread: float | None) -> str:
+    """Return a Dice coefficient with its spread, if there is one."""
+    return f"{value:.2f}" if spread is None else f"{value:.2f} ± {spread:.2f}"
+
+
 def hint_label() -> QLabel:
     """Make a small wrapped label for hints and reasons."""
     label = QLabel()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from .stack import SliceStack
@@ -28,8 +29,8 @@ class Estimate:
 
     Parameters
     ----------
-    per_class : dict of int to float
-        By label id.
+    per_class, spread : dict of int to float
+        By label id; the spread is that over the left-out references.
     mean, low, high : float
         Over the classes; the interval spans the spread over the left-out references.
     count : int
@@ -37,6 +38,7 @@ class Estimate:
     """
 
     per_class: dict[int, float]
+    spread: dict[int, float]
     mean: float
     low: float
     high: float
@@ -54,6 +56,7 @@ class Estimate:
 
         return Estimate(
             {i: scaled(v) for i, v in self.per_class.items()},
+            {i: factor * v for i, v in self.spread.items()},
             scaled(self.mean),
             scaled(self.low),
             scaled(self.high),
@@ -133,20 +136,28 @@ def estimate(
     if not len(means):
         return None
     mean = float(means.mean())
-    per_class = {
-        i: float(column[np.isfinite(column)].mean())
+    finite = {
+        i: column[np.isfinite(column)]
         for i, column in zip(stack.class_ids[1:], scores.T, strict=True)
         if np.isfinite(column).any()
     }
-    # With two or three left-out slices their own spread says little: never claim less than 2 %.
-    spread = max(float(means.std(ddof=1)) if len(means) > 1 else 0.06, 0.02)
+    spread = _spread(means)
     return Estimate(
-        per_class,
+        {i: float(column.mean()) for i, column in finite.items()},
+        {i: _spread(column) for i, column in finite.items()},
         mean,
         max(0.0, mean - spread),
         min(1.0, mean + spread),
         len(means),
     )
+
+
+def _spread(scores: npt.NDArray[np.float64]) -> float:
+    """Return the standard deviation of scores of left-out slices.
+
+    Two or three of them say little: never less than 2 % is claimed, and 6 % where there is but one.
+    """
+    return max(float(scores.std(ddof=1)) if len(scores) > 1 else 0.06, 0.02)
 
 
 def leave_one_out(

@@ -86,7 +86,7 @@ class ProposalReady(Event):
 
 @dataclass(frozen=True)
 class Estimated(Event):
-    """Estimated Dice of a proposal on the slices without ink: per class, mean and spread."""
+    """Estimated Dice of a proposal on the slices without ink: per class with spread, and mean."""
 
     slug: str
     dice: dict[str, float]
@@ -94,6 +94,7 @@ class Estimated(Event):
     low: float
     high: float
     how: str
+    spread: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

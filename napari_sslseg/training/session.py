@@ -410,14 +410,19 @@ class Run:
 
     def _tell_estimate(self, slug: str, found: quality.Estimate, how: str) -> None:
         names = {c.id: c.name for c in self.project.classes}
+
+        def by_name(values: dict[int, float]) -> dict[str, float]:
+            return {names.get(i, f"Class {i}"): round(v, 4) for i, v in values.items()}
+
         self.emit(
             Estimated(
                 slug,
-                {names.get(i, f"Class {i}"): round(v, 4) for i, v in found.per_class.items()},
+                by_name(found.per_class),
                 round(found.mean, 4),
                 round(found.low, 4),
                 round(found.high, 4),
                 how,
+                by_name(found.spread),
             )
         )
 

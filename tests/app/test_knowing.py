@@ -85,10 +85,12 @@ def test_opacity_and_contours_are_drawn_and_remembered(with_proposal, until):
 def test_the_table_shows_dice_and_millilitres(with_proposal, until, paint):
     _, panel = with_proposal
     session, part = panel.session, panel.review.measure
-    session.retraining.follow(Estimated("semsim", {"Structure": 0.87}, 0.87, 0.8, 0.91, "So."))
+    session.retraining.follow(
+        Estimated("semsim", {"Structure": 0.87}, 0.87, 0.8, 0.91, "So.", {"Structure": 0.034})
+    )
     part.open()
     until(lambda: part.table.item(0, 2).text() != "–")
-    assert part.table.item(0, 1).text() == "0.87"
+    assert part.table.item(0, 1).text() == "0.87 ± 0.03"
     ml = np.count_nonzero(session.final_labels()) * 2.0 / 1000
     assert part.table.item(0, 2).text() == f"{ml:.2f} ml"
     assert "0.80" in part.spread.text()

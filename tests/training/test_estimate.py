@@ -55,6 +55,7 @@ def test_a_perfect_prediction_is_estimated_as_perfect(stack):
     assert found.mean == 1
     assert set(found.per_class) == {3, 5}
     assert found.low < 1
+    assert set(found.spread.values()) == {0.02}  # never less is claimed
 
 
 def test_errors_shrink_with_the_distance_but_never_vanish(stack):

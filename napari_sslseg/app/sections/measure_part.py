@@ -11,7 +11,7 @@ from ...formats.volume_table import ClassVolume, class_volumes
 from ..agreement_chart import AgreementChart
 from ..background import in_background
 from ..export_target import remembered_order
-from ..step import Step, hint_label, say
+from ..step import Step, hint_label, say, spoken_dice
 
 if TYPE_CHECKING:
     from ..accepting import CorrectiveDice
@@ -104,7 +104,9 @@ class MeasurePart(Step):
         self.table.setRowCount(len(classes))
         for row, item in enumerate(classes):
             dice = estimate.dice.get(item.name) if estimate is not None else None
-            cells = (item.name, "–" if dice is None else f"{dice:.2f}", self._volume(item.id))
+            spread = estimate.spread.get(item.name) if estimate is not None else None
+            shown = "–" if dice is None else spoken_dice(dice, spread)
+            cells = (item.name, shown, self._volume(item.id))
             for column, text in enumerate(cells):
                 cell = QTableWidgetItem(text)
                 if column:

@@ -12,7 +12,7 @@ from ...volume.annotation import SliceState
 from ..key_settings import Keys
 from ..legend import RegionLegend
 from ..mending import NO_PROPOSAL
-from ..step import Step, allow, hint_label, say
+from ..step import Step, allow, hint_label, say, spoken_dice
 from .correct_part import CorrectPart
 from .look_part import LookPart
 from .measure_part import MeasurePart
@@ -187,7 +187,10 @@ class ReviewSection(Step):
         if estimate is None:
             say(self.quality, f"Estimated Dice: {self._why_no_estimate()}")
             return
-        classes = ", ".join(f"{name} {value:.2f}" for name, value in estimate.dice.items())
+        classes = ", ".join(
+            f"{name} {spoken_dice(value, estimate.spread.get(name))}"
+            for name, value in estimate.dice.items()
+        )
         say(
             self.quality,
             f"Estimated Dice {estimate.mean:.2f} ({estimate.low:.2f} to {estimate.high:.2f}): "

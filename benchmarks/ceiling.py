@@ -10,18 +10,22 @@ that only follows references can be better than that without knowing more than t
 
 The other limit is where exactly a border is drawn: *border* is the share of the wrong voxels that
 touch, in the slice, a voxel of the class that they were given, *inner* the Dice if only these were
-right.
+right. *dense* is the Dice with every second slice as a reference: what the annotator drew on both
+sides does not tell more than that of the slice between.
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import scoring
 from few_slice import Case, reference
 from scipy import ndimage
+
+from napari_sslseg.volume.annotation import NOT_ANNOTATED
 
 
 def unseen(case: Case, labels: np.ndarray, reach: float) -> np.ndarray:
@@ -46,6 +50,16 @@ def touching(case: Case, labels: np.ndarray) -> np.ndarray:
     return result
 
 
+def dense(case: Case) -> float:
+    """Dice on the slices between when every second slice is a reference."""
+    first, last = case.reference_slices[0], case.reference_slices[-1]
+    references = sorted({*range(first, last + 1, 2), last})
+    ink = np.full_like(case.ink, NOT_ANNOTATED)
+    ink[references] = case.truth[references]
+    labels = reference(replace(case, ink=ink), 0.0, "cpu").labels
+    return scoring.mean_dice(labels, case.truth, scoring.slices_between(references), case.classes)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
@@ -53,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", default="")
     parser.add_argument("--reach", type=float, default=5.0)
     options = parser.parse_args(arguments)
-    titles = f"{'Dice':>8}{'unseen':>8}{'of missed':>11}{'oracle':>8}{'border':>8}{'inner':>8}"
+    titles = f"{'Dice':>8}{'unseen':>8}{'of missed':>11}{'oracle':>8}{'border':>8}{'inner':>8}{'dense':>8}"
     print(f"{'case':34}{titles}")
     for folder in sorted(p.parent for p in options.cases.glob("*/case.json")):
         if options.only not in folder.name:
@@ -72,7 +86,8 @@ def main(arguments: list[str] | None = None) -> int:
             f"{far[rows].sum() / max(missed[rows].sum(), 1):11.1%}"
             f"{scoring.mean_dice(repaired, case.truth, rows, case.classes):8.3f}"
             f"{near[rows].sum() / max(wrong[rows].sum(), 1):8.1%}"
-            f"{scoring.mean_dice(exact, case.truth, rows, case.classes):8.3f}",
+            f"{scoring.mean_dice(exact, case.truth, rows, case.classes):8.3f}"
+            f"{dense(case):8.3f}",
             flush=True,
         )
     return 0

@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", default="")
     parser.add_argument("--reach", type=float, default=5.0)
     options = parser.parse_args(arguments)
-    titles = f"{'Dice':>8}{'unseen':>8}{'of missed':>11}{'oracle':>8}{'border':>8}{'inner':>8}{'dense':>8}"
+    titles = "    Dice  unseen  of missed  oracle  border   inner   dense"
     print(f"{'case':34}{titles}")
     for folder in sorted(p.parent for p in options.cases.glob("*/case.json")):
         if options.only not in folder.name:

@@ -121,7 +121,7 @@ def test_a_folder_without_a_project_is_said(tmp_path):
 
 
 def test_a_network_that_has_not_learned_enough_is_not_heard(project, monkeypatch):
-    monkeypatch.setattr("napari_sslseg.training.session.LEARNED", 1.01)  # never enough
+    monkeypatch.setattr("napari_sslseg.training.proposing.LEARNED", 1.01)  # never enough
     events = run(project, seconds=5)
     matched = project.read_proposal("reference-guided")
     assert matched.info["second_opinion"] != "network"

@@ -1,0 +1,171 @@
+"""How the results of a run become proposals: mixed, judged, written, and told of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ..methods.confidence import Predictions
+from ..methods.frameworks.base import PredictOutput
+from ..methods.propagation import Propagation
+from ..volume.project import Project
+from ..volume.proposal import proposal_slug
+from . import estimate as quality
+from .clock import Clock
+from .control import Control
+from .events import Emit, Estimated, Progress, ProposalReady, Started
+from .judge import make_proposal
+from .outcome import Outcome
+from .recipe import DEFAULT, Recipe, set_temperature
+from .request import TrainRequest
+from .stack import SliceStack
+from .trainer import Trainer, predict_slices
+
+REFERENCE_GUIDED = "Reference-guided"
+SEMSIM = "SemSim"
+
+#: Dice by which the network may lose against the matching on a left-out reference and still be
+#: recommended. It is tested on one slice, at twice the distance that it will work at, and before it
+#: has learned from that slice; on volumes with truth a network that had learned (see below) made
+#: the proposal better in 27 of 30, so that much of a loss is needed to say that this is another.
+TOLERANCE = 0.03
+
+#: Dice between the network's own prediction and the matching, above which it has learned enough to
+#: be heard: the matching taught it, so one that is far from it is unfinished, or the matching is
+#: too poor to learn from. On volumes with truth the mixture lost below .83 and hardly above.
+LEARNED = 0.85
+
+
+class Proposing:
+    """What a run proposes and says, whatever it comes from; for a `session.Run`.
+
+    Parameters
+    ----------
+    project : Project
+    stack : SliceStack
+    request : TrainRequest
+    emit : callable
+    control : Control
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        stack: SliceStack,
+        request: TrainRequest,
+        emit: Emit,
+        control: Control,
+    ) -> None:
+        self.project, self.stack, self.request = project, stack, request
+        self.emit, self.control = emit, control
+        self.clock = Clock(request.seconds, control)
+        self.recommended = "reference-guided"
+        self.device = torch.device("cpu")
+        self._fraction = 0.0
+        self._proposing = 0.0
+        self._reads = torch.empty(0)
+        self._without_middle: Propagation | None = None
+        #: What each proposal was judged by: "matching" at first, "guided" and "network" at last.
+        self.known: dict[str, Predictions] = {}
+
+    def _tell(self, device: torch.device, plan: str) -> None:
+        self.emit(Started(str(device), plan))
+
+    def progress(self, phase: str, fraction: float) -> None:
+        """Tell how far the run is; the bar never moves back."""
+        self.control.check()
+        self._fraction = max(self._fraction, min(fraction, 1.0))
+        left = max(0.0, self.clock.left) if self.request.preset != "reference" else None
+        self.emit(Progress(phase, round(self._fraction, 4), left))
+
+    # -- proposals ------------------------------------------------------------------------
+
+    def _final_proposals(
+        self,
+        trainer: Trainer,
+        propagated: Propagation,
+        outcome: Outcome | None,
+        matched: quality.Estimate | None,
+    ) -> None:
+        self.progress("Proposing", max(self._fraction, 0.93))
+        plan = trainer.plan
+        recipe = outcome.recipe if outcome is not None else DEFAULT
+        set_temperature(trainer.model, recipe.temperature)
+        output = self._predict(trainer, recipe)
+        plain, likeness = self._compare(output, propagated)
+        learned = not plan.use_prior or likeness >= LEARNED
+        if not learned:
+            # A network that has hardly begun would only blur the proposal, and as a second
+            # opinion disagree with everything.
+            recipe = Recipe(0.0, None)
+        proposed = self._mix(recipe, output, propagated.probabilities if plan.use_prior else None)
+        info: dict[str, object] = {
+            "preset": self.request.preset,
+            "recipe": recipe.to_json(),
+            "second_opinion": "network" if learned else "matching from the other side",
+        }
+        second = plain if learned else self._reads
+        guided = self.known["matching"]
+        if learned:
+            guided = self.known["guided"] = replace(guided, network=output.plain)
+        self.known["network"] = replace(guided, proposed=proposed)
+        self._propose(REFERENCE_GUIDED, guided, second, dict(info))
+        self._propose(SEMSIM, self.known["network"], second, info)
+        gain = outcome.network - outcome.matching if outcome is not None else None
+        if self.request.preset != "auto" or (learned and gain is not None and gain > -TOLERANCE):
+            self.recommended = "semsim"
+        if matched is not None and not learned:
+            how = "The network needs more time to learn; until then this is the matching."
+            self._tell_estimate("semsim", matched, how)
+        elif outcome is not None and matched is not None:
+            how = f"Reference matching ({matched.mean:.2f}), and the effect of training on it."
+            self._tell_estimate("semsim", matched.with_errors(outcome.error_ratio), how)
+
+    def _propose(
+        self, name: str, known: Predictions, other: Tensor, info: dict[str, object]
+    ) -> None:
+        self.control.check()
+        start = self.clock.spent
+        version, shares = self._write(name, known, other, info)
+        self.emit(ProposalReady(proposal_slug(name), name, version, shares))
+        self._proposing = self.clock.spent - start
+
+    # -- the volume as a whole: done in blocks for a large one -----------------------------
+
+    def _write(
+        self, name: str, known: Predictions, other: Tensor, info: dict[str, object]
+    ) -> tuple[int, dict[str, float]]:
+        proposal, shares = make_proposal(name, self.stack, known, other, info)
+        return self.project.write_proposal(proposal), shares
+
+    def _predict(self, trainer: Trainer, recipe: Recipe) -> PredictOutput:
+        everything = list(range(self.stack.depth))
+        return predict_slices(trainer.model, self.stack, everything, trainer.plan, self.control)
+
+    def _compare(self, output: PredictOutput, propagated: Propagation) -> tuple[Tensor, float]:
+        """Classes of the network alone, and how alike they are to the matching's."""
+        plain, classes = output.plain.max(1).indices, propagated.probabilities.max(1).indices
+        return plain, quality.mean_dice(plain, classes, self.stack.classes)
+
+    def _mix(self, recipe: Recipe, output: PredictOutput, matched: Tensor | None) -> Tensor:
+        return recipe.mix(output, matched)
+
+    def _tell_estimate(self, slug: str, found: quality.Estimate, how: str) -> None:
+        names = {c.id: c.name for c in self.project.classes}
+
+        def by_name(values: dict[int, float]) -> dict[str, float]:
+            return {names.get(i, f"Class {i}"): round(v, 4) for i, v in values.items()}
+
+        self.emit(
+            Estimated(
+                slug,
+                by_name(found.per_class),
+                round(found.mean, 4),
+                round(found.low, 4),
+                round(found.high, 4),
+                how,
+                by_name(found.spread),
+            )
+        )

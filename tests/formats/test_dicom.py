@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +10,13 @@ import pytest
 import SimpleITK as sitk
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
-from pydicom.pixels import get_decoder
 from pydicom.uid import (
-    MPEG2MPML,
-    JPEG2000Lossless,
-    JPEGLSLossless,
     NuclearMedicineImageStorage,
-    RLELossless,
 )
 
 from napari_sslseg.formats import FormatError
 from napari_sslseg.formats.choice import SeveralVolumesError
 from napari_sslseg.formats.dicom import list_series, read
-from napari_sslseg.formats.dicom_codecs import decoded_frames
 from napari_sslseg.formats.dicom_series import DicomSource
 
 from .conftest import DIRECTIONS
@@ -238,168 +231,6 @@ def test_orientations_of_a_scout_are_volumes_of_their_own(tmp_path):
     ]
 
 
-def test_missing_slices_are_said_and_nothing_is_made_up(tmp_path):
-    paths = write_series(tmp_path, ARRAY)
-    paths[2].unlink()
-    with pytest.raises(SeveralVolumesError, match="uneven distances") as caught:
-        read(tmp_path)
-    first, rest = caught.value.choices
-    assert "slices 1 to 2 of 5" in first.title
-    assert "slices 3 to 5 of 5" in rest.title
-    volume = read(tmp_path, rest.key)
-    assert np.array_equal(volume.array.T, ARRAY[3:])
-    np.testing.assert_allclose(volume.geometry.origin, (0, 0, 3))
-
-
-def test_missing_slice_next_to_the_first(tmp_path):
-    write_series(tmp_path, ARRAY)[1].unlink(missing_ok=True)
-    titles = [info.title for info in list_series(tmp_path)]
-    assert ["slice 1 of 5" in titles[0], "slices 2 to 5 of 5" in titles[1]] == [True, True]
-
-
-def test_change_of_the_slice_distance_splits_the_stack(tmp_path):
-    positions = [(0, 0, z) for z in (0, 5, 10, 20, 30, 40)]
-    write_series(tmp_path, ARRAY, positions=positions)
-    spacings = [info.spacing[2] for info in list_series(tmp_path)]
-    assert spacings == [5, 10]
-
-
-def test_small_irregularity_is_said_and_large_is_refused(tmp_path):
-    wavering = np.array([0, 0, 0.15, 0, 0.1, 0])
-    positions = [(0, 0, 5 * n + wavering[n]) for n in range(6)]
-    write_series(tmp_path / "a", ARRAY, positions=positions)
-    volume = read(tmp_path / "a")
-    assert "not evenly spaced" in volume.warnings[0]
-    assert "0.15 mm" in volume.warnings[0]
-    chaos = np.random.default_rng(0).uniform(0, 100, 40)
-    write_series(tmp_path / "b", np.repeat(ARRAY, 7, 0)[:40], positions=[(0, 0, z) for z in chaos])
-    with pytest.raises(FormatError, match="again and again; resample") as caught:
-        read(tmp_path / "b")
-    assert is_one_sentence(str(caught.value))
-
-
-def test_positions_rounded_by_a_scanner_are_regular(tmp_path):
-    positions = [(0, 0, round(0.625 * n, 2)) for n in range(40)]
-    write_series(tmp_path, np.repeat(ARRAY, 7, 0)[:40], positions=positions)
-    volume = read(tmp_path)
-    assert volume.array.shape == (4, 5, 40)
-    assert volume.warnings == ()
-
-
-def test_gantry_tilt_is_said_and_kept(tmp_path):
-    tilt = np.radians(12)
-    orientation = (1, 0, 0, 0, np.cos(tilt), np.sin(tilt))
-    how = {"orientation": orientation, "step": (0, 0, 4.0), "origin": ORIGIN}
-    write_series(tmp_path, ARRAY, pixel_spacing=SPACING, modality="CT", **how)
-    volume = read(tmp_path)
-    assert "tilted by 12.0°" in volume.warnings[0]
-    for k, row, column in [(0, 0, 0), (5, 4, 3), (3, 1, 2)]:
-        (index,) = np.argwhere(volume.array == ARRAY[k, row, column])
-        expected = LPS @ stated_position(how, k, row, column)
-        np.testing.assert_allclose(volume.geometry.position(index), expected, atol=1e-4)
-
-
-def test_sideways_shifts_are_refused(tmp_path):
-    positions = [(9 * (n % 2), 0, n) for n in range(6)]
-    write_series(tmp_path, ARRAY, positions=positions)
-    with pytest.raises(FormatError, match="shifted sideways"):
-        read(tmp_path)
-
-
-def test_rescaling_of_each_slice(tmp_path):
-    def rescale(out, n):
-        out.RescaleSlope, out.RescaleIntercept = str(0.5 * (n + 1)), "-3"
-
-    write_series(tmp_path / "a", ARRAY, edit=rescale, modality="PT")
-    volume = read(tmp_path / "a")
-    expected = np.stack([ARRAY[n] * 0.5 * (n + 1) - 3 for n in range(6)])
-    assert volume.array.dtype == np.float32
-    np.testing.assert_allclose(volume.array.T, expected)
-    pairs = [(0.5 * (n + 1), -3) for n in range(6)]
-    path = write_enhanced(tmp_path / "b.dcm", ARRAY, rescale=pairs)
-    np.testing.assert_allclose(read(path).array.T, expected)
-
-
-def test_hounsfield_units_and_window_of_ct(tmp_path):
-    def shifted(out, n):
-        out.RescaleSlope, out.RescaleIntercept = "1", "-1024"
-        out.WindowCenter, out.WindowWidth = ["40", "300"], ["400", "1500"]
-
-    stored = np.arange(120, dtype=np.uint16).reshape(6, 5, 4) * 30
-    write_series(tmp_path, stored, modality="CT", edit=shifted)
-    volume = read(tmp_path)
-    assert volume.array.dtype == np.int16
-    assert np.array_equal(volume.array.T, stored.astype(int) - 1024)
-    assert volume.window == (-160, 240)
-    assert volume.modality == "CT"
-
-
-def test_colours_and_palettes_are_rgb(tmp_path):
-    colours = np.random.default_rng(0).integers(0, 256, (3, 5, 4, 3), dtype=np.uint8)
-    write_series(tmp_path / "a", colours)
-    volume = read(tmp_path / "a")
-    assert volume.channels == 3
-    assert np.array_equal(volume.array.transpose(2, 1, 0, 3), colours)
-
-    def palette(out, n):
-        out.PhotometricInterpretation = "PALETTE COLOR"
-        for m, colour in enumerate(("Red", "Green", "Blue")):
-            setattr(out, f"{colour}PaletteColorLookupTableDescriptor", [4, 0, 16])
-            table = np.array([0, 100, 200, 255][m:] + [7] * m, np.uint16) * 257
-            setattr(out, f"{colour}PaletteColorLookupTableData", table.tobytes())
-
-    write_series(tmp_path / "b", np.ones((2, 5, 4), np.uint8), edit=palette)
-    volume = read(tmp_path / "b")
-    assert volume.array.dtype == np.uint8
-    assert volume.array[0, 0, 0].tolist() == [100, 200, 255]
-
-
-@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless, JPEGLSLossless])
-def test_compressed_files(tmp_path, syntax):
-    array = np.random.default_rng(0).integers(0, 4000, (3, 70, 64)).astype(np.uint16)
-    for path in write_series(tmp_path, array):
-        dataset = pydicom.dcmread(path)
-        dataset.compress(syntax, generate_instance_uid=False)
-        dataset.save_as(path)
-    assert np.array_equal(read(tmp_path).array.T, array)
-
-
-def test_lossless_jpeg(tmp_path):
-    array = np.random.default_rng(0).integers(0, 4000, (32, 24)).astype(np.uint16)
-    image = sitk.GetImageFromArray(array[np.newaxis])
-    sitk.WriteImage(image, str(tmp_path / "a.dcm"), useCompression=True, compressor="JPEG")
-    assert pydicom.dcmread(tmp_path / "a.dcm").file_meta.TransferSyntaxUID.name.startswith("JPEG L")
-    assert np.array_equal(read(tmp_path / "a.dcm").array.squeeze().T, array)
-
-
-@pytest.mark.parametrize("name", ["JPEG2000.dcm", "SC_rgb_jpeg_dcmtk.dcm", "693_J2KI.dcm"])
-def test_itk_decodes_as_the_plugins_do(name, monkeypatch):
-    path = Path(get_testdata_file(name, download=False))
-    expected = pydicom.dcmread(path).pixel_array
-    dataset = pydicom.dcmread(path)
-    decoder = get_decoder(dataset.file_meta.TransferSyntaxUID)
-    monkeypatch.setattr(decoder, "_available", {})
-    (frame,) = decoded_frames(dataset, dataset, [0])
-    assert np.array_equal(frame, expected)
-
-
-def test_jpeg_of_twelve_bits(tmp_path):
-    path = tmp_path / "a.dcm"
-    path.write_bytes(Path(get_testdata_file("JPEG-lossy.dcm", download=False)).read_bytes())
-    assert read(path).array.max() == 264
-
-
-def test_compression_that_nothing_reads_is_named(tmp_path):
-    for path in write_series(tmp_path, np.zeros((2, 64, 64), np.uint16)):
-        dataset = pydicom.dcmread(path)
-        dataset.compress(JPEG2000Lossless)
-        dataset.file_meta.TransferSyntaxUID = MPEG2MPML
-        dataset.save_as(path)
-    with pytest.raises(FormatError, match=r"MPEG2.*install.*napari-sslseg\[dicom\]") as caught:
-        read(tmp_path)
-    assert is_one_sentence(str(caught.value))
-
-
 def test_frames_without_position_stay_in_their_order(tmp_path):
     write_series(tmp_path, ARRAY, positions=[None] * 6, pixel_spacing=(2, 3), shuffle=False)
     volume = read(tmp_path)
@@ -428,105 +259,11 @@ def test_single_slice_keeps_its_plane(tmp_path):
     )
 
 
-def test_large_series_is_decoded_when_looked_at(tmp_path, monkeypatch):
-    monkeypatch.setattr("napari_sslseg.formats.dicom_pixels.EAGER_BYTES", 10)
-    paths = write_series(tmp_path, ARRAY, edit=lambda out, n: setattr(out, "RescaleSlope", "2"))
-    volume = read(tmp_path)
-    assert volume.is_lazy
-    assert volume.array.shape == (4, 5, 6)
-    assert np.array_equal(np.asarray(volume.array[1:3, ::-1, 4]), 2 * ARRAY[4, ::-1, 1:3].T)
-    assert np.array_equal(np.asarray(volume.array).T, 2 * ARRAY)
-    paths[4].write_bytes(paths[4].read_bytes()[:-20])
-    assert np.array_equal(np.asarray(volume.array[..., 3]).T, 2 * ARRAY[3])
-    with pytest.raises(FormatError, match="damaged or incomplete"):
-        np.asarray(volume.array[..., 4])
-
-
-def test_truncated_slice_is_named(tmp_path):
-    paths = write_series(tmp_path, ARRAY)
-    paths[3].write_bytes(paths[3].read_bytes()[:-30])
-    with pytest.raises(FormatError, match=r"im\d{4}\.dcm.*(damaged|incomplete)") as caught:
-        read(tmp_path)
-    assert is_one_sentence(str(caught.value))
-
-
-def test_damaged_neighbour_is_left_out_and_said(tmp_path):
-    paths = write_series(tmp_path, ARRAY)
-    content = paths[5].read_bytes()
-    paths[5].write_bytes(content[:132] + content[300:])
-    volume = read(tmp_path)
-    assert np.array_equal(volume.array.T, ARRAY[:5])
-    assert "1 file" in volume.warnings[0]
-
-
-@pytest.mark.parametrize(
-    ("edit", "message"),
-    [
-        ({"PixelSpacing": ["0", "1"]}, "pixel spacing of 0 × 1 mm"),
-        ({"Rows": 60000}, "promises"),
-        ({"NumberOfFrames": "2000000000"}, "promises 2000000000 frames"),
-        ({"ImageType": ["ORIGINAL", "PRIMARY", "M", "MOSAIC"]}, "mosaic"),
-    ],
-)
-def test_impossible_headers_are_said(tmp_path, edit, message):
-    def change(out, n):
-        for name, value in edit.items():
-            setattr(out, name, value)
-
-    paths = write_series(tmp_path, ARRAY, edit=change)
-    with pytest.raises(FormatError, match=message) as caught:
-        read(paths[0])
-    assert is_one_sentence(str(caught.value))
-
-
-def test_folder_or_file_without_images_is_said(tmp_path):
-    with pytest.raises(FormatError, match="holds no DICOM images"):
-        read(tmp_path)
-    with pytest.raises(FormatError, match="holds no image"):
-        read(Path(get_testdata_file("rtplan.dcm", download=False)))
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "CT_small.dcm",
-        "MR_small_RLE.dcm",
-        "MR_small_bigendian.dcm",
-        "MR_small_implicit.dcm",
-        "MR_small_jp2klossless.dcm",
-        "MR_small_jpeg_ls_lossless.dcm",
-        "693_J2KI.dcm",
-        "examples_overlay.dcm",
-        "image_dfl.dcm",
-    ],
-)
-def test_files_of_pydicom_read_as_itk_reads_them(tmp_path, name):
-    path = Path(get_testdata_file(name, download=False))
-    copy = tmp_path / name
-    copy.write_bytes(path.read_bytes())
-    volume = read(copy)
-    image = sitk.ReadImage(str(copy))
-    array = np.asarray(volume.array)
-    shown = array.T if volume.geometry.oriented else array
-    assert np.array_equal(shown, sitk.GetArrayFromImage(image)[0])
-    if volume.geometry.oriented:
-        for index in [(0, 0), (5, 9)]:
-            point = LPS @ image.TransformIndexToPhysicalPoint((*index, 0))
-            np.testing.assert_allclose(volume.geometry.position(index), point, atol=1e-4)
-
-
 def test_dicomdir_stands_for_its_folder():
     path = Path(get_testdata_file("DICOMDIR", download=False))
     with pytest.raises(SeveralVolumesError) as caught:
         read(path)
     assert len(caught.value.choices) == len(list_series(path.parent))
-
-
-def test_missing_library_is_named(tmp_path, monkeypatch):
-    write_series(tmp_path, ARRAY[:2])
-    monkeypatch.setitem(sys.modules, "pydicom", None)
-    with pytest.raises(FormatError, match=r"pydicom.*napari-sslseg\[dicom\]"):
-        read(tmp_path)
 
 
 @pytest.mark.parametrize("between", ["4", "-4"])
@@ -544,18 +281,3 @@ def test_old_multi_frame_object_lies_where_its_detector_says(tmp_path, between):
     (index,) = np.argwhere(volume.array == ARRAY[2, 1, 3])
     expected = LPS @ (10 + 3 * 3, 20 + 1 * 2, 30 + 2 * float(between))
     np.testing.assert_allclose(volume.geometry.position(index), expected)
-
-
-def test_modality_lookup_table_is_applied(tmp_path):
-    def table(out, n):
-        item = Dataset()
-        item.LUTDescriptor = [4, 0, 16]
-        item.LUTData = [7, 100, 2000, 60000]
-        item.ModalityLUTType = "US"
-        item["LUTData"].VR = item["LUTDescriptor"].VR = "US"
-        out.ModalityLUTSequence = [item]
-
-    stored = np.arange(120, dtype=np.uint8).reshape(6, 5, 4) % 4
-    write_series(tmp_path, stored, edit=table)
-    expected = np.array([7, 100, 2000, 60000])[stored]
-    assert np.array_equal(read(tmp_path).array.T, expected)

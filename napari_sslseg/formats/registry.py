@@ -19,34 +19,11 @@ from .dicom_headers import is_dicom, may_not_read
 from .errors import FormatError
 from .lazy import in_native_order
 from .limits import is_small
+from .suffixes import READERS
 from .writing import as_labels
 
 if TYPE_CHECKING:
     from ..volume.image import Volume
-
-#: Suffix (lower case) -> module of this package. A longer suffix goes before a shorter one.
-_MODULES = {
-    ".nii.gz": "nifti",
-    ".nii": "nifti",
-    ".nrrd": "simpleitk",
-    ".nhdr": "simpleitk",
-    ".mha": "simpleitk",
-    ".mhd": "simpleitk",
-    ".ome.tiff": "tiff",
-    ".ome.tif": "tiff",
-    ".tiff": "tiff",
-    ".tif": "tiff",
-    ".ome.zarr": "ome_zarr",
-    ".zarr": "ome_zarr",
-    ".dcm": "dicom",
-    ".dicom": "dicom",
-    ".ima": "dicom",
-    ".png": "pictures",
-    ".jpeg": "pictures",
-    ".jpg": "pictures",
-    ".bmp": "pictures",
-    ".npy": "npy",
-}
 
 #: Files by which a folder is known to be a Zarr group.
 _ZARR = ("zarr.json", ".zgroup", ".zattrs")
@@ -64,13 +41,13 @@ class Format(Protocol):
 
 def suffixes() -> tuple[str, ...]:
     """Return the suffixes of all files that can be read."""
-    return tuple(_MODULES)
+    return tuple(READERS)
 
 
 def suffix_of(path: str | os.PathLike[str]) -> str:
     """Return the known suffix of a path, lower case, or an empty string."""
     name = Path(path).name.lower()
-    return next((suffix for suffix in _MODULES if name.endswith(suffix)), "")
+    return next((suffix for suffix in READERS if name.endswith(suffix)), "")
 
 
 def stem(path: str | os.PathLike[str]) -> str:
@@ -194,7 +171,7 @@ def _format_of(file: Path) -> Format:
         if not suffix:
             raise _unknown(file)
         raise FormatError(f"{file} does not exist; check the path.")
-    name = _format_of_folder(file) if file.is_dir() else _MODULES.get(suffix, "")
+    name = _format_of_folder(file) if file.is_dir() else READERS.get(suffix, "")
     if not name and (file.name.upper() == "DICOMDIR" or is_dicom(file)):
         name = "dicom"
     if not name and may_not_read(file):
@@ -234,5 +211,5 @@ def _damaged(file: Path, module: Format) -> FormatError:
 def _unknown(file: Path) -> FormatError:
     return FormatError(
         f"{file} cannot be read: it is no DICOM file, and its suffix is none of "
-        f"{', '.join(_MODULES)}; convert it or name it accordingly."
+        f"{', '.join(READERS)}; convert it or name it accordingly."
     )

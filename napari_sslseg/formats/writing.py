@@ -11,29 +11,13 @@ import numpy as np
 
 from .atomic import writing
 from .errors import FormatError
+from .suffixes import WRITERS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..volume.classes import ClassTable
     from ..volume.image import Volume
-
-#: Suffix (lower case) -> module of this package. A longer suffix goes before a shorter one.
-_MODULES = {
-    ".nii.gz": "nifti",
-    ".nii": "nifti",
-    ".nrrd": "simpleitk",
-    ".nhdr": "simpleitk",
-    ".mha": "simpleitk",
-    ".mhd": "simpleitk",
-    ".ome.tiff": "tiff",
-    ".ome.tif": "tiff",
-    ".tif": "tiff",
-    ".tiff": "tiff",
-    ".ome.zarr": "ome_zarr_labels",
-    ".zarr": "ome_zarr_labels",
-    ".npy": "npy",
-}
 
 
 class LabelFormat(Protocol):
@@ -48,13 +32,13 @@ class LabelFormat(Protocol):
 
 def writable_suffixes() -> tuple[str, ...]:
     """Return the suffixes of all files that `write_labels` can write."""
-    return tuple(_MODULES)
+    return tuple(WRITERS)
 
 
 def written_suffix(path: str | os.PathLike[str]) -> str:
     """Return the suffix by which `write_labels` chooses a format, or an empty string."""
     name = Path(path).name.lower()
-    return next((suffix for suffix in _MODULES if name.endswith(suffix)), "")
+    return next((suffix for suffix in WRITERS if name.endswith(suffix)), "")
 
 
 def write_labels(
@@ -91,7 +75,7 @@ def write_labels(
     if not suffix:
         raise FormatError(
             f"{os.path.abspath(path)} cannot be written: its suffix is none of "
-            f"{', '.join(_MODULES)}; name it accordingly."
+            f"{', '.join(WRITERS)}; name it accordingly."
         )
     values = checked_labels(path, labels, like)
     module = _module(suffix)
@@ -140,4 +124,4 @@ def as_labels(array: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _module(suffix: str) -> LabelFormat:
-    return cast("LabelFormat", importlib.import_module(f".{_MODULES[suffix]}", __package__))
+    return cast("LabelFormat", importlib.import_module(f".{WRITERS[suffix]}", __package__))

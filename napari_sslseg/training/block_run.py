@@ -125,6 +125,11 @@ class BlockRun(Run):
 
         return cls(project, cut(size.view), request, emit, control, size, cut, workspace)
 
+    def execute(self) -> None:
+        """Do all of it, and look after the memory meanwhile."""
+        with self.workspace.guarded():
+            super().execute()
+
     def progress(self, phase: str, fraction: float) -> None:
         """Tell how far the run is, each phase having its part of the bar."""
         self.control.check()

@@ -7,14 +7,16 @@ where the system allows that, so that nothing is left behind whatever happens to
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import math
 import mmap
 import os
 import tempfile
+import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,9 @@ _DTYPES = {torch.float32: np.float32, torch.float16: np.float16, torch.uint8: np
 
 #: Part of the budget that, once the process takes it, mapped memory is given back.
 _HIGH = 0.75
+
+#: Seconds between two looks at the memory: a disk reads some ten MB in that time.
+_LOOK_EVERY = 0.02
 
 #: Part of the budget that is left to what is kept between two slices.
 _KEPT = 0.15
@@ -66,6 +71,7 @@ class Workspace:
     def __init__(self, folder: Path, budget: int) -> None:
         self.folder, self.budget = Path(folder), budget
         self._maps: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
+        self._changing = threading.Lock()
         self._process = psutil.Process()
         self._room = int(_KEPT * budget)
 
@@ -93,7 +99,8 @@ class Workspace:
                     if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # not on every disk
                         raise
             mapped = mmap.mmap(file.fileno(), size)
-        self._maps.add(mapped)
+        with self._changing:
+            self._maps.add(mapped)
         return np.frombuffer(mapped, kind, math.prod(shape)).reshape(shape)
 
     def copy(self, source: Tensor) -> Tensor:
@@ -107,17 +114,36 @@ class Workspace:
     def watch(self, array: npt.NDArray[Any]) -> None:
         """Give back the memory of a read-only mapped array, too, when it is time."""
         if (mapped := mapping_of(array)) is not None:
-            self._maps.add(mapped)
+            with self._changing:
+                self._maps.add(mapped)
 
     def slices_in_memory(self, bytes_each: int) -> int:
         """Return how many slices of this size may be held at a time by all threads together."""
         return self._room // max(bytes_each, 1)
 
+    @contextlib.contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Look after the budget in a thread of its own, whatever is being done meanwhile."""
+        over = threading.Event()
+
+        def look() -> None:
+            while not over.wait(_LOOK_EVERY):
+                self.release()
+
+        watcher = threading.Thread(target=look, name="memory", daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watcher.join()
+
     def release(self) -> None:
         """Give mapped memory back if the process has come near its budget."""
         if self._process.memory_info().rss < _HIGH * self.budget:
             return
-        for mapped in list(self._maps):
-            forget_pages(mapped)
+        with self._changing:
+            for mapped in list(self._maps):
+                forget_pages(mapped)
         if _TRIM is not None:
             _TRIM(0)

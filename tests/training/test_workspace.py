@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import threading
 
 import numpy as np
 import psutil
@@ -67,3 +68,25 @@ def test_a_read_only_file_may_be_watched(tmp_path):
     space.watch(mapped[None])
     space.release()
     assert mapped.sum() == np.arange(10_000).sum()
+
+
+def test_a_guarded_workspace_gives_memory_back_whatever_is_done_meanwhile(tmp_path, monkeypatch):
+    workspace = Workspace(tmp_path, 1)  # any memory is too much
+    given_back = threading.Event()
+    release = workspace.release
+
+    def seen() -> None:
+        release()
+        given_back.set()
+
+    monkeypatch.setattr(workspace, "release", seen)
+    with workspace.guarded():
+        array = workspace.array((64, 64), np.uint8)
+        array[:] = 7
+        assert given_back.wait(10)
+        # What was given back is read again.
+        assert (array == 7).all()
+    before = threading.active_count()
+    with workspace.guarded():
+        assert threading.active_count() == before + 1
+    assert threading.active_count() == before

@@ -207,6 +207,8 @@ class ProposalShelf:
                 data, kept, _ = layer.merge(proposal)
             layer.replace(proposal, version, data, kept)
             axis, counts = self._news.pop(slug, (0, None))
+            if counts is not None and axis == self._project.axis:
+                counts[self._references.references()] = 0  # what the user said is no news
             # Later in a round a version may come with new regions for the same classes.
             if counts is not None and counts.any():
                 self.news[slug] = (axis, counts)

@@ -106,6 +106,8 @@ def test_a_new_version_never_changes_accepted_slices(estimated, until):
     session.retraining.follow(write(session, np.zeros(SHAPE)))
     session.retraining.follow(estimate(0.95))
     until(lambda: session.proposals["semsim"].version == 2)
+    until(lambda: "changed" in estimated.review.news.text())
+    assert 'href="4"' not in estimated.review.news.text()
     assert np.array_equal(session.references.ink, ink)
     assert session.accepted_slices() == [4]
     final = session.final_labels()

@@ -10,6 +10,7 @@ from psygnal import Signal
 
 from ..volume.annotation import NOT_ANNOTATED
 from ..volume.classes import SegmentClass
+from ..volume.terminology import Code
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -58,8 +59,24 @@ class ClassEditing:
             self._project.classes.set(item)
         self.changed.emit()
 
-    def edit(self, class_id: int, *, name: str | None = None, color: str | None = None) -> None:
-        """Rename or recolour a class."""
+    def edit(
+        self,
+        class_id: int,
+        *,
+        name: str | None = None,
+        color: str | None = None,
+        code: str | None = None,
+    ) -> None:
+        """Rename or recolour a class, or say its code in DICOM as `Code.parse` takes it.
+
+        Raises
+        ------
+        ValueError
+            With one sentence, when the code is none.
+        """
+        if code is not None:
+            own = self._project.classes.name(class_id)
+            self._project.classes.recode(class_id, Code.parse(code, own))
         if name is not None and name.strip():
             self._project.classes.rename(class_id, name)
         if color is not None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QPoint, Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
     QColorDialog,
     QHBoxLayout,
+    QInputDialog,
+    QLineEdit,
     QListWidget,
     QListWidgetItem,
+    QMenu,
     QPushButton,
     QVBoxLayout,
     QWidget,
@@ -16,8 +19,10 @@ from qtpy.QtWidgets import (
 
 from ..volume.annotation import NOT_ANNOTATED
 from ..volume.classes import BACKGROUND, ClassTable
+from ..volume.terminology import SNOMED
 
 _ID = Qt.ItemDataRole.UserRole
+_CODE = Qt.ItemDataRole.UserRole + 1
 
 
 class ClassList(QWidget):
@@ -26,6 +31,8 @@ class ClassList(QWidget):
     chosen = Signal(int)
     renamed = Signal(int, str)
     recolored = Signal(int, str)
+    recoded = Signal(int, str)
+    """Class, and the code that was typed for it; empty to let its name decide."""
     add_wanted = Signal()
     remove_wanted = Signal(int)
 
@@ -34,10 +41,13 @@ class ClassList(QWidget):
         self.list = QListWidget()
         self.list.setToolTip(
             "Click: paint with this class. Double-click: rename.\n"
+            "Right-click: its code in DICOM.\n"
             "Keys: Alt+1 … Alt+9 choose a class, Alt+0 the background."
         )
         self.list.itemClicked.connect(self._on_click)
         self.list.itemChanged.connect(self._on_change)
+        self.list.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.list.customContextMenuRequested.connect(self._on_menu)
         self.add_button = QPushButton("Add class")
         self.color_button = QPushButton("Colour…")
         self.remove_button = QPushButton("Remove")
@@ -68,6 +78,9 @@ class ClassList(QWidget):
             kind = class_item.terms.kind
             code = f"in DICOM: {kind.meaning} ({kind.scheme} {kind.value})"
             self._add(class_item.id, class_item.name, class_item.color, key, code, editable=True)
+            typed = "" if kind.scheme == SNOMED else f"{kind.scheme}:"
+            said = f"{typed}{kind.value} {kind.meaning}" if class_item.code else ""
+            self.list.item(self.list.count() - 1).setData(_CODE, said)
         self._add(BACKGROUND, "Background", "#8c9ebf", "Alt+0")
         self._add(NOT_ANNOTATED, "Not annotated (take ink away)", "", "")
         self.list.blockSignals(False)
@@ -116,6 +129,26 @@ class ClassList(QWidget):
 
     def _on_change(self, item: QListWidgetItem) -> None:
         self.renamed.emit(int(item.data(_ID)), item.text())
+
+    def _on_menu(self, place: QPoint) -> None:
+        item = self.list.itemAt(place)
+        if item is None or not item.flags() & Qt.ItemFlag.ItemIsEditable:
+            return
+        menu = QMenu(self)
+        menu.addAction("Code in DICOM…", lambda: self._ask_code(item))
+        menu.exec(self.list.viewport().mapToGlobal(place))
+
+    def _ask_code(self, item: QListWidgetItem) -> None:
+        text, accepted = QInputDialog.getText(
+            self,
+            "Code in DICOM",
+            f"SNOMED CT code of “{item.text()}” and its meaning, such as “80891009 Heart”.\n"
+            "For another terminology: “DCM:121191 Referenced segment”. Empty: by the name.",
+            QLineEdit.EchoMode.Normal,
+            str(item.data(_CODE) or ""),
+        )
+        if accepted:
+            self.recoded.emit(int(item.data(_ID)), text)
 
     def _pick_color(self) -> None:
         color = QColorDialog.getColor(parent=self)

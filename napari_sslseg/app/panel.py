@@ -283,6 +283,7 @@ class LoopPanel(QWidget):
         volume.classes.chosen.connect(self._choose_class)
         volume.classes.renamed.connect(self._rename_class)
         volume.classes.recolored.connect(self._recolor_class)
+        volume.classes.recoded.connect(self._recode_class)
         self.volumes.switch_wanted.connect(self.switching.to)
         self.volumes.propose_wanted.connect(lambda: self.cohort.propose(self.train.request()))
         self.volumes.trouble.connect(show_warning)
@@ -312,6 +313,13 @@ class LoopPanel(QWidget):
     def _recolor_class(self, class_id: int, color: str) -> None:
         if self.session is not None:
             self.session.edit_class(class_id, color=color)
+
+    def _recode_class(self, class_id: int, code: str) -> None:
+        if self.session is not None:
+            try:
+                self.session.edit_class(class_id, code=code)
+            except ValueError as error:
+                show_warning(str(error))
 
     def _on_slice(self, event: Any = None) -> None:
         if self.session is not None:

@@ -130,10 +130,15 @@ class Session:
         self.class_editing.add_all(items)
 
     def edit_class(
-        self, class_id: int, *, name: str | None = None, color: str | None = None
+        self,
+        class_id: int,
+        *,
+        name: str | None = None,
+        color: str | None = None,
+        code: str | None = None,
     ) -> None:
-        """Rename or recolour a class."""
-        self.class_editing.edit(class_id, name=name, color=color)
+        """Rename or recolour a class, or say its code; see `ClassEditing.edit`."""
+        self.class_editing.edit(class_id, name=name, color=color, code=code)
 
     def remove_class(self, class_id: int) -> None:
         """Remove a class that no ink uses; see `ClassEditing.remove`."""

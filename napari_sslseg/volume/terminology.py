@@ -75,6 +75,35 @@ class Code:
         scheme, _, value = str(data or "").partition(":")
         return cls(value, scheme, name[:_LONGEST_MEANING]) if value else None
 
+    @classmethod
+    def parse(cls, text: str, name: str) -> Code | None:
+        """Read what a person typed: ``80891009 Heart``, ``DCM:121191 Referenced segment``.
+
+        Parameters
+        ----------
+        text : str
+            Code, with the designator of its scheme before a colon unless it is SNOMED CT, then its
+            meaning; None for nothing.
+        name : str
+            Meaning where none is typed.
+
+        Raises
+        ------
+        ValueError
+            With one sentence, when that is no code.
+        """
+        words = text.split(maxsplit=1)
+        if not words:
+            return None
+        scheme, colon, value = words[0].rpartition(":")
+        if not colon and not value.isdigit():
+            raise ValueError(
+                f"{words[0]!r} is no code of SNOMED CT, which are numbers; for another terminology "
+                "write its name and a colon before the code."
+            )
+        meaning = words[1] if len(words) > 1 else name
+        return cls(value, scheme if colon else SNOMED, meaning[:_LONGEST_MEANING])
+
 
 @dataclass(frozen=True)
 class Terms:

@@ -104,3 +104,14 @@ def test_a_new_name_takes_the_code_of_the_old_one_away():
     assert table.rename(1, "Lesion ").code is not None
     assert table.rename(1, "Liver").code is None
     assert table[1].terms.kind.value == "10200004"
+
+
+def test_codes_are_read_as_people_type_them():
+    assert Code.parse("80891009 Heart", "x") == Code("80891009", "SCT", "Heart")
+    assert Code.parse(" 80891009 ", "My heart") == Code("80891009", "SCT", "My heart")
+    assert Code.parse("DCM:121191 Referenced segment", "x").scheme == "DCM"
+    assert Code.parse("  ", "x") is None
+    with pytest.raises(ValueError, match="no code of SNOMED CT"):
+        Code.parse("heart", "x")
+    with pytest.raises(ValueError, match="1 to 16 characters"):
+        Code.parse("12345678901234567890 Long", "x")

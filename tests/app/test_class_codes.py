@@ -1,0 +1,45 @@
+"""The code of a class in DICOM, as a person types it."""
+
+from __future__ import annotations
+
+from qtpy.QtWidgets import QInputDialog
+
+from napari_sslseg.app import panel as panel_module
+from napari_sslseg.volume.project import Project
+from napari_sslseg.volume.terminology import Code
+
+
+def test_a_typed_code_is_kept_and_shown_and_a_wrong_one_is_one_sentence(
+    started, until, monkeypatch
+):
+    _, panel = started
+    session, classes = panel.session, panel.volume.classes
+    session.edit_class(1, name="Nodule")
+    asked, said = [], []
+
+    def answer(text):
+        def get_text(parent, title, label, mode, before):
+            asked.append((label, before))
+            return text, True
+
+        return get_text
+
+    item = classes.list.item(0)
+    monkeypatch.setattr(QInputDialog, "getText", answer("27925004 Nodule of lung"))
+    classes._ask_code(item)
+    assert session.classes[1].code == Code("27925004", "SCT", "Nodule of lung")
+    assert "27925004" in classes.list.item(0).toolTip()
+    until(lambda: not session.autosave.pending)
+    assert Project.open(session.project.path).classes[1].code is not None
+
+    monkeypatch.setattr(panel_module, "show_warning", said.append)
+    monkeypatch.setattr(QInputDialog, "getText", answer("lung nodule"))
+    classes._ask_code(classes.list.item(0))
+    assert asked[-1][1] == "27925004 Nodule of lung"  # what was typed before
+    assert len(said) == 1
+    assert "no code of SNOMED CT" in said[0]
+    assert session.classes[1].code == Code("27925004", "SCT", "Nodule of lung")
+
+    monkeypatch.setattr(QInputDialog, "getText", answer(""))
+    classes._ask_code(classes.list.item(0))
+    assert session.classes[1].code is None

@@ -205,10 +205,18 @@ class History:
             self._push(Step(owner, text, place, change, also), change.positions)
         return True
 
-    def written_over(self, layer: Labels) -> None:
-        """Do what goes with a step on a layer after a change that was too large to be one."""
-        for make in self._owner(layer).accompany:
-            make(None)
+    def written_over(self, layer: Labels, where: Iterable[Positions]) -> None:
+        """Do what goes with a step on a layer after a change that was too large to be one.
+
+        Parameters
+        ----------
+        layer : Labels
+        where : iterable of ndarray of int
+            Places of the change in the layer's array laid flat, some at a time.
+        """
+        for positions in where:
+            for make in self._owner(layer).accompany:
+                make(positions)
         self.changed.emit()
 
     @property

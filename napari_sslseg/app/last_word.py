@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
     Positions = npt.NDArray[np.integer]
 
-#: Places that are looked at in one go where a step may have been anywhere.
-_SLAB = 4_000_000
-
 
 @dataclass
 class _Overruled:
@@ -76,13 +73,16 @@ class LastWord:
         Parameters
         ----------
         positions : ndarray of int or None
-            Places of the step in the volume laid flat; None where they are not known.
+            Places of the step in the volume laid flat. None where they are not known: nothing is
+            done then, as corrections elsewhere may be later than the ink below them.
 
         Returns
         -------
         list
             What goes with the step, to be undone and done again with it.
         """
+        if positions is None:
+            return []
         ink, found = self._references.ink, []
         for proposal in self._proposals():
             here = _overruled(proposal, ink, positions)
@@ -94,20 +94,11 @@ class LastWord:
 
 
 def _overruled(
-    proposal: ProposalLayer, ink: npt.NDArray[np.uint8], positions: Positions | None
+    proposal: ProposalLayer, ink: npt.NDArray[np.uint8], positions: Positions
 ) -> Positions:
-    """Return where ink and a correction say different things."""
-    words, proposed = _flat(ink), proposal.flat
-    if positions is None:
-        found = [np.empty(0, dtype=np.int64)]
-        for low in range(0, words.size, _SLAB):
-            slab = slice(low, low + _SLAB)
-            differ = (words[slab] != NOT_ANNOTATED) & (words[slab] != proposed[slab])
-            found.append(low + np.flatnonzero(differ))
-        here: Positions = np.concatenate(found)
-    else:
-        said = words[positions]
-        here = positions[(said != NOT_ANNOTATED) & (said != proposed[positions])]
+    """Return where, of these places, ink and a correction say different things."""
+    said = _flat(ink)[positions]
+    here = positions[(said != NOT_ANNOTATED) & (said != proposal.flat[positions])]
     return here[proposal.corrected_at(here)]
 
 

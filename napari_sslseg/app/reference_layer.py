@@ -20,7 +20,7 @@ from .palette import reference_colormap
 from .slice_index import SliceIndex, index_slices
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     import numpy.typing as npt
     from napari.components import ViewerModel
@@ -226,7 +226,7 @@ class ReferenceLayer:
             else:
                 np.copyto(ink, values, where=where)
                 forget_history(self.layer)
-                self._history.written_over(self.layer)
+                self._history.written_over(self.layer, _places(where))
                 self.layer.refresh()
         finally:
             self._writing = False
@@ -286,3 +286,11 @@ def class_features(classes: ClassTable, ink: bool = False) -> dict[str, list[Any
     """Table by which napari names the class under the cursor in its status bar."""
     ids = [BACKGROUND, *classes.ids] + ([NOT_ANNOTATED] if ink else [])
     return {"index": ids, "class": [classes.name(i) for i in ids]}
+
+
+def _places(where: npt.NDArray[np.bool_]) -> Iterator[npt.NDArray[np.integer]]:
+    """Yield the places of a mask laid flat, those of one slab at a time."""
+    size = where[0].size
+    for z, slab in enumerate(where):
+        if slab.any():
+            yield z * size + np.flatnonzero(slab)

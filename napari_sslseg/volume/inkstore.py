@@ -128,9 +128,19 @@ class InkStore:
         length = self._read_journal(self._journal(newest), slices.__setitem__)
         return StoredInk(self.shape, base, slices), newest, length
 
-    def load(self) -> Ink:
-        """Return the ink as last saved (blank when never saved), to be painted on.
+    def read(self) -> Ink:
+        """Return a copy of what was last saved; writes nothing, so any process may call it."""
+        stored, ink = self.stored(), blank_ink(self.shape)
+        for index in range(self.shape[0]):
+            slice_ink = stored[index]
+            if slice_ink is not None:
+                ink[index] = slice_ink
+        return ink
 
+    def load(self) -> Ink:
+        """Return the ink as last saved (blank when never saved), to be painted on and saved.
+
+        For the application alone, which is the only writer: it may put the files in order.
         Large ink is memory-mapped: what is painted on takes memory, the rest stays in the file,
         which is not written to.
 
@@ -139,6 +149,11 @@ class InkStore:
         ValueError
             When the stored ink has another shape.
         """
+        # Autosave may write at the same time: what it has just saved must not be passed over.
+        with self._lock:
+            return self._load()
+
+    def _load(self) -> Ink:
         large = math.prod(self.shape) > MAPPED
         if large and not self._generations():
             with contextlib.suppress(OSError):  # then it is in memory, like any small one
@@ -151,9 +166,8 @@ class InkStore:
             ink = np.asarray(base).astype(np.uint8, copy=False)
         for index, slice_ink in stored.changed.items():
             ink[index] = slice_ink
-        with self._lock:
-            self._generation, self._journal_bytes = generation, length
-            self._marks = [_mark(slice_ink) for slice_ink in ink]
+        self._generation, self._journal_bytes = generation, length
+        self._marks = [_mark(slice_ink) for slice_ink in ink]
         return ink
 
     def save(self, ink: Ink | LazyInk) -> int:

@@ -224,8 +224,8 @@ class Project:
 
     def all_ink(self) -> Ink:
         """Return References and, where they are silent, the corrections painted into proposals."""
-        ink = InkStore(self.path, "ink", self.info.shape).load()
-        return merge_ink(ink, (self.correction_store(s).load() for s in self.proposal_slugs()))
+        ink = InkStore(self.path, "ink", self.info.shape).read()
+        return merge_ink(ink, (self.correction_store(s).read() for s in self.proposal_slugs()))
 
     def stored_ink(self) -> JoinedInk:
         """Return the same as `all_ink` slice by slice, for a volume too large for the memory."""

@@ -128,3 +128,21 @@ def test_places_of_a_stroke_are_those_that_changed(how, dimensions):
 def test_places_that_are_told_in_another_way_are_not_guessed():
     assert stroke_positions([object()], (2, 3, 4)) is None
     assert stroke_positions([], (2, 3, 4)).size == 0
+
+
+def test_a_large_import_is_the_last_word_only_where_it_writes(with_proposal, paint, monkeypatch):
+    monkeypatch.setattr("napari_sslseg.app.reference_layer._AT_ONCE", 0)  # all imports are large
+    _, panel = with_proposal
+    session = panel.session
+    layer = session.proposals["semsim"].layer
+    paint(session.references.layer, 4, MASK, 1)
+    paint(layer, 4, MASK, 2)  # later than the ink below
+    other = np.zeros_like(MASK)
+    other[5, 5] = True
+    paint(layer, 4, other, 2)
+    imported = np.full(session.references.ink.shape, NOT_ANNOTATED, np.uint8)
+    imported[4, 2, 2] = imported[4, 5, 5] = imported[7, 1, 1] = 1
+    assert session.adopt(imported) == 2
+    assert session.references.ink[4, 5, 5] == 1
+    assert layer.data[AT] == 2
+    assert layer.data[4, 5, 5] == 1

@@ -187,6 +187,20 @@ def test_large_ink_is_mapped_and_painted_on_in_memory(tmp_path, monkeypatch):
     assert np.array_equal(again, ink)
 
 
+def test_a_reader_leaves_the_files_of_large_ink_to_their_writer(tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_sslseg.volume.inkstore.MAPPED", 10)
+    writer, ink = InkStore(tmp_path, "ink", SHAPE), blank_ink(SHAPE)
+    ink[1, 1] = 4
+    writer.save(ink)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    assert np.array_equal(InkStore(tmp_path, "ink", SHAPE).read(), ink)  # as a trainer does
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    ink[2, 2] = 3
+    writer.save(ink)
+    assert np.array_equal(InkStore(tmp_path, "ink", SHAPE).read(), ink)
+    assert np.array_equal(InkStore(tmp_path, "ink", SHAPE).load(), ink)
+
+
 def test_lazy_ink_is_saved(tmp_path):
     edited, proposed = np.ones(SHAPE, np.uint8), np.ones(SHAPE, np.uint8)
     edited[2, 0] = 0

@@ -21,6 +21,7 @@ ABLATIONS: Mapping[str, tuple[str, dict[str, Any]]] = MappingProxyType(
         "default-without-rpg": ("default", {"matched": 0.0}),
         "default-without-semsim": ("default", {"intra": 0.0, "cross": 0.0}),
         "default-without-metassl": ("default", {"metassl": False, "labelled_regions": 0.0}),
+        "default-ungated": ("default", {"gated": False}),
         "default-simple-fusion": ("default", {"fusion": "simple"}),
         "default-published-width": ("default", {"fusion_width": 128, "grid": 56}),
     }
@@ -58,6 +59,7 @@ def all_rows() -> list[Row]:
     rows = [Row(f"acdc-{k}", m) for k in (3, 7, 1) for m in ACDC_METHODS]
     rows += [Row("acdc-all", "supervised")]
     rows += [Row("acdc-3", name) for name in ABLATIONS]
+    rows += [Row(f"acdc-{k}", "default-ungated") for k in (1, 7)]
     rows += [Row(f"jsrt-{n}", m) for n in (6, 12) for m in ("supervised", "rpg", "default")]
     rows += [Row("jsrt-all", "supervised")]
     rows += [Row("la-4", m) for m in LA_METHODS]

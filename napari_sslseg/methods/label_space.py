@@ -102,17 +102,22 @@ class LabelSpace:
         """Return the mean cross-entropy (binary, where classes overlap) of annotated pixels."""
         return cross_entropy(self.exclusive_logits(logits), target, weight)
 
-    def dice(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Return the soft Dice loss of logits; `weight` is shaped like `target`."""
-        probs = self.probabilities(logits)
-        if self.overlapping:
-            return overlapping_dice(probs, target, weight)
-        return masked_dice(probs, target, weight)
+    def dice(
+        self, logits: Tensor, target: Tensor, weight: Tensor | None = None, absent: bool = True
+    ) -> Tensor:
+        """Return the soft Dice loss of logits; `weight` is shaped like `target`.
 
-    def soft_dice(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        `absent` as in `losses.masked_dice`.
+        """
+        loss = overlapping_dice if self.overlapping else masked_dice
+        return loss(self.probabilities(logits), target, weight, absent=absent)
+
+    def soft_dice(
+        self, logits: Tensor, target: Tensor, weight: Tensor, absent: bool = True
+    ) -> Tensor:
         """Return the Dice loss to probabilities `target`, shaped like `logits`."""
         loss = soft_overlapping_dice if self.overlapping else soft_masked_dice
-        return loss(self.probabilities(logits), target, weight)
+        return loss(self.probabilities(logits), target, weight, absent)
 
     def soft_cross_entropy(
         self, logits: Tensor, target: Tensor, weight: Tensor, counted: Tensor | None = None

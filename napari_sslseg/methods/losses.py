@@ -92,6 +92,7 @@ def masked_dice(
     weight: Tensor | None = None,
     ignore: int = IGNORE,
     background: bool = True,
+    absent: bool = True,
 ) -> Tensor:
     """Soft Dice loss over the pixels that count.
 
@@ -112,6 +113,11 @@ def masked_dice(
         Id of pixels without a target; they never count.
     background
         Whether class 0 is one of those averaged over.
+    absent
+        Whether a class that no pixel has as its target is averaged in. Such a class pulls its
+        probabilities towards zero, by a force that grows as they vanish: for a sum S of squares far
+        above s it is ``2 p s / S^2`` a pixel. An annotation means that; a pseudo-label that lacks a
+        class may only not have found it yet.
 
     Returns
     -------
@@ -123,7 +129,7 @@ def masked_dice(
         valid = valid * weight.float()
     first = 0 if background else 1
     g = one_hot(target, probabilities.shape[1])[:, first:]
-    return _dice(probabilities[:, first:].float(), g, g, valid.unsqueeze(1))
+    return _dice(probabilities[:, first:].float(), g, g, valid.unsqueeze(1), absent)
 
 
 def flattened_dice(probabilities: Tensor, target: Tensor, ignore: int = IGNORE) -> Tensor:
@@ -139,7 +145,11 @@ def flattened_dice(probabilities: Tensor, target: Tensor, ignore: int = IGNORE) 
 
 
 def overlapping_dice(
-    probabilities: Tensor, target: Tensor, weight: Tensor | None = None, ignore: int = IGNORE
+    probabilities: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    ignore: int = IGNORE,
+    absent: bool = True,
 ) -> Tensor:
     """Soft Dice loss of classes that may overlap, each averaged in alike.
 
@@ -153,6 +163,8 @@ def overlapping_dice(
         ``(B, K, ...)`` or ``(B, 1, ...)`` mask or non-negative weights.
     ignore
         Value of pixels and classes without a target.
+    absent
+        As in `masked_dice`.
 
     Returns
     -------
@@ -161,29 +173,36 @@ def overlapping_dice(
     """
     valid = (target != ignore).float()
     g = (target == 1).float()
-    return _dice(probabilities.float(), g, g, valid if weight is None else valid * weight.float())
+    counted = valid if weight is None else valid * weight.float()
+    return _dice(probabilities.float(), g, g, counted, absent)
 
 
-def soft_masked_dice(probabilities: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+def soft_masked_dice(
+    probabilities: Tensor, target: Tensor, weight: Tensor, absent: bool = True
+) -> Tensor:
     """Dice loss to soft labels ``(B, K, ...)``, squared in the denominator like the prediction.
 
     `weight` is ``(B, ...)``. For labels of zeros and ones it equals `masked_dice`.
     """
-    target = target.float()
-    return _dice(probabilities.float(), target, target * target, weight.float().unsqueeze(1))
+    target, counted = target.float(), weight.float().unsqueeze(1)
+    return _dice(probabilities.float(), target, target * target, counted, absent)
 
 
-def soft_overlapping_dice(probabilities: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+def soft_overlapping_dice(
+    probabilities: Tensor, target: Tensor, weight: Tensor, absent: bool = True
+) -> Tensor:
     """Dice loss to soft labels of overlapping classes; `weight` is ``(B, K, ...)``."""
     target = target.float()
-    return _dice(probabilities.float(), target, target * target, weight.float())
+    return _dice(probabilities.float(), target, target * target, weight.float(), absent)
 
 
-def _dice(p: Tensor, g: Tensor, squared: Tensor, w: Tensor) -> Tensor:
+def _dice(p: Tensor, g: Tensor, squared: Tensor, w: Tensor, absent: bool = True) -> Tensor:
     axes = (0, *range(2, p.ndim))
     overlap = (w * p * g).sum(axes)
-    size = (w * p * p).sum(axes) + (w * squared).sum(axes)
-    return (1 - (2 * overlap + DICE_SMOOTHING) / (size + DICE_SMOOTHING)).mean()
+    there = (w * squared).sum(axes)
+    size = (w * p * p).sum(axes) + there
+    each = 1 - (2 * overlap + DICE_SMOOTHING) / (size + DICE_SMOOTHING)
+    return each.mean() if absent else weighted_mean(each, (there > 0).float())
 
 
 def supervised_loss(logits: Tensor, target: Tensor, ignore: int = IGNORE) -> Tensor:

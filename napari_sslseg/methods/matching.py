@@ -215,6 +215,27 @@ def match(
     )
 
 
+@torch.no_grad()
+def match_each_other(pool: ReferencePool) -> Tensor:
+    """Label every pixel of a pool by its nearest reference in another image of the pool.
+
+    What matching makes of an image whose annotation it does not see. All pixels are compared with
+    all others at once: make the pool on a coarse grid.
+
+    Returns
+    -------
+    Tensor
+        ``(R,)`` class ids, or ``(R, K)`` of 0 and 1; `IGNORE` where no other image is annotated.
+    """
+    with torch.autocast(pool.features.device.type, enabled=False):
+        similar = pool.features @ pool.features.T
+    allowed = (pool.image[:, None] != pool.image) & pool.valid
+    nearest = similar.masked_fill(~allowed, -torch.inf).argmax(1)
+    found = pool.members[nearest] if pool.multilabel else pool.symbols[nearest]
+    known = allowed.any(1)
+    return torch.where(known[:, None] if pool.multilabel else known, found, IGNORE)
+
+
 def _cleaned(pool: ReferencePool, chosen: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Return a reference with the label that each pixel has after cleaning up."""
     symbols = clean_up(pool.symbols[chosen].view(shape)).flatten()

@@ -113,7 +113,7 @@ class AdaptiveThresholds(nn.Module):
     predictions
         Number of predictions that serve as reference.
     rate
-        Weight of the new value.
+        Weight of the new value; 0 keeps the thresholds as they were set.
     initial
         Value before the first update.
     cap
@@ -141,8 +141,8 @@ class AdaptiveThresholds(nn.Module):
         structures: int | None = None,
     ) -> None:
         super().__init__()
-        if not 0 < rate <= 1:
-            raise ValueError(f"rate must lie in (0, 1], not {rate}")
+        if not 0 <= rate <= 1:
+            raise ValueError(f"rate must lie in [0, 1], not {rate}")
         self.rate = rate
         self.cap = cap
         self.release = release

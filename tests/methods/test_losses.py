@@ -82,3 +82,41 @@ def test_soft_labels_of_little_trust_have_little_say():
 def test_losses_take_volumes():
     logits, target = torch.randn(1, 2, 3, 4, 5), torch.randint(0, 2, (1, 3, 4, 5))
     assert supervised_loss(logits, target).isfinite()
+
+
+def test_classes_without_a_target_can_be_left_out_of_the_dice_by_hand():
+    probs = torch.tensor([[0.6, 0.3, 0.1], [0.2, 0.7, 0.1]]).T[None]  # (1, 3, 2)
+    target = torch.tensor([[0, 1]])
+    dice = [
+        1 - (2 * 0.6 + 1e-5) / (0.36 + 0.04 + 1 + 1e-5),
+        1 - (2 * 0.7 + 1e-5) / (0.09 + 0.49 + 1 + 1e-5),
+        1 - 1e-5 / (0.02 + 1e-5),
+    ]
+    assert masked_dice(probs, target).item() == pytest.approx(sum(dice) / 3)
+    assert masked_dice(probs, target, absent=False).item() == pytest.approx(sum(dice[:2]) / 2)
+    # What no weight is left of is absent too.
+    weight = torch.tensor([[1.0, 0.0]])
+    alone = 1 - (2 * 0.6 + 1e-5) / (0.36 + 1 + 1e-5)
+    assert masked_dice(probs, target, weight, absent=False).item() == pytest.approx(alone)
+    assert masked_dice(probs, target, 0 * weight, absent=False).item() == 0
+
+
+def test_dice_of_an_absent_class_pulls_the_harder_the_less_is_left_of_it():
+    ratios = []
+    for p in (0.01, 0.001, 0.0003):
+        logits = torch.zeros(1, 2, 100, 100)
+        logits[:, 0] = math.log((1 - p) / p)
+        logits.requires_grad_(True)
+        target = torch.zeros(1, 100, 100, dtype=torch.long)
+        pulls = []
+        for loss in (
+            masked_dice(logits.softmax(1), target),
+            masked_dice(logits.softmax(1), target, absent=False),
+            cross_entropy(logits, target),
+        ):
+            (gradient,) = torch.autograd.grad(loss, logits, retain_graph=True)
+            pulls.append(gradient[0, 1, 0, 0].item())
+        ratios.append([pull / pulls[2] for pull in pulls[:2]])
+    assert ratios[0][0] < 0.1
+    assert ratios[2][0] > 10
+    assert all(without < 0.1 for _, without in ratios)

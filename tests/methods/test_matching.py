@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from napari_sslseg.methods.matching import (
     agreement_weight,
     match,
+    match_each_other,
     rpg_loss,
     transfer,
     votes,
@@ -366,3 +367,18 @@ def test_forms_of_the_ramp(form, expected):
     assert warm_up(0.25, 0.1, 0.4, form) == pytest.approx(expected)
     assert warm_up(0.05, 0.1, 0.4, form) == 0
     assert warm_up(0.5, 0.1, 0.4, form) == 1
+
+
+def test_images_of_a_pool_label_each_other_and_never_themselves():
+    # Image 0 has two pixels, image 1 two, image 2 one without annotation.
+    east, north = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
+    features = torch.stack([east, north, east, east]).view(2, 1, 2, 2).permute(0, 3, 1, 2)
+    labels = torch.tensor([[[1, 2]], [[3, 255]]])
+    pool = ReferencePool.from_maps(features, labels, 4)
+    # All of image 0 can only look at the one annotated pixel of image 1; image 1 finds the east.
+    assert match_each_other(pool).tolist() == [3, 3, 1, 1]
+    alone = ReferencePool.from_maps(features[:1], labels[:1], 4)
+    assert match_each_other(alone).tolist() == [255, 255]
+    sets = torch.tensor([[[[1, 0]], [[1, 1]]], [[[0, 255]], [[0, 255]]]])
+    pool = ReferencePool.from_maps(features, sets, 2)
+    assert match_each_other(pool).tolist() == [[0, 0], [0, 0], [1, 1], [1, 1]]

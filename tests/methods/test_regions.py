@@ -164,3 +164,11 @@ def test_released_gaussian_weights(order, step, scale, expected):
 def test_released_ratio_weights(ratio, factor, expected):
     weights = region_weights("ratio", LABELLED_ORDER, ratio=ratio, factor=factor, scale=50)
     torch.testing.assert_close(weights[1:], torch.tensor(expected), rtol=2e-3, atol=1e-3)
+
+
+def test_a_rate_of_zero_keeps_thresholds_fixed():
+    thresholds = AdaptiveThresholds(3, rate=0, initial=0.8)
+    used = thresholds.update(torch.randn(2, 3, 8, 8).softmax(1))
+    assert used.tolist() == pytest.approx([0.8] * 3)
+    with pytest.raises(ValueError, match="rate"):
+        AdaptiveThresholds(3, rate=-0.1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import yaml
@@ -187,9 +189,19 @@ def test_settings_that_cannot_be_are_told(tmp_path):
         ({"options": {"weak": {"turn": 3}}}, "weak has no option 'turn'"),
         ({"options": "none"}, "name: value"),
         ({"log_every": 0}, "log_every"),
+        ({"every_class": "yes"}, "every_class of training must be true or false"),
     ):
         with pytest.raises(DatasetError, match=message):
             make_settings(dataset, "cpu", **changes)
+
+
+def test_every_class_is_for_slices(tmp_path):
+    dataset = read_dataset(write_dataset(tmp_path))
+    assert make_settings(dataset, "cpu", every_class=True).every_class
+    assert not make_settings(dataset, "cpu", preset="rpg").every_class
+    volumes = replace(dataset, dimensions=3, size=(8, 8, 8))
+    with pytest.raises(DatasetError, match="made for slices"):
+        make_settings(volumes, "cpu", preset="cps", every_class=True)
 
 
 def test_nested_options_become_their_classes():

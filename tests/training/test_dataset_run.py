@@ -235,13 +235,13 @@ def test_a_log_drops_what_will_be_written_again(tmp_path):
 def test_validation_cannot_be_lost_by_a_cancel(tmp_path, monkeypatch):
     path, folder = write_dataset(tmp_path / "data"), tmp_path / "run"
     control = Control()
-    original = run_module.predict_case
+    original = run_module.mean_dice
 
     def cancelling(*arguments, **named):
         control.cancel()
         return original(*arguments, **named)
 
-    monkeypatch.setattr(run_module, "predict_case", cancelling)
+    monkeypatch.setattr(run_module, "mean_dice", cancelling)
     with pytest.raises(Cancelled):
         _train(path, folder, control)
     rows = read_log(folder / "log.csv")

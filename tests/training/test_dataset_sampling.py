@@ -129,3 +129,34 @@ def test_a_sampler_goes_on_where_it_was_saved(kind):
         again = other.draw()
         assert torch.equal(again.labelled_image, batch.labelled_image)
         assert torch.equal(again.unlabelled_image, batch.unlabelled_image)
+
+
+def test_batches_have_every_class_where_that_is_asked_for():
+    # Nine slices: class 1 in eight of them, class 2 in the sixth, class 3 in the seventh alone.
+    case = _case("a", 9, 10)
+    rare = torch.zeros(9, 8, 8, dtype=torch.uint8)
+    rare[1:, :4] = 1
+    rare[6, 4:], rare[7, 4:] = 2, 3
+    case.target = rare
+    dataset = Dataset("x", {}, {1: "a", 2: "b", 3: "c"}, size=(8, 8))
+    plain = SliceSampler([case], [], dataset, (3, 0), CPU, 0)
+    assert any(len(plain.draw().labelled_target.unique()) < 4 for _ in range(20))
+    sampler = SliceSampler([case], [], dataset, (3, 0), CPU, 0, every_class=True)
+    drawn = [sampler.draw() for _ in range(40)]
+    assert all(set(b.labelled_target.unique().tolist()) >= {1, 2, 3} for b in drawn)
+    # What does not have to go stays: all slices still come.
+    assert {int(v) for b in drawn for v in b.labelled_image[:, 0, 0, 0]} == set(range(10, 19))
+    small = SliceSampler([case], [], dataset, (1, 0), CPU, 0, every_class=True)
+    assert all(small.draw().labelled_target.shape[0] == 1 for _ in range(5))
+
+
+def test_batches_with_every_class_go_on_where_they_were_saved():
+    case = _case("a", 6, 10)
+    dataset = Dataset("x", {}, {k: str(k) for k in range(1, 6)}, size=(8, 8))
+    sampler = SliceSampler([case], [], dataset, (2, 0), CPU, 0, every_class=True)
+    other = SliceSampler([case], [], dataset, (2, 0), CPU, 1, every_class=True)
+    for _ in range(3):
+        sampler.draw()
+    other.restore({k: v.clone() for k, v in sampler.state().items()})
+    for _ in range(5):
+        assert torch.equal(sampler.draw().labelled_image, other.draw().labelled_image)

@@ -1,7 +1,8 @@
 """Cross-consistency training (Ouali et al., CVPR 2020), plain or with MetaSSL.
 
-One encoder, two decoders. Plain, the second decoder sees perturbed features and follows the first;
-with MetaSSL the two teach each other, as its released script does.
+One encoder, a main decoder and auxiliary ones. Plain, each auxiliary decoder sees features that are
+perturbed in a way of its own and follows the main one; with MetaSSL the main decoder and an
+auxiliary one teach each other, as its released script does.
 """
 
 from __future__ import annotations
@@ -12,9 +13,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ..networks import ChannelDropout
+from ..feature_perturbations import Features, Perturbation, perturbed
+from ..networks import EncoderDecoder, UNet2d
 from ..ramps import Scalar, warm_up
 from .base import Batch, Framework, FrameworkConfig, PredictionPair, PredictOutput, weighted_total
+
+#: Of the medical baselines: with the U-Net 3.71 M parameters, as their tables list.
+PLAIN: tuple[Perturbation, ...] = ("noise", "channels", "drop")
 
 
 @dataclass(frozen=True)
@@ -23,69 +28,162 @@ class CCTConfig(FrameworkConfig):
 
     Attributes
     ----------
+    auxiliary
+        What each auxiliary decoder sees; see `feature_perturbations`. None: noise, dropped channels
+        and dropped places, the three decoders of the medical baselines; with MetaSSL one decoder
+        with dropped channels. The original has up to seven kinds, several decoders each: write a
+        kind as often as it is to have a decoder.
+    auxiliary_supervised
+        Whether auxiliary decoders learn from annotations too. False: as in the original, where only
+        the main one does, so that they know nothing but what it tells them. True: as in the medical
+        baselines. With MetaSSL they always do, as they teach there.
     feature_dropout
-        Probability of dropping a channel of the features that the second decoder sees. 0.4, the
-        largest that the released MetaSSL variant has in a decoder.
+        Probability of dropping a channel. 0.4, the largest that the released MetaSSL variant has in
+        a decoder.
+    decoder_dropout
+        Dropout in the decoders, deepest first, in place of that in the encoder, which then has
+        none; None leaves both as in the other frameworks. The released MetaSSL variant has
+        ``(0.4, 0.3, 0.2, 0.1)`` and perturbs nothing else (`auxiliary` of ``("none",)``).
     direction
         ``"both"``: each decoder teaches the other, as released with MetaSSL. ``"one"``: only the
-        second teaches the first, as drawn in the paper. Without MetaSSL the first always teaches
-        the second, which alone is perturbed.
+        auxiliary one teaches the main one, as drawn in the paper. Without MetaSSL the main decoder
+        always teaches the auxiliary ones, which alone are perturbed.
     consistency
-        Largest weight of the unlabelled loss.
+        Largest weight of the unlabelled loss, a mean over auxiliary decoders.
     ramp_end
         Share of the training at which it is reached.
     """
 
+    auxiliary: tuple[Perturbation, ...] | None = None
+    auxiliary_supervised: bool = False
     feature_dropout: float = 0.4
+    decoder_dropout: tuple[float, ...] | None = None
     direction: Literal["both", "one"] = "both"
     consistency: float = 1.0
     ramp_end: float = 0.4
 
+    @property
+    def kinds(self) -> tuple[Perturbation, ...]:
+        """The perturbation of each auxiliary decoder."""
+        if self.auxiliary is not None:
+            return self.auxiliary
+        return ("channels",) if self.metassl else PLAIN
+
 
 class CCT(Framework):
-    """Two decoders on one encoder; the first predicts, the mean of both is the rectified one."""
+    """Decoders on one encoder; the main one predicts, the mean of all is the rectified prediction.
+
+    Thresholds 0 belong to the main decoder, k to the k-th auxiliary one.
+    """
 
     config: CCTConfig
-    reference_predictions = 2
 
     def __init__(self, in_channels: int, classes: int, config: CCTConfig | None = None) -> None:
-        super().__init__(in_channels, classes, config or CCTConfig())
-        if self.config.network != "unet":
+        config = config or CCTConfig()
+        if config.network != "unet":
             raise ValueError("CCT is made for images; for volumes use another framework")
-        self.second = self.build_network()
-        self.second.encoders = nn.ModuleList()  # a decoder only
+        if not config.kinds:
+            raise ValueError("CCT needs at least one auxiliary decoder")
+        self.reference_predictions = 1 + len(config.kinds)
+        super().__init__(in_channels, classes, config)
+        self.auxiliary = nn.ModuleList()
+        for _ in config.kinds:
+            network = self.build_network()
+            network.encoders = nn.ModuleList()  # a decoder only
+            self.auxiliary.append(network)
+
+    def build_network(self) -> EncoderDecoder:
+        """Return a fresh network, with dropout in the decoder if that is asked for."""
+        c = self.config
+        if c.decoder_dropout is None:
+            return super().build_network()
+        steps = len(c.channels) - 1
+        if len(c.decoder_dropout) != steps:
+            raise ValueError(
+                f"{steps} decoder steps need as many values of decoder_dropout, "
+                f"not {len(c.decoder_dropout)}"
+            )
+        network = UNet2d(self.in_channels, self.classes, c.channels, (0.0,) * len(c.channels))
+        for block, p in zip(network.decoders, c.decoder_dropout, strict=True):
+            for layer in block.modules():
+                if isinstance(layer, nn.Dropout):
+                    layer.p = p
+        return network
 
     def step(self, batch: Batch, progress: Scalar, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the losses of a weakly augmented batch."""
         c = self.config
         nl, nu = batch.labelled_count, batch.unlabelled_count
         features = self.network.encode(torch.cat([batch.labelled_image, batch.unlabelled_image]))
-        drop = ChannelDropout(c.feature_dropout, generator)
-        decoded = [self.network.decode(features)[0], self.second.decode(features, drop)[0]]
-        logits = [z.split([nl, nu]) for z in decoded]
-        probs = [[self.space.probabilities(z.detach()) for z in split] for split in logits]
-        each = [self.labelled_losses(z[0], batch) | self.prior_loss(z[1], batch) for z in logits]
-        parts = {name: each[0][name] + each[1][name] for name in each[0]}
-        unlabelled = [PredictionPair(probs[k][1], logits[1 - k][1], k) for k in (0, 1)]
-        labelled = [PredictionPair(probs[k][0], logits[k][0], k) for k in (0, 1)]
-        self.metassl.observe(unlabelled if nu else (), labelled)
+        main = self.network.decode(features)[0]
+        logits = [z.split([nl, nu]) for z in (main, *self.followers(features, main, generator))]
+        taught = logits if c.metassl or c.auxiliary_supervised else logits[:1]
+        each = [self.labelled_losses(z[0], batch) | self.prior_loss(z[1], batch) for z in taught]
+        parts = {name: torch.stack([one[name] for one in each]).sum() for name in each[0]}
         if c.metassl:
-            parts["labelled_regions"] = self.metassl.labelled(labelled, batch.labelled_target)
-        if nu and c.metassl:
-            taught = unlabelled if c.direction == "both" else unlabelled[1:]
-            parts["unlabelled"] = self.metassl.unlabelled(taught)
-        elif nu:
-            second = self.space.probabilities(logits[1][1])
-            parts["unlabelled"] = (second - probs[0][1]).square().mean()
+            parts |= self.heterogeneous(logits, batch)
+        else:
+            reference = self.space.probabilities(logits[0][1].detach())
+            labelled = self.space.probabilities(logits[0][0].detach())
+            unlabelled = [PredictionPair(reference, logits[1][1])] if nu else []
+            self.metassl.observe(unlabelled, [PredictionPair(labelled, logits[0][0])])
+            if nu:
+                gaps = [self.space.probabilities(z[1]) - reference for z in logits[1:]]
+                parts["unlabelled"] = torch.stack([gap.square().mean() for gap in gaps]).mean()
         ramp = c.consistency * warm_up(progress, 0.0, c.ramp_end)
         weights = {"supervised": 1.0, "labelled_regions": ramp, "unlabelled": ramp}
         return weighted_total(parts, weights | self.prior_weights)
 
+    def followers(
+        self, features: Features, main: Tensor, generator: torch.Generator
+    ) -> list[Tensor]:
+        """Return the logits of the auxiliary decoders.
+
+        Parameters
+        ----------
+        features
+            Of the encoder.
+        main
+            Logits of the main decoder, which guide some perturbations.
+        generator
+            Randomness.
+        """
+        answers = self.space.decide(self.space.probabilities(main.detach()))[1]
+        objects = answers.amax(1) if self.space.overlapping else (answers > 0).long()
+        found = []
+        for kind, network in zip(self.config.kinds, self.auxiliary, strict=True):
+
+            def decode(maps: Features, network: nn.Module = network) -> Tensor:
+                logits = network.decode(maps)[0]  # type: ignore[operator]
+                return self.space.exclusive_logits(logits.float()).log_softmax(1)
+
+            seen = perturbed(
+                kind, features, objects, decode, generator, self.config.feature_dropout
+            )
+            found.append(network.decode(seen)[0])  # type: ignore[operator]
+        return found
+
+    def heterogeneous(self, logits: list[tuple[Tensor, ...]], batch: Batch) -> dict[str, Tensor]:
+        """Return MetaSSL's parts: the main decoder and each auxiliary one, both or one way."""
+        c, nu = self.config, batch.unlabelled_count
+        probs = [[self.space.probabilities(z.detach()) for z in split] for split in logits]
+        followers = range(1, len(logits))
+        forth = [PredictionPair(probs[0][1], logits[k][1], 0) for k in followers]
+        back = [PredictionPair(probs[k][1], logits[0][1], k) for k in followers]
+        labelled = [PredictionPair(probs[k][0], z[0], k) for k, z in enumerate(logits)]
+        self.metassl.observe([*forth, *back] if nu else (), labelled)
+        parts = {"labelled_regions": self.metassl.labelled(labelled, batch.labelled_target)}
+        if nu:
+            taught = [*forth, *back] if c.direction == "both" else back
+            parts["unlabelled"] = self.metassl.unlabelled(taught) / len(followers)
+        return parts
+
     def predict_padded(self, image: Tensor) -> PredictOutput:
-        """Predict with the first decoder, and with the mean of both."""
+        """Predict with the main decoder, and with the mean of all, none perturbed."""
         features = self.network.encode(image)
-        first, second = (
+        decoders = [self.network, *self.auxiliary]
+        each = [
             self.space.probabilities(net.decode(features, size=image.shape[2:])[0])
-            for net in (self.network, self.second)
-        )
-        return PredictOutput(first, (first + second) / 2)
+            for net in decoders
+        ]
+        return PredictOutput(each[0], torch.stack(each).mean(0))

@@ -16,14 +16,17 @@ from torch import Tensor
 from ..augment import WeakAugmentation
 from ..matching import DEFAULT_NEIGHBOURS, match, rpg_loss
 from ..networks import ChannelDropout
+from ..prototypes import Prototypes
 from ..ramps import Scalar, warm_up
 from ..reference_pool import ReferencePool
+from ..teacher_trust import TeacherTrust
+from . import trials
 from .base import Batch, PredictionPair, weighted_total, without_dropout
 from .fixmatch import mixed_prior
 from .metassl import MetaSSLConfig
 from .semsim import SemSim
 from .semsim_config import SemSimConfig
-from .semsim_views import Views
+from .semsim_views import Asked, Views
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,14 @@ class CombinedConfig(SemSimConfig):
         cost several times the rest of a step, and on a CPU the number of steps within the budget
         decides. Their weight is not raised for it: one heavy step in eight threw short trainings
         off.
+    gated
+        Weigh each teacher of unlabelled images, the network itself included, by what can be
+        measured of it without their truth; see `teacher_trust.TeacherTrust`. Off, as for a volume
+        with some labelled slices, which are chosen because an object is there, a prior of its own
+        says what to trust; the preset ``default`` for data sets has it on.
     """
 
+    gated: bool = False
     similarity_every: int = 1
     weak: WeakAugmentation = field(
         default_factory=lambda: WeakAugmentation(
@@ -104,6 +113,9 @@ class Combined(SemSim):
     ) -> None:
         super().__init__(in_channels, classes, config or CombinedConfig())
         self._steps = 0
+        self.trust: TeacherTrust | None = None
+        if self.config.gated:
+            self.trust = TeacherTrust(trials.TEACHERS, self.space)
 
     @property
     def repeats(self) -> bool:
@@ -132,10 +144,8 @@ class Combined(SemSim):
         weak_probs, rectified = self.weak_targets(views)
         self.observe(weak_probs, rectified, views)
         parts |= self.labelled_regions(views.clean_labelled, views.labelled_logits, batch)
-        parts["unlabelled"] = self.weak_to_strong(
-            views.first_box.mix(weak_probs), views.strong_logits
-        )
-        parts["intra"] = self.intra_image(rectified, views)
+        parts["unlabelled"] = self.plain_teaching(weak_probs, batch, views)
+        parts["intra"] = self.rectified_teaching(rectified, batch, views)
         parts["cross"] = self.cross_image(batch, views)
         parts["matched"] = self.reference_matching(batch, views)
         parts |= self.prior_loss(views.strong_logits, mixed_prior(batch, views.first_box))
@@ -168,7 +178,12 @@ class Combined(SemSim):
         parts = self.labelled_losses(logits, batch)
         self.metassl.observe([PredictionPair(reference, streamed)], [PredictionPair(probs, logits)])
         parts |= self.labelled_regions(probs, logits, batch)
-        parts["unlabelled"] = self.weak_to_strong(box.mix(reference), streamed)
+        mixed = box.mix(reference)
+        if self.trust is not None:
+            own, found = self.space.decide(probs)[1], self.space.decide(reference)[1]
+            self.trust.compare("unlabelled", found, own, batch.labelled_target)
+        trust = self.trust_of("unlabelled", mixed)
+        parts["unlabelled"] = self.weak_to_strong(mixed, streamed, trust)
         parts |= self.prior_loss(streamed, mixed_prior(batch, box))
         return weighted_total(parts, self.weights(progress))
 
@@ -190,6 +205,46 @@ class Combined(SemSim):
             "labelled_prior": prior,
         }
 
+    def plain_teaching(self, weak_probs: Tensor, batch: Batch, views: Views) -> Tensor:
+        """Return L_u of the weak view's own prediction."""
+        if self.trust is not None:
+            trials.try_plain(self.trust, views, batch.labelled_target, weak_probs)
+        mixed = views.first_box.mix(weak_probs)
+        trust = self.trust_of("unlabelled", mixed)
+        return self.weak_to_strong(mixed, views.strong_logits, trust)
+
+    def rectified_teaching(self, rectified: Tensor, batch: Batch, views: Views) -> Tensor:
+        """Return L_intra of the rectified prediction."""
+        if self.trust is not None:
+            with torch.no_grad():
+                n = trials.RECTIFIED
+                probs = views.clean_labelled[:n].clamp(1e-6, 1)
+                # Rectifying adds the same to all logits of a pixel as these lack.
+                logits = torch.logit(probs, 1e-6) if self.space.overlapping else probs.log()
+                on_labelled = self.rectified(logits, views.labelled_fused[:n])
+                on_labelled = self.space.probabilities(on_labelled)
+            trials.try_rectified(self.trust, views, batch.labelled_target, on_labelled, rectified)
+        return self.intra_image(rectified, views)
+
+    def trust_of(self, teacher: str, probs: Tensor) -> Tensor | None:
+        """Return what the labels of a teacher's probabilities count; None is in full."""
+        if self.trust is None:
+            return None
+        return self.trust.of_labels(teacher, self.space.decide(probs)[1])
+
+    def trust_of_answers(
+        self, batch: Batch, views: Views, prototypes: list[Prototypes], asked: Asked
+    ) -> Tensor | float:
+        """Return what the answers of the prototypes count beside their certainty."""
+        if self.trust is None:
+            return 1.0
+        labels = asked.log_probs.argmax(1)
+        temperature = self.config.cross_temperature
+        trials.try_prototypes(
+            self.trust, views, batch.labelled_target, prototypes, labels, temperature
+        )
+        return self.trust.of_labels("cross", labels)
+
     def reference_matching(self, batch: Batch, views: Views) -> Tensor:
         """Return RPG's loss: s1 against labels that the weak view takes from labelled pixels."""
         c = self.config
@@ -197,5 +252,11 @@ class Combined(SemSim):
             views.labelled_decoder, batch.labelled_target, self.classes, c.grid
         )
         found = match(views.weak_decoder, pool, c.neighbours, c.grid)
-        box = views.first_box
-        return rpg_loss(views.strong_logits, box.mix(found.labels), box.mix(found.weight))
+        box, weight = views.first_box, found.weight
+        if self.trust is not None:
+            trials.try_matching(
+                self.trust, views, batch.labelled_target, self.classes, c.grid, found
+            )
+            trust = self.trust.of_labels("matched", found.labels)
+            weight = weight * (trust.mean(1) if self.space.overlapping else trust)
+        return rpg_loss(views.strong_logits, box.mix(found.labels), box.mix(weight))

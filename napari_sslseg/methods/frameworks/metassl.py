@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..heterogeneous import Normalisation, Unanimous, heterogeneous_loss
 from ..label_space import LabelSpace
-from ..losses import IGNORE
+from ..losses import IGNORE, weighted_mean
 from ..regions import (
     LABELLED_ORDER,
     UNLABELLED_ORDER,
@@ -87,8 +87,12 @@ class MetaSSLConfig:
     dice
         Share of a Dice loss with the same pixel weights in the unlabelled loss. 0 is the published
         cross-entropy alone; small structures gain from a share.
+    dice_of_absent
+        Whether that Dice counts classes that no pseudo-label of the batch has; see
+        `losses.masked_dice`.
     rate, initial, cap, release_thresholds
-        Of `AdaptiveThresholds`: 0.5 and 0.9 are released values; a class absent from a batch keeps
+        Of `AdaptiveThresholds`: 0.5 and 0.9 are released values; rate 0 is the fixed threshold of
+        an ablation there; a class absent from a batch keeps
         its threshold unless the released behaviour, halving, is asked for.
     """
 
@@ -107,6 +111,7 @@ class MetaSSLConfig:
     labelled_ratio: float = 1.4
     labelled_agreement: Literal["annotation", "predictions"] = "annotation"
     dice: float = 0.0
+    dice_of_absent: bool = True
     rate: float = 0.5
     initial: float = 0.9
     cap: float | None = None
@@ -204,9 +209,12 @@ class MetaSSL(nn.Module):
             return loss
         # Dice is scale free in its weights, so the common scale must not act through smoothing.
         pixels = (weights / c.scale)[regions.long()]
+        share: Tensor | float = 1.0
         if trust is not None:
+            # For the same reason trust must weigh the Dice as a whole, too.
+            share = weighted_mean(trust.expand_as(pixels), pixels)
             pixels = pixels * trust
-        dice = space.dice(pair.supervised_logits, target, pixels)
+        dice = share * space.dice(pair.supervised_logits, target, pixels, c.dice_of_absent)
         return (1 - c.dice) * loss + c.dice * dice * c.scale
 
     def labelled(

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..affinity import limit_grid, rectify, resize, spread
 from ..augment import CutMix
 from ..fusion import SimpleFusion, SpatialFusion
-from ..losses import pixel_cross_entropy
+from ..losses import pixel_cross_entropy, weighted_mean
 from ..networks import ChannelDropout, FeatureDrop
 from ..prototypes import Prototypes, query, regional_prototypes
 from ..ramps import Scalar
@@ -224,14 +224,17 @@ class SemSim(Framework):
             [PredictionPair(views.clean_labelled, views.labelled_logits, 0)],
         )
 
-    def weak_to_strong(self, target: Tensor, strong_logits: Tensor) -> Tensor:
+    def weak_to_strong(
+        self, target: Tensor, strong_logits: Tensor, trust: Tensor | None = None
+    ) -> Tensor:
         """Return L_u (Eq. 1): masked Dice, or the heterogeneous loss with MetaSSL.
 
-        `target` are the probabilities of the weak view, mixed like the strong one.
+        `target` are the probabilities of the weak view, mixed like the strong one; `trust` weighs
+        single pixels of it.
         """
         if self.config.metassl and "plain" in self.config.heterogeneous:
-            return self.metassl.unlabelled([PredictionPair(target, strong_logits)])
-        return self._masked_dice(target, strong_logits)
+            return self.metassl.unlabelled([PredictionPair(target, strong_logits, trust=trust)])
+        return self._masked_dice(target, strong_logits, trust)
 
     def intra_image(self, rectified: Tensor, views: Views) -> Tensor:
         """Return L_intra (Eq. 6) on the affinity grid."""
@@ -241,9 +244,10 @@ class SemSim(Framework):
             size = (views.strong_logits.shape[-2], views.strong_logits.shape[-1])
             prediction, rectified = resize(prediction, size), resize(rectified, size)
         target = views.first_box.mix(rectified)
+        trust = self.trust_of("intra", target)
         if c.metassl and "intra" in c.heterogeneous:
-            return self.metassl.unlabelled([PredictionPair(target, prediction, 1)])
-        return self._masked_dice(target, prediction)
+            return self.metassl.unlabelled([PredictionPair(target, prediction, 1, trust)])
+        return self._masked_dice(target, prediction, trust)
 
     def cross_image(self, batch: Batch, views: Views) -> Tensor:
         """Return L_cross (Eq. 13), averaged over all pixels of the grid."""
@@ -258,15 +262,26 @@ class SemSim(Framework):
                 confidence = self.space.decide(box.mix(weak))[0]
             least = c.threshold if c.cross_threshold is None else c.cross_threshold
             mask = (confidence >= least).float()
+            certainty = asked.certainty * self.trust_of_answers(batch, views, prototypes, asked)
         learner = self._ask(views.second_fused, prototypes)
         if c.metassl and "cross" in c.heterogeneous:
-            return self._heterogeneous_cross(asked, learner)
+            return self._heterogeneous_cross(Asked(asked.log_probs, certainty), learner)
         if c.targets == "soft":
             ce = -(asked.log_probs.exp() * learner.log_probs).sum(1)
         else:
             # A class that is nowhere labelled is never a target; CE of log-probabilities is exact.
             ce = pixel_cross_entropy(learner.log_probs, classes)
-        return (mask * asked.certainty * ce).mean()
+        return (mask * certainty * ce).mean()
+
+    def trust_of(self, teacher: str, probs: Tensor) -> Tensor | None:
+        """Return what the labels of a teacher's probabilities count; None is in full."""
+        return None
+
+    def trust_of_answers(
+        self, batch: Batch, views: Views, prototypes: list[Prototypes], asked: Asked
+    ) -> Tensor | float:
+        """Return what the answers of the prototypes count beside their certainty: in full."""
+        return 1.0
 
     def _heterogeneous_cross(self, asked: Asked, learner: Asked) -> Tensor:
         """Return L_cross with regions in place of its threshold."""
@@ -299,12 +314,19 @@ class SemSim(Framework):
             return Asked(log_probs[0], certainty[0])
         return Asked(torch.stack(log_probs, 2), torch.stack(certainty, 1))
 
-    def _masked_dice(self, target_probs: Tensor, logits: Tensor) -> Tensor:
+    def _masked_dice(
+        self, target_probs: Tensor, logits: Tensor, trust: Tensor | None = None
+    ) -> Tensor:
+        c = self.config
         confidence, target = self.space.decide(target_probs)
-        mask = (confidence >= self.config.threshold).float()
-        if self.config.targets == "soft":
-            return self.space.soft_dice(logits, target_probs, mask)
-        return self.space.dice(logits, target, mask)
+        mask = (confidence >= c.threshold).float()
+        share: Tensor | float = 1.0
+        if trust is not None:
+            # Dice is free of the scale of its weights; trust weighs it as a whole, too.
+            share, mask = weighted_mean(trust, mask), mask * trust
+        if c.targets == "soft":
+            return share * self.space.soft_dice(logits, target_probs, mask, c.dice_of_absent)
+        return share * self.space.dice(logits, target, mask, c.dice_of_absent)
 
     def predict_padded(self, image: Tensor) -> PredictOutput:
         """Predict with the decoder alone, and rectified by the affinities of the fused features."""

@@ -55,6 +55,9 @@ class SemSimConfig(FrameworkConfig):
     targets
         Weak predictions teach as ``"hard"`` labels, as in FixMatch and UniMatch, whose Dice the
         paper takes over, or as ``"soft"`` ones; the masks are the same.
+    dice_of_absent
+        Whether L_u and L_intra count classes that no pseudo-label of the batch has, as published;
+        see `losses.masked_dice` for what that does.
     cross_mask, cross_threshold
         Which weak prediction must reach a threshold for L_cross, and which: the ``"query"`` itself,
         as printed, or the ``"weak"`` prediction of the decoder; None is `threshold`.
@@ -95,6 +98,7 @@ class SemSimConfig(FrameworkConfig):
     affinity_learns: Literal["both", "affinity"] = "both"
     intra_at: Literal["features", "image"] = "features"
     targets: Literal["hard", "soft"] = "hard"
+    dice_of_absent: bool = True
     cross_mask: Literal["query", "weak"] = "query"
     cross_threshold: float | None = None
     divergence: Divergence = "softmax"

@@ -6,10 +6,9 @@ tensors) and models: ``last``, and ``best`` by mean Dice on the validation list,
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,22 +16,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...volume.annotation import NOT_ANNOTATED
-from ..checkpoint import load_model, read_head, save_model
+from ..checkpoint import save_model
 from ..control import Cancelled, Control
-from ..plan import choose_device
-from ..request import DEVICES
-from ..stack import TrainingError
 from .cases import Case, Loader, Reader, load_case, load_cases
 from .description import Dataset, DatasetError
+from .device import find_device
 from .log import Log
-from .prediction import build_framework, predict_case
-from .sampling import PatchSampler, SliceSampler
+from .prediction import build_framework
+from .run_folder import claim_folder, clear_run, load_run
+from .sampling import PatchSampler, Sampler, SliceSampler
 from .settings import Settings, describe_data
-from .state import HEAD, load_state, save_state
+from .state import load_state, save_state
 from .trainer import DatasetTrainer
+from .validation import mean_dice
 
-SETTINGS = "settings.json"
+__all__ = ["Outcome", "Run", "clear_run", "find_device", "load_run", "train_dataset"]
 
 
 @dataclass(frozen=True)
@@ -55,22 +53,6 @@ class Outcome:
     finished: bool
     best: float | None
     seconds: float
-
-
-def find_device(name: str) -> torch.device:
-    """Return the device called ``auto``, ``cpu``, ``cuda`` or ``mps``.
-
-    Raises
-    ------
-    DatasetError
-        When it is not there.
-    """
-    if name not in DEVICES:
-        raise DatasetError(f"There is no device {name!r}; there are {', '.join(DEVICES)}.")
-    try:
-        return choose_device(name)
-    except TrainingError as error:
-        raise DatasetError(str(error)) from error
 
 
 def train_dataset(
@@ -118,45 +100,9 @@ def train_dataset(
     control = control or Control()
     if not dataset.labelled:
         raise DatasetError("The labelled list is empty; name the cases to learn from.")
-    _claim(folder, dataset, settings)
+    claim_folder(folder, dataset, settings)
     run = Run(dataset, settings, folder, reader, device, control, tell, board, load)
     return run.execute(seconds)
-
-
-def _claim(folder: Path, dataset: Dataset, settings: Settings) -> None:
-    """Write the settings of a new run; refuse a folder that has others."""
-    content = {
-        "data": {
-            **{k: v for k, v in describe_data(dataset, 0).items() if k != "channels"},
-            "labelled": list(dataset.labelled),
-            "unlabelled": list(dataset.unlabelled),
-            "validation": list(dataset.validation),
-        },
-        "training": json.loads(json.dumps(settings.to_json())),
-    }
-    path = folder / SETTINGS
-    if path.exists():
-        try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DatasetError(f"{path} is damaged; use another folder.") from error
-        for part, values in content.items():
-            for key, value in values.items():
-                if before.get(part, {}).get(key) != value:
-                    raise DatasetError(
-                        f"{folder} holds a run with another {key.replace('_', ' ')}; use another "
-                        "folder, or --fresh to start anew."
-                    )
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=1), encoding="utf-8")
-
-
-def clear_run(folder: Path) -> None:
-    """Delete the state, log and settings of a run, so that it starts anew."""
-    for path in (*folder.glob("state-*.safetensors"), folder / HEAD, folder / SETTINGS):
-        path.unlink(missing_ok=True)
-    (folder / "log.csv").unlink(missing_ok=True)
 
 
 class Run:
@@ -193,9 +139,7 @@ class Run:
         self.channels = int(labelled[0].image.shape[1])
         self._same_channels([*unlabelled, *self.validation])
         torch.manual_seed(settings.seed)
-        kind = SliceSampler if dataset.dimensions == 2 else PatchSampler
-        batch = (settings.labelled, settings.unlabelled)
-        self.sampler = kind(labelled, unlabelled, dataset, batch, device, settings.seed)
+        self.sampler = self._make_sampler(labelled, unlabelled)
         around = 2 * dataset.context + 1 if dataset.dimensions == 2 else 1
         self.about: dict[str, Any] = {
             "framework": settings.framework,
@@ -224,6 +168,13 @@ class Run:
             folder / "log.csv", self.trainer.step, folder / "tensorboard" if board else None
         )
 
+    def _make_sampler(self, labelled: list[Case], unlabelled: list[Case]) -> Sampler:
+        s = self.settings
+        given = (labelled, unlabelled, self.dataset, (s.labelled, s.unlabelled), self.device)
+        if self.dataset.dimensions == 3:
+            return PatchSampler(*given, s.seed)
+        return SliceSampler(*given, s.seed, s.every_class)
+
     def _same_channels(self, cases: list[Case]) -> None:
         for case in cases:
             if case.image.shape[1] != self.channels:
@@ -242,6 +193,7 @@ class Run:
             self._save()
             raise
         self._save()
+        self.trainer.settle(self.sampler.clean())
         self._keep("last")
         taken = round(time.monotonic() - begin, 2)
         return Outcome(self.trainer.step, finished, self.best, taken)
@@ -263,7 +215,14 @@ class Run:
             self._save()
 
     def _validate(self, step: int) -> None:
-        scores = [self._dice(case) for case in self.validation if case.target is not None]
+        self.trainer.settle(self.sampler.clean())
+        # Not to be cancelled: a state saved in between would lack this score for ever.
+        bfloat16 = self.trainer.plan.bfloat16
+        scores = [
+            mean_dice(self.trainer.predictor, case, self.dataset, self.device, bfloat16)
+            for case in self.validation
+            if case.target is not None
+        ]
         if not scores:
             return
         mean = float(np.mean(scores))
@@ -272,41 +231,6 @@ class Run:
         if self.best is None or mean > self.best:
             self.best = mean
             self._keep("best")
-
-    def _dice(self, case: Case) -> float:
-        """Mean Dice over the classes of a case, at the size that training sees.
-
-        Not to be cancelled: a state saved in between would lack this score for ever.
-        """
-        assert case.target is not None
-        small = Case(
-            case.name,
-            case.image,
-            case.target,
-            (int(case.image.shape[-2]), int(case.image.shape[-1])),
-            case.spacing,
-            case.flat,
-        )
-        predicted = torch.from_numpy(
-            predict_case(
-                self.trainer.predictor,
-                small,
-                self.dataset,
-                self.device,
-                self.trainer.plan.bfloat16,
-            )
-        )
-        known = case.target != NOT_ANNOTATED
-        found = []
-        for k in range(len(self.dataset.classes)):
-            if self.dataset.overlapping:
-                p, t = predicted[:, k] == 1, case.target[:, k] == 1
-                p = p & known[:, k]
-            else:
-                p, t = (predicted == k + 1) & known, case.target == k + 1
-            both = int(p.sum()) + int(t.sum())
-            found.append(2 * int((p & t).sum()) / both if both else 1.0)
-        return float(np.mean(found))
 
     def _keep(self, name: str) -> None:
         memory = {
@@ -324,36 +248,3 @@ class Run:
             "best": self.best,
         }
         save_state(self.folder, self.trainer.step, tree)
-
-
-def load_run(folder: Path, which: str, device: torch.device) -> tuple[Any, Mapping[str, Any]]:
-    """Load a trained model.
-
-    Parameters
-    ----------
-    folder
-        Of the run.
-    which
-        ``"best"`` or ``"last"``.
-    device
-        To predict on.
-
-    Returns
-    -------
-    model, head
-        The framework, and what its JSON says.
-
-    Raises
-    ------
-    DatasetError
-        When there is none.
-    """
-    place = folder / which
-    head = read_head(place)
-    if not head:
-        raise DatasetError(f"{folder} holds no {which} model; train first.")
-    model = build_framework(head)
-    about = {key: head[key] for key in ("framework", "in_channels", "outputs")}
-    if not load_model(place, model, about):
-        raise DatasetError(f"The {which} model in {folder} is damaged; train again.")
-    return model.to(device).eval(), head

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -10,6 +12,9 @@ from ...methods.frameworks.base import Batch
 from ...volume.annotation import NOT_ANNOTATED
 from .cases import Case
 from .description import Dataset, DatasetError
+
+#: Images that batch statistics are measured on.
+CLEAN = 64
 
 #: Bytes of images up to which they are kept on the device that trains.
 RESIDENT = 16 * 2**30
@@ -56,45 +61,15 @@ class Cycle:
         self._order, self._position = state["order"].clone(), int(state["position"])
 
 
-class _Sampler:
-    """The two cycles that both kinds of samplers have."""
-
-    def __init__(self, labelled: int, unlabelled: int, batch: tuple[int, int], seed: int) -> None:
-        self._generator = torch.Generator().manual_seed(seed)
-        self._batch = batch
-        self._cycles = {
-            "labelled": Cycle(labelled, self._generator),
-            "unlabelled": Cycle(unlabelled, self._generator),
-        }
-
-    def state(self) -> dict[str, Tensor]:
-        """Return all that the next batches depend on."""
-        state = {
-            f"{name}.{key}": value
-            for name, cycle in self._cycles.items()
-            for key, value in cycle.state().items()
-        }
-        return {**state, "generator": self._generator.get_state()}
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Go on as where `state` was taken."""
-        for name, cycle in self._cycles.items():
-            cycle.restore({key: state[f"{name}.{key}"] for key in ("order", "position")})
-        self._generator.set_state(state["generator"])
-
-
-class SliceSampler(_Sampler):
-    """Draws slices.
-
-    Slices without any annotation are left out of the labelled stream, those with gaps in it (such
-    as scribbles) are in the unlabelled one too.
+class Sampler:
+    """What samplers of slices and of patches share: where images lie, and the order of batches.
 
     Parameters
     ----------
     labelled, unlabelled
         Cases.
     dataset
-        For the slices in context.
+        For the slices in context, or the size of patches.
     batch
         Labelled and unlabelled images in a batch.
     device
@@ -112,33 +87,135 @@ class SliceSampler(_Sampler):
         device: torch.device,
         seed: int,
     ) -> None:
-        self._device = device
+        self._device, self._batch, self._dataset = device, batch, dataset
+        size = sum(c.image.numel() * 4 for c in [*labelled, *unlabelled])
+        self._place = device if size <= RESIDENT else torch.device("cpu")
+        self._generator = torch.Generator().manual_seed(seed)
+        counts = self._load(labelled, unlabelled)
+        self._cycles = {
+            name: Cycle(count, self._generator)
+            for name, count in zip(("labelled", "unlabelled"), counts, strict=True)
+        }
+
+    def _load(self, labelled: list[Case], unlabelled: list[Case]) -> tuple[int, int]:
+        """Take the cases in; return how many things to draw there are of each kind."""
+        raise NotImplementedError
+
+    def draw(self) -> Batch:
+        """Return the next batch."""
+        raise NotImplementedError
+
+    def clean(self) -> Iterator[Tensor]:
+        """Yield batches of images as they are, always the same ones, on the device.
+
+        Labelled and unlabelled ones are mixed as they are in the data; the order of training is
+        not touched.
+        """
+        raise NotImplementedError
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all that the next batches depend on."""
+        state = {
+            f"{name}.{key}": value
+            for name, cycle in self._cycles.items()
+            for key, value in cycle.state().items()
+        }
+        return {**state, "generator": self._generator.get_state()}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on as where `state` was taken."""
+        for name, cycle in self._cycles.items():
+            cycle.restore({key: state[f"{name}.{key}"] for key in ("order", "position")})
+        self._generator.set_state(state["generator"])
+
+
+class SliceSampler(Sampler):
+    """Draws slices; parameters as of `Sampler`.
+
+    Slices without any annotation are left out of the labelled stream, those with gaps in it (such
+    as scribbles) are in the unlabelled one too.
+
+    Parameters
+    ----------
+    every_class
+        Exchange labelled slices of a batch, as few as possible, until each class that is labelled
+        anywhere is among them, as far as there is room.
+    """
+
+    def __init__(
+        self,
+        labelled: list[Case],
+        unlabelled: list[Case],
+        dataset: Dataset,
+        batch: tuple[int, int],
+        device: torch.device,
+        seed: int,
+        every_class: bool = False,
+    ) -> None:
         self._around = torch.arange(-dataset.context, dataset.context + 1)
+        super().__init__(labelled, unlabelled, dataset, batch, device, seed)
+        self._every_class = every_class
+        if every_class:
+            self._holders = [torch.nonzero(column).flatten() for column in self._members.T]
+            for k, holders in enumerate(self._holders):
+                self._cycles[f"class {k}"] = Cycle(len(holders), self._generator)
+
+    def _load(self, labelled: list[Case], unlabelled: list[Case]) -> tuple[int, int]:
         cases = [*labelled, *unlabelled]
-        size = sum(c.image.numel() * 4 for c in cases)
-        place = device if size <= RESIDENT else torch.device("cpu")
-        self._images = torch.cat([c.image for c in cases]).to(place)
+        self._images = torch.cat([c.image for c in cases]).to(self._place)
         lengths = torch.tensor([c.image.shape[0] for c in cases])
         ends = lengths.cumsum(0)
         self._first = (ends - lengths).repeat_interleave(lengths)
         self._last = (ends - 1).repeat_interleave(lengths)
-        targets = [c.target for c in labelled if c.target is not None]
-        self._targets = torch.cat(targets).to(place)
-        known = (self._targets != NOT_ANNOTATED).flatten(1).cpu()
+        targets = torch.cat([c.target for c in labelled if c.target is not None])
+        self._targets = targets.to(self._place)
+        known = (targets != NOT_ANNOTATED).flatten(1)
         self._labelled = torch.nonzero(known.any(1)).flatten()
         gaps = torch.nonzero(~known.all(1)).flatten()
-        others = torch.arange(len(self._targets), len(self._first))
+        others = torch.arange(len(targets), len(self._first))
         self._unlabelled = torch.cat([gaps, others])
         if len(self._labelled) == 0:
             raise DatasetError("No pixel of the labelled cases is annotated.")
-        super().__init__(len(self._labelled), len(self._unlabelled), batch, seed)
+        self._members = self._classes_in(targets[self._labelled])
+        return len(self._labelled), len(self._unlabelled)
+
+    def _classes_in(self, targets: Tensor) -> Tensor:
+        """Return which classes but the background each slice has, ``(N, K)`` bool."""
+        if self._dataset.overlapping:
+            return (targets == 1).flatten(2).any(2)
+        classes = range(1, self._dataset.outputs)
+        return torch.stack([(targets == k).flatten(1).any(1) for k in classes], 1)
 
     def draw(self) -> Batch:
         """Return the next batch."""
-        labelled = self._labelled[self._cycles["labelled"].take(self._batch[0])]
+        chosen = self._cycles["labelled"].take(self._batch[0])
+        if self._every_class:
+            chosen = self._completed(chosen)
+        labelled = self._labelled[chosen]
         unlabelled = self._unlabelled[self._cycles["unlabelled"].take(self._batch[1])]
         target = self._targets[_send(labelled, self._targets.device)]
         return Batch(self._context(labelled), target.to(self._device), self._context(unlabelled))
+
+    def clean(self) -> Iterator[Tensor]:
+        """Yield batches of images as they are; see `Sampler.clean`."""
+        generator = torch.Generator().manual_seed(0)
+        chosen = torch.randperm(len(self._first), generator=generator)[:CLEAN]
+        for part in chosen.split(max(2, sum(self._batch))):
+            yield self._context(part)
+
+    def _completed(self, chosen: Tensor) -> Tensor:
+        """Exchange slices until each class is there, or no slice can go without taking one."""
+        chosen = chosen.clone()
+        # Rare classes first: their slices often bring the others.
+        for k in sorted(range(len(self._holders)), key=lambda k: len(self._holders[k])):
+            members = self._members[chosen]
+            if len(self._holders[k]) == 0 or members[:, k].any():
+                continue
+            # A slice may go if every class that it has is in another one as well.
+            free = torch.nonzero(~(members & (members.sum(0) == 1)).any(1)).flatten()
+            if len(free):
+                chosen[free[0]] = self._holders[k][self._cycles[f"class {k}"].take(1)][0]
+        return chosen
 
     def _context(self, slices: Tensor) -> Tensor:
         index = slices[:, None] + self._around[None]
@@ -154,38 +231,31 @@ def _send(index: Tensor, device: torch.device) -> Tensor:
     return index.pin_memory().to(device, non_blocking=True)
 
 
-class PatchSampler(_Sampler):
-    """Draws patches at random places of volumes; parameters as of `SliceSampler`."""
+class PatchSampler(Sampler):
+    """Draws patches at random places of volumes; parameters as of `Sampler`."""
 
-    def __init__(
-        self,
-        labelled: list[Case],
-        unlabelled: list[Case],
-        dataset: Dataset,
-        batch: tuple[int, int],
-        device: torch.device,
-        seed: int,
-    ) -> None:
-        self._device, self._size = device, dataset.size
-        size = sum(c.image.numel() * 4 for c in [*labelled, *unlabelled])
-        place = device if size <= RESIDENT else torch.device("cpu")
+    def _load(self, labelled: list[Case], unlabelled: list[Case]) -> tuple[int, int]:
+        self._size = self._dataset.size
 
         def volume(case: Case) -> Tensor:
-            return case.image.transpose(0, 1).contiguous().to(place)
+            return case.image.transpose(0, 1).contiguous().to(self._place)
 
         def target(case: Case) -> Tensor:
             assert case.target is not None
             known = case.target
-            return (known.transpose(0, 1) if known.ndim == 4 else known).contiguous().to(place)
+            return (known.transpose(0, 1) if known.ndim == 4 else known).contiguous()
 
-        self._labelled = [(volume(c), target(c)) for c in labelled]
+        targets = [target(c) for c in labelled]
+        self._labelled = [
+            (volume(c), t.to(self._place)) for c, t in zip(labelled, targets, strict=True)
+        ]
         self._unlabelled = [volume(c) for c in unlabelled]
-        for image, known in self._labelled:
+        for (image, _), known in zip(self._labelled, targets, strict=True):
             if (known == NOT_ANNOTATED).any():
                 self._unlabelled.append(image)
-        if all((known == NOT_ANNOTATED).all() for _, known in self._labelled):
+        if all((known == NOT_ANNOTATED).all() for known in targets):
             raise DatasetError("No voxel of the labelled cases is annotated.")
-        super().__init__(len(self._labelled), len(self._unlabelled), batch, seed)
+        return len(self._labelled), len(self._unlabelled)
 
     def draw(self) -> Batch:
         """Return the next batch."""
@@ -206,9 +276,20 @@ class PatchSampler(_Sampler):
         unlabelled = torch.stack(others).to(self._device) if others else empty
         return Batch(labelled, torch.stack(targets).to(self._device), unlabelled)
 
-    def _corner(self, volume: Tensor) -> list[int]:
+    def clean(self) -> Iterator[Tensor]:
+        """Yield batches of patches as they are; see `Sampler.clean`."""
+        generator = torch.Generator().manual_seed(0)
+        volumes = [*(image for image, _ in self._labelled), *self._unlabelled]
+        size = max(2, sum(self._batch))
+        for _ in range(max(1, CLEAN // 4 // size)):
+            chosen = torch.randint(len(volumes), (size,), generator=generator).tolist()
+            patches = [self._cut(volumes[i], self._corner(volumes[i], generator)) for i in chosen]
+            yield torch.stack(patches).to(self._device)
+
+    def _corner(self, volume: Tensor, generator: torch.Generator | None = None) -> list[int]:
+        generator = generator or self._generator
         room = [max(0, n - s) for n, s in zip(volume.shape[1:], self._size, strict=True)]
-        return [int(torch.randint(r + 1, (1,), generator=self._generator)) for r in room]
+        return [int(torch.randint(r + 1, (1,), generator=generator)) for r in room]
 
     def _cut(self, maps: Tensor, corner: list[int], outside: int | None = None) -> Tensor:
         window = (slice(a, a + n) for a, n in zip(corner, self._size, strict=True))

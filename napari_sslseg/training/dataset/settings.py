@@ -11,7 +11,7 @@ from .description import Dataset, DatasetError
 from .presets import changed, check_options, find_preset
 
 #: Bumped when the same settings would no longer give the same run.
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Settings:
     ----------
     preset
         Its name.
-    framework, options, optimiser, learning_rate, schedule, labelled, unlabelled, steps, average
+    framework, options, optimiser, learning_rate, schedule, labelled, unlabelled, steps, average,
+    every_class
         Of the preset, as the description and the caller changed it.
     seed
         Of everything random.
@@ -44,6 +45,7 @@ class Settings:
     unlabelled: int = 12
     steps: int = 30_000
     average: bool = False
+    every_class: bool = False
     seed: int = 0
     network: str = "unet"
     precision: str = "float32"
@@ -89,6 +91,8 @@ def make_settings(dataset: Dataset, device: str, **overrides: Any) -> Settings:
         raise DatasetError(f"The precision must be float32 or bfloat16, not {precision!r}.")
     if preset.steps < 1 or preset.labelled < 1:
         raise DatasetError("A run needs at least one step, and one labelled image in a batch.")
+    if volumes and preset.every_class:
+        raise DatasetError("every_class is made for slices; patches are drawn at random places.")
     options = dict(preset.options)
     if volumes and "labelled" not in training:
         # The published batches for volumes: 2 + 2 patches.
@@ -112,6 +116,7 @@ def make_settings(dataset: Dataset, device: str, **overrides: Any) -> Settings:
         unlabelled=preset.unlabelled,
         steps=preset.steps,
         average=preset.average,
+        every_class=preset.every_class,
         seed=int(training.get("seed", 0)),
         network=network,
         precision=precision,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -16,8 +16,9 @@ from ..control import Control
 from ..loss_means import LossMeans
 from ..plan import Plan
 from ..tiles import Tiles
-from ..trainer import Source, Trainer
+from ..trainer import Source, Trainer, autocast
 from ..weight_average import WeightAverage
+from .batch_statistics import measure_statistics
 from .settings import Settings
 from .state import random_states, set_random_states
 
@@ -75,8 +76,14 @@ class DatasetTrainer(Trainer):
 
     @property
     def predictor(self) -> Framework:
-        """The framework that predicts: with averaged weights, or with the last ones."""
+        """The framework that predicts: with averaged weights, after `settle`, or the last ones."""
         return self.model if self.settings.average else self.framework
+
+    def settle(self, images: Iterable[Tensor]) -> None:
+        """Measure the batch statistics of averaged weights, if it is these that predict."""
+        if self.settings.average:
+            with autocast(self.plan):
+                measure_statistics(self.model, images)
 
     def train(
         self,

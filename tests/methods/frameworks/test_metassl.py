@@ -14,6 +14,8 @@ from napari_sslseg.methods.label_space import LabelSpace
 from napari_sslseg.methods.losses import masked_dice
 from napari_sslseg.methods.regions import LABELLED_ORDER, Region, partition, region_weights
 
+from .small import generator, small
+
 
 def _pair(index=0, seed=0):
     torch.manual_seed(seed)
@@ -124,10 +126,10 @@ def test_trust_of_a_pair_reaches_cross_entropy_and_dice():
     half = PredictionPair(
         pair.reference_probs[..., 4:], pair.supervised_logits[..., 4:], trust=None
     )
-    for dice, share in ((0.0, 0.5), (1.0, 1.0)):  # Dice leaves pixels out, the mean does not
+    for dice in (0.0, 1.0):  # half of the pixels are trusted: both count half
         metassl = MetaSSL(3, config=MetaSSLConfig(dice=dice, unlabelled_step=0.0))
         whole = PredictionPair(pair.reference_probs, pair.supervised_logits, trust=trust)
-        expected = share * metassl.unlabelled([half])
+        expected = 0.5 * metassl.unlabelled([half])
         torch.testing.assert_close(metassl.unlabelled([whole]), expected)
 
 
@@ -139,3 +141,58 @@ def test_trust_of_overlapping_classes_may_be_one_map():
     one = metassl.unlabelled([PredictionPair(probs, logits, trust=trust)])
     each = trust[:, None].expand(2, 3, 5, 5)
     torch.testing.assert_close(metassl.unlabelled([PredictionPair(probs, logits, trust=each)]), one)
+
+
+def test_agreement_of_labelled_pixels_can_be_that_of_the_predictions():
+    # Reference says class 1 surely, the learner class 0, the annotation 1.
+    reference = torch.tensor([0.05, 0.95]).view(1, 2, 1)
+    logits = torch.tensor([2.0, 0.0]).view(1, 2, 1)
+    annotation = torch.tensor([[1]])
+    config = {"normalisation": "region_mean", "scale": 2.0}
+    for choice, weight in (("annotation", 1.0), ("predictions", 0.0)):
+        part = MetaSSL(2, 1, MetaSSLConfig(labelled_agreement=choice, **config))
+        part.labelled_weights.zero_()[1] = 1.0  # UC alone
+        loss = part.labelled([PredictionPair(reference, logits)], annotation)
+        expected = weight * F.cross_entropy(logits, annotation) / 2
+        torch.testing.assert_close(loss, expected)
+
+
+PAIRS = ["mean_teacher", "fixmatch", "cps", "cct", "rdrop", "semsim", "rpg"]
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_one_interface_serves_every_framework(name, disc_batch, monkeypatch):
+    seen = []
+    original = MetaSSL.unlabelled
+
+    def spy(self, pairs):
+        seen.extend(pairs)
+        return original(self, pairs)
+
+    monkeypatch.setattr(MetaSSL, "unlabelled", spy)
+    framework = small(name, metassl=True)
+    losses = framework.losses(disc_batch(), 0.9, generator())
+    assert losses["unlabelled"] > 0
+    assert losses["labelled_regions"] > 0
+    assert seen
+    for pair in seen:
+        assert not pair.reference_probs.requires_grad
+        assert pair.supervised_logits.requires_grad
+        assert 0 <= pair.index < framework.reference_predictions
+
+
+def test_dice_share_can_leave_out_classes_that_no_pseudo_label_has():
+    torch.manual_seed(0)
+    probs = torch.tensor([0.7, 0.2, 0.1]).view(1, 3, 1, 1).expand(1, 3, 4, 4)
+    pair = PredictionPair(probs, torch.randn(1, 3, 4, 4))
+    losses = {}
+    for absent in (True, False):
+        part = MetaSSL(3, 1, MetaSSLConfig(dice=1.0, dice_of_absent=absent))
+        pixels = part.unlabelled_weights[
+            partition(probs, pair.supervised_logits.argmax(1), part.thresholds.get()).long()
+        ]
+        target = torch.zeros(1, 4, 4, dtype=torch.long)
+        expected = masked_dice(pair.supervised_logits.softmax(1), target, pixels, absent=absent)
+        losses[absent] = part.unlabelled([pair])
+        torch.testing.assert_close(losses[absent], expected)
+    assert losses[False] < losses[True]

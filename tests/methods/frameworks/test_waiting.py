@@ -23,6 +23,8 @@ OPTIONS = [
     ("rpg", {"strong_geometry": 0.5, "temperature": 0.1, "supervised_loss": "whole"}),
     ("mean_teacher", {"metassl": True, "labelled_reference": "student"}),
     ("semsim", {"metassl": True, "heterogeneous": ("intra", "cross"), "fusion_place": "main"}),
+    ("combined", {"gated": True}),
+    ("cct", {"auxiliary": ("objects", "context", "cutout", "adversarial")}),
     ("rpg", {"refine": "full"}),
     ("rpg", {"refine": "features", "morph": True}),
     ("rpg", {"refine": "distribution"}),
@@ -44,7 +46,9 @@ def _on(device: str, batch: Batch) -> Batch:
 
 
 #: Where overlapping classes take a way of their own.
-OVERLAPPING = [(name, o) for name, o in NAMES + OPTIONS if name in ("semsim", "rpg", "cps")]
+OVERLAPPING = [
+    (name, o) for name, o in NAMES + OPTIONS if name in ("semsim", "rpg", "cps", "cct") or o
+]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,101 @@
+"""Cross-consistency training: decoders, perturbations, directions."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from napari_sslseg.methods.frameworks import create
+from napari_sslseg.methods.frameworks.metassl import PredictionPair
+
+from .small import generator, small, touched
+
+
+def test_direction_of_cross_consistency_can_be_one_way(disc_batch):
+    for direction, both in (("both", True), ("one", False)):
+        framework = small("cct", metassl=True, direction=direction)
+        losses = framework.losses(disc_batch(), 1.0, generator())
+        losses["unlabelled"].backward()
+        assert touched(framework.network.decoders)
+        assert touched(framework.auxiliary[0].decoders) == both
+
+
+def test_plain_cross_consistency_moves_the_perturbed_decoders_and_the_encoder(disc_batch):
+    framework = small("cct")
+    losses = framework.losses(disc_batch(), 1.0, generator())
+    losses["unlabelled"].backward()
+    assert all(touched(each.decoders) for each in framework.auxiliary)
+    assert touched(framework.network.encoders)
+    assert not touched(framework.network.decoders)
+
+
+@pytest.mark.parametrize("supervised", [False, True])
+def test_auxiliary_decoders_learn_annotations_only_where_asked(supervised, disc_batch):
+    framework = small("cct", auxiliary_supervised=supervised)
+    losses = framework.losses(disc_batch(), 1.0, generator())
+    losses["supervised"].backward()
+    assert touched(framework.network.decoders)
+    assert all(touched(each.decoders) == supervised for each in framework.auxiliary)
+
+
+def test_plain_cross_consistency_is_the_mean_squared_difference_to_the_main_decoder(disc_batch):
+    framework = small("cct", auxiliary=("none",) * 3).eval()
+    batch = disc_batch()
+    features = framework.network.encode(batch.unlabelled_image)
+    main = framework.network.decode(features)[0].softmax(1)
+    others = [each.decode(features)[0].softmax(1) for each in framework.auxiliary]
+    expected = sum((p - main).square().mean() for p in others) / 3
+    losses = framework.losses(batch, 1.0, generator())
+    torch.testing.assert_close(losses["unlabelled"], expected)
+    found = framework.predict(batch.unlabelled_image)
+    torch.testing.assert_close(found.plain, main)
+    torch.testing.assert_close(found.rectified, (main + sum(others)) / 4)
+
+
+def test_every_auxiliary_decoder_and_the_main_one_are_a_pair_of_metassl(disc_batch):
+    framework = small("cct", metassl=True, auxiliary=("none", "none")).eval()
+    batch = disc_batch().normalised()
+    nets = (framework.network, *framework.auxiliary)
+    features = framework.network.encode(batch.unlabelled_image)
+    z = [net.decode(features)[0] for net in nets]
+    losses = framework.losses(batch, 1.0, generator())  # sets the thresholds of this batch
+    pairs = [PredictionPair(z[a].softmax(1), z[b], a) for a, b in ((0, 1), (0, 2), (1, 0), (2, 0))]
+    expected = framework.metassl.unlabelled(pairs) / 2
+    torch.testing.assert_close(losses["unlabelled"], expected)
+    assert framework.thresholds.values.shape[0] == 3
+
+
+def test_three_auxiliary_decoders_have_the_size_that_the_tables_list():
+    framework = create("cct", 1, 4)
+    assert len(framework.auxiliary) == 3
+    assert sum(p.numel() for p in framework.parameters()) == 3_713_664  # 3.71 M
+
+
+def test_dropout_can_act_in_the_decoders_instead_of_the_encoder():
+    framework = create("cct", 1, 2, channels=(4, 8, 8, 16), decoder_dropout=(0.3, 0.2, 0.1))
+
+    def rates(module):
+        return [m.p for m in module.modules() if isinstance(m, nn.Dropout)]
+
+    assert rates(framework.network.encoders) == [0.0] * 4
+    for each in (framework.network, *framework.auxiliary):
+        assert rates(each.decoders) == [0.3, 0.2, 0.1]
+    with pytest.raises(ValueError, match="3 decoder steps"):
+        create("cct", 1, 2, channels=(4, 8, 8, 16), decoder_dropout=(0.3,))
+
+
+KINDS = ("noise", "drop", "channels", "objects", "context", "cutout", "adversarial")
+
+
+@pytest.mark.parametrize("overlapping", [False, True])
+def test_all_seven_perturbations_train(overlapping, disc_batch):
+    framework = small("cct", auxiliary=KINDS, overlapping=overlapping)
+    batch = disc_batch()
+    if overlapping:
+        batch.labelled_target = batch.labelled_target[:, None].clamp(max=1).expand(-1, 3, -1, -1)
+    losses = framework.losses(batch, 1.0, generator())
+    losses["unlabelled"].backward()
+    assert losses["total"].isfinite()
+    assert all(touched(each.decoders) for each in framework.auxiliary)
+    assert not touched(framework.network.decoders)

@@ -1,0 +1,112 @@
+"""RPG as a framework: which views matched labels teach, and every option."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from napari_sslseg.methods.augment_warp import Warp
+from napari_sslseg.methods.frameworks import create
+from napari_sslseg.methods.matching import match
+from napari_sslseg.methods.reference_pool import ReferencePool
+
+from .small import CALM, generator, small, touched
+
+
+@pytest.mark.parametrize("view", ["weak", "strong", "both"])
+def test_matched_labels_teach_the_chosen_views_and_nothing_of_the_pool(view, disc_batch):
+    framework = small("rpg", matched_on=view)
+    batch = disc_batch().normalised()
+    taps = framework.network.taps(torch.cat([batch.labelled_image, batch.unlabelled_image]))
+    found = framework.matches(taps.decoder, batch)
+    assert not found.weight.requires_grad
+    assert not found.probabilities.requires_grad
+    weak, strong = (torch.randn(3, 3, 32, 32, requires_grad=True) for _ in range(2))
+    box = framework.cutmix(batch.unlabelled_image, generator())
+    framework.matched_loss(found, weak, strong, box).backward()
+    assert (weak.grad is not None) == (view != "strong")
+    assert (strong.grad is not None) == (view != "weak")
+
+
+def test_matched_loss_is_the_formula_on_the_matches(disc_batch):
+    framework = small("rpg", grid=16, strong=CALM).eval()
+    batch = disc_batch().normalised()
+    with torch.no_grad():
+        taps = framework.network.taps(torch.cat([batch.labelled_image, batch.unlabelled_image]))
+        pool = ReferencePool.from_maps(taps.decoder[:2], batch.labelled_target, 3, 16)
+        found = match(taps.decoder[2:], pool, grid=16)
+        z = F.interpolate(taps.logits[2:], (16, 16), mode="nearest-exact")
+        ce = F.cross_entropy(z, found.labels, reduction="none")
+        expected = (found.weight * ce).mean()
+    losses = framework.losses(batch, 1.0, generator())
+    torch.testing.assert_close(losses["matched"].detach(), expected)
+
+
+def test_total_of_reference_guidance_has_one_ramp_for_both_terms(disc_batch):
+    framework = small("rpg", threshold=0.0)
+    losses = framework.losses(disc_batch(), 0.25, generator())
+    ramp = torch.tensor(-5 * 0.25).exp()
+    expected = losses["supervised"] + ramp * (losses["matched"] + losses["unlabelled"])
+    torch.testing.assert_close(losses["total"], expected)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"refine": "full"},
+        {"refine": "features", "morph": True},
+        {"refine": "distribution"},
+        {"standardise": True, "agreement": "binary"},
+        {"agreement": "unclamped", "ramp": "steps"},
+        {"metassl": True, "heterogeneous": ("plain", "matched")},
+        {"metassl": True, "heterogeneous": ("matched",), "matched_on": "both"},
+        {"temperature": 0.1, "supervised_loss": "whole"},
+        {"strong_geometry": 0.8, "matched_on": "both"},
+        {"strong_geometry": 0.8, "metassl": True, "heterogeneous": ("plain", "matched")},
+    ],
+)
+def test_every_option_of_reference_guidance_trains(options, disc_batch):
+    framework = small("rpg", **options)
+    losses = framework.losses(disc_batch(), 0.5, generator())
+    losses["total"].backward()
+    assert losses["total"].isfinite()
+    assert touched(framework.network)
+    if "matched" in options.get("heterogeneous", ()):
+        assert (framework.thresholds.values[1, 0] != 0.9).any()
+
+
+def test_class_that_no_reference_has_is_never_matched(disc_batch):
+    framework = small("rpg")
+    batch = disc_batch().normalised()
+    batch.labelled_target[batch.labelled_target == 2] = 255
+    taps = framework.network.taps(torch.cat([batch.labelled_image, batch.unlabelled_image]))
+    found = framework.matches(taps.decoder, batch)
+    assert set(found.labels.unique().tolist()) <= {0, 1}
+    assert found.probabilities[:, 2].sum() == 0
+
+
+def test_nothing_is_taught_where_the_warped_view_shows_nothing(disc_batch):
+    framework = small("rpg", matched_on="strong", threshold=0.0)
+    batch = disc_batch().normalised()
+    taps = framework.network.taps(torch.cat([batch.labelled_image, batch.unlabelled_image]))
+    found = framework.matches(taps.decoder, batch)
+    theta = torch.tensor([[[1.0, 0, 1], [0, 1, 0]]]).expand(3, 2, 3)  # half a side to the left
+    hidden = torch.zeros(3, 32, 32, dtype=torch.bool)
+    hidden[:, :8] = True
+    box, warp = framework.cutmix(batch.unlabelled_image, generator()), Warp(theta, hidden)
+    strong = torch.randn(3, 3, 32, 32, requires_grad=True)
+    framework.matched_loss(found, strong.detach(), strong, box, warp).backward()
+    assert strong.grad[..., 8:, :16].abs().sum() > 0
+    assert strong.grad[..., :8, :].abs().sum() == 0
+    assert strong.grad[..., 16:].abs().sum() == 0
+    strong.grad = None
+    probs = torch.rand(3, 3, 32, 32).softmax(1)
+    framework.weak_to_strong(probs, strong, warp).backward()
+    assert strong.grad[..., 8:, :16].abs().sum() > 0
+    assert strong.grad[..., :8, :].abs().sum() + strong.grad[..., 16:].abs().sum() == 0
+
+
+def test_geometry_of_volumes_is_refused():
+    with pytest.raises(ValueError, match="images"):
+        create("rpg", 1, 2, network="unet3d", strong_geometry=0.5)

@@ -33,6 +33,8 @@ class User:
         self.viewer = viewer
         #: Milliseconds, and those of them on the processor.
         self.frames: dict[str, list[tuple[float, float]]] = defaultdict(list)
+        #: Layers of nobody's, for comparison.
+        self.plain: list[Any] = []
         self._random = np.random.default_rng(0)
 
     def act(self, label: str, action: Callable[[], Any]) -> None:
@@ -84,6 +86,24 @@ class User:
         for layer in plain:  # a hidden layer is neither sliced nor drawn
             layer.visible = False
         wait(0.3)
+        self.plain = plain
+
+    def toggle_plain(self, image_only: Callable[[], object], times: int = 6) -> None:
+        """Hide and show the plain layers in the place of ours, among as many layers."""
+        image_only()
+        _show(self.plain, True)
+        for _ in range(times):
+            for shown in (False, True):
+                wait(0.05)
+                self.act("image only: plain napari", lambda shown=shown: _show(self.plain, shown))
+        _show(self.plain, False)
+        image_only()
+        wait(0.3)
+
+
+def _show(layers: list[Any], shown: bool) -> None:
+    for layer in layers:
+        layer.visible = shown
 
 
 def synthetic_image(shape: tuple[int, ...]) -> np.ndarray:

@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 from gui_report import report
+from gui_trainer import TrainerWatch
 from gui_user import User, begin, put_proposal, synthetic_classes, synthetic_image, wait
 from gui_watch import Heartbeat, Watch, watch_application
 
@@ -72,12 +73,21 @@ def sample_part(viewer: Any, panel: Any, user: User, seconds: float) -> None:
     compare_confidence(user, session)
 
 
-def train_meanwhile(panel: Any, user: User, seconds: float) -> None:
-    """Scroll, paint and switch layers while the trainer works, without and with the planes."""
+def train_meanwhile(panel: Any, user: User, seconds: float) -> dict[str, Any]:
+    """Scroll, paint and switch layers while the trainer works, without and with the planes.
+
+    Nobody ever rests here, which is the worst for the trainer: it makes way for the user, for two
+    thirds of the time at most. Returns what it did meanwhile.
+    """
     session = panel.session
+    user.toggle_plain(panel.review.image_only.click)
+    for _ in range(12):
+        user.act("image only: ours", panel.review.image_only.click)
+        wait(0.05)
     panel.train.train.click()
     wait(60, lambda: panel.train.cancel.isEnabled() and session.training.pid is not None)
     layer = session.proposals[session.active].layer
+    trainer = TrainerWatch(session)
     for planes in (False, True):
         panel.planes.set_shown(planes)
         words = "while training, planes open" if planes else "while training"
@@ -89,15 +99,21 @@ def train_meanwhile(panel: Any, user: User, seconds: float) -> None:
             user.paint(session.references.layer, f"paint: References, {words}")
             session.history.undo()
             session.history.undo()
+            wait(0.05)  # what they changed is drawn before the next frame is timed
             user.act(f"image only: {words}", panel.review.image_only.click)
             user.act(f"image only: {words}", panel.review.image_only.click)
     panel.planes.set_shown(False)
+    wait(1)  # it tells how long it has made way when it goes on
+    found = trainer.stop()
     panel.train.cancel.click()
     wait(10, lambda: not session.training.busy)
+    return found
 
 
-def synthetic_part(viewer: Any, panel: Any, user: User, image: Any, seconds: float) -> None:
-    """Work on a large volume with proposals that come in."""
+def synthetic_part(
+    viewer: Any, panel: Any, user: User, image: Any, seconds: float
+) -> dict[str, Any]:
+    """Work on a large volume with proposals that come in; returns what the trainer did."""
     truth = synthetic_classes(image.data.shape)
     session = begin(viewer, panel, truth)
     put_proposal(session, "Reference-guided", 0.02)
@@ -133,12 +149,13 @@ def synthetic_part(viewer: Any, panel: Any, user: User, image: Any, seconds: flo
     session.edit_class(1, name="Organ", color="#22aa88")
     wait(0.5)
     panel.volume.classes.add_button.click()
-    panel._remove_class(session.classes.ids[-1])
+    panel.volume.classes.remove_wanted.emit(session.classes.ids[-1])
     wait(0.5)
-    train_meanwhile(panel, user, seconds)
+    trainer = train_meanwhile(panel, user, seconds)
     target = Path(session.project.path) / "out.nii.gz"
     panel.export.export_to(target)
     wait(300, lambda: "Exported to" in panel.export.hint.text())
+    return trainer
 
 
 def leave_and_return(panel: Any) -> None:
@@ -185,15 +202,18 @@ def measure(part: str, shape: tuple[int, ...], seconds: float) -> dict[str, Any]
     # The panel is idle until labelling starts; it is there so that the canvas has one size.
     user.baseline(image)
     watch.calls.clear()
-    beat = Heartbeat(watch)
+    beat, trainer = Heartbeat(watch), None
     if part == "sample":
         sample_part(viewer, panel, user, seconds)
     else:
-        synthetic_part(viewer, panel, user, image, seconds)
+        trainer = synthetic_part(viewer, panel, user, image, seconds)
     long_run(panel)
     leave_and_return(panel)
     beat.stop()
     result = report(part, watch, beat, user)
+    if trainer is not None:
+        result["trainer"] = trainer
+        print(f"trainer, while nobody rested: {trainer}")
     panel.close_session()
     viewer.close()
     return result

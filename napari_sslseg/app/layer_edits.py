@@ -1,8 +1,8 @@
 """Edits of a labels layer, told from mere slicing.
 
 napari emits ``set_data`` for both: when voxels were changed in place and the layer refreshed, and
-whenever another slice comes into view. To take every slice for an edit would count, save and colour
-everything anew with each step of the slider.
+whenever another slice, or a hidden layer, comes into view. To take that for an edit would count,
+save and colour everything anew with each step of the slider and each look at the image alone.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ def follow_edits(viewer: ViewerModel, layer: Labels, edited: Callable[[], object
     layer : Labels
         In this viewer.
     edited : callable
-        Called after strokes, and when the layer was refreshed without another slice coming into
-        view.
+        Called after strokes, and when the layer was refreshed without another slice or the layer
+        itself coming into view. What changes in a hidden layer must be said by who changes it.
     """
 
     def view() -> tuple[Any, ...]:
         dims = viewer.dims
         return (dims.ndisplay, dims.order, *(dims.point[axis] for axis in dims.not_displayed))
 
-    seen = view()
+    seen: tuple[Any, ...] | None = view() if layer.visible else None
 
     def on_data(event: Any = None) -> None:
         nonlocal seen
@@ -41,5 +41,11 @@ def follow_edits(viewer: ViewerModel, layer: Labels, edited: Callable[[], object
             edited()
         seen = now
 
+    def on_visible(event: Any = None) -> None:
+        nonlocal seen
+        if not layer.visible:
+            seen = None
+
     layer.events.paint.connect(lambda event: edited())
     layer.events.set_data.connect(on_data)
+    layer.events.visible.connect(on_visible)

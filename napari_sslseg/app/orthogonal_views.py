@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import numpy as np
 from napari.utils.theme import get_theme
@@ -47,6 +48,12 @@ _NAMES |= dict.fromkeys("RL", "sagittal")
 _LOOKS = ("visible", "opacity", "colormap", "contour", "contrast_limits", "gamma", "data")
 
 
+def _looks(layer: Any) -> list[Any]:
+    """Return the emitters that tell of them."""
+    found = (getattr(layer.events, name, None) for name in _LOOKS)
+    return [emitter for emitter in found if emitter is not None]
+
+
 class OrthogonalViews(CanvasDock):
     """Two linked views of the planes across the slice, in a dock of the viewer's window.
 
@@ -62,6 +69,7 @@ class OrthogonalViews(CanvasDock):
         super().__init__(viewer.window, "Other planes", _SIZE)
         self._viewer = viewer
         self._session: Session | None = None
+        self._heard: WeakSet[Any] = WeakSet()
         self._frames: list[Frame] = []
         self.point: tuple[int, ...] = (0, 0, 0)
         self.views = (PlaneView(), PlaneView())
@@ -154,21 +162,18 @@ class OrthogonalViews(CanvasDock):
                 signal.disconnect(slot)
         if self._on_move in viewer.mouse_move_callbacks:
             viewer.mouse_move_callbacks.remove(self._on_move)
-        for layer in viewer.layers:
-            self._listen(layer, False)
-
-    def _listen(self, layer: Any, on: bool = True) -> None:
-        for name in _LOOKS:
-            emitter = getattr(layer.events, name, None)
-            if emitter is not None:
+        for layer in list(self._heard):
+            for emitter in _looks(layer):
                 with contextlib.suppress(ValueError):
                     emitter.disconnect(self._want_all)
-                if on:
-                    emitter.connect(self._want_all)
+        self._heard.clear()
 
     def _on_layers(self, event: Any = None) -> None:
         for layer in self._viewer.layers:
-            self._listen(layer)
+            if layer not in self._heard:  # each connection takes a while
+                self._heard.add(layer)
+                for emitter in _looks(layer):
+                    emitter.connect(self._want_all)
         self._want_all()
 
     def _on_move(self, viewer: Any, event: Any) -> None:

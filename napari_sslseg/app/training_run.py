@@ -13,6 +13,9 @@ from ..training.request import BatchRequest, TrainRequest
 
 POLL_MS = 60
 
+#: Seconds for which the trainer makes way after the user was last known to act.
+WAY_SECONDS = 0.45
+
 #: Milliseconds after a run until the trainer of the next one is started.
 WARM_UP_AFTER_MS = 1500
 _BUSY = "Training is already running; pause or cancel it first."
@@ -105,7 +108,7 @@ class TrainingRun(QObject):
 
     def _renew(self) -> None:
         if self._job is not None:
-            self._job.close()
+            self._job.close(wait=False)
         self._job = LocalJob(self._project)
 
     def pause(self) -> None:
@@ -117,6 +120,11 @@ class TrainingRun(QObject):
         """Let it go on."""
         if self._job is not None and self._state is RunState.PAUSED:
             self._job.resume()
+
+    def make_way(self) -> None:
+        """Let the trainer leave the processor alone for a moment: the user acts."""
+        if self._job is not None and self.busy:
+            self._job.make_way(WAY_SECONDS)
 
     def cancel(self) -> None:
         """Stop it; the state is IDLE within a second."""
@@ -133,7 +141,7 @@ class TrainingRun(QObject):
         self._timer.stop()
         self._prepared = None
         if self._job is not None:
-            self._job.close()
+            self._job.close(wait=False)  # the user waits for the window, not for the system
             self._job = None
         self._state = RunState.IDLE
 

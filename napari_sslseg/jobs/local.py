@@ -56,6 +56,13 @@ class LocalJob:
             target=self._read, args=(self._process.stdout,), daemon=True, name="trainer-events"
         )
         self._reader.start()
+        # Commands are written in a thread: a pipe whose reader is busy may be full.
+        self._commands: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        assert self._process.stdin is not None
+        self._writer = threading.Thread(
+            target=self._send, args=(self._process.stdin,), daemon=True, name="trainer-commands"
+        )
+        self._writer.start()
 
     @property
     def pid(self) -> int:
@@ -123,20 +130,45 @@ class LocalJob:
             events.append(self._obituary())
         return events
 
-    def close(self) -> None:
-        """End the process now; what it has saved stays in the project."""
-        if self._process.stdin is not None:
-            with contextlib.suppress(OSError):
-                self._process.stdin.close()
+    def make_way(self, seconds: float) -> None:
+        """Tell the trainer that the user acts, and to leave the processor alone for so long.
+
+        It waits at its next check-point, and goes on when the time is over unless told again. Told
+        without end, it still works a third of the time (`Control.make_way`).
+        """
+        if self.running and self._commands.empty():
+            self._write(json.dumps({"command": "make way", "seconds": seconds}))
+
+    def close(self, wait: bool = True) -> None:
+        """End the process now; what it has saved stays in the project.
+
+        Parameters
+        ----------
+        wait : bool
+            Return when the system has taken the process away, which takes a while when it had much
+            memory. Without, a thread sees to that.
+        """
         if self.alive:
             self._process.kill()
+        self._commands.put(None)
+        if wait:
+            self._bury()
+        else:
+            threading.Thread(target=self._bury, daemon=True, name="trainer-end").start()
+
+    def _bury(self) -> None:
         try:
             self._process.wait(timeout=2)
         except subprocess.TimeoutExpired:  # pragma: no cover - the system owns it now
             return
-        self._reader.join(timeout=2)
-        if self._process.stdout is not None and not self._reader.is_alive():
-            self._process.stdout.close()
+        for thread, stream in (
+            (self._writer, self._process.stdin),
+            (self._reader, self._process.stdout),
+        ):
+            thread.join(timeout=2)
+            if stream is not None and not thread.is_alive():
+                with contextlib.suppress(OSError):
+                    stream.close()
 
     def _obituary(self) -> Event:
         if self._cancelled_at is not None:
@@ -148,12 +180,15 @@ class LocalJob:
         )
 
     def _write(self, line: str) -> None:
-        try:
-            assert self._process.stdin is not None
-            self._process.stdin.write(line + "\n")
-            self._process.stdin.flush()
-        except (OSError, ValueError):
-            pass  # the process is gone; poll tells
+        self._commands.put(line)
+
+    def _send(self, stream: IO[str]) -> None:
+        while (line := self._commands.get()) is not None:
+            try:
+                stream.write(line + "\n")
+                stream.flush()
+            except (OSError, ValueError):
+                return  # the process is gone; poll tells
 
     def _read(self, stream: IO[str]) -> None:
         for line in stream:

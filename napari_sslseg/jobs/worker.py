@@ -1,8 +1,9 @@
 """The trainer process: ``python -m napari_sslseg.jobs.worker PROJECT``.
 
 Protocol, one JSON value a line. In: first a `TrainRequest` or `BatchRequest`, then commands
-``{"command": "pause" | "resume" | "cancel"}``. Out: events. The end of the input means that
-the application is gone, and ends the process: no trainer outlives its application.
+``{"command": "pause" | "resume" | "cancel"}`` and ``{"command": "make way", "seconds": S}``, by
+which the run leaves the processor to the user for so long. Out: events. The end of the input means
+that the application is gone, and ends the process: no trainer outlives its application.
 """
 
 from __future__ import annotations
@@ -16,14 +17,17 @@ import traceback
 from pathlib import Path
 from typing import TextIO
 
-from ..training.control import Cancelled, Control
+from ..training.control import FIRST_WORK, Cancelled, Control
 from ..training.events import Cancelled as CancelledEvent
-from ..training.events import Emit, Event, Failed, Paused, Resumed
+from ..training.events import Emit, Event, Failed, MadeWay, Paused, Resumed
 from ..training.request import BatchRequest, read_request
 from ..training.threads import calm_threads
 
 #: Seconds that a run gets to reach a check-point before the process ends by force.
 GRACE = 0.7
+
+#: Most seconds for which one message makes way: an application that hangs is not acted in.
+MOST_WAY = 2.0
 
 
 def main(project: str) -> int:
@@ -35,7 +39,8 @@ def main(project: str) -> int:
     line = sys.stdin.readline()
     if not line:
         return 0
-    control = Control()
+    control = Control(FIRST_WORK)
+    control.on_way = lambda waiting, seconds: emit(MadeWay(waiting, round(seconds, 2)))
     threading.Thread(target=_listen, args=(sys.stdin, control, emit), daemon=True).start()
     return serve(Path(project), line, control, emit)
 
@@ -82,8 +87,9 @@ def _listen(stream: TextIO, control: Control, emit: Emit) -> None:
     """Obey commands until the application hangs up."""
     for line in stream:
         try:
-            command = json.loads(line).get("command")
-        except ValueError:
+            message = json.loads(line)
+            command = message.get("command")
+        except (ValueError, AttributeError):
             continue
         if command == "pause":
             control.pause()
@@ -91,6 +97,8 @@ def _listen(stream: TextIO, control: Control, emit: Emit) -> None:
         elif command == "resume":
             control.resume()
             emit(Resumed())
+        elif command == "make way":
+            control.make_way(min(float(message.get("seconds", 0.0)), MOST_WAY))
         elif command == "cancel":
             _end(control, emit)
     _end(control, None)

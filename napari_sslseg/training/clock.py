@@ -22,11 +22,13 @@ class Clock:
         self.seconds = seconds
         self._control = control
         self._start = time.monotonic()
+        self._paused_before = control.paused_seconds
 
     @property
     def spent(self) -> float:
         """Seconds since the start, without pauses."""
-        return time.monotonic() - self._start - self._control.paused_seconds
+        paused = self._control.paused_seconds - self._paused_before
+        return time.monotonic() - self._start - paused
 
     @property
     def left(self) -> float:

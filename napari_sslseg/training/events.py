@@ -137,6 +137,14 @@ class Resumed(Event):
 
 
 @dataclass(frozen=True)
+class MadeWay(Event):
+    """Training waits because the user acts (`waiting`), or goes on; `seconds` of it so far."""
+
+    waiting: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Finished(Event):
     """The run is complete."""
 

@@ -38,3 +38,20 @@ def test_slicing_is_no_edit_and_every_edit_is_one(with_proposal, paint):
     before = proposal.serial
     session.history.undo()
     assert proposal.serial > before
+
+
+def test_hiding_and_showing_is_no_edit(with_proposal, until):
+    _, panel = with_proposal
+    session = panel.session
+    until(lambda: not session.autosave.pending)
+    references, proposal = session.references, session.proposals["semsim"]
+    before = references.serial, proposal.serial
+    for _ in range(4):
+        panel.review.image_only.click()
+    assert references.layer.visible
+    assert proposal.layer.visible
+    assert (references.serial, proposal.serial) == before
+    assert not session.autosave.pending
+    proposal.layer.data[3, 0, 0] = 1
+    proposal.layer.refresh()
+    assert proposal.serial > before[1]

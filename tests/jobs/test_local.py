@@ -15,6 +15,7 @@ from napari_sslseg.training.events import (
     Failed,
     Finished,
     Loss,
+    MadeWay,
     Paused,
     ProposalReady,
     Resumed,
@@ -102,6 +103,43 @@ def test_pause_holds_the_steps_and_resume_lets_them_go_on(job):
     job.resume()
     events = wait_for(job, Resumed)
     assert "Loss" in kinds(events + wait_for(job, Loss))
+
+
+def act(job: LocalJob, seconds: float) -> list[Event]:
+    """Tell the trainer for so long that the user acts."""
+    end, seen = time.monotonic() + seconds, []
+    while time.monotonic() < end:
+        job.make_way(0.4)
+        time.sleep(0.1)
+        seen += job.poll()
+    return seen
+
+
+def test_the_trainer_makes_way_while_told_goes_on_after_and_leaves_with_the_application(job):
+    process = psutil.Process(job.pid)
+    process.cpu_affinity(process.cpu_affinity()[:2])  # with many cores there is no need to
+    job.start(TrainRequest(seconds=60))
+    wait_for(job, Loss)
+    seen: list[Event] = []
+    end = time.monotonic() + 20  # it works for a while first
+    while not any(isinstance(e, MadeWay) and e.waiting for e in seen):
+        assert time.monotonic() < end
+        seen += act(job, 0.5)
+    before = process.cpu_times()
+    assert "Loss" not in kinds(act(job, 1.5))
+    after = process.cpu_times()
+    assert after.user + after.system - before.user - before.system < 0.3
+    # Nobody says any more that the user acts.
+    events = wait_for(job, Loss, 20)
+    ended = next(e for e in events if isinstance(e, MadeWay))
+    assert not ended.waiting
+    assert ended.seconds > 1
+    loss = next(e for e in events if isinstance(e, Loss))
+    act(job, 1.5)
+    assert job._process.stdin is not None
+    job._process.stdin.close()  # what the system does to the pipe when the application dies
+    process.wait(timeout=5)
+    assert 0 < loss.seconds < 60
 
 
 def test_a_killed_trainer_is_reported_clearly(job, project):

@@ -17,6 +17,23 @@ def test_deleted_references_are_put_back_with_all_ink(started, paint, until):
     assert np.array_equal(viewer.layers["References"].data, ink)
 
 
+def test_a_cleared_viewer_gets_image_and_references_back(started, paint, until):
+    viewer, panel = started
+    references, image = panel.session.references, panel.session.image
+    paint(references.layer, 3, panel.truth[3] == 1, 1)
+    ink = references.ink.copy()
+    viewer.layers.clear()
+    until(lambda: references.layer in viewer.layers and image in viewer.layers)
+    assert [layer.name for layer in viewer.layers] == ["cone", "References"]
+    assert np.array_equal(viewer.layers["References"].data, ink)
+    paint(references.layer, 4, panel.truth[4] == 1, 1)
+    panel.volume.leave.click()
+    until(lambda: panel.session is None)
+    viewer.layers.clear()
+    until(lambda: True)
+    assert not len(viewer.layers)
+
+
 def test_closing_the_project_does_not_put_references_back(started, until):
     viewer, panel = started
     panel.close_session()

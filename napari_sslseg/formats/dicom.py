@@ -13,7 +13,8 @@ import numpy as np
 from ..volume.image import Volume
 from .choice import SeveralVolumesError
 from .dicom_geometry import is_placed, place
-from .dicom_headers import FrameHeader, is_dicom, may_not_read, read_frames
+from .dicom_headers import FrameHeader, read_frames
+from .dicom_opening import is_dicom, may_not_read
 from .dicom_pixels import read_stack
 from .dicom_series import DicomFrame, DicomSource, SeriesInfo
 from .dicom_stacks import Stack, stacks_of

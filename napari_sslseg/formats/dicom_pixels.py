@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .dicom_codecs import PIXEL_TAGS, NoCodecError, decoded_frames
-from .dicom_headers import mapped, read_dataset
+from .dicom_opening import mapped, read_dataset
 from .errors import FormatError
 from .lazy import EAGER_BYTES, lazy_array
 from .limits import check_declared, check_memory

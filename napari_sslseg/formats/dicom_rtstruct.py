@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import __version__
-from ..volume.classes import voxel_counts
 from .contours import outlines
-from .dicom_origin import read_headers, source_of
+from .dicom_origin import source_of
 from .dicom_origin import why_not as why_no_dicom
-from .dicom_seg import MANUFACTURER, SERIES_OFFSET
+from .dicom_writing import MANUFACTURER, SERIES_OFFSET, labelled, say_anonymous
 from .errors import FormatError
 from .extras import needing
 
@@ -73,15 +72,12 @@ def write(
         import pydicom
         from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
         from pydicom.uid import UID, ImplicitVRLittleEndian, generate_uid
-    source = source_of(like)
+    source_of(like)  # says so where there is none
     reason = why_not(like)
     if reason:
         raise FormatError(f"Contours are not possible here: {reason}; choose DICOM-SEG or NIfTI.")
-    counts = voxel_counts(labels)
-    present = [item for item in classes if counts[item.id]]
-    if not present:
-        raise FormatError("There is nothing to export: no voxel belongs to any class.")
-    header = read_headers(source, anonymous)[0]
+    on = labelled(labels, like, classes, anonymous)
+    source, header = on.source, on.headers[0]
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = UID(_RT_STRUCTURE_SET)
     meta.MediaStorageSOPInstanceUID = generate_uid()
@@ -92,7 +88,7 @@ def write(
     out.ReferencedFrameOfReferenceSequence = [_frame_of_reference(source)]
     frames = source.frames_first(labels)
     regions, contours, observations = [], [], []
-    for number, item in enumerate(present, 1):
+    for number, item in enumerate(on.present, 1):
         regions.append(_region(number, item, source))
         drawn = [
             _contour(corners, frame, source)
@@ -109,8 +105,7 @@ def write(
     out.ROIContourSequence = contours
     out.RTROIObservationsSequence = observations
     if anonymous:
-        out.PatientIdentityRemoved = "YES"
-        out.DeidentificationMethod = "Patient and study left empty; UIDs kept"
+        say_anonymous(out)
     pydicom.dcmwrite(path, out, enforce_file_format=True)
 
 

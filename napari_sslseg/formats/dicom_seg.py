@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import __version__
-from ..volume.classes import voxel_counts
-from .dicom_origin import read_headers, source_of
-from .errors import FormatError
+from .dicom_writing import MANUFACTURER, SERIES_OFFSET, labelled, say_anonymous
 from .extras import needing
 
 if TYPE_CHECKING:
@@ -28,11 +26,6 @@ if TYPE_CHECKING:
     from .dicom_series import DicomSource
 
 NAME = "DICOM-SEG"
-
-MANUFACTURER = "napari-sslseg"
-
-#: Added to the series number of the source, so that the two do not collide in a list.
-SERIES_OFFSET = 1000
 
 #: Enhanced MR Image Storage: the SOP class of what stands for multi-frame images.
 _ENHANCED = "1.2.840.10008.5.1.4.1.1.4.1"
@@ -66,14 +59,10 @@ def write(
     with needing("dicom", NAME):
         import highdicom as hd
         import pydicom.uid
-    source = source_of(like)
-    counts = voxel_counts(labels)
-    present = [item for item in classes if counts[item.id]]
-    if not present:
-        raise FormatError("There is nothing to export: no voxel belongs to any class.")
+    on = labelled(labels, like, classes, anonymous)
+    source, headers, present = on.source, on.headers, on.present
     numbers = np.zeros(256, dtype=np.uint8)
     numbers[[item.id for item in present]] = np.arange(1, len(present) + 1)
-    headers = read_headers(source, anonymous)
     first = headers[0]
     stacked = source.multiframe or len(headers) < len(source.frames)
     images = [_multiframe(first, source)] if stacked else _each(headers, source)
@@ -98,8 +87,7 @@ def write(
     if stacked:
         _refer(written, source)
     if anonymous:
-        written.PatientIdentityRemoved = "YES"
-        written.DeidentificationMethod = "Patient and study left empty; UIDs kept"
+        say_anonymous(written)
     written.save_as(path)
 
 

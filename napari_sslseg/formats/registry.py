@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 
-from .dicom_headers import is_dicom, may_not_read
+from .dicom_opening import is_dicom, may_not_read
 from .errors import FormatError
 from .lazy import in_native_order
 from .limits import is_small

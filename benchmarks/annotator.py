@@ -22,6 +22,7 @@ import numpy as np
 from napari_sslseg.acquisition.content import look_at, scaled
 from napari_sslseg.acquisition.evidence import evidence_of, object_areas
 from napari_sslseg.acquisition.strategy import Strategy
+from napari_sslseg.volume.extent import Extent
 from napari_sslseg.volume.proposal import Proposal
 
 NOT_ANNOTATED = 255
@@ -91,8 +92,8 @@ class Proposer(Protocol):
 class ReferenceMatching:
     """The Reference-guided proposal, as a training run makes it first; in this process."""
 
-    def __init__(self, volume: Volume) -> None:
-        self._volume = volume
+    def __init__(self, volume: Volume, extent: Extent | None = None) -> None:
+        self._volume, self._extent = volume, extent
 
     def propose(self, ink: np.ndarray) -> Proposal:
         """Carry the known slices through the volume and judge the result."""
@@ -101,10 +102,13 @@ class ReferenceMatching:
         from napari_sslseg.training.judge import make_proposal
         from napari_sslseg.training.stack import SliceStack
 
-        stack = SliceStack.from_volume(self._volume.image, ink, 0, self._volume.spacing)
-        found = propagate(stack.image, stack.ink, stack.classes, stack.spacing, workers=1)
+        volume = self._volume
+        stack = SliceStack.from_volume(volume.image, ink, 0, volume.spacing, self._extent)
+        found = propagate(
+            stack.image, stack.ink, stack.classes, stack.spacing, workers=1, empty=stack.outside
+        )
         known = Predictions(
-            found.probabilities, found.probabilities, found.agreement, found.inked_slices
+            found.probabilities, found.probabilities, found.agreement, found.sources
         )
         return make_proposal("Reference-guided", stack, known, found.farther, {})[0]
 
@@ -115,7 +119,9 @@ class ReferenceMatching:
 class TrainingRun:
     """Whole training runs on a project that stays from round to round, as *Retrain* does."""
 
-    def __init__(self, volume: Volume, preset: str, seconds: float) -> None:
+    def __init__(
+        self, volume: Volume, preset: str, seconds: float, extent: Extent | None = None
+    ) -> None:
         from napari_sslseg.volume.classes import ClassTable
         from napari_sslseg.volume.project import ImageInfo, Project
 
@@ -128,6 +134,9 @@ class TrainingRun:
             ClassTable.from_ids(volume.classes),
             0,
         )
+        if extent is not None:
+            self._project.extent = extent
+            self._project.save()
 
     def propose(self, ink: np.ndarray) -> Proposal:
         """Train on with the ink as it is now; the recommended proposal."""
@@ -199,8 +208,10 @@ class Ground:
         Slices asked for before any proposal.
     told : str
         Who knows in which slice the object begins and in which it ends, as an annotator sees who
-        looks through the volume first: ``"all"`` strategies, ``"nobody"``, or the ``"baselines"``
-        alone, which do not see the proposal; the application tells nobody.
+        looks through the volume first. ``"all"``: every strategy, and the proposer too, as when
+        the user says it in the application. ``"baselines"``: only the strategies that choose
+        without a proposal, for their choice of slices; the proposer is not told. ``"nobody"``:
+        neither strategies nor proposer, as when the user says nothing.
     target : float
         Dice at which the annotator stops.
     most : float
@@ -229,8 +240,8 @@ def annotate(
     list of int
         The slices, in the order in which they were touched.
     """
-    told = ground.told == "all" or (ground.told == "baselines" and strategy.inside_extent)
-    extent = volume.extent() if told else None
+    told = ground.told == "all" or (ground.told == "baselines" and strategy.blind)
+    extent = volume.extent() if told else (None, None)
     begin = time.perf_counter()
     content = look_at(volume.image, 0, extent)
     touched = strategy.first(content, ground.first)

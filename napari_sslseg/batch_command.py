@@ -10,6 +10,7 @@ import typer
 
 from .training.control import Control
 from .training.events import Event, Progress, VolumeBegun, VolumeFailed, VolumeProposed
+from .training.memory import parse_size
 from .training.request import DEVICES, PRESETS, BatchRequest, TrainRequest
 from .training.threads import calm_threads
 from .volume.cohort import Cohort
@@ -29,6 +30,10 @@ def run_batch_command(
     seconds: Annotated[float, typer.Option(help="Time budget of each training.")] = 60.0,
     device: Annotated[str, typer.Option(help=f"One of: {', '.join(DEVICES)}.")] = "auto",
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    memory: Annotated[
+        str | None,
+        typer.Option(help="Memory to use, such as 4G; half of what is free when omitted."),
+    ] = None,
 ) -> list[dict[str, Any]]:
     """Propose for the volumes of a project; the proposals go into it.
 
@@ -72,8 +77,9 @@ def run_batch_command(
             rows.append(row)
 
     try:
+        budget = parse_size(memory) if memory is not None else None
         request = BatchRequest(
-            TrainRequest(method, seconds, device, seed), keys or tuple(cohort.keys)
+            TrainRequest(method, seconds, device, seed, memory=budget), keys or tuple(cohort.keys)
         )
         run_batch(cohort.path, request, follow, Control())
     except (TrainingError, ValueError) as error:

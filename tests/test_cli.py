@@ -110,6 +110,23 @@ def test_propose_trains_by_default_and_finds_the_axis_itself(files, tmp_path):
     assert out.exists()
 
 
+def test_propose_leaves_everything_empty_outside_of_the_object(files, tmp_path):
+    image, refs, truth = files(".nii.gz")
+    out, regions = tmp_path / "out.nii.gz", tmp_path / "regions.nii.gz"
+    call_of = ("propose", image, "--references", refs, "--output", out, "--method", "reference")
+    done = call(*call_of, "--regions", regions, "--first-slice", 3, "--last-slice", 6)
+    assert done.returncode == 0, done.stderr
+    found, codes = (np.asarray(nib.load(path).dataobj) for path in (out, regions))
+    assert not found[..., [0, 2, 7, 9]].any()
+    assert (codes[..., [0, 2, 7, 9]] == 1).all()
+    assert np.array_equal(found[..., [1, 4, 8]], truth[..., [1, 4, 8]]), "ink stands above it"
+    assert found[..., 3].any()
+    assert found[..., 6].any()
+    done = call(*call_of, "--first-slice", 3, "--last-slice", 10)
+    assert done.returncode == 2
+    assert done.stderr == "Error: There is no slice 10: along this axis they go from 0 to 9.\n"
+
+
 def change(path, edit) -> None:
     loaded = nib.load(path)
     array = np.asarray(loaded.dataobj).copy()

@@ -23,7 +23,7 @@ class Uniform(Strategy):
     """
 
     name: ClassVar[str] = "uniform"
-    inside_extent: ClassVar[bool] = True
+    blind: ClassVar[bool] = True
 
     def scores(self, evidence: Evidence) -> Reals:
         """Return the distance from what is known, as a share of the volume."""
@@ -44,7 +44,7 @@ class Random(Strategy):
     """
 
     name: ClassVar[str] = "random"
-    inside_extent: ClassVar[bool] = True
+    blind: ClassVar[bool] = True
 
     def __init__(self, seed: int = 0) -> None:
         self._generator = np.random.default_rng(seed)
@@ -98,7 +98,7 @@ class CoreSet(Strategy):
     """
 
     name: ClassVar[str] = "coreset"
-    inside_extent: ClassVar[bool] = True
+    blind: ClassVar[bool] = True
 
     def first(self, content: Content, wanted: int) -> list[int]:
         """Begin in the middle of what is shown, go on with what is least like it."""

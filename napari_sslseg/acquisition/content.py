@@ -10,6 +10,9 @@ import numpy.typing as npt
 
 Reals = npt.NDArray[np.float64]
 
+#: First and last slice of the object; None where nobody has said so.
+Ends = tuple[int | None, int | None]
+
 #: A slice is described by the mean intensity in each cell of a grid of so many rows and columns.
 GRID = 12
 
@@ -27,13 +30,13 @@ class Content:
         How much there is to see: the standard deviation of the intensities.
     descriptors : ndarray, shape (Z, D)
         What each slice looks like, scaled so that the mean squared distance of two slices is 1.
-    extent : tuple of int, optional
+    extent : tuple of (int or None)
         First and last slice in which the object can be seen, where someone has said so.
     """
 
     amount: Reals
     descriptors: Reals
-    extent: tuple[int, int] | None = None
+    extent: Ends = (None, None)
 
     @property
     def depth(self) -> int:
@@ -42,13 +45,15 @@ class Content:
 
     def shown(self) -> tuple[int, int]:
         """First and last slice worth labelling: the extent, else those that show something."""
-        if self.extent is not None:
-            return self.extent
+        first, last = self.extent
         found = np.flatnonzero(self.amount > 0.1 * max(float(self.amount.max()), 1e-12))
-        return (int(found[0]), int(found[-1])) if found.size else (0, self.depth - 1)
+        low, high = (int(found[0]), int(found[-1])) if found.size else (0, self.depth - 1)
+        low = min(low, last if last is not None else low) if first is None else first
+        high = max(high, low) if last is None else last
+        return low, high
 
 
-def look_at(image: npt.NDArray[Any], axis: int, extent: tuple[int, int] | None = None) -> Content:
+def look_at(image: npt.NDArray[Any], axis: int, extent: Ends = (None, None)) -> Content:
     """Describe the slices of an image.
 
     Parameters
@@ -57,7 +62,7 @@ def look_at(image: npt.NDArray[Any], axis: int, extent: tuple[int, int] | None =
         Only the first channel is looked at.
     axis : int
         Slicing axis.
-    extent : tuple of int, optional
+    extent : tuple of (int or None)
         Where the object can be seen.
     """
     stack = np.moveaxis(image[..., 0] if image.ndim == 4 else image, axis, 0)

@@ -33,8 +33,8 @@ OPEN_END = 1 / 20
 class ErrorReduction(Strategy):
     """Sum over all slices of the expected errors that knowing one slice would mend.
 
-    It may leave the extent of the object: an empty slice just past an end tells where the object
-    stops, and keeps the labels from being carried on.
+    Where nobody has said where the object ends, it may suggest an empty slice just past an end:
+    that tells where the object stops, and keeps the labels from being carried on.
     """
 
     name: ClassVar[str] = "error-reduction"
@@ -42,9 +42,10 @@ class ErrorReduction(Strategy):
     def first(self, content: Content, wanted: int) -> list[int]:
         """Spread slices over the central part of what is shown, the middle one first."""
         low, high = content.shown()
-        if content.extent is None:
-            inset = (1 - CENTRAL) / 2 * (high - low + 1)
-            low, high = round(low + inset), max(round(low + inset), round(high - inset))
+        inset = (1 - CENTRAL) / 2 * (high - low + 1)
+        begin, end = content.extent
+        low = round(low + inset) if begin is None else low
+        high = max(low, round(high - inset)) if end is None else high
         chosen = from_the_middle(evenly(low, high, wanted))
         # When more are wanted than the central part has:
         first, last = content.shown()
@@ -54,17 +55,33 @@ class ErrorReduction(Strategy):
     def scores(self, evidence: Evidence) -> Reals:
         """Return the voxels that each slice is expected to mend, as a share of the object."""
         distance = distance_to_known(evidence.depth, evidence.known)
-        gain = influence(evidence.depth, evidence.known) @ _set_right(evidence, distance)
+        errors = _set_right(evidence, distance)
+        elsewhere = errors - np.minimum(errors, _lasting(evidence, distance))
+        # The slice itself is set right as a whole.
+        gain = influence(evidence.depth, evidence.sources) @ elsewhere + (errors - elsewhere)
         if not gain.any():
             return distance * 1e-9  # nothing is in doubt: the farthest slice is worth a look
         return np.asarray(gain / evidence.object_size(), dtype=float)
+
+
+def _lasting(evidence: Evidence, distance: Reals) -> float:
+    """Return the errors to expect in a slice whatever is known of others.
+
+    Outlines are not drawn alike from slice to slice, so that some doubt stays even right beside a
+    known slice. Only where the object's ends are known: beyond open ends doubt is of another kind,
+    and choosing became no better by it.
+    """
+    beside = evidence.inside & (distance == 1)
+    if evidence.extent == (None, None) or not beside.any():
+        return 0.0
+    return float(np.median(evidence.expected_errors()[beside]))
 
 
 def _set_right(evidence: Evidence, distance: Reals) -> Reals:
     errors = evidence.expected_errors()
     if not evidence.known:
         return errors
-    slices = np.arange(evidence.depth)
-    outside = (slices < min(evidence.known)) | (slices > max(evidence.known))
+    slices, sources = np.arange(evidence.depth), evidence.sources
+    outside = (slices < sources[0]) | (slices > sources[-1])
     trust = distance / (distance + OPEN_END * evidence.depth)
     return np.where(outside, errors * trust, errors)

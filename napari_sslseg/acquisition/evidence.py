@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..volume.proposal import Proposal
+from .content import Ends
 from .influence import influence
 
 Counts = npt.NDArray[np.int64]
@@ -42,8 +43,10 @@ class Evidence:
         Voxels of the proposed object.
     descriptors : ndarray, shape (Z, D), optional
         What each slice looks like, for representativeness; see `describe_slices`.
-    extent : tuple of int, optional
-        First and last slice in which the object can be seen, where someone has said so.
+    extent : tuple of (int or None)
+        First and last slice in which the object can be seen, where someone has said so. What lies
+        outside is known to be empty, has no errors and is not suggested as long as anything
+        inside is open.
     current : int, optional
         The slice in view; ties go to slices near it.
     ends : tuple of str
@@ -57,7 +60,7 @@ class Evidence:
     doubt: Reals | None = None
     areas: Counts | None = None
     descriptors: Reals | None = None
-    extent: tuple[int, int] | None = None
+    extent: Ends = (None, None)
     current: int | None = None
     ends: tuple[str, str] = ("", "")
     volume: str = ""
@@ -73,27 +76,43 @@ class Evidence:
         if any(not 0 <= z < depth for z in self.known):
             raise ValueError(f"A known slice lies outside of the {depth} slices.")
 
-    def open_slices(self, inside_extent: bool = False) -> npt.NDArray[np.intp]:
-        """Slices that may be suggested, rising; if wanted in the extent, as long as it has any."""
+    @property
+    def inside(self) -> npt.NDArray[np.bool_]:
+        """Slices in the extent."""
+        first, last = self.extent
+        inside = np.ones(self.depth, dtype=bool)
+        inside[: first or 0] = False
+        inside[self.depth if last is None else last + 1 :] = False
+        return inside
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """Slices that labels are carried from: the known ones, and the empty ones at the ends."""
+        first, last = self.extent
+        empty = [first - 1] if first is not None else []
+        empty += [last + 1] if last is not None else []
+        return tuple(sorted({*self.known, *(z for z in empty if 0 <= z < self.depth)}))
+
+    def open_slices(self) -> npt.NDArray[np.intp]:
+        """Slices that may be suggested, rising; those in the extent, as long as it has any."""
         unknown = np.ones(self.depth, dtype=bool)
         unknown[list(self.known)] = False
-        if inside_extent and self.extent is not None:
-            inside = np.zeros(self.depth, dtype=bool)
-            inside[self.extent[0] : self.extent[1] + 1] = True
-            if (unknown & inside).any():
-                unknown &= inside
+        inside = self.inside
+        if (unknown & inside).any():
+            unknown &= inside
         return np.flatnonzero(unknown)
 
     def expected_errors(self) -> Reals:
-        """Return the expected number of wrong voxels in each slice; none in known ones."""
+        """Return the wrong voxels to expect in each slice; none in known ones, nor outside."""
         weights = np.asarray(REGION_WEIGHTS)
         errors = np.array(self.regions @ weights if self.doubt is None else self.doubt, dtype=float)
         errors[list(self.known)] = 0.0
+        errors[~self.inside] = 0.0
         return np.asarray(errors, dtype=float)
 
     def after(self, index: int) -> Evidence:
         """Return what would be known, in expectation, if one more slice were."""
-        left = 1 - influence(self.depth, self.known)[index]
+        left = 1 - influence(self.depth, self.sources)[index]
         return replace(
             self,
             regions=np.round(self.regions * left[:, None]).astype(np.int64),
@@ -114,7 +133,7 @@ def evidence_of(
     known: Iterable[int],
     *,
     descriptors: Reals | None = None,
-    extent: tuple[int, int] | None = None,
+    extent: Ends = (None, None),
     volume: str = "",
 ) -> Evidence:
     """Return what a proposal tells of each slice, for instance one that is not on the screen.

@@ -25,8 +25,8 @@ class Strategy(ABC):
 
     name: ClassVar[str]
 
-    inside_extent: ClassVar[bool] = False
-    """Whether to stay where the object can be seen, as long as something is open there."""
+    blind: ClassVar[bool] = False
+    """Whether slices are chosen without a look at the proposal."""
 
     def first(self, content: Content, wanted: int) -> list[int]:
         """Choose slices to label before any model exists.
@@ -78,7 +78,7 @@ class Strategy(ABC):
 
     def candidates(self, evidence: Evidence) -> npt.NDArray[np.intp]:
         """Slices to choose from."""
-        return evidence.open_slices(self.inside_extent)
+        return evidence.open_slices()
 
     @abstractmethod
     def scores(self, evidence: Evidence) -> Reals:

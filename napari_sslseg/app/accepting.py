@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..editing.agreement import dice_by_class
-from ..volume.annotation import NOT_ANNOTATED
+from ..volume.annotation import NOT_ANNOTATED, latest
 from ..volume.project import AcceptedSlice
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Accepting:
         project, axis = self._project, self._project.axis
         classes, corrected = proposal.slice_of(axis, index)
         ink = self._references.slice_ink(index)
-        values = np.where((ink == NOT_ANNOTATED) | corrected, classes, ink).astype(np.uint8)
+        values = latest(ink, classes, corrected)
         proposed = np.moveaxis(proposal.proposed, axis, 0)[index]
         # What was ink before the proposal was made is no merit of the proposal.
         judged = np.moveaxis(proposal.regions, axis, 0)[index] > 0
@@ -136,7 +136,9 @@ class Accepting:
         before = self._entry(place)
         after = _Entry(AcceptedSlice(axis, index, proposal.slug, rounds), score)
         also = [] if after == before else [_Recorded(self._record, place, before, after)]
-        return self._references.write_slice(index, values, f"accepting slice {index}", also)
+        # All of the slice is said anew, also over corrections of a proposal that is not in view.
+        said = np.ones(values.shape, dtype=bool)
+        return self._references.write_slice(index, values, f"accepting slice {index}", also, said)
 
     def follow(self, positions: npt.NDArray[np.integer] | None) -> Iterable[_Recorded]:
         """Take slices out of the record that a step in References has opened again.

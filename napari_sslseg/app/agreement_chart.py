@@ -8,29 +8,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyqtgraph as pg
 from qtpy.QtCore import Signal
-from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+
+from .plot import Plot
 
 if TYPE_CHECKING:
     from .accepting import CorrectiveDice
 
 _POINT, _MEAN = "#3fb950", "#9aa7b8"
 
+_TIP = (
+    "How much of each slice was right before you accepted it: 1 means that you changed "
+    "nothing. Click on a point to go to its slice."
+)
 
-class AgreementChart(QWidget):
+
+class AgreementChart(Plot):
     """A point for each accepted slice, over the rounds; a click on one goes to its slice."""
 
     wanted = Signal(int)
 
     def __init__(self) -> None:
-        super().__init__()
-        self._plot = pg.PlotWidget()
-        self._plot.setMenuEnabled(False)
-        self._plot.setMouseEnabled(x=False, y=False)
-        self._plot.hideButtons()
-        item = self._plot.getPlotItem()
-        item.setLabel("left", "Dice")
-        item.setLabel("bottom", "training round")
+        super().__init__(150, "Dice", "training round", _TIP)
+        item = self._item
         item.getAxis("bottom").setStyle(maxTickLevel=0)
         item.getAxis("bottom").setHeight(40)
         self.points = pg.ScatterPlotItem(
@@ -39,15 +38,6 @@ class AgreementChart(QWidget):
         self.points.sigClicked.connect(self._on_click)
         self._means = item.plot(pen=pg.mkPen(_MEAN, width=2))
         item.addItem(self.points)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._plot)
-        self.setFixedHeight(150)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setToolTip(
-            "How much of each slice was right before you accepted it: 1 means that you changed "
-            "nothing. Click on a point to go to its slice."
-        )
 
     def show_scores(self, scores: Sequence[CorrectiveDice]) -> None:
         """Show the slices that are accepted."""
@@ -65,15 +55,7 @@ class AgreementChart(QWidget):
         if rounds:
             self._plot.setXRange(rounds[0] - 0.5, rounds[-1] + 0.5, padding=0.02)
             ticks = [(n, str(n)) for n in rounds[:: max(1, len(rounds) // 8)]]
-            self._plot.getPlotItem().getAxis("bottom").setTicks([ticks])
-
-    def set_colors(self, background: str, text: str) -> None:
-        """Follow the application's theme."""
-        self._plot.setBackground(QColor(background))
-        for name in ("left", "bottom"):
-            axis = self._plot.getPlotItem().getAxis(name)
-            axis.setPen(text)
-            axis.setTextPen(text)
+            self._item.getAxis("bottom").setTicks([ticks])
 
     def _on_click(self, item: Any, points: Any, event: Any = None) -> None:
         if len(points):

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import pyqtgraph as pg
-from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+
+from .plot import Plot
 
 _LOSS, _DICE, _MATCHING = "#56b4e9", "#e69f00", "#9aa7b8"
 
+_TIP = (
+    "Blue: training loss. Orange: Dice of the trained model on references that were left "
+    "out of training; grey: the same for reference matching."
+)
 
-class TrainingChart(QWidget):
+
+class TrainingChart(Plot):
     """Loss (left axis) and Dice (right axis) over seconds of training."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._plot = pg.PlotWidget()
-        self._plot.setMenuEnabled(False)
-        self._plot.setMouseEnabled(x=False, y=False)
-        self._plot.hideButtons()
-        item = self._plot.getPlotItem()
-        item.setLabel("left", "loss")
-        item.setLabel("bottom", "seconds")
+        super().__init__(120, "loss", "seconds", _TIP)
+        item = self._item
         item.showAxis("right")
         item.setLabel("right", "Dice")
         self._dice_view = pg.ViewBox(enableMenu=False)
@@ -41,15 +40,6 @@ class TrainingChart(QWidget):
         self._baseline = pg.PlotDataItem(pen=pg.mkPen(_MATCHING, width=1, style=_dashed()))
         self._dice_view.addItem(self._dice)
         self._dice_view.addItem(self._baseline)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._plot)
-        self.setFixedHeight(120)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setToolTip(
-            "Blue: training loss. Orange: Dice of the trained model on references that were left "
-            "out of training; grey: the same for reference matching."
-        )
         self.clear()
 
     def clear(self) -> None:
@@ -71,14 +61,6 @@ class TrainingChart(QWidget):
             self.baselines.append((seconds, baseline))
         self._draw()
 
-    def set_colors(self, background: str, text: str) -> None:
-        """Follow the application's theme."""
-        self._plot.setBackground(QColor(background))
-        for name in ("left", "right", "bottom"):
-            axis = self._plot.getPlotItem().getAxis(name)
-            axis.setPen(text)
-            axis.setTextPen(text)
-
     def _draw(self) -> None:
         for curve, points in (
             (self._loss, self.losses),
@@ -88,7 +70,7 @@ class TrainingChart(QWidget):
             curve.setData([p[0] for p in points], [p[1] for p in points])
 
     def _follow(self) -> None:
-        item = self._plot.getPlotItem()
+        item = self._item
         self._dice_view.setGeometry(item.vb.sceneBoundingRect())
         self._dice_view.linkedViewChanged(item.vb, self._dice_view.XAxis)
 

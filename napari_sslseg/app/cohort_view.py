@@ -82,6 +82,7 @@ class CohortView(QObject):
         session.slices_changed.connect(self._tell)
         session.proposals_changed.connect(self._tell)
         session.training.state_changed.connect(self._tell)
+        session.activity.acted.connect(self._make_way)
         session.autosave.do(lambda: cohort.show(cohort.key_of(session.project.path)))
         for key in cohort.keys:
             if key != self.current and (key not in self._summaries or key in self._unsure):
@@ -244,6 +245,10 @@ class CohortView(QObject):
             self._run.cancel()
 
     # -- inside ---------------------------------------------------------------------------
+
+    def _make_way(self) -> None:
+        if self._run is not None:
+            self._run.make_way()
 
     def _tell(self, state: object = None) -> None:
         self.changed.emit()

@@ -30,15 +30,17 @@ def facts_at(session: Session, point: tuple[int, ...]) -> list[str]:
         Inside of the volume.
     """
     ink = int(session.references.ink[point])
-    if ink != NOT_ANNOTATED:
-        return [f"{session.classes.name(ink)}, labelled by you"]
+    labelled = [f"{session.classes.name(ink)}, labelled by you"] if ink != NOT_ANNOTATED else []
     proposal = session.shelf.in_view()
     if proposal is None:
-        return ["not labelled"]
+        return labelled or ["not labelled"]
     value = int(proposal.layer.data[point])
     kept = proposal.kept is not None and int(proposal.kept[point]) == value
-    if value != int(proposal.proposed[point]) or kept:
-        return [f"{session.classes.name(value)}, corrected by you"]
+    if value != ink and (value != int(proposal.proposed[point]) or kept):
+        since = [f"labelled {session.classes.name(ink)} before"] if labelled else []
+        return [f"{session.classes.name(value)}, corrected by you", *since]
+    if labelled:
+        return labelled
     lines = [f"{session.classes.name(value)}, proposed"]
     region = int(proposal.regions[point])
     if region:

@@ -1,15 +1,15 @@
-"""The mask to export: ink where there is any, else a proposal; and what of it came from where."""
+"""The mask to export: the user's latest word, else a proposal; and what of it came from where."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..formats.provenance import ORIGINS, count_origins
-from ..volume.annotation import NOT_ANNOTATED, corrections, reference_slices
+from ..volume.annotation import NOT_ANNOTATED, latest, reference_slices
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -44,7 +44,9 @@ class FinalLabels:
 
 
 def labels_maker(
-    references: ReferenceLayer, proposal: ProposalLayer | None
+    references: ReferenceLayer,
+    proposal: ProposalLayer | None,
+    others: Iterable[ProposalLayer] = (),
 ) -> Callable[[], npt.NDArray[np.uint8]]:
     """Return a function that makes the mask, for a thread.
 
@@ -52,7 +54,7 @@ def labels_maker(
     meanwhile is not in it. It is made again when a stroke was painted meanwhile, so that a stroke
     is in it as a whole or not at all (unless the user paints without a pause).
     """
-    make = final_maker(references, proposal)
+    make = final_maker(references, proposal, others=others)
     return lambda: make().labels
 
 
@@ -61,6 +63,7 @@ def final_maker(
     proposal: ProposalLayer | None,
     accepted: Sequence[AcceptedSlice] = (),
     axis: int = 0,
+    others: Iterable[ProposalLayer] = (),
 ) -> Callable[[], FinalLabels]:
     """Return a function that makes the mask and counts origins, for a thread; as `labels_maker`.
 
@@ -70,15 +73,19 @@ def final_maker(
         Slices that the user accepted as a whole. Those that no longer are whole do not count.
     axis : int
         Slicing axis.
+    others : iterable of ProposalLayer
+        Proposals that are not in view. Where they were corrected over ink they count, being later.
     """
     ink = references.ink
     base = proposal.layer.data if proposal is not None else None
-    proposed = proposal.proposed if proposal is not None else None
-    kept = proposal.kept if proposal is not None else None
+    mine = proposal.corrections() if proposal is not None else None
+    layers = [layer for layer in others if layer is not proposal]
+    theirs = [layer.corrections() for layer in layers]
     places = [(row.axis, row.index) for row in accepted]
 
-    def serial() -> tuple[int, int]:
-        return references.serial, proposal.serial if proposal is not None else 0
+    def serial() -> tuple[int, ...]:
+        own = () if proposal is None else (proposal.serial,)
+        return references.serial, *own, *(layer.serial for layer in layers)
 
     def make() -> FinalLabels:
         final = FinalLabels(np.zeros_like(ink))
@@ -91,14 +98,17 @@ def final_maker(
             # Slab by slab, so that nothing but the mask itself needs memory.
             for z in range(ink.shape[0]):
                 codes = np.full(ink[z].shape, _UNLABELLED, dtype=np.uint8)
-                slab = np.zeros_like(ink[z])
-                if base is not None and proposed is not None:
-                    slab = base[z]
-                    changed = corrections(slab, proposed[z], None if kept is None else kept[z])
-                    codes = np.where(changed != NOT_ANNOTATED, _CORRECTED, _PROPOSED)
-                    codes = codes.astype(np.uint8)
-                stated = ink[z] != NOT_ANNOTATED
-                final.labels[z] = np.where(stated, ink[z], slab)
+                slab, corrected = np.zeros_like(ink[z]), np.zeros(ink[z].shape, dtype=bool)
+                if base is not None and mine is not None:
+                    slab, corrected = base[z], mine[z] != NOT_ANNOTATED
+                    codes = np.where(corrected, _CORRECTED, _PROPOSED).astype(np.uint8)
+                said = ink[z]
+                for other in theirs:
+                    word = other[z]
+                    said = np.where((said != NOT_ANNOTATED) & (word != NOT_ANNOTATED), word, said)
+                final.labels[z] = latest(said, slab, corrected)
+                codes[said != ink[z]] = _CORRECTED
+                stated = ink[z] == final.labels[z]
                 codes[stated] = _INKED
                 codes[stated & _on_slices(whole, z, codes.shape)] = _ACCEPTED
                 for class_id, counts in count_origins(final.labels[z][None], codes[None]).items():

@@ -101,6 +101,26 @@ class Step:
         own = 0 if self.change is None else self.change.nbytes
         return own + sum(companion.nbytes for companion in self.companions)
 
+    def undo(self) -> None:
+        """Take it back, and all that goes with it."""
+        if self.change is None:
+            self.owner.undo()
+        else:
+            self.change.revert(self.layer.data)
+            self.layer.refresh(thumbnail=False, extent=False)
+        for companion in reversed(self.companions):
+            companion.undo()
+
+    def redo(self) -> None:
+        """Do it again, and all that goes with it."""
+        if self.change is None:
+            self.owner.redo()
+        else:
+            self.change.apply(self.layer.data)
+            self.layer.refresh(thumbnail=False, extent=False)
+        for companion in self.companions:
+            companion.redo()
+
 
 class History:
     """Steps on several labels layers, in their order.
@@ -184,8 +204,23 @@ class History:
         text: str,
         place: Place,
         also: Iterable[Companion] = (),
+        said: Positions | None = None,
     ) -> bool:
         """Make a change as one step, and what else goes with it.
+
+        Parameters
+        ----------
+        layer : Labels
+        change : Change
+        text : str
+            What it is, as it reads after "Undo: ".
+        place : (axis, index)
+            Where the user looks.
+        also : iterable of Companion, optional
+            What goes with it; it makes a step even where no voxel changes.
+        said : ndarray of int, optional
+            Places in the array laid flat that the user has spoken of, where these are more than
+            those that change.
 
         Returns
         -------
@@ -202,7 +237,9 @@ class History:
         for companion in also:
             companion.redo()
         if len(change) or also:
-            self._push(Step(owner, text, place, change, also), change.positions)
+            self._push(
+                Step(owner, text, place, change, also), change.positions if said is None else said
+            )
         return True
 
     def written_over(self, layer: Labels, where: Iterable[Positions]) -> None:
@@ -236,31 +273,11 @@ class History:
 
     def undo(self) -> None:
         """Take back the last step, unless a stroke is being drawn over it."""
-        if self._done and not self._done[-1].owner.strokes:
-            step = self._done.pop()
-            self._undone.append(step)
-            if step.change is None:
-                step.owner.undo()
-            else:
-                step.change.revert(step.layer.data)
-                step.layer.refresh(thumbnail=False, extent=False)
-            for companion in reversed(step.companions):
-                companion.undo()
-            self._tell(step, False)
+        self._move(self._done, self._undone, again=False)
 
     def redo(self) -> None:
-        """Do the last undone step again."""
-        if self._undone and not self._undone[-1].owner.strokes:
-            step = self._undone.pop()
-            self._done.append(step)
-            if step.change is None:
-                step.owner.redo()
-            else:
-                step.change.apply(step.layer.data)
-                step.layer.refresh(thumbnail=False, extent=False)
-            for companion in step.companions:
-                companion.redo()
-            self._tell(step, True)
+        """Do the last undone step again, unless a stroke is being drawn over it."""
+        self._move(self._undone, self._done, again=True)
 
     # -- inside ---------------------------------------------------------------------------
 
@@ -294,7 +311,13 @@ class History:
         cut = self._done.index(last)
         self._done = [s for i, s in enumerate(self._done) if i > cut or s.owner is not last.owner]
 
-    def _tell(self, step: Step, again: bool) -> None:
+    def _move(self, source: list[Step], target: list[Step], again: bool) -> None:
+        """Take the last step from one row to the other, and do it again or take it back."""
+        if not source or source[-1].owner.strokes:
+            return
+        step = source.pop()
+        target.append(step)
+        (step.redo if again else step.undo)()
         self.changed.emit()
         self.moved.emit(step, again)
 

@@ -3,13 +3,16 @@
 A correction is where a proposal layer differs from what was proposed, so nothing in the arrays says
 whether it came before or after ink on the same voxel. Therefore ink that is set over a correction
 is written into the proposal too, as part of the same step: what differs from ink is always later
-than the ink. Being in the arrays, the order outlives new versions and sessions.
+than the ink. Being in the arrays, the order outlives new versions and sessions. A correction that
+is set over one of another proposal is written into that one in the same way: of two proposals that
+speak of a voxel none says what the user has taken back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,18 +22,24 @@ from ..volume.annotation import NOT_ANNOTATED
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from ..volume.inkstore import InkStore
+    from .history import Companion, History
     from .proposal_layer import ProposalLayer
+    from .proposal_shelf import ProposalShelf
     from .reference_layer import ReferenceLayer
 
     Positions = npt.NDArray[np.integer]
 
+#: Voxels up to which a stroke that napari describes in an unknown way is looked for.
+_SEARCHED = 4_000_000
+
 
 @dataclass
 class _Overruled:
-    """Corrections of one proposal that a step in References spoke over."""
+    """Corrections of one proposal that a step in another layer spoke over."""
 
     proposal: ProposalLayer
-    ink: npt.NDArray[np.uint8]
+    said: Callable[[], npt.NDArray[np.uint8]]
     positions: Positions
     old: npt.NDArray[np.uint8]
     new: npt.NDArray[np.uint8]
@@ -47,34 +56,83 @@ class _Overruled:
         self.proposal.write_at(self.positions[back], self.old[back])
 
     def redo(self) -> None:
-        """Let the ink speak over them again."""
-        here = _overruled(self.proposal, self.ink, self.positions)
-        self.proposal.write_at(here, _flat(self.ink)[here])
+        """Let the step speak over them again."""
+        said = self.said()
+        here = _overruled(self.proposal, said, self.positions)
+        self.proposal.write_at(here, said[here])
+
+
+@dataclass
+class _Early:
+    """A step that was made before all proposals had been read from disk."""
+
+    said: Callable[[], npt.NDArray[np.uint8]]
+    positions: Positions
+    done: bool = True
+    late: list[ProposalLayer] = field(default_factory=list)
+    parts: list[_Overruled] = field(default_factory=list)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        return int(self.positions.nbytes) + sum(part.nbytes for part in self.parts)
+
+    def settle(self, proposal: ProposalLayer) -> None:
+        """Let the step speak over the corrections of a proposal that has come."""
+        if self.done:
+            self.parts += _speak_over(proposal, self.said, self.positions)
+        else:
+            self.late.append(proposal)
+
+    def undo(self) -> None:
+        """Put the corrections back."""
+        self.done = False
+        for part in self.parts:
+            part.undo()
+
+    def redo(self) -> None:
+        """Let the step speak over them again."""
+        self.done = True
+        for part in self.parts:
+            part.redo()
+        late, self.late = self.late, []
+        for proposal in late:
+            self.settle(proposal)
 
 
 class LastWord:
-    """Lets ink speak over the corrections that it is set over.
+    """Lets each step of the user's speak over the corrections that it is set over.
 
     Parameters
     ----------
     references : ReferenceLayer
-    proposals : callable
-        Returns the proposals that there are.
+    shelf : ProposalShelf
+        Whose proposals there are, and which are still being read.
+    history : History
+        Whose steps it goes with.
+    saved : InkStore
+        Of References; tells where a stroke was that napari describes in an unknown way.
     """
 
     def __init__(
-        self, references: ReferenceLayer, proposals: Callable[[], Iterable[ProposalLayer]]
+        self, references: ReferenceLayer, shelf: ProposalShelf, history: History, saved: InkStore
     ) -> None:
-        self._references, self._proposals = references, proposals
+        self._references, self._shelf, self._history = references, shelf, history
+        self._saved = saved
+        self._early: list[_Early] = []
+        history.accompany(references.layer, self.follow)
+        shelf.added.connect(self._take_up)
 
-    def follow(self, positions: Positions | None) -> list[_Overruled]:
+    def follow(self, positions: Positions | None) -> list[Companion]:
         """Write new ink into the proposals where they hold another correction.
 
         Parameters
         ----------
         positions : ndarray of int or None
-            Places of the step in the volume laid flat. None where they are not known: nothing is
-            done then, as corrections elsewhere may be later than the ink below them.
+            Places of the step in the volume laid flat. None where they are not known: then it is
+            what has not been saved yet, at most some seconds' work. In a large volume, where that
+            takes long to find, nothing is done, as corrections elsewhere may be later than the ink
+            below them.
 
         Returns
         -------
@@ -82,22 +140,60 @@ class LastWord:
             What goes with the step, to be undone and done again with it.
         """
         if positions is None:
+            if self._references.ink.size > _SEARCHED:
+                return []
+            positions = self._saved.changed_since(self._references.ink)
+        return self._speak(lambda: _flat(self._references.ink), positions, None)
+
+    def _take_up(self, proposal: ProposalLayer) -> None:
+        """Let the strokes in a new proposal speak, and those before it was there."""
+        self._history.accompany(proposal.layer, partial(self._follow_correction, proposal))
+        for step in self._early:
+            step.settle(proposal)
+        if not self._shelf.awaited:
+            self._early.clear()
+
+    def _follow_correction(
+        self, proposal: ProposalLayer, positions: Positions | None
+    ) -> list[Companion]:
+        if positions is None:
             return []
-        ink, found = self._references.ink, []
-        for proposal in self._proposals():
-            here = _overruled(proposal, ink, positions)
-            if here.size:
-                made = _Overruled(proposal, ink, here, proposal.flat[here], _flat(ink)[here])
-                proposal.write_at(here, made.new)
-                found.append(made)
+        return self._speak(lambda: proposal.flat, positions, proposal)
+
+    def _speak(
+        self,
+        said: Callable[[], npt.NDArray[np.uint8]],
+        positions: Positions,
+        speaker: ProposalLayer | None,
+    ) -> list[Companion]:
+        found: list[Companion] = []
+        for proposal in self._shelf.all():
+            if proposal is not speaker:
+                found += _speak_over(proposal, said, positions)
+        if self._shelf.awaited:
+            self._early.append(_Early(said, positions))
+            found.append(self._early[-1])
         return found
 
 
+def _speak_over(
+    proposal: ProposalLayer, said: Callable[[], npt.NDArray[np.uint8]], positions: Positions
+) -> list[_Overruled]:
+    """Write what was said into a proposal where it holds another correction."""
+    words = said()
+    here = _overruled(proposal, words, positions)
+    if not here.size:
+        return []
+    made = _Overruled(proposal, said, here, proposal.flat[here], words[here])
+    proposal.write_at(here, made.new)
+    return [made]
+
+
 def _overruled(
-    proposal: ProposalLayer, ink: npt.NDArray[np.uint8], positions: Positions
+    proposal: ProposalLayer, words: npt.NDArray[np.uint8], positions: Positions
 ) -> Positions:
-    """Return where, of these places, ink and a correction say different things."""
-    said = _flat(ink)[positions]
+    """Return where, of these places, a correction says something else."""
+    said = words[positions]
     here = positions[(said != NOT_ANNOTATED) & (said != proposal.flat[positions])]
     return here[proposal.corrected_at(here)]
 

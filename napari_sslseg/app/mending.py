@@ -14,7 +14,7 @@ from ..editing.doubt import DISPUTED
 from ..editing.interpolation import interpolate
 from ..editing.runner_up import runner_up
 from ..editing.smoothing import smooth
-from ..volume.annotation import NOT_ANNOTATED, SliceState
+from ..volume.annotation import NOT_ANNOTATED, SliceState, latest
 from .background import in_background
 
 if TYPE_CHECKING:
@@ -165,11 +165,8 @@ class Mender:
             if ends is None:
                 return "Correct or accept a slice on either side first; between them is filled."
             low, high = ends
-            stack = np.moveaxis(layer_data, axis, 0)
             stated = np.moveaxis(ink, axis, 0)
-            one, two = (
-                np.where(stated[z] != NOT_ANNOTATED, stated[z], stack[z]) for z in (low, high)
-            )
+            one, two = (latest(stated[z], *proposal.slice_of(axis, z)) for z in (low, high))
             between = interpolate(one, two, high - low - 1, (spacing[0], spacing[1]))
             words = f"interpolating slices {low + 1} to {high - 1}"
             after = layer_data.copy()
@@ -204,7 +201,7 @@ class Mender:
         wanted = (sure & (ink == NOT_ANNOTATED)) | corrected
         values = np.where(wanted, classes, ink).astype(np.uint8)
         text = f"accepting the sure part of slice {index}"
-        return self._references.write_slice(index, values, text)
+        return self._references.write_slice(index, values, text, said=wanted)
 
     def other(self) -> ProposalLayer | None:
         """Return the proposal that is not in view."""

@@ -5,15 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error, show_info, show_warning
+from napari.utils.notifications import show_error, show_warning
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QApplication, QFrame, QScrollArea, QVBoxLayout, QWidget
 
-from ..training.events import Event, Failed, Finished, Loss, Progress, ProposalReady, Quality
+from ..training.events import (
+    Event,
+    Failed,
+    Finished,
+    Loss,
+    MadeWay,
+    Progress,
+    ProposalReady,
+    Quality,
+)
 from ..training.request import TrainRequest
 from .background import in_background
 from .channels import channels_of
+from .class_wishes import ClassWishes
 from .cohort_view import CohortView
 from .image_source import show_image
 from .key_help import KeyHelp
@@ -28,6 +38,7 @@ from .sections.train_section import TrainSection
 from .sections.volume_section import VolumeSection
 from .sections.volumes_section import VolumesSection
 from .session import Session
+from .software_rendering import keep_shader_programs
 from .starting import adoptable, make_first_project
 from .switching import LoadedVolume, Switching, load_volume
 from .top_bar import TopBar
@@ -48,6 +59,7 @@ class LoopPanel(QWidget):
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__()
+        keep_shader_programs()
         self.viewer = napari_viewer
         self.session: Session | None = None
         self.volume = VolumeSection(napari_viewer)
@@ -249,7 +261,8 @@ class LoopPanel(QWidget):
             self.references.close_step()
             self.review.open()
             self.export.open()
-        if not isinstance(event, Loss | Progress | Quality):  # many, and they allow nothing new
+        # These are many, and they allow nothing new.
+        if not isinstance(event, Loss | MadeWay | Progress | Quality):
             self._refresh()
 
     def _not_started(self, error: Exception) -> None:
@@ -257,33 +270,12 @@ class LoopPanel(QWidget):
         reason = getattr(error, "strerror", None) or str(error)
         show_warning(f"The project could not be opened: {reason}")
 
-    def _add_class(self) -> None:
-        if self.session is not None:
-            self.session.add_class()
-
-    def _remove_class(self, class_id: int) -> None:
-        if self.session is None:
-            return
-        try:
-            self.session.remove_class(class_id)
-        except (ValueError, KeyError) as error:
-            show_info(str(error))
-
-    def _choose_class(self, class_id: int) -> None:
-        if self.session is not None:
-            self.session.choose_class(class_id)
-
     def _connect(self) -> None:
         volume = self.volume
         volume.start_wanted.connect(self._on_start)
         volume.open_wanted.connect(self.open)
         volume.close_wanted.connect(self.leave)
-        volume.classes.add_wanted.connect(self._add_class)
-        volume.classes.remove_wanted.connect(self._remove_class)
-        volume.classes.chosen.connect(self._choose_class)
-        volume.classes.renamed.connect(self._rename_class)
-        volume.classes.recolored.connect(self._recolor_class)
-        volume.classes.recoded.connect(self._recode_class)
+        self._class_wishes = ClassWishes(volume.classes, lambda: self.session)
         self.volumes.switch_wanted.connect(self.switching.to)
         self.volumes.propose_wanted.connect(lambda: self.cohort.propose(self.train.request()))
         self.volumes.trouble.connect(show_warning)
@@ -305,21 +297,6 @@ class LoopPanel(QWidget):
         if self.session is not None and self.session.training.busy:
             self.train.open()  # the question is asked there
         self.train.train.click()
-
-    def _rename_class(self, class_id: int, name: str) -> None:
-        if self.session is not None:
-            self.session.edit_class(class_id, name=name)
-
-    def _recolor_class(self, class_id: int, color: str) -> None:
-        if self.session is not None:
-            self.session.edit_class(class_id, color=color)
-
-    def _recode_class(self, class_id: int, code: str) -> None:
-        if self.session is not None:
-            try:
-                self.session.edit_class(class_id, code=code)
-            except ValueError as error:
-                show_warning(str(error))
 
     def _on_slice(self, event: Any = None) -> None:
         if self.session is not None:

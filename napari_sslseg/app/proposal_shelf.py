@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
@@ -13,12 +14,15 @@ from ..acquisition.registry import create
 from ..acquisition.suggestion import Suggestion
 from ..editing.agreement import differing
 from .background import in_background
+from .emptying import Emptying
+from .open_counts import OpenCounts
 from .orientation_letters import slice_ends
 from .proposal_layer import OpenCount, ProposalLayer
 from .region_view import RegionArray, RegionView
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Mapping
+
     import numpy.typing as npt
     from napari.components import ViewerModel
     from napari.layers import Image
@@ -49,6 +53,8 @@ class ProposalShelf:
 
     changed = Signal()
     """A proposal came, went, or another one is in view."""
+    added = Signal(object)
+    """A `ProposalLayer` was made."""
     edited = Signal()
     """The user has edited a proposal."""
     shares_changed = Signal(str, dict)
@@ -65,14 +71,22 @@ class ProposalShelf:
         self._viewer, self._image, self._project = viewer, image, project
         self._references = references
         self.layers: dict[str, ProposalLayer] = {}
+        #: Those whose layer the user deleted: their corrections still count.
+        self._away: dict[str, ProposalLayer] = {}
+        #: Proposals with corrections on disk that have not been read yet.
+        self.awaited: set[str] = set()
         self.active = ""
         self.regions = RegionView(viewer, image, history)
         self._history = history
-        self._counts: dict[str, OpenCount] = {}
+        self._counts = OpenCounts()
+        self._counts.counted.connect(self._on_counted)
+        self._counts.failed.connect(self._fail)
+        self._counts.stale.connect(self.recount)
         #: Voxels of each slice that the newest version changed, by slug: (axis, counts).
         self._news: dict[str, tuple[int, npt.NDArray[np.int64]]] = {}
         self.news: dict[str, tuple[int, npt.NDArray[np.int64]]] = {}
-        self._counting = self._count_again = False
+        #: Those shown are empty outside of the object, where the user has said where it lies.
+        self.emptying = Emptying(project, references, self.all)
         self._wanted = ""
         self.closed = False
         viewer.layers.events.removed.connect(self._on_removed)
@@ -81,16 +95,34 @@ class ProposalShelf:
     def close(self) -> None:
         """Show nothing more."""
         self.closed = True
+        self._counts.close()
         self._viewer.layers.events.removed.disconnect(self._on_removed)
 
-    def bring_up(self, slugs: list[str]) -> None:
-        """Read the newest versions in a thread, then show them."""
+    def bring_up(self, slugs: list[str], versions: Mapping[str, int] | None = None) -> None:
+        """Read proposals in a thread, then show them.
+
+        Parameters
+        ----------
+        slugs : list of str
+        versions : mapping of str to int, optional
+            Which version of each; the newest where nothing is said.
+        """
+        versions = versions or {}
+        for slug in slugs:
+            known = slug in self.layers or slug in self._away
+            if not known and not self._project.correction_store(slug).blank:
+                self.awaited.add(slug)
         for slug in slugs:
             in_background(
-                partial(self._load, slug),
+                partial(self._load, slug, versions.get(slug)),
                 lambda loaded, slug=slug: self._show(slug, *loaded),  # type: ignore[misc]
                 self._fail,
             )
+
+    def renew(self) -> None:
+        """Show the proposals again, after the user has said where the object lies."""
+        for layer in self.layers.values():
+            self._check_emptied(layer)
 
     def activate(self, slug: str) -> None:
         """Show one proposal, with its regions, to edit and accept; as soon as it is there."""
@@ -111,6 +143,10 @@ class ProposalShelf:
         """Return the proposal to edit and accept."""
         return self.layers.get(self.active)
 
+    def all(self) -> list[ProposalLayer]:
+        """Return all proposals, those whose layer the user deleted too."""
+        return [*self.layers.values(), *self._away.values()]
+
     def suggest(self) -> Suggestion | None:
         """Return the slice whose correction would help most; None while nothing is counted."""
         evidence = self.evidence()
@@ -127,56 +163,34 @@ class ProposalShelf:
             tuple(self._references.references()),
             counts.doubt,
             counts.areas,
+            extent=self._project.extent.ends,
             current=self._references.current_slice(),
             ends=slice_ends(self._image, counts.axis),
         )
 
     def counts(self) -> OpenCount | None:
         """Return what is open in the proposal in view, None until it is counted."""
-        counts = self._counts.get(self.active)
-        return counts if counts is not None and counts.axis == self._project.axis else None
+        return self._counts.of(self.active, self._project.axis)
 
     def save(self) -> int:
         """Save what the user changed in each proposal; for the autosave thread."""
-        return sum(p.store.save(p.corrections()) for p in list(self.layers.values()))
+        return sum(p.store.save(p.corrections()) for p in self.all())
 
     def serials(self) -> tuple[int, ...]:
         """Return numbers that rise with every edit."""
-        return tuple(proposal.serial for proposal in list(self.layers.values()))
+        return tuple(proposal.serial for proposal in self.all())
 
     def recount(self) -> None:
         """Count the active proposal's regions per slice, and their shares, in a thread."""
         layer = self.in_view()
-        if self.closed or layer is None:
-            return
-        if self._counting:  # one at a time: the processor is the trainer's and the viewer's too
-            self._count_again = True
-            return
-        self._counting = True
-        slug, axis, ink = self.active, self._project.axis, self._references.ink
+        if not self.closed and layer is not None:
+            self._counts.ask(self.active, layer, self._project.axis, self._references.ink)
 
-        def over() -> None:
-            self._counting = False
-            if self._count_again:
-                self._count_again = False
-                self.recount()
-
-        def done(result: OpenCount) -> None:
-            if not self.closed:
-                self._counts[slug] = result
-                self.shares_changed.emit(slug, result.shares)
-                over()
-
-        def failed(error: Exception) -> None:
-            self._fail(error)
-            over()
-
-        in_background(lambda: layer.count_open(axis, ink), done, failed)
-
-    def _load(self, slug: str) -> tuple[Proposal, int, Any]:
-        version = self._project.proposal_version(slug)
-        proposal = self._project.read_proposal(slug)
-        layer = self.layers.get(slug)
+    def _load(self, slug: str, version: int | None) -> tuple[Proposal, int, Any]:
+        version = self._project.proposal_version(slug) if version is None else version
+        proposal = self._project.read_proposal(slug, version)
+        proposal = self.emptying.take(slug, version, proposal)
+        layer = self.layers.get(slug) or self._away.get(slug)
         if layer is not None:
             axis = self._project.axis
             self._news[slug] = (axis, differing(layer.proposed, proposal.classes, axis))
@@ -184,28 +198,41 @@ class ProposalShelf:
         store = self._project.correction_store(slug)
         return proposal, version, (*ProposalLayer.prepare(proposal, store), store)
 
+    def _again(self, layer: ProposalLayer) -> tuple[Proposal, int, Any]:
+        proposal = self.emptying.again(layer)
+        return proposal, layer.version, layer.merge(proposal)
+
     def _show(
-        self, slug: str, proposal: Proposal, version: int, merged: Any, tries: int = _MERGE_TRIES
+        self,
+        slug: str,
+        proposal: Proposal,
+        version: int,
+        merged: Any,
+        tries: int = _MERGE_TRIES,
+        again: bool = False,
     ) -> None:
         if self.closed:
             return
-        layer = self.layers.get(slug)
+        layer = self.layers.get(slug) or self._away.get(slug)
         if layer is None:
-            self._add(slug, proposal, version, *merged[-3:])
+            self._add(slug, proposal, version, *merged)
             return
-        if version > layer.version:
+        if version > layer.version or (again and version == layer.version):
             data, kept, serial = merged
             if (serial != layer.serial or layer.stroking) and tries > 0:
                 # The user painted while this was prepared: prepare again, stroke included.
                 in_background(
                     lambda: layer.merge(proposal),
-                    lambda again: self._show(slug, proposal, version, again, tries - 1),
+                    lambda made: self._show(slug, proposal, version, made, tries - 1, again),
                     self._fail,
                 )
                 return
             if serial != layer.serial:
                 data, kept, _ = layer.merge(proposal)
             layer.replace(proposal, version, data, kept)
+            self.emptying.forget(slug, version)
+            if slug in self._away:
+                self._bring_back(slug)
             axis, counts = self._news.pop(slug, (0, None))
             if counts is not None and axis == self._project.axis:
                 counts[self._references.references()] = 0  # what the user said is no news
@@ -214,8 +241,18 @@ class ProposalShelf:
                 self.news[slug] = (axis, counts)
             if slug == self.active:
                 self.regions.show(layer, self._references.ink)
+        self._check_emptied(layer)
         self.recount()
         self.changed.emit()
+
+    def _check_emptied(self, layer: ProposalLayer) -> None:
+        """Show a proposal again if more was said of the object while it was being read."""
+        if not self.emptying.up_to_date(layer):
+            in_background(
+                partial(self._again, layer),
+                lambda made: self._show(layer.slug, *made, again=True),
+                self._fail,
+            )
 
     def _add(
         self, slug: str, proposal: Proposal, version: int, data: Any, kept: Any, store: Any
@@ -252,22 +289,36 @@ class ProposalShelf:
         layer.edited.connect(self.edited.emit)
         self._history.follow(layer.layer)
         self.layers[slug] = layer
-        self._below_references(layer.layer)
+        self.awaited.discard(slug)
+        self.added.emit(layer)
+        self._place(slug, selected)
+        self._check_emptied(layer)
+        self.recount()
+        self.changed.emit()
+
+    def _bring_back(self, slug: str) -> None:
+        """Show a proposal again whose layer the user had deleted."""
+        selected = self._viewer.layers.selection.active
+        self.layers[slug] = self._away.pop(slug)
+        self._viewer.add_layer(self.layers[slug].layer)
+        self._place(slug, selected)
+
+    def _place(self, slug: str, selected: Any) -> None:
+        """Put a layer that was just added where it belongs, in view or not."""
+        layer = self.layers[slug].layer
+        self._below_references(layer)
         if self.active not in self.layers or slug == self._wanted:
             self.activate(slug)
         else:
             # Adding a layer selects it; the user may be painting on another one.
-            layer.layer.visible = False
+            layer.visible = False
             self._viewer.layers.selection.active = selected
-        self.recount()
-        self.changed.emit()
 
     def _on_removed(self, event: Any) -> None:
-        """Forget a proposal whose layer the user deleted; its corrections stay on disk."""
+        """Put a proposal away whose layer the user deleted, until its next version comes."""
         for slug, proposal in list(self.layers.items()):
             if proposal.layer is event.value:
-                proposal.store.save(proposal.corrections())
-                del self.layers[slug]
+                self._away[slug] = self.layers.pop(slug)
                 self._history.forget(proposal.layer)
                 if slug == self.active and self.layers:
                     self.activate(sorted(self.layers)[0])
@@ -287,6 +338,11 @@ class ProposalShelf:
             here = layers.index(layer)
             if here != top - 1:
                 layers.move(here, top)
+
+    def _on_counted(self, slug: str) -> None:
+        counts = self._counts.of(slug, self._project.axis)
+        if counts is not None:
+            self.shares_changed.emit(slug, counts.shares)
 
     def _fail(self, error: Exception) -> None:
         self.trouble.emit(str(error))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from psygnal import Signal
 
-from ..editing.change import Change
+from ..editing.change import Change, slice_places
 from ..volume.annotation import NOT_ANNOTATED, SliceState
 from ..volume.classes import BACKGROUND, ClassTable
 from .layer_edits import follow_edits
@@ -170,6 +170,7 @@ class ReferenceLayer:
         values: npt.NDArray[np.uint8],
         text: str,
         also: Iterable[Companion] = (),
+        said: npt.NDArray[np.bool_] | None = None,
     ) -> int:
         """Write a whole slice on the user's word (*Accept slice*), as one undo step.
 
@@ -182,6 +183,8 @@ class ReferenceLayer:
             What it is, as it reads after "Undo: ".
         also : iterable of Companion, optional
             What goes with it; it makes a step even where no voxel changes.
+        said : ndarray of bool, shape (H, W), optional
+            What the user has spoken of, where that is more than what changes.
 
         Returns
         -------
@@ -193,7 +196,7 @@ class ReferenceLayer:
         StrokeUnderWayError
             When a stroke is being drawn on the layer; nothing is done.
         """
-        return self._write(index, values, text, also)
+        return self._write(index, values, text, also, said)
 
     def fill(self, values: npt.NDArray[np.uint8]) -> int:
         """Write ink on the user's word where nothing is stated yet (*Import labels*).
@@ -244,14 +247,20 @@ class ReferenceLayer:
         values: npt.NDArray[np.uint8],
         text: str,
         also: Iterable[Companion] = (),
+        said: npt.NDArray[np.bool_] | None = None,
     ) -> int:
         # Not through the layer's own data_setitem: it fails while the layer is hidden.
         change = Change.of_slice(
             self.ink.shape, self.axis, index, self.slice_ink(index), values.astype(np.uint8)
         )
+        where = None
+        if said is not None:
+            where = slice_places(self.ink.shape, self.axis, index, said)
         self._writing = True
         try:
-            written = self._history.write(self.layer, change, text, (self.axis, index), also)
+            written = self._history.write(
+                self.layer, change, text, (self.axis, index), also, said=where
+            )
         finally:
             self._writing = False
             self.serial += 1

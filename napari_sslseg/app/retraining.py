@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
@@ -16,9 +16,10 @@ from ..training.events import (
     Finished,
     ProposalReady,
 )
+from ..volume.proposal_files import ESTIMATE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ..training.request import TrainRequest
     from ..volume.project import Project
@@ -62,6 +63,30 @@ class Retraining:
         self.held: dict[str, HeldBack] = {}
         self._waiting: set[str] = set()
         self._verdicts: dict[str, bool] = {}
+        shelf.changed.connect(self._on_shown)
+
+    def resume(self) -> None:
+        """Show what was shown when the project was last open, and offer what was held back.
+
+        A version that came since, in a batch say, is judged as at the end of a round.
+        """
+        versions: dict[str, int] = {}
+        files = self._project.proposals
+        for slug in self._project.proposal_slugs():
+            newest = files.version(slug)
+            shown = self._project.shown.get(slug, newest)
+            old, new = (_estimate(slug, files.info(slug, v)) for v in (shown, newest))
+            if shown != newest and old is not None and (new is None or not _no_worse(new, old)):
+                self.held[slug] = HeldBack(slug, old, new)
+            else:
+                shown, old = newest, new
+            if old is not None:
+                self.estimates[slug] = old
+            versions[slug] = shown
+        recommended = [row["recommended"] for row in self._project.rounds if "recommended" in row]
+        if recommended:
+            self._shelf.activate(str(recommended[-1]))
+        self._shelf.bring_up(list(versions), versions)
 
     def begin(self, request: TrainRequest, references: list[int]) -> None:
         """Enter a new round into the project."""
@@ -115,7 +140,7 @@ class Retraining:
 
     def _on_estimate(self, new: Estimated) -> None:
         slug, old = new.slug, self.estimates.get(new.slug)
-        better = old is None or new.mean >= old.mean - TOLERANCE
+        better = old is None or _no_worse(new, old)
         self._verdicts[slug] = better
         if better:
             self._take(new)
@@ -123,6 +148,21 @@ class Retraining:
                 self._release(slug)
         elif slug in self._waiting:
             self._hold(slug, new)
+
+    def _on_shown(self) -> None:
+        """Remember which versions are shown: the trainer keeps them, the next session begins so."""
+        shown = dict(self._project.shown)
+        for slug, layer in self._shelf.layers.items():
+            if shown.get(slug) == layer.version:
+                continue
+            shown[slug] = layer.version
+            # A batch tells its estimates to nobody but the proposal.
+            found = _estimate(slug, layer.info)
+            if found is not None and found != self.estimates.get(slug):
+                self._take(found)
+        if shown != self._project.shown:
+            self._project.shown = shown
+            self._save_head()
 
     def _take(self, estimate: Estimated) -> None:
         self.estimates[estimate.slug] = estimate
@@ -138,3 +178,18 @@ class Retraining:
         if self.held.pop(slug, None) is not None:
             self.held_changed.emit()
         self._shelf.bring_up([slug])
+
+
+def _no_worse(new: Estimated, old: Estimated) -> bool:
+    return new.mean >= old.mean - TOLERANCE
+
+
+def _estimate(slug: str, info: Mapping[str, Any] | None) -> Estimated | None:
+    """Return the estimate that a version carries; None when it was not tested."""
+    found = (info or {}).get(ESTIMATE)
+    if not isinstance(found, dict):
+        return None
+    try:
+        return Estimated(**{**found, "slug": slug})
+    except TypeError:  # of another version of the program
+        return None

@@ -83,10 +83,15 @@ class Saving:
     def _save(self) -> int:
         """Write what changed; runs in the autosave thread."""
         serials = self._serials()
-        pieces = self._project.ink_store.save(self._references.ink)
+        # Corrections first: what new ink speaks over is written into them too, and one that still
+        # differs from the saved ink would count as later.
+        pieces = 0
+        try:
+            pieces += self._shelf.save()
+        finally:
+            pieces += self._project.ink_store.save(self._references.ink)
         # An undo may change slices that are not in view; the whole volume is looked at here.
         self._index = index_slices(self._references.ink, self._references.axis)
-        pieces += self._shelf.save()
         self._saved_serials = serials
         return pieces
 

@@ -7,11 +7,10 @@ widget, and every method returns at once: what takes time runs in a thread or th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from psygnal import Signal
-from qtpy.QtCore import QTimer
 
 from ..acquisition.suggestion import Suggestion
 from ..training.events import Estimated, Event
@@ -19,6 +18,7 @@ from ..training.request import TrainRequest
 from ..volume.classes import ClassTable, SegmentClass
 from ..volume.project import Project
 from .accepting import Accepting
+from .activity import Activity
 from .class_editing import ClassEditing
 from .class_look import ClassLook
 from .click_tools import ClickTools
@@ -27,7 +27,9 @@ from .final_labels import labels_maker
 from .history import History, Step
 from .last_word import LastWord
 from .mending import Mender
+from .object_extent import ObjectExtent
 from .proposal_shelf import ProposalShelf
+from .putting_back import PuttingBack
 from .reference_layer import ReferenceLayer
 from .region_tour import RegionTour
 from .retraining import Retraining
@@ -88,13 +90,16 @@ class Session:
         self.saving = Saving(project, self.references, self.shelf)
         self.class_editing = ClassEditing(viewer, project, self.references, self.shelf)
         self.accepting = Accepting(project, self.references, self.shelf, self.save_head)
-        last_word = LastWord(self.references, self.shelf.layers.values)
-        for make in (last_word.follow, self.accepting.follow):
-            self.history.accompany(self.references.layer, make)
+        LastWord(self.references, self.shelf, self.history, project.ink_store)
+        self.history.accompany(self.references.layer, self.accepting.follow)
         self.mender = Mender(project, self.references, self.shelf, self.history)
+        self.extent = ObjectExtent(project, self.references, self.shelf, self.save_head)
         self.tour = RegionTour(viewer, project, self.references, self.shelf, self.go_to)
         self.retraining = Retraining(project, self.shelf, self.save_head)
         self.rounds = Rounds(project, self.references, self.retraining, self.autosave)
+        self.putting_back = PuttingBack(viewer, image, self.references.layer)
+        self.activity = Activity(viewer)
+        self.activity.acted.connect(self.rounds.run.make_way)
         self.saving.saved.connect(self.saved.emit)
         self.saving.trouble.connect(self.trouble.emit)
         self.class_editing.changed.connect(self._on_classes)
@@ -102,17 +107,18 @@ class Session:
         self.history.stepped.connect(self._on_step)
         self.history.moved.connect(self._on_moved)
         self.references.changed.connect(self._on_ink)
+        self.extent.changed.connect(self._on_extent)
         self.shelf.edited.connect(self._on_proposal_edit)
         self.shelf.changed.connect(self.proposals_changed.emit)
         self.shelf.shares_changed.connect(self.shares_changed.emit)
         self.shelf.trouble.connect(self.trouble.emit)
-        viewer.layers.events.removed.connect(self._on_removed)
+        self.putting_back.trouble.connect(self.trouble.emit)
         self.look = ClassLook(self)
         self.tools = ClickTools(self)
         self.cursor = CursorFacts(self)
         self._show_axis(project.axis)
         self.save_head()
-        self.shelf.bring_up(project.proposal_slugs())
+        self.retraining.resume()
 
     # -- classes and slices ---------------------------------------------------------------
 
@@ -157,6 +163,7 @@ class Session:
         self._show_axis(axis)
         self.save_head()
         self.shelf.recount()
+        self.extent.follow_axis()
 
     def _show_axis(self, axis: int) -> None:
         order = [axis] + [i for i in range(3) if i != axis]
@@ -221,12 +228,12 @@ class Session:
         return self.shelf.suggest()
 
     def final_labels(self) -> npt.NDArray[np.uint8]:
-        """Return the mask to export, as shown: ink where there is any, else the active proposal."""
+        """Return the mask to export: the user's latest word, else the proposal in view."""
         return self.final_labels_later()()
 
     def final_labels_later(self) -> Callable[[], npt.NDArray[np.uint8]]:
         """Return a function that makes the mask to export, for a thread."""
-        return labels_maker(self.references, self.shelf.in_view())
+        return labels_maker(self.references, self.shelf.in_view(), self.shelf.all())
 
     # -- training -------------------------------------------------------------------------
 
@@ -278,9 +285,10 @@ class Session:
         if self._closed:
             return
         self._closed = True
-        self.viewer.layers.events.removed.disconnect(self._on_removed)
+        self.putting_back.close()
         self.shelf.close()
         self.cursor.close()
+        self.activity.close()
         self.rounds.close()
         self.saving.close(saved)
 
@@ -291,22 +299,13 @@ class Session:
         self.regions.refresh()
         self.slices_changed.emit()
 
+    def _on_extent(self) -> None:
+        self.rounds.new_ink = True
+        self.slices_changed.emit()
+
     def _on_proposal_edit(self) -> None:
         self.autosave.request()
         self.regions.refresh()
-
-    def _on_removed(self, event: Any) -> None:
-        """Put References back when it was deleted: it is the user's work."""
-        if event.value is self.references.layer:
-            QTimer.singleShot(0, self._put_back)
-
-    def _put_back(self) -> None:
-        layer = self.references.layer
-        if not self._closed and layer not in self.viewer.layers:
-            self.viewer.add_layer(layer)
-            self.trouble.emit(
-                "References holds your labels and was put back; close the project to leave it."
-            )
 
     def _on_classes(self) -> None:
         self.save_head()

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from qtpy.QtCore import QPointF, QRectF, Qt, Signal
-from qtpy.QtGui import QColor, QImage, QPainter, QPalette, QPen, QPixmap, QPolygonF
-from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
+from qtpy.QtGui import QBrush, QColor, QImage, QPainter, QPalette, QPen, QPixmap, QPolygonF
+from qtpy.QtWidgets import QMenu, QSizePolicy, QToolTip, QWidget
 
 from ..volume.annotation import SliceState
+from ..volume.extent import Extent
 from ..volume.proposal import REGION_SHORT
 from .palette import REGION_COLORS
 
@@ -34,12 +35,18 @@ class SliceFacts:
     regions : ndarray of int64, shape (Z, 5), or None
         Open voxels of each region.
     corrected : ndarray of bool, shape (Z,), or None
+    extent : Extent
+        Where the object lies, as the user says.
+    outside : ndarray of bool, shape (Z,), or None
+        Slices that are empty because of it.
     """
 
     states: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
     accepted: set[int] = field(default_factory=set)
     regions: npt.NDArray[np.int64] | None = None
     corrected: npt.NDArray[np.bool_] | None = None
+    extent: Extent = field(default_factory=Extent)
+    outside: npt.NDArray[np.bool_] | None = None
 
     def same_as(self, other: SliceFacts) -> bool:
         """Whether others say the same."""
@@ -51,6 +58,8 @@ class SliceFacts:
 
         return (
             self.accepted == other.accepted
+            and self.extent == other.extent
+            and equal(self.outside, other.outside)
             and equal(self.states, other.states)
             and equal(self.regions, other.regions)
             and equal(self.corrected, other.corrected)
@@ -68,6 +77,8 @@ class SliceFacts:
         if self.corrected is not None and self.corrected[index]:
             words.append("corrected")
         text = ", ".join(words)
+        if self.outside is not None and self.outside[index]:
+            return f"{text}, outside of the object, as you said"
         if self.regions is not None:
             rows = [
                 f"{int(self.regions[index, code])} voxels: the predictions {REGION_SHORT[code]}"
@@ -79,10 +90,15 @@ class SliceFacts:
 
 
 class SliceStrip(QWidget):
-    """A bar with a column for each slice; a click or drag goes there."""
+    """A bar with a column for each slice; a click or drag goes there.
+
+    A right click on a slice lets the user say that the object begins or ends there.
+    """
 
     wanted = Signal(int)
     """The user points at a slice."""
+    extent_said = Signal(object)
+    """The user says where the object lies: an `Extent`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -161,6 +177,7 @@ class SliceStrip(QWidget):
         painter.fillRect(inside, ground)
         if self.count and inside.width() >= 1:
             painter.drawImage(QPointF(_SIDE, 2), self._piles(int(inside.width())))
+            self._hatch_outside(painter)
             self._draw_marks(painter)
         painter.end()
         return pixmap
@@ -182,6 +199,22 @@ class SliceStrip(QWidget):
                 ground = top
         image = QImage(picture.data, width, _PILE_HEIGHT, 4 * width, QImage.Format.Format_ARGB32)
         return image.copy()
+
+    def _hatch_outside(self, painter: QPainter) -> None:
+        """Cover the slices that are empty, as the user said."""
+        outside = self.facts.outside
+        if outside is None or not outside.any():
+            return
+        each = (self.width() - 2 * _SIDE) / self.count
+        cover = self.palette().color(QPalette.ColorRole.Window)
+        cover.setAlpha(170)
+        lines = self.palette().color(QPalette.ColorRole.WindowText)
+        lines.setAlpha(110)
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], outside.astype(np.int8), [0]])))
+        for low, high in edges.reshape(-1, 2):
+            box = QRectF(_SIDE + low * each, 2, (high - low) * each, _PILE_HEIGHT)
+            painter.fillRect(box, cover)
+            painter.fillRect(box, QBrush(lines, Qt.BrushStyle.BDiagPattern))
 
     def _draw_marks(self, painter: QPainter) -> None:
         top = _PILE_HEIGHT + 4
@@ -218,6 +251,29 @@ class SliceStrip(QWidget):
         elif self.count:
             text = self.facts.describe(self.index_at(event.position().x()))
             QToolTip.showText(event.globalPosition().toPoint(), text, self)
+
+    def contextMenuEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+        """Let the user say where the object begins and ends."""
+        if self.count:
+            self.menu_at(self.index_at(event.pos().x())).popup(event.globalPos())
+
+    def menu_at(self, index: int) -> QMenu:
+        """Return the menu of a slice: what makes sense to say of it."""
+        menu, extent = QMenu(self), self.facts.extent
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.addAction(f"Slice {index}").setEnabled(False)
+        menu.addSeparator()
+
+        def offer(text: str, said: Extent) -> None:
+            menu.addAction(text).triggered.connect(lambda: self.extent_said.emit(said))
+
+        if extent.may_begin(index):
+            offer("Object begins here", Extent(index, extent.last))
+        if extent.may_end(index):
+            offer("Object ends here", Extent(extent.first, index))
+        if extent:
+            offer("Forget where it begins and ends", Extent())
+        return menu
 
     def _point(self, event: Any) -> None:
         if self.count and event.buttons() & Qt.MouseButton.LeftButton:

@@ -12,6 +12,7 @@ from .slice_strip import ACCEPTED_COLOR, REFERENCE_COLOR, SliceFacts, SliceStrip
 from .step import allow
 
 if TYPE_CHECKING:
+    from ..volume.extent import Extent
     from .session import Session
 
 _MARKS = (
@@ -30,12 +31,14 @@ class TopBar(QWidget):
         self._session: Session | None = None
         self.strip = SliceStrip()
         self.strip.wanted.connect(self._go)
+        self.strip.extent_said.connect(self._on_extent)
         self.marks = QLabel(_MARKS)
         self.marks.setTextFormat(Qt.TextFormat.RichText)
         self.marks.setStyleSheet("QLabel { font-size: 10px; }")
         self.marks.setToolTip(
             "The bar shows all slices. The higher a column, the more doubt: red and orange where "
-            "the predictions disagree, yellow where they are unsure. Click or drag to go there."
+            "the predictions disagree, yellow where they are unsure. Click or drag to go there; "
+            "a right click lets you say where the object begins and ends."
         )
         self.undo, self.redo = QPushButton("Undo"), QPushButton("Redo")
         self.undo.clicked.connect(self._on_undo)
@@ -91,6 +94,8 @@ class TopBar(QWidget):
                 set(session.accepted_slices()),
                 None if counts is None else counts.regions,
                 None if counts is None else counts.corrected > 0,
+                session.extent.said,
+                session.extent.outside(),
             )
         )
         self.show_slice()
@@ -105,12 +110,14 @@ class TopBar(QWidget):
         if self._session is None:
             return
         history = self._session.history
-        for button, text, word in (
-            (self.undo, history.next_undo, "Undo"),
-            (self.redo, history.next_redo, "Redo"),
+        # Another volume's layers take the place of this one's, and their histories with them.
+        none = "there is nothing to undo since this volume was opened."
+        for button, text, word, reason in (
+            (self.undo, history.next_undo, "Undo", none),
+            (self.redo, history.next_redo, "Redo", "there is nothing to redo."),
         ):
             key = "Ctrl+Z" if word == "Undo" else "Ctrl+Shift+Z"
-            allow(button, "" if text else f"there is nothing to {word.lower()}.", "")
+            allow(button, "" if text else reason, "")
             if text:
                 button.setToolTip(f"{word}: {text} ({key})")
 
@@ -127,6 +134,10 @@ class TopBar(QWidget):
     def _on_redo(self) -> None:
         if self._session is not None:
             self._session.history.redo()
+
+    def _on_extent(self, extent: Extent) -> None:
+        if self._session is not None:
+            self._session.extent.say(extent)
 
     def _go(self, index: int) -> None:
         if self._session is not None:

@@ -57,15 +57,8 @@ class Change:
             Which slice of it.
         before, after : ndarray of uint8, shape (H, W)
         """
-        here = np.flatnonzero(np.ravel(before != after))
-        rows, columns = np.divmod(here, before.shape[1])
-        # Steps in the array laid flat, from one slice, row and column to the next. The first of
-        # the axes that are left has the longer step, so the places rise.
-        steps = [int(np.prod(shape[i + 1 :])) for i in range(len(shape))]
-        along = steps.pop(axis)
-        flat = np.asarray(rows * steps[0] + columns * steps[1] + index * along, dtype=np.int64)
-        old, new = np.ravel(before)[here], np.ravel(after)[here]
-        return cls(tuple(shape), _narrow(flat, shape), old, new)
+        here = before != after
+        return cls(tuple(shape), slice_places(shape, axis, index, here), before[here], after[here])
 
     @classmethod
     def _at(
@@ -93,6 +86,29 @@ class Change:
     def revert(self, array: Labels) -> None:
         """Write the old values back, in place."""
         _flat(array)[self.positions] = self.old
+
+
+def slice_places(
+    shape: tuple[int, ...], axis: int, index: int, where: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.integer]:
+    """Return places of a slice in the array laid flat, rising.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the array.
+    axis, index : int
+        Which slice of it.
+    where : ndarray of bool, shape (H, W)
+        Which places of the slice.
+    """
+    rows, columns = np.nonzero(where)
+    # Steps in the array laid flat, from one slice, row and column to the next. The first of
+    # the axes that are left has the longer step, so the places rise.
+    steps = [int(np.prod(shape[i + 1 :])) for i in range(len(shape))]
+    along = steps.pop(axis)
+    flat = np.asarray(rows * steps[0] + columns * steps[1] + index * along, dtype=np.int64)
+    return _narrow(flat, shape)
 
 
 def _narrow(flat: npt.NDArray[np.int64], shape: tuple[int, ...]) -> npt.NDArray[np.integer]:

@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor, nn
 
+from .check_point import check_point
 from .shape_prior import signed_distances
 
 #: Distance (pixels) from the proposed or inked objects within which confidence is estimated;
@@ -160,6 +161,7 @@ def confidence_slices(known: Predictions) -> Iterator[Tensor]:
     found = evidence(_cropped(known, *window))
     upcoming = next(found, None)
     for z in range(len(known.proposed)):
+        check_point()
         result = known.proposed[z].float().amax(0)
         if upcoming is not None and upcoming[0] == z:
             _, near, rows = upcoming

@@ -15,7 +15,8 @@ one volume the reference slice and its neighbour show the same patient, so the m
    slices (`appearance`) and, where the shapes of the two inked slices overlap well, the shape
    interpolated between them.
 5. Beyond the outermost inked slices, labels are carried one way, and shapes that were shrinking
-   towards the end go on shrinking at that rate.
+   towards the end go on shrinking at that rate. Where it is known that slices are empty, these are
+   the other end, and the labels fade towards them.
 
 The stretch between two inked slices depends on these two alone, apart from the appearance, so a
 corrected slice only renews the stretches on either side of it.
@@ -49,6 +50,7 @@ def propagate(
     changed: Sequence[int] | None = None,
     workers: int = 1,
     storage: Storage | None = None,
+    empty: Sequence[int] = (),
 ) -> Propagation:
     """Carry the labels of a few inked slices through the whole volume.
 
@@ -83,6 +85,10 @@ def propagate(
     storage : Storage, optional
         Where the result is kept when it is too large for the memory. Descriptors are then computed
         as they are needed instead of all at once, with the same result.
+    empty : sequence of int
+        Slices known to show background alone though nothing is inked there. Background is carried
+        from them as from whole slices, but they teach nothing else. With ``previous`` they must be
+        those that it was made with.
 
     Returns
     -------
@@ -103,7 +109,17 @@ def propagate(
         region = working_region(ink, config.margin, config.minimum_margin)
         while True:
             work = PropagationWork(
-                image, ink, classes, config, features, target, *region, progress, workers, storage
+                image,
+                ink,
+                classes,
+                config,
+                features,
+                target,
+                *region,
+                progress,
+                workers,
+                storage,
+                empty,
             )
             result = work.run(previous, changed)
             grown = grow_where_touched(result.probabilities, *region)

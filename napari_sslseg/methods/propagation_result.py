@@ -25,6 +25,9 @@ class PropagationConfig:
     """A read's share falls with this power of the way it has come."""
     cost_scale: float = 0.3
     """Gathered matching cost by which a read may be worse before its share falls to 1/e."""
+    empty_weight: float = 0.5
+    """Share of the background from a slice known to be empty, against a read from an inked slice:
+    objects end more abruptly than their labels would fade from ink to ink."""
     appearance_weight: float = 0.2
     """Weight of the appearance's log likelihood ratio against the read labels."""
     shape_weight: float = 2.0
@@ -60,12 +63,23 @@ class Propagation:
     there is only one read, or ink, the winning class."""
     inked_slices: list[int]
     """The slices that labels were carried from: whole ones, or if there is none, all with ink."""
+    empty_ends: list[int] = field(default_factory=list)
+    """Slices known to be empty, not inked, that background was carried from."""
 
     def cpu(self) -> Propagation:
         """Return it in the processor's memory."""
         return Propagation(
-            self.probabilities.cpu(), self.agreement.cpu(), self.farther.cpu(), self.inked_slices
+            self.probabilities.cpu(),
+            self.agreement.cpu(),
+            self.farther.cpu(),
+            self.inked_slices,
+            self.empty_ends,
         )
+
+    @property
+    def sources(self) -> list[int]:
+        """All slices that something was carried from, rising."""
+        return sorted({*self.inked_slices, *self.empty_ends})
 
     @property
     def confidence(self) -> torch.Tensor:

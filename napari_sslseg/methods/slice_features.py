@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
+from .check_point import check_point
 from .storage import Slices
 
 _MAX_PCA_SAMPLES = 20_000
@@ -132,6 +133,7 @@ def slice_features(
         def describe(found: list[torch.Tensor], place: torch.Tensor) -> None:
             # A slice at a time: all patches of a large volume at once would not fit.
             for z in range(len(place)):
+                check_point()
                 place[z] = basis.describe([p[z] for p in found])
 
         list(pool.map(describe, parts, features.split([len(s) for s in slabs])))
@@ -171,6 +173,7 @@ class StreamedFeatures:
 
     def __getitem__(self, z: int) -> torch.Tensor:
         """Return the descriptors (D, H, W) of a slice."""
+        check_point()
         return self._basis.describe([p[0] for p in self._parts(z)])
 
     def _parts(self, z: int) -> list[torch.Tensor]:

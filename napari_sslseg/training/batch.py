@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..methods.check_point import checked
 from ..volume.cohort import Cohort, ink_facts
 from ..volume.project import Project, ProjectError
 from .control import Control
@@ -30,12 +31,11 @@ from .events import (
     VolumeProposed,
 )
 from .plan import choose_device
-from .request import BatchRequest, TrainRequest
+from .request import BatchRequest
 from .session import run_project
 from .shared import SharedNetwork
-from .size import measure
+from .shared_size import SharedSize
 from .stack import TrainingError
-from .threads import usable_cores
 
 #: Work of a proposal by the network that is there already, where a training is 1.
 _QUICK = 0.1
@@ -67,16 +67,17 @@ def run_batch(path: Path, request: BatchRequest, emit: Emit, control: Control) -
     Cancelled
         When the user cancels; proposals that are finished stay.
     """
-    Batch(Cohort(path), request, emit, control).execute()
+    with checked(control.check):
+        Batch(Cohort(path), request, emit, control).execute()
 
 
 @dataclass
 class _Entry:
-    """A volume of the project, and whether it is labelled."""
+    """A volume of the project, and the classes that are labelled in it."""
 
     key: str
     project: Project
-    labelled: bool
+    painted: frozenset[int]
 
 
 class Batch:
@@ -95,14 +96,14 @@ class Batch:
         self._emit(Started(str(device), "Reading the volumes."))
         entries = self._entries()
         wanted = [e for e in entries if e.key in self._request.volumes]
-        bare = [e for e in wanted if not e.labelled]
-        labelled = [e for e in wanted if e.labelled]
+        bare = [e for e in wanted if not e.painted]
+        labelled = [e for e in wanted if e.painted]
         if not bare and not labelled:
             raise TrainingError("There is no further volume to propose for.")
         self._total = len(labelled) + (1 + _QUICK * len(bare) if bare else 0)
         self._count = len(wanted)
         if bare:
-            self._propose_bare([e for e in entries if e.labelled], bare)
+            self._propose_bare([e for e in entries if e.painted], bare)
         for entry in labelled:
             self._propose_labelled(entry)
         self._progress("Done", 0.0)
@@ -116,7 +117,7 @@ class Batch:
             try:
                 project = self._cohort.open(key)
                 project.image()
-                found.append(_Entry(key, project, bool(ink_facts(project).painted)))
+                found.append(_Entry(key, project, ink_facts(project).painted))
             except (ProjectError, ValueError, OSError) as error:
                 if key in self._request.volumes:
                     self._emit(VolumeFailed(key, key, str(error)))
@@ -125,10 +126,21 @@ class Batch:
     def _propose_bare(self, taught: list[_Entry], bare: list[_Entry]) -> None:
         self._progress("Matching the references of all volumes", 0.01)
         train = self._request.train
-        taught = [e for e in taught if _fits(e.project, train)]
-        network = SharedNetwork([e.project for e in taught], train, self._emit, self._control)
-        names = ", ".join(e.project.info.name for e in taught[:3])
-        names += f" and {len(taught) - 3} more" if len(taught) > 3 else ""
+        size = SharedSize.of(train, len({i for e in taught for i in e.painted}) + 1)
+        projects, left_out = size.choose([e.project for e in taught])
+        none = ""
+        if left_out and not projects:
+            none = (
+                "No network can learn from the labelled volumes, as none fits into the memory: "
+                f"{size.why_not_learn(left_out[0])}. Allow more, or label slices of this volume."
+            )
+        bare = [e for e in bare if not self._refuse(e, none or size.why_not_propose(e.project))]
+        if not bare:
+            self._done += 1
+            return
+        network = SharedNetwork(projects, train, self._emit, self._control)
+        names = ", ".join(p.info.name for p in projects[:3])
+        names += f" and {len(projects) - 3} more" if len(projects) > 3 else ""
         phase = f"Learning from {names}"
         network.train(self._cohort, lambda share: self._progress(phase, 0.05 + 0.95 * share))
         self._done += 1
@@ -144,19 +156,17 @@ class Batch:
             "preset": train.preset,
             "second_opinion": "rectified by its own affinities",
             "fit": round(fit, 4),
-            "learned_from": [e.project.info.name for e in taught],
+            "learned_from": [p.info.name for p in projects],
         }
+        if left_out:
+            how += " For others there was no room in the memory: "
+            how += f"{size.why_not_learn(left_out[0])}."
         for entry in bare:
             self._next(entry)
             self._progress("Proposing", 0.0)
             try:
                 if fit < USELESS:
                     raise TrainingError(how)
-                if not _fits(entry.project, train):
-                    raise TrainingError(
-                        "it is too large for a network that sees several volumes; label some of "
-                        "its slices and train on it alone."
-                    )
                 proposal = network.propose(entry.project, info)
                 self._control.check()
                 entry.project.write_proposal(proposal)
@@ -166,6 +176,14 @@ class Batch:
                 name = entry.project.info.name
                 self._emit(VolumeProposed(entry.key, name, [proposal.slug], how))
             self._done += _QUICK
+
+    def _refuse(self, entry: _Entry, why: str) -> bool:
+        """Say why nothing is proposed for a volume; returns whether there is a reason."""
+        if why:
+            self._next(entry)
+            self._fail(entry, TrainingError(why))
+            self._done += _QUICK
+        return bool(why)
 
     def _propose_labelled(self, entry: _Entry) -> None:
         self._next(entry)
@@ -209,11 +227,3 @@ class Batch:
         self._control.check()
         fraction = min(1.0, (self._done + share) / self._total)
         self._emit(Progress(phase, round(fraction, 4)))
-
-
-def _fits(project: Project, request: TrainRequest) -> bool:
-    """Whether a volume can be in memory as a whole."""
-    try:
-        return measure(project, request, usable_cores()).fits
-    except (TrainingError, ValueError):
-        return False

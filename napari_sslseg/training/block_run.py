@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from .recipe import Recipe
 from .request import TrainRequest
 from .session import Run
 from .size import Size
-from .stack import SliceStack, View
+from .stack import SliceStack, View, outside_of
 from .threads import usable_cores
 from .trainer import Trainer, predict_slices
 from .windowed import channel_scales, grown_view, windowed_stack
@@ -121,7 +122,10 @@ class BlockRun(Run):
 
         def cut(view: View) -> SliceStack:
             spacing = project.info.spacing
-            return windowed_stack(image, ink, found, project.axis, spacing, view, scales, workspace)
+            stack = windowed_stack(
+                image, ink, found, project.axis, spacing, view, scales, workspace
+            )
+            return replace(stack, outside=outside_of(project.extent, found.objects))
 
         return cls(project, cut(size.view), request, emit, control, size, cut, workspace)
 
@@ -171,6 +175,7 @@ class BlockRun(Run):
             changed=changed,
             workers=usable_cores(),
             storage=self.workspace,
+            empty=self.stack.outside,
         )
 
     def _matched(self) -> Propagation:
@@ -232,6 +237,8 @@ class BlockRun(Run):
             if rectified is not plain:
                 rectified[start : start + len(block)] = output.rectified
             self.workspace.release()
+        self.stack.empty_outside(plain)
+        self.stack.empty_outside(rectified)
         return PredictOutput(plain, rectified)
 
     def _compare(self, output: PredictOutput, propagated: Propagation) -> tuple[Tensor, float]:

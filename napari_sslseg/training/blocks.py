@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ..methods.check_point import check_point
 from ..methods.confidence import Predictions, confidence_slices
 from ..methods.frameworks.base import PredictOutput
 from ..methods.regions import AdaptiveThresholds, Region, region_codes
@@ -28,6 +29,7 @@ def winning_classes(probabilities: Tensor, workspace: Workspace) -> Tensor:
     depth, _, height, width = probabilities.shape
     classes = workspace.zeros((depth, height, width), torch.uint8)
     for z in range(depth):
+        check_point()
         classes[z] = probabilities[z].float().max(0).indices
         workspace.release()
     return classes
@@ -39,6 +41,7 @@ def mixed(recipe: Recipe, output: PredictOutput, matched: Tensor, workspace: Wor
         return matched
     result = workspace.zeros(matched.shape, workspace.precision)
     for z in range(len(matched)):
+        check_point()
         own = PredictOutput(output.plain[z : z + 1], output.rectified[z : z + 1])
         result[z] = recipe.mix(own, matched[z : z + 1])[0]
         workspace.release()
@@ -90,9 +93,14 @@ def write_judged(
     shape = tuple(stack.ink.shape)
     depth = shape[0]
     proposed = winning_classes(known.proposed, workspace)
+    outside = np.zeros(depth, dtype=bool)
+    outside[stack.outside] = True
     certainty = workspace.zeros(shape, torch.float32)
     sums, counts = torch.zeros(stack.classes).double(), torch.zeros(stack.classes)
     for z, sure in enumerate(confidence_slices(known)):
+        if outside[z]:
+            certainty[z], proposed[z] = 1.0, 0
+            continue
         certainty[z] = sure
         open_ = (stack.ink[z] == NOT_ANNOTATED) & (proposed[z] == other[z])
         counted = torch.from_numpy(neighbourhood_slab(proposed.numpy(), z)) & open_
@@ -106,9 +114,10 @@ def write_judged(
     regions, classes = workspace.zeros(shape, torch.uint8), proposed
     for z in range(depth):
         inked = stack.ink[z] != NOT_ANNOTATED
-        discrepant = proposed[z] != other[z]
+        discrepant = (proposed[z] != other[z]) & (not outside[z])
         least = torch.where(discrepant, DISCREPANT, thresholds[proposed[z].long()])
-        regions[z] = region_codes(certainty[z] > least, discrepant).masked_fill(inked, 0)
+        sure = (certainty[z] > least) | bool(outside[z])
+        regions[z] = region_codes(sure, discrepant).masked_fill(inked, 0)
         classes[z] = torch.where(inked, stack.ink[z], proposed[z])
         certainty[z] = certainty[z].masked_fill(inked, 1.0)
         workspace.release()

@@ -83,7 +83,7 @@ def dice_scores(prediction: Tensor, truth: Tensor, classes: int) -> list[float]:
 
 def inner_references(stack: SliceStack) -> list[int]:
     """Return the references between two others: left out, they need no extrapolating."""
-    return stack.references()[1:-1]
+    return [z for z in stack.references()[1:-1] if z not in stack.outside]
 
 
 def middle_reference(stack: SliceStack) -> list[int]:
@@ -99,7 +99,7 @@ def distance_scale(stack: SliceStack, left_out: int) -> float:
     Both are measured from the nearest slice with ink; the error grows as distance ** `GROWTH`.
     """
     known = np.array(stack.inked())
-    open_slices = np.setdiff1d(np.arange(stack.depth), known)
+    open_slices = _open_slices(stack)
     if not len(open_slices):
         return 1.0
     distances = np.abs(open_slices[:, None] - known[None]).min(1)
@@ -125,7 +125,7 @@ def estimate(
     Estimate or None
         None when no reference could be left out.
     """
-    if not len(left_out) or len(stack.inked()) == stack.depth:
+    if not len(left_out) or not len(_open_slices(stack)):
         return None
     per_slice = []
     for z, prediction in zip(left_out, predictions, strict=True):
@@ -150,6 +150,12 @@ def estimate(
         min(1.0, mean + spread),
         len(means),
     )
+
+
+def _open_slices(stack: SliceStack) -> npt.NDArray[np.intp]:
+    """Return the slices that the user asks about: neither with ink nor known to be empty."""
+    known = np.union1d(stack.inked(), stack.outside)
+    return np.setdiff1d(np.arange(stack.depth), known)
 
 
 def _spread(scores: npt.NDArray[np.float64]) -> float:

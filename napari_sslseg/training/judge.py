@@ -44,17 +44,22 @@ def make_proposal(
     Returns
     -------
     Proposal
-        In the volume's axis order and label ids. Ink is kept exactly, without a region.
+        In the volume's axis order and label ids. Ink is kept exactly, without a region; slices
+        outside of the object, as the user says, are background, UC and certain.
     dict of str to float
         Share of each region in the object's neighbourhood.
     """
     inked = stack.ink != NOT_ANNOTATED
+    outside = torch.zeros_like(inked)
+    outside[stack.outside] = True
     proposed = torch.stack([p.float().max(0).indices for p in known.proposed])
-    discrepant = proposed != other.long()
-    certainty = estimate_confidence(known)
-    thresholds = class_thresholds(certainty, proposed, discrepant | inked, stack.classes)
+    proposed = proposed.masked_fill(outside, 0)
+    discrepant = (proposed != other.long()) & ~outside
+    certainty = estimate_confidence(known).masked_fill(outside, 1.0)
+    settled = discrepant | inked | outside
+    thresholds = class_thresholds(certainty, proposed, settled, stack.classes)
     least = torch.where(discrepant, DISCREPANT, thresholds[proposed])
-    regions = region_codes(certainty > least, discrepant).masked_fill(inked, 0).numpy()
+    regions = region_codes((certainty > least) | outside, discrepant).masked_fill(inked, 0).numpy()
     classes = torch.where(inked, stack.ink, proposed.to(torch.uint8)).numpy()
     confidence = (certainty.masked_fill(inked, 1.0) * 255).round().clamp(0, 255).byte().numpy()
     shares = region_shares(regions, classes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from ..methods.frameworks.base import PredictOutput
 from ..methods.propagation import Propagation
 from ..volume.project import Project
 from ..volume.proposal import proposal_slug
+from ..volume.proposal_files import ESTIMATE
 from . import estimate as quality
 from .clock import Clock
 from .control import Control
@@ -67,6 +68,8 @@ class Proposing:
         self._proposing = 0.0
         self._reads = torch.empty(0)
         self._without_middle: Propagation | None = None
+        #: Estimates that this run has made, by the proposal's slug.
+        self._estimates: dict[str, dict[str, object]] = {}
         #: What each proposal was judged by: "matching" at first, "guided" and "network" at last.
         self.known: dict[str, Predictions] = {}
 
@@ -128,6 +131,8 @@ class Proposing:
     ) -> None:
         self.control.check()
         start = self.clock.spent
+        if (estimate := self._estimates.get(proposal_slug(name))) is not None:
+            info = {**info, ESTIMATE: estimate}  # of the same classes, judged anew
         version, shares = self._write(name, known, other, info)
         self.emit(ProposalReady(proposal_slug(name), name, version, shares))
         self._proposing = self.clock.spent - start
@@ -142,7 +147,8 @@ class Proposing:
 
     def _predict(self, trainer: Trainer, recipe: Recipe) -> PredictOutput:
         everything = list(range(self.stack.depth))
-        return predict_slices(trainer.model, self.stack, everything, trainer.plan, self.control)
+        output = predict_slices(trainer.model, self.stack, everything, trainer.plan, self.control)
+        return PredictOutput(*map(self.stack.empty_outside, (output.plain, output.rectified)))
 
     def _compare(self, output: PredictOutput, propagated: Propagation) -> tuple[Tensor, float]:
         """Classes of the network alone, and how alike they are to the matching's."""
@@ -158,14 +164,15 @@ class Proposing:
         def by_name(values: dict[int, float]) -> dict[str, float]:
             return {names.get(i, f"Class {i}"): round(v, 4) for i, v in values.items()}
 
-        self.emit(
-            Estimated(
-                slug,
-                by_name(found.per_class),
-                round(found.mean, 4),
-                round(found.low, 4),
-                round(found.high, 4),
-                how,
-                by_name(found.spread),
-            )
+        event = Estimated(
+            slug,
+            by_name(found.per_class),
+            round(found.mean, 4),
+            round(found.low, 4),
+            round(found.high, 4),
+            how,
+            by_name(found.spread),
         )
+        self._estimates[slug] = asdict(event)
+        self.project.proposals.write_estimate(slug, self._estimates[slug])
+        self.emit(event)

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..methods.frameworks.base import Batch
 from ..methods.working_region import inked_pixels
 from ..volume.annotation import NOT_ANNOTATED
+from ..volume.classes import BACKGROUND
 from .plan import Plan
 from .stack import SliceStack
 
@@ -50,6 +51,13 @@ class Sampler:
         inked = inked_pixels(ink)
         self._labelled = inked.float()  # partial slices are drawn as often as they hold ink
         self._unlabelled = (inked < ink[0].numel()).float()
+        self._outside = torch.zeros(len(ink), dtype=torch.bool)
+        self._outside[stack.outside] = True
+        if stack.outside:
+            # Background as if it were inked; but all of them together are drawn as often as one
+            # whole slice, or the network would hardly ever be shown the object.
+            self._labelled[self._outside] = ink[0].numel() / len(stack.outside)
+            self._unlabelled[self._outside] = 0.0
 
     def draw(self) -> Batch:
         """Return one batch on the plan's device."""
@@ -79,13 +87,18 @@ class Sampler:
         prior = self._prior
         return Batch(
             crop(self._stack.context(labelled), label_boxes),
-            crop_labels(self._ink[labelled], label_boxes),
+            crop_labels(self._labels(labelled), label_boxes),
             crop(self._stack.context(unlabelled), other_boxes),
             crop(prior.probabilities[unlabelled], other_boxes, 0) if use else None,
             crop(prior.weight[unlabelled], other_boxes, 0) if use else None,
             crop(prior.probabilities[labelled], label_boxes, 0) if use else None,
             crop(prior.weight[labelled], label_boxes, 0) if use else None,
         )
+
+    def _labels(self, slices: Tensor) -> Tensor:
+        labels = self._ink[slices]
+        labels[self._outside[slices].to(labels.device)] = BACKGROUND
+        return labels
 
     def _pick(self, weights: Tensor, count: int) -> Tensor:
         if float(weights.sum()) == 0:

@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..methods.check_point import checked
 from ..methods.confidence import Predictions
 from ..methods.frameworks import registry
 from ..methods.propagation import Propagation, propagate
@@ -71,17 +72,23 @@ def run_project(path: Path, request: TrainRequest, emit: Emit, control: Control)
         size = measure(project, request, usable_cores())
         if size.fits:
             stack = SliceStack.from_volume(
-                project.image(), project.all_ink(), project.axis, project.info.spacing
+                project.image(),
+                project.all_ink(),
+                project.axis,
+                project.info.spacing,
+                project.extent,
             )
     except ProjectError as error:
         raise TrainingError(str(error)) from error
     if size.fits:
-        Run(project, stack, request, emit, control).execute()
+        with checked(control.check):
+            Run(project, stack, request, emit, control).execute()
         return
     from .block_run import BlockRun
 
     try:
-        BlockRun.prepare(project, size, request, emit, control).execute()
+        with checked(control.check):
+            BlockRun.prepare(project, size, request, emit, control).execute()
     except OSError as error:
         raise TrainingError(
             f"The files of the run could not be written to {path} ({error.strerror or error}); "
@@ -98,6 +105,7 @@ class Run(Proposing):
         torch.set_num_threads(1)
         torch.manual_seed(self.request.seed)
         device = self.device = choose_device(self.request.device)
+        self.control.runs_on(device.type)
         self._tell(device, "Matching the references.")
         propagated = self._match()
         matched = self._leave_one_out(propagated) if self.request.estimate else None
@@ -125,6 +133,7 @@ class Run(Proposing):
             previous=previous,
             changed=changed,
             workers=usable_cores() if self.device.type == "cpu" else 1,
+            empty=stack.outside,
         ).cpu()
 
     def _matched(self) -> Propagation:
@@ -142,7 +151,7 @@ class Run(Proposing):
             propagated.probabilities,
             propagated.probabilities,
             propagated.agreement,
-            propagated.inked_slices,
+            propagated.sources,
         )
         self.known["matching"] = known
         self._propose(REFERENCE_GUIDED, known, self._reads, {"stage": "matching"})

@@ -19,7 +19,8 @@ from ..methods.frameworks import registry
 from ..methods.frameworks.base import Batch
 from ..methods.propagation import propagate
 from ..volume.annotation import NOT_ANNOTATED
-from ..volume.cohort import Cohort
+from ..volume.cohort import Cohort, ink_facts
+from ..volume.extent import Extent
 from ..volume.project import Project
 from ..volume.proposal import Proposal
 from .checkpoint import load_model, read_head, save_model
@@ -30,7 +31,7 @@ from .events import Emit
 from .plan import Plan, choose_device, make_plan
 from .request import TrainRequest
 from .sampler import Prior, Sampler
-from .stack import SliceStack, TrainingError, normalised_slices
+from .stack import SliceStack, TrainingError, normalised_slices, outside_of
 from .threads import usable_cores
 from .tiles import Tiles
 from .trainer import Trainer, predict_slices
@@ -120,9 +121,9 @@ class SharedNetwork:
         self._emit, self._control = emit, control
         torch.manual_seed(request.seed)
         self.device = choose_device(request.device)
+        control.runs_on(self.device.type)
         self._paths = [project.path for project in taught]
-        inks = [project.all_ink() for project in taught]
-        painted = sorted({int(i) for ink in inks for i in np.unique(ink)} - {0, NOT_ANNOTATED})
+        painted = sorted({i for project in taught for i in ink_facts(project).painted})
         if not painted:
             raise TrainingError(
                 "Nothing but background is annotated; paint at least one class on one slice."
@@ -131,9 +132,7 @@ class SharedNetwork:
         self.axis = taught[0].axis
         self.pixel = _pixel(taught[0].info.spacing, self.axis)
         torch.set_num_threads(1)
-        self.lessons = [
-            self._lesson(project, ink) for project, ink in zip(taught, inks, strict=True)
-        ]
+        self.lessons = [self._lesson(project) for project in taught]
         self._trainer: Trainer | None = None
 
     def train(
@@ -213,6 +212,8 @@ class SharedNetwork:
             # The statistics of this scanner and this field of view, not of the labelled volumes.
             trainer.settle_statistics(stack)
             output = predict_slices(trainer.model, stack, slices, plan, self._control)
+            stack.empty_outside(output.plain)
+            stack.empty_outside(output.rectified)
             found = 1 - output.plain[:, 0].float()
             if not bool((found > 0.5).any()):
                 break
@@ -257,12 +258,18 @@ class SharedNetwork:
         width = min(max(size[1] for size in sizes), limit)
         return Tiles((-(-height // stride) * stride, -(-width // stride) * stride), (), reduction)
 
-    def _lesson(self, project: Project, ink: np.ndarray) -> Lesson:
+    def _lesson(self, project: Project) -> Lesson:
         self._control.check()
-        own = SliceStack.from_volume(project.image(), ink, self.axis, project.info.spacing)
+        extent, ink = project.extents.get(self.axis), project.all_ink()
+        own = SliceStack.from_volume(project.image(), ink, self.axis, project.info.spacing, extent)
         assert isinstance(own.image, Tensor)
         carried = propagate(
-            own.image, own.ink, own.classes, own.spacing, workers=usable_cores()
+            own.image,
+            own.ink,
+            own.classes,
+            own.spacing,
+            workers=usable_cores(),
+            empty=own.outside,
         ).probabilities
         size = self._size(project)
         positions = [self.class_ids.index(i) for i in own.class_ids]
@@ -279,6 +286,7 @@ class SharedNetwork:
             self.class_ids,
             own.spacing,
             self.axis,
+            outside=own.outside,
         )
         weight = torch.ones(own.depth, *size, dtype=torch.half)
         return Lesson(stack, Prior(probabilities.half(), weight))
@@ -288,7 +296,7 @@ class SharedNetwork:
         image = normalised_slices(np.moveaxis(project.image(), self.axis, 0))
         size = self._size(project)
         ink = torch.full((image.shape[0], *size), NOT_ANNOTATED, dtype=torch.uint8)
-        spacing = project.info.spacing
+        spacing, extent = project.info.spacing, project.extents.get(self.axis, Extent())
         order = [spacing[self.axis], *(s for i, s in enumerate(spacing) if i != self.axis)]
         return SliceStack(
             _resized(image, size),
@@ -296,6 +304,7 @@ class SharedNetwork:
             self.class_ids,
             (order[0], order[1], order[2]),
             self.axis,
+            outside=outside_of(extent, np.zeros(len(ink), dtype=bool)),
         )
 
     def _size(self, project: Project) -> tuple[int, int]:

@@ -65,7 +65,8 @@ def measure(project: Project, request: TrainRequest, workers: int) -> Size:
     found = survey(project.stored_ink(), axis)
     view = window_around(found, height, width)
     classes = int(found.present[:255].sum())
-    closer = need(max(classes, 2), view, found.inked)
+    # Slices next to the object, where the user says that it ends, are matched like references.
+    closer = need(max(classes, 2), view, found.inked + 2 * bool(project.extent))
     if closer.whole <= budget:
         return Size(budget, closer, found)
     if closer.least > budget:

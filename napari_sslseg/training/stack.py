@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor
 from ..methods.storage import Slices
 from ..volume.annotation import NOT_ANNOTATED, Ink, SliceState, slice_state
 from ..volume.classes import BACKGROUND
+from ..volume.extent import Extent, object_slices
 
 
 class TrainingError(ValueError):
@@ -62,6 +63,9 @@ class SliceStack:
         Which axis of the volume the slices were cut along.
     view : View, optional
         The part of the slices that is here, of a volume too large to be so as a whole.
+    outside : list of int
+        Slices, rising, that are background because the user says that the object lies elsewhere
+        (`volume.extent`). They are no references, and nothing is proposed in them.
     """
 
     image: Tensor | Slices
@@ -70,10 +74,16 @@ class SliceStack:
     spacing: tuple[float, float, float]
     axis: int
     view: View | None = None
+    outside: list[int] = field(default_factory=list)
 
     @classmethod
     def from_volume(
-        cls, image: npt.NDArray[Any], ink: Ink, axis: int, spacing: tuple[float, ...]
+        cls,
+        image: npt.NDArray[Any],
+        ink: Ink,
+        axis: int,
+        spacing: tuple[float, ...],
+        extent: Extent | None = None,
     ) -> SliceStack:
         """Cut a volume into slices.
 
@@ -86,6 +96,8 @@ class SliceStack:
             Slicing axis.
         spacing : tuple of float
             Voxel size along each spatial axis.
+        extent : Extent, optional
+            Where the object lies along the slicing axis, as the user says.
 
         Raises
         ------
@@ -104,6 +116,7 @@ class SliceStack:
             class_ids,
             (float(order[0]), float(order[1]), float(order[2])),
             axis,
+            outside=outside_of(extent, object_slices(ink, axis)) if extent else [],
         )
 
     @property
@@ -137,6 +150,13 @@ class SliceStack:
         ink = self.ink.clone()
         ink[slices] = NOT_ANNOTATED
         return ink
+
+    def empty_outside(self, probabilities: Tensor) -> Tensor:
+        """Make probabilities (Z, K, H, W) those of sure background outside, in place."""
+        for z in self.outside:
+            probabilities[z] = 0
+            probabilities[z, 0] = 1
+        return probabilities
 
     def context(self, slices: Tensor) -> Tensor:
         """Slices with their neighbours as further channels.
@@ -175,6 +195,11 @@ class SliceStack:
     def to_ids(self, indices: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Turn class indices to label values."""
         return np.asarray(self.class_ids, dtype=np.uint8)[indices]
+
+
+def outside_of(extent: Extent, objects: npt.NDArray[np.bool_]) -> list[int]:
+    """Slices outside of an extent, of a volume with objects inked in some slices (Z,) bool."""
+    return [int(z) for z in np.flatnonzero(extent.outside(objects))]
 
 
 def class_ids_of(present: npt.NDArray[np.bool_]) -> tuple[int, ...]:

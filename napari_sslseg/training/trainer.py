@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from ..methods.check_point import check_point
 from ..methods.frameworks.base import Batch, Framework, PredictOutput, without_dropout
 from ..methods.ramps import Scalar
 from .captured import CapturedStep
@@ -153,6 +154,8 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         with autocast(self.plan):
             parts = self.framework.losses(batch, progress, self.generator)
+        if self.plan.device.type == "cpu":
+            check_point()  # a step of large frames takes a good part of a second
         parts["total"].backward()
         torch.nn.utils.clip_grad_norm_(self.framework.parameters(), 5.0)
         self.optimizer.step()

@@ -2,7 +2,8 @@
 
 Nothing there tells how good it is. So no voxel is called sure: where the network's plain and
 rectified predictions name one class of the object the region is US, where they differ, DC or DS;
-agreed background has no region, confidence is even odds at most, and there is no estimate.
+agreed background has no region, confidence is even odds at most, and there is no estimate. What
+the user says is known all the same: slices outside of the object are background, UC and certain.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ def judge_unseen(
     regions = np.where(classes > 0, np.uint8(2), np.uint8(0))
     likely = certainty.numpy()[discrepant] > LIKELY
     regions[discrepant] = np.where(likely, np.uint8(3), np.uint8(4))
+    classes[stack.outside], regions[stack.outside], chance[stack.outside] = 0, 1, 1.0
     return Proposal(
         NAME,
         stack.to_volume(stack.to_ids(classes)),

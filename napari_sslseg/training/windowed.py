@@ -43,11 +43,14 @@ class Survey:
         First and last row and column, in slices along the axis, that show an inked object.
     inked : int
         Slices along the axis with any ink.
+    objects : ndarray of bool, (Z,)
+        Slices along the axis in which an object is inked.
     """
 
     present: npt.NDArray[np.bool_]
     bounds: tuple[tuple[int, int], tuple[int, int]] | None
     inked: int
+    objects: npt.NDArray[np.bool_]
 
 
 def survey(ink: JoinedInk, axis: int) -> Survey:
@@ -76,7 +79,7 @@ def survey(ink: JoinedInk, axis: int) -> Survey:
     bounds = None
     if len(others[0]):
         bounds = tuple((int(where[0]), int(where[-1])) for where in others)
-    return Survey(present, bounds, int(inked.sum()))  # type: ignore[arg-type]
+    return Survey(present, bounds, int(inked.sum()), seen[axis])  # type: ignore[arg-type]
 
 
 def window_around(found: Survey, height: int, width: int) -> View:

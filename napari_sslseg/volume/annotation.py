@@ -126,6 +126,23 @@ def corrections(edited: Ink, proposed: npt.NDArray[np.uint8], kept: Ink | None =
     return result.astype(np.uint8, copy=False)
 
 
+def latest(
+    ink: Ink, edited: npt.NDArray[np.uint8], corrected: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.uint8]:
+    """Return the user's latest word on each voxel, and where there is none what was proposed.
+
+    Parameters
+    ----------
+    ink : ndarray of uint8
+    edited : ndarray of uint8
+        The proposal layer as it stands.
+    corrected : ndarray of bool
+        Where the user changed it. Ink that is set over a correction is written into the layer as
+        well, so what differs from ink is the later of the two.
+    """
+    return np.where((ink == NOT_ANNOTATED) | corrected, edited, ink).astype(np.uint8, copy=False)
+
+
 class Corrections:
     """`corrections`, each slice along the first axis found when it is asked for.
 

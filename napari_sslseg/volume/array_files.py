@@ -141,3 +141,13 @@ def value_counts(array: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
         for slab in piece:
             counts += np.bincount(slab.ravel(), minlength=256)
     return counts
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    with open(part, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)

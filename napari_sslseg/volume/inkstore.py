@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from .annotation import NOT_ANNOTATED, Ink, blank_ink, merge_ink
 from .array_files import MAPPED, write_slabs
@@ -127,6 +128,18 @@ class InkStore:
         slices: dict[int, Ink] = {}
         length = self._read_journal(self._journal(newest), slices.__setitem__)
         return StoredInk(self.shape, base, slices), newest, length
+
+    def changed_since(self, ink: Ink) -> npt.NDArray[np.int64]:
+        """Return where ink differs from what was last saved, as places in the array laid flat."""
+        with self._lock:
+            stored = self._open()[0]
+        blank = blank_ink(self.shape[1:])
+        found = [np.empty(0, dtype=np.int64)]
+        for index, now in enumerate(ink):
+            before = stored[index]
+            places = np.flatnonzero(now != (blank if before is None else before))
+            found.append(places + index * blank.size)
+        return np.concatenate(found)
 
     def read(self) -> Ink:
         """Return a copy of what was last saved; writes nothing, so any process may call it."""

@@ -2,10 +2,11 @@
 
 ::
 
-    project.json                 image identity, geometry, axis, classes, accepted slices, rounds
+    project.json                 image identity, geometry, axis, classes, where the object lies,
+                                 accepted slices, rounds
     image.npy                    the image as shown, (Z, Y, X) or (Z, Y, X, C)
     ink.NNNNNN.npy / .journal    the user's References
-    proposals/<slug>/            proposal.json and the arrays of its newest version,
+    proposals/<slug>/            proposal.json and the arrays of its versions (`proposal_files`),
                                  corrections.* = what the user changed in it
     models/                      checkpoints, written by the trainer
     log/                         what the trainer said
@@ -17,29 +18,27 @@ the application alone writes ink and project.json, the trainer alone proposals a
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import json
-import math
-import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .annotation import Ink, merge_ink
-from .array_files import MAPPED, write_hashed, write_slabs
+from .array_files import replace_text, write_hashed
 from .classes import ClassTable
+from .extent import Extent, extents_from_json, extents_to_json
 from .folders import classes_of
 from .inkstore import InkStore, JoinedInk
 from .proposal import Proposal, proposal_slug
+from .proposal_files import ProposalFiles
 
 FORMAT = 1
-_ARRAYS = ("classes", "regions", "confidence")
 
 
 class ProjectError(ValueError):
@@ -102,12 +101,15 @@ class Project:
         self.info = info
         self.classes = classes
         self.axis = axis
+        #: Where the object lies, by slicing axis; what was said of one waits while it is another.
+        self.extents: dict[int, Extent] = {}
         self.accepted: list[AcceptedSlice] = []
         self.rounds: list[dict[str, Any]] = []
         self.settings: dict[str, Any] = {}
         self.created = time.time()
         self.saved = self.created
         self.ink_store = InkStore(self.path, "ink", info.shape)
+        self.proposals = ProposalFiles(self.path / "proposals", info.shape)
 
     @classmethod
     def create(
@@ -173,6 +175,7 @@ class Project:
             info.shape, info.spacing = tuple(info.shape), tuple(info.spacing)
             project = cls(path, info, classes_of(path, data), int(data["axis"]))
             project.accepted = [AcceptedSlice(**row) for row in data["accepted"]]
+            project.extents = extents_from_json(data.get("extents", {}), info.shape)
             project.rounds = list(data["rounds"])
             project.settings = dict(data["settings"])
             project.created, project.saved = data["created"], data["saved"]
@@ -194,19 +197,30 @@ class Project:
             "image": asdict(self.info),
             "axis": self.axis,
             "classes": self.classes.to_json(),
+            "extents": extents_to_json(self.extents),
             "accepted": [asdict(row) for row in self.accepted],
             "rounds": self.rounds,
             "settings": self.settings,
         }
-        _replace_text(self.path / "project.json", json.dumps(data, indent=1))
+        replace_text(self.path / "project.json", json.dumps(data, indent=1))
 
     def snapshot(self) -> Project:
         """Return a copy whose `save` may run in a thread while this one changes."""
         head = copy.copy(self)
         head.classes = copy.deepcopy(self.classes)
+        head.extents = dict(self.extents)
         head.accepted = list(self.accepted)
         head.rounds = [dict(row) for row in self.rounds]
         return head
+
+    @property
+    def extent(self) -> Extent:
+        """Where the object lies along the slicing axis, as the user says."""
+        return self.extents.get(self.axis, Extent())
+
+    @extent.setter
+    def extent(self, extent: Extent) -> None:
+        self.extents[self.axis] = extent.within(self.info.shape[self.axis])
 
     # -- arrays ---------------------------------------------------------------------------
 
@@ -223,21 +237,42 @@ class Project:
         return InkStore(self.path / "proposals" / slug, "corrections", self.info.shape)
 
     def all_ink(self) -> Ink:
-        """Return References and, where they are silent, the corrections painted into proposals."""
-        ink = InkStore(self.path, "ink", self.info.shape).read()
-        return merge_ink(ink, (self.correction_store(s).read() for s in self.proposal_slugs()))
+        """Return the user's latest word on each voxel: corrections, and elsewhere References.
+
+        Ink that is set over a correction is written into the proposal as well, so a correction that
+        differs from ink is the later of the two.
+        """
+        first, *others = self._ink_stores()
+        return merge_ink(first.read(), (store.read() for store in others))
 
     def stored_ink(self) -> JoinedInk:
         """Return the same as `all_ink` slice by slice, for a volume too large for the memory."""
-        stores = [InkStore(self.path, "ink", self.info.shape)]
-        stores += [self.correction_store(slug) for slug in self.proposal_slugs()]
-        return JoinedInk([store.stored() for store in stores])
+        return JoinedInk([store.stored() for store in self._ink_stores()])
+
+    def _ink_stores(self) -> list[InkStore]:
+        """Return where the user's words are, those that count first in front."""
+        corrected = [self.correction_store(slug) for slug in self.proposal_slugs()]
+        return [*corrected, InkStore(self.path, "ink", self.info.shape)]
 
     # -- proposals ------------------------------------------------------------------------
 
     def proposal_slugs(self) -> list[str]:
         """Folders of the proposals that exist, sorted."""
-        return sorted(p.parent.name for p in (self.path / "proposals").glob("*/proposal.json"))
+        return self.proposals.slugs()
+
+    def proposal_version(self, slug: str) -> int:
+        """Newest version of a proposal, 0 when there is none."""
+        return self.proposals.version(slug)
+
+    @property
+    def shown(self) -> dict[str, int]:
+        """Version of each proposal that the application shows; older than the newest if held."""
+        return dict(self.settings.get("shown", {}))
+
+    @shown.setter
+    def shown(self, versions: dict[str, int]) -> None:
+        # A new object: the old one may just be written by the thread that saves.
+        self.settings = {**self.settings, "shown": dict(versions)}
 
     def write_proposal(self, proposal: Proposal) -> int:
         """Store a new version of a proposal; the one before stays whole until this one is.
@@ -276,54 +311,24 @@ class Project:
         int
             Version number, rising by one each time.
         """
-        slug = proposal_slug(name)
-        folder = self.path / "proposals" / slug
-        folder.mkdir(parents=True, exist_ok=True)
-        version = self.proposal_version(slug) + 1
-        paths = [folder / f"{array}.{version:06d}.npy" for array in _ARRAYS]
-        write_slabs(paths, shape, np.dtype(np.uint8), slabs)
-        head = {"name": name, "version": version, "info": info()}
-        _replace_text(folder / "proposal.json", json.dumps(head, indent=1))
-        for path in folder.glob("*.npy"):
-            stem, _, number = path.stem.partition(".")
-            # The version before is kept for a reader that has just read the old head.
-            if stem in _ARRAYS and number.isdigit() and int(number) < version - 1:
-                _unlink_quietly(path)
-        return version
+        shown = self.shown.get(proposal_slug(name))
+        return self.proposals.write(name, shape, slabs, info, shown)
 
-    def proposal_version(self, slug: str) -> int:
-        """Newest version of a proposal, 0 when there is none."""
-        head = self._proposal_head(slug)
-        return int(head["version"]) if head else 0
-
-    def read_proposal(self, slug: str) -> Proposal:
-        """Read the newest version of a proposal; a large one is memory-mapped, read-only.
+    def read_proposal(self, slug: str, version: int | None = None) -> Proposal:
+        """Read a version of a proposal, by default the newest; a large one is memory-mapped.
 
         Raises
         ------
         ProjectError
             When there is none, or it is damaged.
         """
-        head = self._proposal_head(slug)
-        if head is None:
-            raise ProjectError(f"There is no proposal “{slug}” in {self.path}.")
-        folder = self.path / "proposals" / slug
         try:
-            version = f"{int(head['version']):06d}"
-            mode: Literal["r"] | None = "r" if math.prod(self.info.shape) > MAPPED else None
-            paths = {n: folder / f"{n}.{version}.npy" for n in _ARRAYS}
-            arrays = {n: np.load(path, mmap_mode=mode) for n, path in paths.items()}
-            return Proposal(name=str(head["name"]), info=dict(head["info"]), **arrays)
+            found = self.proposals.read(slug, version)
         except (OSError, ValueError, EOFError) as error:
             raise ProjectError(f"The proposal “{slug}” is damaged; train again.") from error
-
-    def _proposal_head(self, slug: str) -> dict[str, Any] | None:
-        try:
-            text = (self.path / "proposals" / slug / "proposal.json").read_text(encoding="utf-8")
-            head: dict[str, Any] = json.loads(text)
-            return head
-        except (OSError, ValueError):
-            return None
+        if found is None:
+            raise ProjectError(f"There is no proposal “{slug}” in {self.path}.")
+        return found
 
     # -- other folders --------------------------------------------------------------------
 
@@ -336,17 +341,3 @@ class Project:
     def log(self) -> Path:
         """Folder of the trainer's logs."""
         return self.path / "log"
-
-
-def _replace_text(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
-    with open(part, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
-
-
-def _unlink_quietly(path: Path) -> None:
-    with contextlib.suppress(OSError):  # still open on Windows: goes with the next version
-        path.unlink()

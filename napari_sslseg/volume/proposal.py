@@ -10,16 +10,22 @@ import numpy.typing as npt
 #: Region codes of MetaSSL as stored in proposals; 0 = no region (for example inked).
 REGION_NAMES = {1: "UC", 2: "US", 3: "DC", 4: "DS"}
 
-#: In words that a clinician reads.
+#: In words that a clinician reads. They hold for every proposal: also of one for a volume without
+#: labels, where nothing is sure, DC is what may be right and DS what is hardly so.
 REGION_MEANINGS = {
     1: "both predictions agree and are sure",
     2: "both predictions agree, but are unsure",
-    3: "the predictions disagree, but this one may well be right: look here",
+    3: "the predictions disagree, and this one may be right or wrong: look here",
     4: "the predictions disagree, and this one is most likely wrong",
 }
 
 #: The same in as few words as a legend has room for.
-REGION_SHORT = {1: "agree, sure", 2: "agree, unsure", 3: "disagree, sure", 4: "disagree, unsure"}
+REGION_SHORT = {
+    1: "agree and are sure",
+    2: "agree, but are unsure",
+    3: "disagree, this one may be right",
+    4: "disagree, this one is likely wrong",
+}
 
 
 @dataclass

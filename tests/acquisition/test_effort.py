@@ -98,3 +98,32 @@ def test_a_folder_is_simulated_summarised_and_gone_on_with(benchmarks, tmp_path,
     shown = capsys.readouterr()
     assert shown.err == ""  # nothing was simulated again
     assert "label everything" in shown.out
+
+
+def test_who_proposes_is_told_what_the_annotator_is_told(benchmarks, monkeypatch):
+    import effort
+    from annotator import Ground, ReferenceMatching, Volume
+
+    image, truth = cone()
+    volume = Volume("cone", "synthetic", image, truth, (1.0, 1.0, 1.0))
+    monkeypatch.setattr(effort.Volume, "read", lambda path, axis: volume)
+    told: list[bool] = []
+
+    class Watched(ReferenceMatching):
+        def propose(self, ink):
+            proposal = super().propose(ink)
+            told.append(bool((proposal.confidence[:3] == 255).all() and self._extent))
+            return proposal
+
+    monkeypatch.setattr(effort, "ReferenceMatching", Watched)
+    keys = []
+    for whom, expected in (("all", True), ("baselines", False), ("nobody", False)):
+        ground = Ground(first=2, told=whom, target=0.5)
+        task = effort.Task(Path("a/b/c"), 0, "uniform", "reference", 0.0, ground)
+        row = effort.simulate(task)
+        assert told.pop() == expected
+        low, high = volume.extent()
+        if whom != "nobody":
+            assert all(low <= z <= high for z in row["touched"])
+        keys.append(json.dumps(task.key))
+    assert len(set(keys)) == 3

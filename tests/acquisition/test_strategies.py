@@ -149,3 +149,38 @@ def test_ranking_three_hundred_slices_takes_no_time():
     begin = time.perf_counter()
     create().rank(given, 5)
     assert time.perf_counter() - begin < 0.5
+
+
+@every_strategy
+def test_nothing_outside_of_the_object_is_suggested(name):
+    given = evidence(known=(5, 10), doubt={0: 900, 3: 900, 16: 900}, extent=(4, 12))
+    found = create(name).rank(given, 7)
+    assert sorted(s.index for s in found) == [4, 6, 7, 8, 9, 11, 12]
+    one_end = evidence(known=(5, 10), doubt={0: 900, 19: 900}, extent=(4, None))
+    assert all(s.index >= 4 for s in create(name).rank(one_end, 5))
+
+
+def test_a_stated_end_bounds_the_last_gap():
+    doubt = dict.fromkeys(range(9, 20), 30)
+    given = evidence(known=(0, 4, 8), doubt=doubt, extent=(0, 15))
+    assert given.sources == (0, 4, 8, 16)
+    assert given.expected_errors()[16:].sum() == 0
+    assert create().rank(given)[0].index == 12
+
+
+def test_with_known_ends_doubt_that_stays_beside_known_slices_draws_nobody():
+    # Small doubt everywhere, as much beside known slices; some slices with a little more.
+    doubt = dict.fromkeys(range(31), 20) | {5: 34, 6: 36, 7: 34}
+    given = evidence(depth=31, known=(0, 12, 30), doubt=doubt)
+    assert create().rank(given)[0].index in (20, 21, 22), "a wide gap of doubt"
+    told = evidence(depth=31, known=(0, 12, 30), doubt=doubt, extent=(0, 30))
+    assert create().rank(told)[0].index == 6
+
+
+def test_the_first_slices_reach_up_to_an_end_that_was_told():
+    image = np.random.default_rng(0).normal(size=(100, 24, 20)).astype(np.float32)
+    both = create().first(look_at(image, 0, (40, 69)), 3)
+    assert sorted(both) == [45, 55, 65]
+    first, last = sorted(create().first(look_at(image, 0, (40, None)), 3))[::2]
+    assert 45 < first < 50
+    assert 75 < last < 90, "the end that nobody knows is kept away from"

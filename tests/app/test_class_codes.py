@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QInputDialog
 
-from napari_sslseg.app import panel as panel_module
+from napari_sslseg.app import class_wishes
 from napari_sslseg.volume.project import Project
 from napari_sslseg.volume.terminology import Code
 
@@ -32,7 +32,7 @@ def test_a_typed_code_is_kept_and_shown_and_a_wrong_one_is_one_sentence(
     until(lambda: not session.autosave.pending)
     assert Project.open(session.project.path).classes[1].code is not None
 
-    monkeypatch.setattr(panel_module, "show_warning", said.append)
+    monkeypatch.setattr(class_wishes, "show_warning", said.append)
     monkeypatch.setattr(QInputDialog, "getText", answer("lung nodule"))
     classes._ask_code(classes.list.item(0))
     assert asked[-1][1] == "27925004 Nodule of lung"  # what was typed before

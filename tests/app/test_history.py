@@ -32,7 +32,7 @@ class Model:
         accepted = {(a.axis, a.index, a.proposal) for a in session.project.accepted}
         return {"ink": session.references.ink.copy(), "accepted": accepted, **found}
 
-    def write(self, name: str, after: np.ndarray, accepted: tuple | None = None) -> None:
+    def write(self, name: str, after: np.ndarray, accepted: tuple | None = None, said=None) -> None:
         """Enter a step, unless nothing changes by it."""
         state, changed = dict(self.now), after != self.now[name]
         if accepted is not None:
@@ -42,10 +42,15 @@ class Model:
         self.clock += 1
         state[name] = after
         state[f"{name} said at"] = np.where(changed, self.clock, state[f"{name} said at"])
-        if name == "ink":
-            for slug in self._proposed:  # what was corrected before shows the new word
-                over = changed & (after != NOT_ANNOTATED) & self.corrected(slug)
+        said = changed if said is None else said
+        for slug in self._proposed:  # what was corrected before shows the new word
+            if slug != name:
+                over = said & (after != NOT_ANNOTATED) & (after != self.now[slug])
+                over &= self.corrected(slug)
                 state[slug] = np.where(over, after, state[slug])
+                at = f"{slug} said at"
+                state[at] = np.where(over, self.clock, state[at])
+        if name == "ink":
             whole = {z for z in range(SHAPE[0]) if (after[z] != NOT_ANNOTATED).all()}
             state["accepted"] = {a for a in state["accepted"] if a[1] in whole}
         self.done.append(self.now)
@@ -63,7 +68,9 @@ class Model:
         ink = self.now["ink"].copy()
         take = (silent | (later & self.corrected(slug)))[index]
         ink[index][take] = self.now[slug][index][take]
-        self.write("ink", ink, accepted=(0, index, slug))
+        said = np.zeros(SHAPE, bool)
+        said[index] = True
+        self.write("ink", ink, accepted=(0, index, slug), said=said)
 
     def undo(self) -> None:
         """Go one step back."""

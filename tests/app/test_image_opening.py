@@ -88,7 +88,7 @@ def test_file_without_permission_is_no_damaged_file(make_panel, until, monkeypat
     def refuse(file, *args, **options):
         raise PermissionError(13, "Permission denied", str(file))
 
-    monkeypatch.setattr("napari_sslseg.formats.dicom_headers.mapped", refuse)
+    monkeypatch.setattr("napari_sslseg.formats.dicom_opening.mapped", refuse)
     _, panel = make_panel()
     panel.volume.open_image.open(path)
     until(lambda: bool(shown))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -64,6 +66,49 @@ def test_a_worse_version_is_held_back_and_shown_on_request(estimated, until, qtb
     until(lambda: shown.version == 2)
     assert estimated.review.held.text() == ""
     assert "0.80" in estimated.review.quality.text()
+
+
+def test_estimates_and_what_was_held_back_are_known_when_the_project_is_opened_again(
+    estimated, until
+):
+    panel, session = estimated, estimated.session
+    project = session.project
+    project.proposals.write_estimate("semsim", asdict(estimate(0.90)))
+    project.rounds[-1]["recommended"] = "semsim"
+    session.accept_slice(4)
+    session.retraining.follow(write(session, np.zeros(SHAPE)))
+    project.proposals.write_estimate("semsim", asdict(estimate(0.80)))
+
+    def again():
+        panel.leave()
+        until(lambda: panel.session is None)
+        panel.open(project.path)
+        until(lambda: panel.session is not None and "semsim" in panel.session.proposals)
+        return panel.session
+
+    session = again()  # the program ended before the estimate was told
+    assert session.proposals["semsim"].version == 1
+    assert "0.90" in panel.review.quality.text()
+    assert "0.80" in panel.review.held.text()
+    assert [s.index for s in session.accepting.corrective_dice()] == [4]
+    for _ in range(2):  # the version that is shown outlives those that the trainer writes
+        write(session, np.zeros(SHAPE))
+    session = again()
+    assert session.proposals["semsim"].version == 1
+    assert np.array_equal(session.proposals["semsim"].layer.data, panel.truth)
+    assert "was not tested" in panel.review.held.text()
+    panel.review.held.linkActivated.emit("semsim")
+    until(lambda: session.proposals["semsim"].version == 4)
+    session = again()
+    assert session.proposals["semsim"].version == 4
+    assert session.retraining.held == {}
+    # A better one that came meanwhile, in a batch, is simply shown.
+    session.project.proposals.write_estimate("semsim", asdict(estimate(0.80)))
+    write(session, panel.truth)
+    session.project.proposals.write_estimate("semsim", asdict(estimate(0.95)))
+    session = again()
+    assert session.proposals["semsim"].version == 5
+    assert "0.95" in panel.review.quality.text()
 
 
 def test_without_an_estimate_the_new_version_is_shown_at_the_end(estimated, until):

@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from napari_sslseg.methods import propagation_work
 from napari_sslseg.methods.ink_completion import complete_ink, correct_by_ink
 from napari_sslseg.methods.propagation import propagate
-from napari_sslseg.methods.propagation_work import PropagationWork
 from napari_sslseg.methods.shape_prior import inscribed_radius, keep_areas, signed_distances
 from napari_sslseg.methods.slice_matching import (
     MatchSettings,
@@ -340,13 +340,7 @@ def test_many_slices_at_once_give_what_they_give_one_by_one(monkeypatch) -> None
     labels = _moving_disc(12, 1.5)
     image, ink = _volume(labels, noise=0.4), _ink(labels, [1, 9])
     one_by_one = propagate(image, ink, 2)
-    begin = PropagationWork.__init__
-
-    def as_on_a_gpu(self, *arguments):
-        begin(self, *arguments)
-        self.at_once = 4
-
-    monkeypatch.setattr(PropagationWork, "__init__", as_on_a_gpu)
+    monkeypatch.setattr(propagation_work, "slices_at_once", lambda device, storage: 4)
     at_once = propagate(image, ink, 2)
     assert torch.allclose(at_once.probabilities, one_by_one.probabilities, atol=1e-5)
     assert torch.equal(at_once.farther, one_by_one.farther)
@@ -380,3 +374,47 @@ def test_completed_ink_stops_at_an_edge_of_the_image() -> None:
     result = complete_ink(features, ink, 2)
     assert torch.allclose(result.sum(0), torch.ones(64, 64), atol=1e-5)
     assert _dice(result.argmax(0), labels) > 0.95
+
+
+def _ellipsoid() -> torch.Tensor:
+    """Discs of a radius that shrinks to both sides, in slices 4 to 16 of 21."""
+    radii = [14 * max(0.0, 1 - ((z - 10) / 6.5) ** 2) ** 0.5 for z in range(21)]
+    return torch.stack([_disc((32, 32), r) & (r > 0) for r in radii]).to(torch.uint8)
+
+
+def test_labels_fade_towards_slices_known_to_be_empty() -> None:
+    labels, ink = _ellipsoid(), _ink(_ellipsoid(), [8, 13])
+    image = torch.zeros(21, 1, 64, 64)  # nothing to see: what is known of the slices decides
+    empty = [0, 1, 2, 3, 17, 18, 19, 20]
+    result = propagate(image, ink, 2, empty=empty)
+    assert result.inked_slices == [8, 13]
+    assert result.empty_ends == [3, 17]
+    assert result.sources == [3, 8, 13, 17]
+    assert not bool(result.labels[empty].any())
+    assert bool((result.agreement[empty] == 1).all())
+    areas = result.labels.flatten(1).sum(1)[[8, 7, 6, 5, 4]]
+    assert bool((areas.diff() <= 0).all())
+    assert areas[-1] < 0.7 * areas[0]
+    carried = propagate(image, ink, 2)
+    ends = [4, 5, 6, 7, 14, 15, 16]
+    assert _dice(result.labels[ends], labels[ends]) > _dice(carried.labels[ends], labels[ends])
+
+
+def test_a_stretch_is_renewed_between_ink_and_empty_slices() -> None:
+    labels = _ellipsoid()
+    image, empty = _volume(labels, noise=0.5), [0, 1, 2, 3, 17, 18, 19, 20]
+    first = propagate(image, _ink(labels, [6, 10, 14]), 2, empty=empty)
+    ink = _ink(labels, [10, 14])
+    second = propagate(image, ink, 2, previous=first, changed=[6], empty=empty)
+    whole = propagate(image, ink, 2, empty=empty)
+    assert torch.equal(second.labels[:10], whole.labels[:10])
+    assert torch.equal(second.labels[10:], first.labels[10:])
+
+
+def test_ink_counts_beyond_slices_known_to_be_empty() -> None:
+    labels = _moving_disc(15, 0)
+    ink = _ink(labels, [2, 12])
+    result = propagate(_volume(labels), ink, 2, empty=[0, 5, 6, 7, 8, 12])
+    assert torch.equal(result.labels[[2, 12]], labels[[2, 12]])
+    assert not bool(result.labels[[0, 5, 6, 7, 8]].any())
+    assert bool(result.labels[[3, 11, 14]].flatten(1).any(1).all())

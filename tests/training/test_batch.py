@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,8 +11,10 @@ from napari_sslseg.training import batch
 from napari_sslseg.training.batch import LEARNED, run_batch
 from napari_sslseg.training.control import Cancelled, Control
 from napari_sslseg.training.events import Estimated, VolumeBegun, VolumeFailed, VolumeProposed
+from napari_sslseg.training.memory import NETWORK, PROGRAM, Need
 from napari_sslseg.training.request import BatchRequest, TrainRequest, read_request
 from napari_sslseg.training.shared import SharedNetwork
+from napari_sslseg.training.shared_size import SharedSize
 from napari_sslseg.training.stack import TrainingError
 from napari_sslseg.volume.classes import ClassTable
 from napari_sslseg.volume.cohort import Cohort
@@ -115,8 +119,45 @@ def test_a_labelled_volume_is_proposed_on_its_own(cohort):
     assert not cohort.shared.exists()  # nothing bare was asked for
 
 
+def test_volumes_too_large_for_the_memory_go_in_blocks_or_say_so(cohort, monkeypatch):
+    # The first two have 10 000 voxels, the last one four times as many.
+    monkeypatch.setattr(Need, "whole", property(lambda self: 2**20 * self.depth * self.pixels))
+    request = TrainRequest("reference", seconds=1, device="cpu", memory=5 * 2**30)
+    keys = tuple(cohort.keys)
+    events = []
+    run_batch(cohort.path, BatchRequest(request, keys), events.append, Control())
+    failed = {e.name: e.message for e in events if isinstance(e, VolumeFailed)}
+    assert set(failed) == {"bare", "fine"}
+    assert "first needs 8.7 GB of memory, and 3.7 GB of 5.0 GB (as asked for)" in failed["bare"]
+    assert not cohort.shared.exists(), "no time was spent on a network for nobody"
+    (told,) = [e for e in events if isinstance(e, VolumeProposed)]
+    assert told.name == "first"
+    assert (cohort.path / "work").is_dir(), "the run in blocks"
+    # With more room the network learns, and the largest volume alone is refused.
+    monkeypatch.setattr(batch, "USELESS", 0.0)
+    events.clear()
+    more = replace(request, memory=12 * 2**30)
+    run_batch(cohort.path, BatchRequest(more, keys[1:]), events.append, Control())
+    (refused,) = [e for e in events if isinstance(e, VolumeFailed)]
+    assert refused.name == "fine"
+    assert refused.message.startswith("It needs 38.7 GB of memory beside the volumes that the")
+    assert refused.message.endswith("train on it alone, which goes in blocks.")
+    assert [e.name for e in events if isinstance(e, VolumeProposed)] == ["bare"]
+
+
+def test_a_network_learns_from_as_many_volumes_as_there_is_room_for(cohort):
+    first, bare, fine = (cohort.open(key) for key in cohort.keys)
+    size = SharedSize(2**60, 2)
+    assert size.choose([first, fine]) == ([first, fine], [])
+    size = SharedSize(PROGRAM + NETWORK + 3 * 2**20, 2)
+    assert size.choose([first, fine, bare]) == ([first, bare], [fine])
+    assert "half of what is free" in size.why_not_learn(fine)
+    assert size.why_not_propose(bare) == ""
+    assert "label some of its slices" in size.why_not_propose(fine)
+
+
 def test_without_any_label_there_is_one_sentence_and_a_cancelled_batch_stops(cohort, tmp_path):
-    request = BatchRequest(TrainRequest(seconds=5), tuple(cohort.keys[1:]))
+    request = BatchRequest(TrainRequest(seconds=60), tuple(cohort.keys[1:]))
     control = Control()
 
     def cancel_when_learning(event):

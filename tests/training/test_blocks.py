@@ -23,6 +23,7 @@ from napari_sslseg.training.windowed import (
 from napari_sslseg.training.workspace import Workspace
 from napari_sslseg.volume.annotation import NOT_ANNOTATED
 from napari_sslseg.volume.classes import ClassTable
+from napari_sslseg.volume.extent import Extent
 from napari_sslseg.volume.project import ImageInfo, Project
 
 #: Rows and columns around the volume of `conftest`, so that a window is a part of it.
@@ -64,13 +65,19 @@ def run(project, preset, seconds=60.0, memory=None):
     return events
 
 
-@pytest.mark.parametrize("axis", [0, 2])
-def test_proposals_in_blocks_are_those_of_the_whole(tmp_path, image, ink, axis, monkeypatch):
+@pytest.mark.parametrize(("axis", "extent"), [(0, Extent()), (2, Extent(3, 10))])
+def test_proposals_in_blocks_are_those_of_the_whole(
+    tmp_path, image, ink, axis, extent, monkeypatch
+):
     whole, marks = make(tmp_path / "whole", image, ink, axis)
+    whole.extent = extent
+    whole.save()
     expected = run(whole, "reference")
     monkeypatch.setattr(Need, "whole", property(lambda self: 2**60))
     monkeypatch.setattr("napari_sslseg.training.windowed.ROOM", 8)
     blocks, _ = make(tmp_path / "blocks", image, ink, axis)
+    blocks.extent = extent
+    blocks.save()
     found = run(blocks, "reference")
     one, two = (p.read_proposal("reference-guided") for p in (whole, blocks))
     # Half precision moves a voxel in ten thousand.

@@ -8,6 +8,7 @@ import torch
 
 from napari_sslseg.training.estimate import (
     dice_scores,
+    distance_scale,
     estimate,
     inner_references,
     leave_one_out,
@@ -85,3 +86,18 @@ def test_one_lucky_slice_does_not_promise_perfection(stack):
 def test_pooled_dice_is_over_all_slices_together(stack):
     onehot = torch.nn.functional.one_hot(stack.ink[[5, 9]].long(), 3).movedim(-1, 1)
     assert pooled_dice(stack, [5, 9], onehot) == 1
+
+
+def test_slices_outside_are_no_references_and_not_asked_about(stack):
+    before = distance_scale(stack, 9)
+    stack.outside = [0, 13]
+    stack.ink[13] = 0  # inked as a whole, all the same it is not left out
+    assert stack.references() == [1, 5, 9, 12, 13]
+    assert inner_references(stack) == [5, 9, 12]
+    stack.outside = [0, 12, 13]
+    assert inner_references(stack) == [5, 9]
+    stack.outside, stack.ink[13] = [0, 13], 255
+    # Slices 0 and 13 lay beside a reference; the others are farther away.
+    assert distance_scale(stack, 9) > before
+    stack.outside = [z for z in range(14) if z not in stack.inked()]
+    assert estimate(stack, [5], [stack.ink[5]]) is None

@@ -68,3 +68,20 @@ def test_thresholds_are_mean_confidences_near_the_object():
     near = (18 - 8) ** 2 - 16  # the object, grown by three voxels in the slice
     assert abs(float(thresholds[0]) - 0.95 * near / (near + 1)) < 0.01
     assert abs(float(thresholds[2]) - 0.9) < 1e-6  # a class that is not proposed keeps the initial
+
+
+def test_slices_outside_are_background_without_a_doubt(stack, ink):
+    torch.manual_seed(0)
+    stack.outside = [0, 13]
+    stack.ink[13, 2, 3] = 0
+    probs = torch.rand(stack.depth, 3, *stack.image.shape[-2:]).softmax(1)
+    other = torch.randint(0, 3, stack.ink.shape)
+    proposal, _ = make_proposal("X", stack, known_of(stack, probs), other, {})
+    assert not proposal.classes[[0, 13]].any()
+    assert (proposal.confidence[[0, 13]] == 255).all()
+    assert (proposal.regions[0] == 1).all()
+    assert proposal.regions[13, 2, 3] == 0  # ink has no region
+    assert np.count_nonzero(proposal.regions[13] != 1) == 1
+    stack.outside = []
+    free, _ = make_proposal("X", stack, known_of(stack, probs), other, {})
+    assert np.array_equal(free.classes[1:13], proposal.classes[1:13])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from napari_sslseg.training.request import PRESETS, TrainRequest
 from napari_sslseg.training.session import TrainingError, run_project
 from napari_sslseg.volume.annotation import NOT_ANNOTATED
 from napari_sslseg.volume.classes import ClassTable
+from napari_sslseg.volume.extent import Extent
 from napari_sslseg.volume.project import ImageInfo, Project
 
 from .conftest import SHAPE
@@ -59,7 +62,12 @@ def test_the_default_makes_both_proposals_and_keeps_ink(project, truth, ink):
     assert looked[-1].baseline is not None
     assert (project.models / "model.json").exists()
     assert np.array_equal(project.ink_store.load(), ink)
-    assert {e.slug for e in events if e.kind == "Estimated"} == {"reference-guided", "semsim"}
+    told = {e.slug: asdict(e) for e in events if e.kind == "Estimated"}
+    assert set(told) == {"reference-guided", "semsim"}
+    # What was told of a proposal is with it on disk, also when it was judged anew afterwards.
+    for slug, estimate in told.items():
+        assert project.proposals.info(slug)["estimate"] == estimate
+    assert project.proposal_version("reference-guided") == 2
 
 
 def test_retraining_goes_on_from_the_last_model(project):
@@ -130,3 +138,20 @@ def test_a_network_that_has_not_learned_enough_is_not_heard(project, monkeypatch
     assert matched.info["shares"]["UC"] > 0.5
     told = [e for e in events if e.kind == "Estimated" and e.slug == "semsim"]
     assert "needs more time" in told[-1].how
+
+
+def test_nothing_is_proposed_where_the_user_says_that_there_is_no_object(project, truth, ink):
+    project.extent = Extent(4, 10)
+    project.save()
+    events = run(project, seconds=8)
+    outside = [0, 2, 3, 11, 13]
+    for slug in ("reference-guided", "semsim"):
+        proposal = project.read_proposal(slug)
+        assert not proposal.classes[outside].any()
+        assert (proposal.regions[outside] == 1).all()
+        assert (proposal.confidence[outside] == 255).all()
+        # Slices 1 and 12 were painted: ink stands above what was said.
+        assert np.array_equal(proposal.classes[[1, 12]], truth[[1, 12]])
+        assert all(proposal.classes[z].any() for z in range(4, 11))
+    assert "Estimated" in {e.kind for e in events}
+    assert np.array_equal(project.ink_store.load(), ink)

@@ -8,6 +8,7 @@ import torch
 
 from napari_sslseg.training.stack import POSITIONS, SliceStack, TrainingError
 from napari_sslseg.volume.annotation import NOT_ANNOTATED, blank_ink
+from napari_sslseg.volume.extent import Extent
 
 from .conftest import SHAPE
 
@@ -78,3 +79,20 @@ def test_what_cannot_teach_is_said(image):
 def test_a_constant_image_does_not_divide_by_zero(ink):
     stack = SliceStack.from_volume(np.full(SHAPE, 7), ink, 0, (1.0, 1.0, 1.0))
     assert torch.isfinite(stack.image).all()
+
+
+def test_slices_outside_of_the_object_are_neither_ink_nor_references(image, ink):
+    ink[13, 2, 3] = 0  # some background there changes nothing
+    for axis in range(3):
+        turned = [np.moveaxis(array, 0, axis) for array in (image, ink)]
+        stack = SliceStack.from_volume(*turned, axis, (1.0, 1.0, 1.0), Extent(4, 10))
+        # References 1 and 12 show the object: they are not outside, whatever was said.
+        assert stack.outside == [0, 2, 3, 11, 13]
+        assert stack.references() == [1, 5, 9, 12]
+        assert stack.inked() == [1, 5, 9, 12, 13]
+    probabilities = torch.rand(14, 3, 4, 5)
+    before = probabilities.clone()
+    stack.empty_outside(probabilities)
+    assert bool((probabilities[stack.outside, 0] == 1).all())
+    assert not bool(probabilities[stack.outside, 1:].any())
+    assert torch.equal(probabilities[4:11], before[4:11])

@@ -173,6 +173,19 @@ def test_joined_ink_is_merged_ink(tmp_path):
         assert np.array_equal(joined[index], expected[index])
 
 
+def test_what_was_not_saved_yet_is_found(tmp_path):
+    store = InkStore(tmp_path, "ink", SHAPE)
+    ink = store.load()
+    assert store.changed_since(ink).size == 0
+    ink[1, 2] = 3
+    store.save(ink)
+    ink[2, 1, 0], ink[1, 2, 1] = 4, NOT_ANNOTATED
+    places = store.changed_since(ink)
+    found = np.zeros(SHAPE, bool)
+    found.flat[places] = True
+    assert np.argwhere(found).tolist() == [[1, 2, 1], [2, 1, 0]]
+
+
 def test_large_ink_is_mapped_and_painted_on_in_memory(tmp_path, monkeypatch):
     monkeypatch.setattr("napari_sslseg.volume.inkstore.MAPPED", 10)
     store = InkStore(tmp_path, "ink", SHAPE)

@@ -9,6 +9,7 @@ import pytest
 
 from napari_sslseg.volume.annotation import NOT_ANNOTATED
 from napari_sslseg.volume.classes import ClassTable
+from napari_sslseg.volume.extent import Extent
 from napari_sslseg.volume.folders import list_projects
 from napari_sslseg.volume.project import (
     AcceptedSlice,
@@ -44,6 +45,35 @@ def test_everything_comes_back(project):
     assert again.classes == project.classes
     assert (again.axis, again.accepted, again.rounds) == (1, project.accepted, project.rounds)
     assert np.array_equal(again.image(), project.image())
+
+
+def test_where_the_object_lies_is_kept_for_each_axis(project):
+    project.extent = Extent(1, 2)
+    project.axis = 2
+    assert not project.extent
+    project.extent = Extent(None, 3)
+    project.save()
+    again = Project.open(project.path)
+    assert again.extents == {0: Extent(1, 2), 2: Extent(None, 3)}
+    assert again.extent == Extent(None, 3)
+    again.extent = Extent()
+    again.save()
+    head = json.loads((project.path / "project.json").read_text())
+    assert head["extents"] == {"0": [1, 2]}
+    del head["extents"]  # of a project from before there were any
+    (project.path / "project.json").write_text(json.dumps(head))
+    assert not Project.open(project.path).extent
+    with pytest.raises(ValueError, match=r"^There is no slice 5: .* from 0 to 4\.$"):
+        project.extent = Extent(5)
+
+
+@pytest.mark.parametrize("said", [[3, 1], [0, 9], ["a", 1], [1], 7, {"3": [0, 1]}])
+def test_an_extent_that_cannot_be_is_said_in_one_sentence(project, said):
+    head = json.loads((project.path / "project.json").read_text())
+    head["extents"] = said if isinstance(said, dict) else {"0": said}
+    (project.path / "project.json").write_text(json.dumps(head))
+    with pytest.raises(ProjectError, match=r"is damaged: .*object|is damaged: There is no slice"):
+        Project.open(project.path)
 
 
 def test_a_project_is_never_overwritten(project):
@@ -92,7 +122,7 @@ def test_a_missing_proposal_is_said(project):
         project.read_proposal("semsim")
 
 
-def test_corrections_count_as_ink_but_references_have_the_first_word(project):
+def test_corrections_count_as_ink_and_have_the_last_word(project):
     ink = project.ink_store.load()
     ink[0] = 1
     project.ink_store.save(ink)
@@ -103,8 +133,11 @@ def test_corrections_count_as_ink_but_references_have_the_first_word(project):
     changed[3, 0, 0] = 2
     store.save(changed)
     merged = project.all_ink()
-    assert merged[0, 0, 0] == 1
+    assert merged[0, 0, 0] == 2
+    assert (merged[0].ravel()[1:] == 1).all()
     assert merged[3, 0, 0] == 2
+    stored = project.stored_ink()
+    assert all(np.array_equal(stored[z], merged[z]) for z in (0, 3))
     assert merged[2, 0, 0] == NOT_ANNOTATED
 
 

@@ -9,7 +9,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QFormLayout, QMessageBox, QPushButton
 
 from ...formats import FORMATS, ExportFormat, FormatError, export, format_for, losses, why_not
-from ...formats.dicom_headers import is_dicom
+from ...formats.dicom_opening import is_dicom
 from ...formats.exporting import named, possible_files
 from ..background import in_background
 from ..export_record import SessionFacts
@@ -28,7 +28,7 @@ _NEUTRAL_NAME = "labels"
 
 
 class ExportSection(Step):
-    """Writes ink where there is any, the shown proposal elsewhere."""
+    """Writes what the user said last, and elsewhere the shown proposal."""
 
     exported = Signal(str)
 
@@ -111,7 +111,9 @@ class ExportSection(Step):
         project = session.project
         info, classes = project.info, project.snapshot().classes
         proposal, accepted = session.shelf.in_view(), list(project.accepted)
-        make = final_maker(session.references, proposal, accepted, project.axis)
+        make = final_maker(
+            session.references, proposal, accepted, project.axis, session.shelf.all()
+        )
         facts = SessionFacts(session)
         per_class, anonymous = self.per_class.isChecked(), self.anonymous.isChecked()
 

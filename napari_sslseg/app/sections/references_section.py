@@ -17,6 +17,7 @@ from ..head_up import picture_rows
 from ..reference_layer import StrokeUnderWayError
 from ..step import Step, allow, hint_label, say
 from ..thumbnails import icon, slice_picture
+from .extent_line import ExtentLine
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -53,8 +54,10 @@ class ReferencesSection(Step):
         row.addWidget(self.suggest)
         self.hint = hint_label()
         self.rows.addWidget(self.list)
+        self.extent = ExtentLine()
         self.rows.addLayout(row)
         self.rows.addWidget(self.hint)
+        self.rows.addWidget(self.extent)
         # Thumbnails are drawn a little after the stroke, not during it.
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -72,6 +75,7 @@ class ReferencesSection(Step):
         """Show a session's references."""
         self._session = session
         self._seen = {}
+        self.extent.set_session(session)
         self.list.clear()
         if session is not None:
             self._draw()
@@ -80,6 +84,7 @@ class ReferencesSection(Step):
     def refresh(self) -> None:
         """Ink or the slice in view has changed."""
         session = self._session
+        self.extent.refresh()
         if session is None:
             allow(self.mark, "start labelling a volume first.", "")
             allow(self.suggest, "start labelling a volume first.", "")
@@ -97,7 +102,9 @@ class ReferencesSection(Step):
             self.mark.setText("Mark this slice as reference")
             allow(self.mark, "", "All that is not painted in this slice becomes background")
             text = (
-                f"Slice {index}: paint every class, then mark it as reference."
+                f"Slice {index} is outside of the object, as you said."
+                if session.extent.outside()[index] and state is SliceState.EMPTY
+                else f"Slice {index}: paint every class, then mark it as reference."
                 if state is SliceState.EMPTY
                 else f"Slice {index} has some ink; mark it when it is complete, "
                 "or leave it partial."
@@ -130,13 +137,14 @@ class ReferencesSection(Step):
         if session is None:
             return
         data, axis = session.image.data, session.project.axis
+        ends = session.extent.said.ends
 
         def done(content: Content) -> None:
             if session is self._session and axis == session.project.axis:
                 self._go_to_first(session, content)
 
         in_background(
-            lambda: look_at(np.asarray(data), axis),
+            lambda: look_at(np.asarray(data), axis, ends),
             done,
             lambda error: say(self.hint, str(error)),
         )

@@ -163,6 +163,7 @@ class ReviewSection(Step):
             )
         self.show_quality()
         self._show_news()
+        self._show_held()
         self.refresh_slice()
 
     def refresh_slice(self) -> None:

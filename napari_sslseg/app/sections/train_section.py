@@ -14,6 +14,7 @@ from ...training.events import (
     Failed,
     Finished,
     Loss,
+    MadeWay,
     Progress,
     ProposalReady,
     Quality,
@@ -47,6 +48,7 @@ class TrainSection(Step):
     def __init__(self) -> None:
         super().__init__(3, "Train")
         self._session: Session | None = None
+        self._now, self._makes_way = "", False
         self.method = ComboBox(
             label="Method",
             choices=[(text, name) for name, text in PRESETS.items()],
@@ -156,12 +158,17 @@ class TrainSection(Step):
     def follow(self, event: Event) -> None:
         """Show what the trainer says."""
         if isinstance(event, Started):
+            self._now, self._makes_way = "", False
             say(self.hint, event.plan)
         elif isinstance(event, Progress):
             self.bar.setValue(int(1000 * event.fraction))
             left = event.seconds_left
             when = "" if left is None else f", {_duration(left)} left"
-            self.bar.setFormat(f"{event.phase}{when}")
+            self._now = f"{event.phase}{when}"
+            self._show_progress()
+        elif isinstance(event, MadeWay):
+            self._makes_way = event.waiting
+            self._show_progress()
         elif isinstance(event, Loss):
             self.chart.add_loss(event.seconds, event.total)
         elif isinstance(event, Quality):
@@ -177,6 +184,10 @@ class TrainSection(Step):
         elif isinstance(event, Failed):
             self.bar.setFormat("Stopped")
             say(self.hint, event.message)
+
+    def _show_progress(self) -> None:
+        """Say what the trainer does, or why it does nothing."""
+        self.bar.setFormat("Makes way while you work" if self._makes_way else self._now)
 
     def _on_train(self) -> None:
         if self._session is not None and self._session.why_not_train():

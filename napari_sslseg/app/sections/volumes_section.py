@@ -76,6 +76,7 @@ class VolumesSection(Step):
         self.list.itemClicked.connect(self._on_click)
         self.list.itemActivated.connect(self._on_click)
         self.list.setAccessibleName("Volumes of the project")
+        self.list.setToolTip("Click on a volume to go there. All is saved; undo begins anew there.")
         header = self.list.header()
         header.setStretchLastSection(False)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)

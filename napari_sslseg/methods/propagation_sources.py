@@ -1,0 +1,124 @@
+"""What a propagation starts from: the ends that labels are carried from, and what ink teaches."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Sequence
+
+import torch
+
+from .appearance import Appearance, fit_appearance
+from .ink_completion import NOT_ANNOTATED, complete_ink
+from .propagation_result import PropagationConfig
+from .shape_prior import object_radius, signed_distances, thinnest_radius
+from .slice_features import StreamedFeatures, slice_features, standardise
+from .storage import Slices
+from .working_region import inked_pixels
+
+
+class Sources:
+    """Ink, descriptors and ends within a region of the slices.
+
+    Parameters
+    ----------
+    image, ink, classes, config, features
+        See `propagation.propagate`.
+    device : torch.device
+        Where to compute.
+    rows, columns : slice
+        The region.
+    workers : int
+    streamed : bool
+        Compute descriptors as they are needed instead of all at once.
+    empty : sequence of int
+        Slices known to show background alone.
+    """
+
+    def __init__(
+        self,
+        image: torch.Tensor | Slices,
+        ink: torch.Tensor,
+        classes: int,
+        config: PropagationConfig,
+        features: torch.Tensor | None,
+        device: torch.device,
+        rows: slice,
+        columns: slice,
+        workers: int,
+        streamed: bool,
+        empty: Sequence[int],
+    ) -> None:
+        self.classes, self.config = classes, config
+        self.ink = ink[:, rows, columns]
+        pixels = inked_pixels(ink)
+        known, whole = pixels > 0, pixels == ink[0].numel()
+        self.partial: set[int] = set()
+        if bool(whole.any()):
+            # Labels are carried from whole slices. Strokes elsewhere correct what arrives there:
+            # one stroke says too little about its slice to take the place of all that.
+            self.partial = set(torch.nonzero(known & ~whole).flatten().tolist())
+            known = whole
+        self.anchors: list[int] = torch.nonzero(known).flatten().tolist()
+        #: Known to be empty without ink: ends of stretches like the anchors, and nothing more.
+        self.empty = sorted(set(empty) - set(self.anchors))
+        self.partial -= set(self.empty)
+        self.features: torch.Tensor | StreamedFeatures
+        if features is None and (streamed or not isinstance(image, torch.Tensor)):
+            self.features = StreamedFeatures(
+                image, rows, columns, config.dimensions, config.scales, device
+            )
+        elif features is None:
+            assert isinstance(image, torch.Tensor)
+            crop = standardise(image.to(device))[..., rows, columns]
+            self.features = slice_features(crop, config.dimensions, config.scales, workers)
+        else:
+            crop = features[..., rows, columns].to(device).float()
+            spread = crop.var((0, 2, 3)).sum().clamp_min(1e-12)
+            self.features = crop / spread.sqrt()
+        inked = ink[self.anchors]
+        used = torch.zeros(classes, dtype=torch.bool)
+        for z in torch.nonzero(pixels).flatten().tolist():
+            used[ink[z][ink[z] != NOT_ANNOTATED].unique().long().cpu()] = True
+        self.absent = ~used.to(device)
+        levels = 1 + math.floor(math.log2(max(1.0, object_radius(inked) / config.coarsest_radius)))
+        self.matching = dataclasses.replace(
+            config.matching, levels=max(2, min(levels, config.matching.levels + 1))
+        )
+        self.ends = {z: complete_ink(self.features[z], self.ink[z], classes) for z in self.anchors}
+        self.empty_ends = self._empty_ends()
+        background = torch.zeros_like(self.ends[self.anchors[0]])
+        background[0] = 1.0
+        self.ends |= dict.fromkeys(self.empty_ends, background)
+        self.appearance: Appearance | None = fit_appearance(
+            (self.features[z] for z in self.anchors), self.ink[self.anchors], classes
+        )
+        end_labels = torch.stack([self.ends[z].max(0).indices for z in self.anchors])
+        self.smoothing = config.smoothing * thinnest_radius(end_labels, classes)
+        self._distances: dict[int, torch.Tensor] = {}
+
+    @property
+    def depth(self) -> int:
+        """Number of slices."""
+        return len(self.ink)
+
+    def stretches(self) -> list[tuple[int, int]]:
+        """Pairs of ends with slices between them; -1 and `depth` are open ends."""
+        ends = [-1, *sorted((*self.anchors, *self.empty)), self.depth]
+        return [(a, b) for a, b in itertools.pairwise(ends) if b - a > 1]
+
+    def classes_at(self, z: int) -> torch.Tensor:
+        """Return the winning class (H, W) at an end."""
+        return self.ends[z].max(0).indices
+
+    def distances(self, z: int) -> torch.Tensor:
+        """Signed distances (classes, H, W) from the classes' borders at an end."""
+        if z not in self._distances:
+            self._distances[z] = signed_distances(self.classes_at(z), self.classes)
+        return self._distances[z]
+
+    def _empty_ends(self) -> list[int]:
+        """Return the empty slices that a stretch ends at."""
+        ends = {z for stretch in self.stretches() for z in stretch}
+        return sorted(ends.intersection(self.empty))

@@ -1,0 +1,56 @@
+"""Versions of proposals on disk: what is kept, for whom, and what is known of each."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from napari_sslseg.volume.proposal_files import ProposalFiles
+
+SHAPE = (3, 4, 5)
+
+
+@pytest.fixture
+def files(tmp_path):
+    return ProposalFiles(tmp_path / "proposals", SHAPE)
+
+
+def write(files: ProposalFiles, value: int, shown: int | None = None, **info: object) -> int:
+    slabs = ([np.full(SHAPE[1:], value, np.uint8)] * 3 for _ in range(SHAPE[0]))
+    return files.write("SemSim", SHAPE, slabs, lambda: {"value": value, **info}, shown)
+
+
+def kept(files: ProposalFiles) -> list[int]:
+    return sorted(int(p.stem[-6:]) for p in files.folder.glob("semsim/classes.*.npy"))
+
+
+def test_the_version_that_is_shown_outlives_newer_ones_with_all_that_is_known_of_it(files):
+    assert files.read("semsim") is None
+    assert write(files, 1) == 1
+    files.write_estimate("semsim", {"mean": 0.9})
+    for value in (2, 3, 4):
+        write(files, value, shown=1)
+    assert kept(files) == [1, 3, 4]
+    old, new = files.read("semsim", 1), files.read("semsim")
+    assert (old.classes == 1).all()
+    assert old.info == {"value": 1, "estimate": {"mean": 0.9}}
+    assert (new.classes == 4).all()
+    assert new.info == {"value": 4}
+    assert files.info("semsim", 2) is None
+    assert files.read("semsim", 2) is None
+    write(files, 5, shown=4)
+    assert kept(files) == [4, 5]
+    assert files.info("semsim", 1) is None
+
+
+def test_a_head_of_before_versions_were_kept_is_read_and_gone_on_with(files):
+    write(files, 1)
+    head = files.folder / "semsim" / "proposal.json"
+    old = json.loads(head.read_text())
+    del old["kept"]
+    head.write_text(json.dumps(old))
+    assert files.read("semsim").info == {"value": 1}
+    assert write(files, 2, shown=1) == 2
+    assert files.info("semsim", 1) == {"value": 1}

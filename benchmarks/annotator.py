@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 import nibabel as nib
 import numpy as np
+from oracles import BestNext, KnownErrors
 
 from napari_sslseg.acquisition.content import look_at, scaled
 from napari_sslseg.acquisition.evidence import evidence_of, object_areas
@@ -271,7 +272,12 @@ def annotate(
         # Alike in the image and in the proposal: what a slice shows, how large the object is.
         descriptors = np.concatenate([content.descriptors, sizes], axis=1)
         evidence = evidence_of(proposal, 0, touched, descriptors=descriptors, extent=extent)
-        index = strategy.rank(evidence)[0].index
+        if isinstance(strategy, BestNext):
+            index = strategy.choose(volume, ink, proposer, evidence)
+        else:
+            if isinstance(strategy, KnownErrors):
+                evidence = strategy.look(volume, ink, proposal, evidence)
+            index = strategy.rank(evidence)[0].index
         seconds += time.perf_counter() - begin
         painted += int(np.count_nonzero(proposal.classes[index] != volume.truth[index]))
         ink[index] = volume.truth[index]

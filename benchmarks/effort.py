@@ -47,10 +47,12 @@ from annotator import (
     as_rows,
 )
 from effort_summary import BASELINE, INTERPOLATION, show, summarise
+from oracles import ORACLES
 from rich.console import Console
 
 from napari_sslseg.acquisition.baselines import Random
 from napari_sslseg.acquisition.registry import STRATEGIES, create
+from napari_sslseg.acquisition.strategy import Strategy
 from napari_sslseg.volume.extent import Extent
 
 
@@ -99,7 +101,11 @@ def simulate(task: Task) -> dict[str, Any]:
         proposer = TrainingRun(volume, task.method, task.seconds, extent)
     name = BASELINE if task.strategy == INTERPOLATION else task.strategy
     seed = zlib.crc32(volume.name.encode())
-    strategy = Random(seed) if name == Random.name else create(name)
+    strategy: Strategy
+    if name in ORACLES:
+        strategy = ORACLES[name]()
+    else:
+        strategy = Random(seed) if name == Random.name else create(name)
     try:
         trace, touched = annotate(volume, strategy, proposer, task.ground)
     finally:
@@ -160,7 +166,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     names = [*STRATEGIES, INTERPOLATION]
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
     parser.add_argument("--axis", type=int, default=2, help="slicing axis (default 2)")
-    parser.add_argument("--strategy", nargs="+", choices=names, default=names)
+    parser.add_argument("--strategy", nargs="+", choices=[*names, *ORACLES], default=names)
     parser.add_argument("--method", default="reference", help="reference, or a preset that trains")
     parser.add_argument("--seconds", type=float, default=60.0, help="training budget of a round")
     parser.add_argument("--target", type=float, nargs="+", default=[0.90, 0.95])

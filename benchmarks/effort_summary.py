@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from oracles import ORACLES
 from rich.console import Console
 from rich.table import Table
 
@@ -47,7 +48,7 @@ def _any_of(groups: dict[tuple[str, str], Any], dataset: str) -> tuple[str, str]
 
 
 def _ordered(names: Iterable[str]) -> list[str]:
-    order = [INTERPOLATION, *(n for n in STRATEGIES if n != DEFAULT), DEFAULT]
+    order = [INTERPOLATION, *(n for n in STRATEGIES if n != DEFAULT), DEFAULT, *ORACLES]
     return sorted(names, key=order.index)
 
 

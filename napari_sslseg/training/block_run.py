@@ -246,10 +246,12 @@ class BlockRun(Run):
         matched = winning_classes(propagated.probabilities, self.workspace)
         return plain, likeness(plain, matched, self.stack.classes)
 
-    def _mix(self, recipe: Recipe, output: PredictOutput, matched: Tensor | None) -> Tensor:
+    def _mix(
+        self, recipe: Recipe, output: PredictOutput, matched: Tensor | None, away: Tensor
+    ) -> Tensor:
         if matched is None:
             return output.plain if recipe.temperature is None else output.rectified
-        return mixed(recipe, output, matched, self.workspace)
+        return mixed(recipe, output, matched, away, self.workspace)
 
 
 def _within(size: Size) -> str:

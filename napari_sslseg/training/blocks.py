@@ -35,15 +35,17 @@ def winning_classes(probabilities: Tensor, workspace: Workspace) -> Tensor:
     return classes
 
 
-def mixed(recipe: Recipe, output: PredictOutput, matched: Tensor, workspace: Workspace) -> Tensor:
+def mixed(
+    recipe: Recipe, output: PredictOutput, matched: Tensor, away: Tensor, workspace: Workspace
+) -> Tensor:
     """Return what `Recipe.mix` makes of a network's output and the matching."""
-    if recipe.share <= 0:
+    if not recipe.heard:
         return matched
     result = workspace.zeros(matched.shape, workspace.precision)
     for z in range(len(matched)):
         check_point()
         own = PredictOutput(output.plain[z : z + 1], output.rectified[z : z + 1])
-        result[z] = recipe.mix(own, matched[z : z + 1])[0]
+        result[z] = recipe.mix(own, matched[z : z + 1], away[z : z + 1])[0]
         workspace.release()
     return result
 

@@ -44,7 +44,8 @@ class Outcome:
         recipe = head.get("recipe")
         if not isinstance(recipe, dict):
             return None
-        return cls(float(str(head["network"])), float(str(head["matching"])), Recipe(**recipe))
+        found = Recipe(recipe.get("temperature"))  # earlier versions kept a share as well
+        return cls(float(str(head["network"])), float(str(head["matching"])), found)
 
 
 def tiles_of(head: dict[str, object]) -> Tiles | None:

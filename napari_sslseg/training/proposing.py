@@ -19,7 +19,7 @@ from .control import Control
 from .events import Emit, Estimated, Progress, ProposalReady, Started
 from .judge import make_proposal
 from .outcome import Outcome
-from .recipe import DEFAULT, Recipe, set_temperature
+from .recipe import DEFAULT, Recipe, pixels_away, set_temperature
 from .request import TrainRequest
 from .stack import SliceStack
 from .trainer import Trainer, predict_slices
@@ -102,8 +102,10 @@ class Proposing:
         if not learned:
             # A network that has hardly begun would only blur the proposal, and as a second
             # opinion disagree with everything.
-            recipe = Recipe(0.0, None)
-        proposed = self._mix(recipe, output, propagated.probabilities if plan.use_prior else None)
+            recipe = Recipe(heard=False)
+        away = pixels_away(self.stack.depth, propagated.sources, self.stack.spacing)
+        matching = propagated.probabilities if plan.use_prior else None
+        proposed = self._mix(recipe, output, matching, away)
         info: dict[str, object] = {
             "preset": self.request.preset,
             "recipe": recipe.to_json(),
@@ -155,8 +157,10 @@ class Proposing:
         plain, classes = output.plain.max(1).indices, propagated.probabilities.max(1).indices
         return plain, quality.mean_dice(plain, classes, self.stack.classes)
 
-    def _mix(self, recipe: Recipe, output: PredictOutput, matched: Tensor | None) -> Tensor:
-        return recipe.mix(output, matched)
+    def _mix(
+        self, recipe: Recipe, output: PredictOutput, matched: Tensor | None, away: Tensor
+    ) -> Tensor:
+        return recipe.mix(output, matched, away)
 
     def _tell_estimate(self, slug: str, found: quality.Estimate, how: str) -> None:
         names = {c.id: c.name for c in self.project.classes}

@@ -2,20 +2,30 @@
 
 The intra-image rectification helps where the features tell the classes apart and hurts where they
 do not yet: over a small object every pixel's row of the affinity map holds far more background
-than object. And a network trained for a minute and a matching that follows the image err in
-different places. Which mixture is best is measured on references that were left out.
+than object. Whether it helps is measured on references that were left out.
+
+A network that was trained for a minute and a matching that follows the image err in different
+places. Beside a reference hardly anything is wrong with the matching; its errors grow with the way
+that labels were carried, while the network's hardly depend on it. So the network's share grows with
+the distance to what is known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..methods.frameworks.base import Framework, PredictOutput
+
+#: Distance to the nearest known slice, in pixels of a slice, at which network and matching weigh
+#: alike. From 3 to 6 it makes no difference on volumes with truth: what moves by more pixels from
+#: one slice to the next is matched less surely.
+ALIKE = 5.0
 
 
 @dataclass(frozen=True)
@@ -24,45 +34,81 @@ class Recipe:
 
     Parameters
     ----------
-    share : float
-        Weight of the network against the matching, 0 to 1.
     temperature : float or None
         Temperature of the affinity that rectifies the network's prediction; None leaves it plain.
+    heard : bool
+        Whether the network takes part at all.
     """
 
-    share: float = 0.5
     temperature: float | None = None
+    heard: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
         return asdict(self)
 
-    def mix(self, output: PredictOutput, matched: Tensor | None) -> Tensor:
+    def mix(self, output: PredictOutput, matched: Tensor | None, away: Tensor) -> Tensor:
         """Return the proposal's probabilities, float32.
 
         Parameters
         ----------
         output : PredictOutput
-            Predicted with this recipe's temperature.
+            Predicted with this recipe's temperature, ``(Z, K, H, W)``.
         matched : Tensor, same shape, or None
             The matching's probabilities.
+        away : Tensor, ``(Z,)``
+            Distance of each slice to the nearest known one, in pixels; see `pixels_away`.
         """
         network = (output.plain if self.temperature is None else output.rectified).float()
-        if matched is None or self.share >= 1:
+        if matched is None:
             return network
-        return torch.lerp(matched.float(), network, self.share)
+        if not self.heard:
+            return matched.float()
+        share = (away / (away + ALIKE)).to(network)
+        return torch.lerp(matched.float(), network, share[:, None, None, None])
 
 
-#: Without left-out references: on volumes with truth hardly ever worse than matching alone.
-DEFAULT = Recipe(0.5, None)
-
-#: Share of the network by the ratio of its error to the matching's: (largest ratio, share).
-SHARES = ((0.7, 0.7), (1.5, 0.5), (float("inf"), 0.3))
+#: Where nothing could be tried.
+DEFAULT = Recipe()
 
 TEMPERATURES = (0.05, 0.02)
 
 #: Dice by which a rectified prediction must beat the plain one: the score of one slice says little.
 ADVANTAGE = 0.02
+
+#: Distance where nothing is known at all, pixels.
+_FAR = 1e6
+
+
+def pixels_away(depth: int, known: Sequence[int], spacing: tuple[float, float, float]) -> Tensor:
+    """Return the distance of each slice to the nearest known one, ``(depth,)`` float32.
+
+    Parameters
+    ----------
+    depth : int
+        Number of slices.
+    known : sequence of int
+        Slices that labels were carried from.
+    spacing : tuple of float
+        Distance of slices, of rows and of columns, in any unit.
+
+    Returns
+    -------
+    Tensor
+        In pixels: multiples of the mean distance of rows and columns.
+    """
+    if not known:
+        return torch.full((depth,), _FAR)
+    slices = np.abs(np.arange(depth)[:, None] - np.asarray(known)[None]).min(axis=1)
+    pixel = float(np.sqrt(spacing[1] * spacing[2]))
+    return torch.from_numpy((slices * spacing[0] / pixel).astype(np.float32))
+
+
+def usual_distance(away: Tensor, known: Sequence[int]) -> float:
+    """Return the mean of `pixels_away` over the slices between the outermost known ones."""
+    between = away[min(known) : max(known) + 1] if known else away[:0]
+    between = between[between > 0]
+    return float(between.mean() if len(between) else away.mean())
 
 
 def can_rectify(model: Framework) -> bool:
@@ -81,13 +127,9 @@ def choose(
     predict: Callable[[], PredictOutput],
     matched: Tensor | None,
     score: Callable[[Tensor], float],
-    shrink: float,
+    away: Tensor,
 ) -> tuple[Recipe, float]:
     """Find the recipe for a model from slices whose truth it has not seen.
-
-    A left-out slice lies farther from the references than the slices that are to be labelled.
-    The matching's error falls with that distance and the network's hardly, so their errors on
-    the left-out slice are not compared as they are: the matching's is scaled down first.
 
     Parameters
     ----------
@@ -99,8 +141,9 @@ def choose(
         The matching's probabilities there, made without those references too.
     score : callable
         Dice of probabilities.
-    shrink : float
-        Factor, at most 1, from the matching's error on the left-out slices to that on the others.
+    away : Tensor
+        Distance, in pixels, for which they are mixed: that of the slices to be labelled. The
+        left-out ones lie farther from the references.
 
     Returns
     -------
@@ -116,9 +159,5 @@ def choose(
         found = score(rectified.rectified.float())
         if found > network + ADVANTAGE:
             temperature, output, network = candidate, rectified, found
-    if matched is None:
-        return Recipe(1.0, temperature), network
-    ratio = (1 - network) / max(shrink * (1 - score(matched.float())), 1e-6)
-    share = next(share for largest, share in SHARES if ratio <= largest)
-    recipe = Recipe(share, temperature)
-    return recipe, score(recipe.mix(output, matched))
+    recipe = Recipe(temperature)
+    return recipe, score(recipe.mix(output, matched, away))

@@ -30,7 +30,7 @@ from .events import Emit, Finished, Quality
 from .outcome import Outcome, tiles_of
 from .plan import Plan, choose_device, make_plan
 from .proposing import REFERENCE_GUIDED, Proposing
-from .recipe import DEFAULT, choose
+from .recipe import DEFAULT, choose, pixels_away, usual_distance
 from .request import TrainRequest
 from .sampler import Prior, Sampler
 from .size import measure
@@ -239,7 +239,10 @@ class Run(Proposing):
         baseline = quality.pooled_dice(stack, tested, matched)
         sampler = self._sampler(ink, propagated, plan, generator)
         found = Outcome(0.0, baseline, DEFAULT)
-        shrink = quality.distance_scale(stack, tested[0])
+        # As they will be mixed where labels are wanted; the tested slices lie farther away.
+        known = stack.references()
+        usual = usual_distance(pixels_away(stack.depth, known, stack.spacing), known)
+        away = torch.full((len(tested),), usual)
 
         def look() -> None:
             nonlocal found
@@ -249,7 +252,7 @@ class Run(Proposing):
                 lambda: predict_slices(trainer.model, stack, tested, plan, self.control),
                 matched if plan.use_prior else None,
                 lambda probs: quality.pooled_dice(stack, tested, probs),
-                shrink,
+                away,
             )
             found = Outcome(score, baseline, recipe)
             self.emit(Quality(trainer.step, round(self.clock.spent, 2), score, baseline))

@@ -22,7 +22,7 @@ def benchmarks(monkeypatch):
     # Importing effort sets it for its own process.
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     yield
-    for name in ("annotator", "effort", "few_slice", "scoring"):
+    for name in ("annotator", "effort", "effort_summary", "few_slice", "oracles", "scoring"):
         sys.modules.pop(name, None)
 
 
@@ -127,3 +127,28 @@ def test_who_proposes_is_told_what_the_annotator_is_told(benchmarks, monkeypatch
             assert all(low <= z <= high for z in row["touched"])
         keys.append(json.dumps(task.key))
     assert len(set(keys)) == 3
+
+
+def test_oracles_see_the_truth(benchmarks):
+    from annotator import Ground, ReferenceMatching, Volume, annotate
+    from oracles import BestNext, KnownErrors
+
+    image, truth = cone(12)
+    volume = Volume("cone", "synthetic", image, truth, (1.0, 1.0, 1.0))
+    ground = Ground(first=1, target=0.97)
+    proposer = ReferenceMatching(volume)
+    trace, touched = annotate(volume, BestNext(), proposer, ground)
+    plain, _ = annotate(volume, create(), proposer, ground)
+    assert trace[1].dice >= plain[1].dice  # the first choice is the best that there is
+    assert len(set(touched)) == len(touched)
+    seen = []
+
+    class Watched(KnownErrors):
+        def look(self, volume, ink, proposal, evidence):
+            found = super().look(volume, ink, proposal, evidence)
+            seen.append((found.doubt, proposal.classes))
+            return found
+
+    annotate(volume, Watched(), proposer, ground)
+    for doubt, classes in seen:
+        assert doubt.sum() == np.count_nonzero(classes != truth)

@@ -9,7 +9,7 @@ from napari_sslseg.training.recipe import Recipe
 
 
 def test_an_outcome_survives_the_head_of_a_model():
-    outcome = Outcome(0.8, 0.75, Recipe(0.7, 0.05))
+    outcome = Outcome(0.8, 0.75, Recipe(0.05))
     head = json.loads(json.dumps({"frame": [96, 64], "reduction": 2, **outcome.to_json()}))
     assert Outcome.of(head) == outcome
     tiles = tiles_of(head)

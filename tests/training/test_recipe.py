@@ -8,22 +8,51 @@ import torch
 
 from napari_sslseg.methods.frameworks import registry
 from napari_sslseg.methods.frameworks.base import PredictOutput
-from napari_sslseg.training.recipe import DEFAULT, Recipe, choose, set_temperature
+from napari_sslseg.training.recipe import (
+    ALIKE,
+    Recipe,
+    choose,
+    pixels_away,
+    set_temperature,
+    usual_distance,
+)
 
 
 def probs(value: float) -> torch.Tensor:
     return torch.tensor([1 - value, value]).reshape(1, 2, 1, 1)
 
 
+def at(*pixels: float) -> torch.Tensor:
+    return torch.tensor(pixels)
+
+
 def test_a_mixture_is_between_its_parts():
     output = PredictOutput(probs(0.8), probs(0.6))
-    assert torch.allclose(Recipe(0.5, None).mix(output, probs(0.4)), probs(0.6))
-    assert torch.allclose(Recipe(0.5, 0.1).mix(output, probs(0.4)), probs(0.5))
-    assert torch.allclose(Recipe(0.3, None).mix(output, None), probs(0.8))
+    assert torch.allclose(Recipe().mix(output, probs(0.4), at(ALIKE)), probs(0.6))
+    assert torch.allclose(Recipe(0.1).mix(output, probs(0.4), at(ALIKE)), probs(0.5))
+    assert torch.allclose(Recipe().mix(output, None, at(ALIKE)), probs(0.8))
+    assert torch.allclose(Recipe(heard=False).mix(output, probs(0.4), at(ALIKE)), probs(0.4))
+
+
+def test_the_network_counts_more_the_farther_known_slices_are():
+    output = PredictOutput(probs(1.0).repeat(4, 1, 1, 1), probs(0.0).repeat(4, 1, 1, 1))
+    matched = probs(0.0).repeat(4, 1, 1, 1)
+    shares = Recipe().mix(output, matched, at(0, ALIKE / 4, 3 * ALIKE, 1e6))[:, 1, 0, 0]
+    assert torch.allclose(shares, at(0, 0.2, 0.75, 1), atol=1e-4)
+
+
+def test_distances_are_in_pixels_of_a_slice():
+    away = pixels_away(6, [1, 4], (2.0, 0.5, 0.5))
+    assert away.tolist() == [4, 0, 4, 4, 0, 4]
+    assert usual_distance(away, [1, 4]) == 4
+    assert pixels_away(3, [0, 2], (1e-3, 1e-3, 4e-3)).tolist() == [0, 0.5, 0]  # any unit
+    # Nothing lies between two neighbours: then what lies outside tells.
+    assert usual_distance(pixels_away(4, [0, 1], (1.0, 1.0, 1.0)), [0, 1]) == 0.75
+    assert (pixels_away(3, [], (1.0, 1.0, 1.0)) > 1e5).all()
 
 
 def test_a_recipe_survives_json():
-    assert Recipe(**Recipe(0.7, 0.05).to_json()) == Recipe(0.7, 0.05)
+    assert Recipe(**Recipe(0.05, False).to_json()) == Recipe(0.05, False)
 
 
 def stub(output: PredictOutput, can_rectify: bool = True):
@@ -35,27 +64,19 @@ def truth_is_one(p: torch.Tensor) -> float:
     return float(p[0, 1, 0, 0])
 
 
-def test_a_network_that_is_clearly_better_gets_a_larger_share():
+def test_the_score_is_that_of_the_mixture_at_the_usual_distance():
     model, predict = stub(PredictOutput(probs(0.9), probs(0.1)))
-    recipe, score = choose(model, predict, probs(0.2), truth_is_one, 0.5)
-    assert recipe == Recipe(0.7, None)
-    assert abs(score - (0.7 * 0.9 + 0.3 * 0.2)) < 1e-6
-
-
-def test_the_distance_of_the_left_out_slice_is_allowed_for():
-    model, predict = stub(PredictOutput(probs(0.7), probs(0.7)))
-    near, _ = choose(model, predict, probs(0.4), truth_is_one, 1.0)
-    far, _ = choose(model, predict, probs(0.4), truth_is_one, 0.3)
-    assert near.share > DEFAULT.share > far.share
+    recipe, score = choose(model, predict, probs(0.2), truth_is_one, at(ALIKE))
+    assert recipe == Recipe()
+    assert abs(score - (0.9 + 0.2) / 2) < 1e-6
 
 
 def test_rectification_is_taken_only_when_it_clearly_helps():
     model, predict = stub(PredictOutput(probs(0.5), probs(0.9)))
-    recipe, _ = choose(model, predict, None, truth_is_one, 1.0)
+    recipe, _ = choose(model, predict, None, truth_is_one, at(ALIKE))
     assert recipe.temperature is not None
-    assert recipe.share == 1
     model, predict = stub(PredictOutput(probs(0.5), probs(0.51)))
-    recipe, _ = choose(model, predict, None, truth_is_one, 1.0)
+    recipe, _ = choose(model, predict, None, truth_is_one, at(ALIKE))
     assert recipe.temperature is None
 
 

@@ -30,6 +30,7 @@ import torch
 
 from .ink_completion import NOT_ANNOTATED
 from .propagation_result import Propagation, PropagationConfig
+from .propagation_sources import Sources
 from .propagation_work import PropagationWork
 from .storage import Slices, Storage
 from .working_region import grow_where_touched, working_region
@@ -108,7 +109,7 @@ def propagate(
     with torch.no_grad():
         region = working_region(ink, config.margin, config.minimum_margin)
         while True:
-            work = PropagationWork(
+            sources = Sources(
                 image,
                 ink,
                 classes,
@@ -116,11 +117,11 @@ def propagate(
                 features,
                 target,
                 *region,
-                progress,
                 workers,
-                storage,
+                storage is not None,
                 empty,
             )
+            work = PropagationWork(sources, ink, *region, target, progress, workers, storage)
             result = work.run(previous, changed)
             grown = grow_where_touched(result.probabilities, *region)
             if grown == region:

@@ -10,9 +10,9 @@ import torch
 from .ink_completion import NOT_ANNOTATED
 from .label_carrying import Carrier, Pyramids
 from .label_decision import Decider, Mixed
-from .propagation_result import Propagation, PropagationConfig
+from .propagation_result import Propagation
 from .propagation_sources import Sources
-from .storage import Slices, Storage
+from .storage import Storage
 
 #: Seconds between two reports of progress.
 _REPORT_EVERY = 0.2
@@ -30,39 +30,36 @@ def slices_at_once(device: torch.device, storage: Storage | None) -> int:
 
 
 class PropagationWork:
-    """One propagation within a region of the slices."""
+    """One propagation within a region of the slices.
+
+    Parameters
+    ----------
+    sources : Sources
+        What labels are carried from.
+    ink : Tensor
+        Of the whole slices.
+    rows, columns : slice
+        The region.
+    device : torch.device
+        Where to compute.
+    progress, workers, storage
+        See `propagation.propagate`.
+    """
 
     def __init__(
         self,
-        image: torch.Tensor | Slices,
+        sources: Sources,
         ink: torch.Tensor,
-        classes: int,
-        config: PropagationConfig,
-        features: torch.Tensor | None,
-        device: torch.device,
         rows: slice,
         columns: slice,
+        device: torch.device,
         progress: Callable[[float], None] | None,
         workers: int,
         storage: Storage | None,
-        empty: Sequence[int] = (),
     ) -> None:
         self._progress, self._workers, self._storage = progress, workers, storage
         self._ink, self._rows, self._columns = ink, rows, columns
-        streamed = storage is not None
-        self._sources = Sources(
-            image,
-            ink,
-            classes,
-            config,
-            features,
-            device,
-            rows,
-            columns,
-            workers,
-            streamed,
-            empty,
-        )
+        self._sources = sources
         self._at_once = slices_at_once(device, storage)
         self._carrier = Carrier(self._sources, storage, self._at_once)
         self._decider = Decider(self._sources)

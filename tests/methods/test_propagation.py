@@ -4,19 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 from napari_sslseg.methods import propagation_work
 from napari_sslseg.methods.ink_completion import complete_ink, correct_by_ink
 from napari_sslseg.methods.propagation import propagate
-from napari_sslseg.methods.shape_prior import inscribed_radius, keep_areas, signed_distances
-from napari_sslseg.methods.slice_matching import (
-    MatchSettings,
-    match_slices,
-    pyramid,
-    read_at_once,
-    warp,
-)
 
 NONE = 255
 
@@ -309,33 +300,6 @@ def test_bad_input_is_refused_in_words() -> None:
         propagate(image, ink, 6, spacing=(1.0, 0.0, 1.0))
 
 
-def test_matching_finds_a_known_shift() -> None:
-    generator = torch.Generator().manual_seed(0)
-    texture = torch.randn(4, 60, 60, generator=generator)
-    texture = torch.nn.functional.avg_pool2d(texture[None], 5, 1, 2)[0] * 5
-    key, query = texture[:, 5:53, 5:53], texture[:, 8:56, 3:51]
-    settings = MatchSettings(levels=3, searched_levels=3)
-    match = match_slices(pyramid(query, 3), pyramid(key, 3), settings)
-    inner = match.flow[:, 12:-12, 12:-12]
-    assert inner[0].median() == pytest.approx(3.0, abs=0.5)
-    assert inner[1].median() == pytest.approx(-2.0, abs=0.5)
-
-
-def test_warp_by_nothing_changes_nothing() -> None:
-    values = torch.rand(2, 9, 13, generator=torch.Generator().manual_seed(0))
-    assert torch.allclose(warp(values, torch.zeros(2, 9, 13)), values, atol=1e-5)
-
-
-def test_reading_a_window_at_once_is_reading_offset_by_offset() -> None:
-    generator = torch.Generator().manual_seed(0)
-    features, other = torch.randn(2, 4, 11, 9, generator=generator)
-    match = match_slices(pyramid(features, 2), pyramid(other, 2), MatchSettings())
-    values = torch.rand(3, 11, 9, generator=generator)
-    r = match.radius
-    padded = F.pad(warp(values, match.flow)[None], (r, r, r, r), mode="replicate")[0]
-    assert torch.allclose(read_at_once(padded, match.weights, r), match.carry(values), atol=1e-6)
-
-
 def test_many_slices_at_once_give_what_they_give_one_by_one(monkeypatch) -> None:
     labels = _moving_disc(12, 1.5)
     image, ink = _volume(labels, noise=0.4), _ink(labels, [1, 9])
@@ -344,25 +308,6 @@ def test_many_slices_at_once_give_what_they_give_one_by_one(monkeypatch) -> None
     at_once = propagate(image, ink, 2)
     assert torch.allclose(at_once.probabilities, one_by_one.probabilities, atol=1e-5)
     assert torch.equal(at_once.farther, one_by_one.farther)
-
-
-def test_keep_areas_gives_a_thin_class_its_area_back() -> None:
-    thin = torch.zeros(40, 40)
-    thin[18:22] = 0.45
-    soft = torch.stack((1 - thin, thin))
-    assert not bool((soft.argmax(0) == 1).any())
-    decided = keep_areas(soft)
-    assert bool((decided[1, 18:22] > soft[1, 18:22]).all())
-    assert torch.allclose(decided.sum(0), torch.ones(40, 40), atol=1e-5)
-
-
-def test_shape_measures() -> None:
-    disc = _disc((32, 32), 10)
-    assert inscribed_radius(disc) == pytest.approx(11, abs=1)
-    assert inscribed_radius(torch.zeros(5, 5, dtype=torch.bool)) == 0
-    distances = signed_distances(disc.long(), 3)
-    assert bool(((distances[1] > 0) == disc).all())
-    assert bool((distances[2] < -60).all())
 
 
 def test_completed_ink_stops_at_an_edge_of_the_image() -> None:

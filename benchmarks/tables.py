@@ -7,10 +7,10 @@ goes on, so that one command can be repeated until everything is there::
     python benchmarks/tables.py --acdc DATA/acdc --jsrt DATA/jsrt --la DATA/la --out results
 
 ``--rows 'acdc-3/*' --minutes 9`` does part of it; ``--jobs 8`` trains eight runs at a time. Presets
-train as published; ``--steps``, ``--size``, ``--channels``, ``--batch`` and ``--unlabelled-cases``
-shorten the protocol for all rows alike, and every result says so. The last weights are scored, as
-the test list must not choose. Results are ``results/scores/*.json``, ``results/tables.json`` and
-``results/tables.md``.
+train as published; ``--steps``, ``--size``, ``--middle``, ``--channels``, ``--batch`` and
+``--unlabelled-cases`` shorten the protocol for all rows alike, and every result says so. The last
+weights are scored, as the test list must not choose. Results are ``results/scores/*.json``,
+``results/tables.json`` and ``results/tables.md``.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class CaseStore:
         self, entry: Entry, dataset: Dataset, reader: Reader, with_labels: bool = True
     ) -> Case:
         """Return a case as `load_case` does."""
-        key = (entry.images, dataset.size if dataset.dimensions == 2 else None)
+        key = (entry.images, (dataset.size, dataset.middle) if dataset.dimensions == 2 else None)
         if key not in self._cases:
             self._cases[key] = load_case(entry, dataset, reader)
         case = self._cases[key]
@@ -79,6 +79,8 @@ def describe(row: Row, arguments: argparse.Namespace) -> Dataset | None:
         if dataset.dimensions == 3:
             size = (arguments.size,) * 3
         dataset = replace(dataset, size=size)
+    if arguments.middle and dataset.dimensions == 2:
+        dataset = replace(dataset, middle=arguments.middle)
     return dataset
 
 
@@ -172,12 +174,13 @@ def protocol_of(
     """Return what a result depends on, and whether it is the published protocol or a short one."""
     short = [
         key
-        for key in ("steps", "size", "channels", "batch", "unlabelled_cases")
+        for key in ("steps", "size", "middle", "channels", "batch", "unlabelled_cases")
         if getattr(arguments, key)
     ]
     return {
         "kind": f"short ({', '.join(short)})" if short else "full",
         "size": list(dataset.size),
+        **({"middle": dataset.middle} if dataset.middle < 1 else {}),
         "labelled": len(dataset.labelled),
         "unlabelled": len(dataset.unlabelled),
         "test": len(dataset.test),
@@ -223,6 +226,7 @@ def parse() -> argparse.Namespace:
     short = parser.add_argument_group("shorter protocols")
     short.add_argument("--steps", type=int)
     short.add_argument("--size", type=int, help="side of slices or patches")
+    short.add_argument("--middle", type=float, help="share of slices, around their middle, to see")
     short.add_argument("--channels", nargs="+", type=int, help="widths of the 2D U-Net")
     short.add_argument("--batch", nargs=2, type=int, metavar=("LABELLED", "UNLABELLED"))
     short.add_argument("--unlabelled-cases", type=int, help="at most so many")

@@ -54,6 +54,8 @@ def test_excluded_patterns_are_left_out(tmp_path):
     [
         ({"axes": 1}, "unknown key 'axes'"),
         ({"size": [16]}, "size must be 2"),
+        ({"middle": 0}, "middle must be a share"),
+        ({"middle": 0.5, "dimensions": 3, "size": [4, 8, 8]}, "middle is for slices"),
         ({"dimensions": 4}, "dimensions must be 2 or 3"),
         ({"axis": 3}, "axis must be 0 to 2"),
         ({"classes": {0: "background"}}, "from 1 to 254"),
@@ -105,6 +107,18 @@ def test_a_case_is_resized_and_its_labels_are_indices(tmp_path):
     assert case.plane == (20, 24)
     assert float(case.image.mean()) == pytest.approx(0, abs=0.2)
     assert sorted(case.target.unique().tolist()) == [0, 2, 255]
+
+
+def test_only_the_middle_of_slices_is_looked_at(tmp_path):
+    dataset = read_dataset(write_dataset(tmp_path, size=[10, 12], middle=0.5))
+    case = load_case(dataset.entries["c0"], dataset, NpyReader())
+    image, truth = make_volume(0)
+    middle = truth[5:15, 6:18]
+    assert case.plane == (20, 24)
+    assert case.image.shape == (5, 1, 10, 12)
+    np.testing.assert_array_equal(case.target, np.moveaxis(np.where(middle == 3, 2, middle), 2, 0))
+    seen = np.moveaxis(image[5:15, 6:18], 2, 0)
+    assert np.corrcoef(case.image[:, 0].numpy().ravel(), seen.ravel())[0, 1] > 0.999
 
 
 def test_values_and_indices_are_each_others_inverse(tmp_path):

@@ -65,6 +65,9 @@ class Case:
         Of the file, along its own axes.
     flat
         Whether the file holds a single picture.
+    window
+        Rows and columns of the file's slices that `image` and `target` show; see
+        `Dataset.middle`.
     """
 
     name: str
@@ -73,6 +76,7 @@ class Case:
     plane: tuple[int, int]
     spacing: tuple[float, ...]
     flat: bool
+    window: tuple[slice, slice] = (slice(None), slice(None))
 
 
 class Loader(Protocol):
@@ -116,14 +120,24 @@ def load_case(entry: Entry, dataset: Dataset, reader: Reader, with_labels: bool 
         labels = labels[None] if flat else np.moveaxis(labels, dataset.axis, 0)
         target = torch.from_numpy(np.ascontiguousarray(to_indices(labels, dataset)))
     plane = (int(image.shape[-2]), int(image.shape[-1]))
+    window = (_middle(plane[0], dataset.middle), _middle(plane[1], dataset.middle))
     if dataset.dimensions == 2:
-        size = (dataset.size[0], dataset.size[1])
-        shrinks = size[0] < plane[0] or size[1] < plane[1]
-        if size != plane:
+        image = image[..., window[0], window[1]]
+        seen, size = tuple(image.shape[-2:]), (dataset.size[0], dataset.size[1])
+        shrinks = size[0] < seen[0] or size[1] < seen[1]
+        if size != seen:
             image = F.interpolate(image, size, mode="bilinear", antialias=shrinks)
-        if target is not None and size != plane:
-            target = _resized(target, size)
-    return Case(entry.name, image.contiguous(), target, plane, data.spacing, flat)
+        if target is not None:
+            target = target[..., window[0], window[1]]
+            target = _resized(target, size) if size != seen else target.contiguous()
+    return Case(entry.name, image.contiguous(), target, plane, data.spacing, flat, window)
+
+
+def _middle(length: int, share: float) -> slice:
+    """Return the middle part of a side: at least one pixel."""
+    kept = max(1, round(length * share))
+    start = (length - kept) // 2
+    return slice(start, start + kept)
 
 
 def load_cases(

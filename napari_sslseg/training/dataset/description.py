@@ -8,6 +8,7 @@ exclude: ["*_scribble"]
 classes: {1: right ventricle, 2: myocardium, 3: left ventricle}
 axis: 2                           # slices are cut along it
 size: [224, 224]                  # slices are resized to it; for patches: [depth, height, width]
+middle: 1.0                       # share of height and width around the middle that is looked at
 labelled: labelled_3.txt          # a list, a file with a name a line, or "rest"
 unlabelled: rest
 validation: [patient002_frame01]
@@ -27,7 +28,7 @@ from typing import Any
 LISTS = ("labelled", "unlabelled", "validation", "test")
 KEYS = (
     *("name", "root", "volumes", "exclude", "classes", "overlapping", "not_annotated", "axis"),
-    *("dimensions", "size", "context", "distances", "training", *LISTS),
+    *("dimensions", "size", "middle", "context", "distances", "training", *LISTS),
 )
 
 
@@ -78,6 +79,9 @@ class Dataset:
     size
         Slices are resized to (height, width); patches are (depth, height, width), depth along
         `axis`.
+    middle
+        Share of the height and of the width of slices, around their middle, that is looked at; the
+        rest is background. 2D only.
     context
         Slices on either side that the network sees too; 2D only.
     distances
@@ -96,6 +100,7 @@ class Dataset:
     axis: int = 2
     dimensions: int = 2
     size: tuple[int, ...] = (256, 256)
+    middle: float = 1.0
     context: int = 0
     distances: str = "mm"
     labelled: tuple[str, ...] = ()
@@ -203,6 +208,7 @@ def parse_dataset(content: Mapping[str, Any], folder: Path, where: str) -> Datas
         axis=_whole(content, "axis", 2, 0, 2, where),
         dimensions=dimensions,
         size=_size(content.get("size"), dimensions, where),
+        middle=_middle(content.get("middle", 1.0), dimensions, where),
         context=_whole(content, "context", 0, 0, 5, where),
         distances=distances,
         training=training,
@@ -225,6 +231,15 @@ def _size(value: Any, dimensions: int, where: str) -> tuple[int, ...]:
         example = "[224, 224]" if dimensions == 2 else "[80, 112, 112]"
         raise DatasetError(f"{where}: size must be {dimensions} whole numbers, such as {example}.")
     return tuple(value)
+
+
+def _middle(value: Any, dimensions: int, where: str) -> float:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0.1 <= value <= 1:
+        raise DatasetError(f"{where}: middle must be a share from 0.1 to 1, not {value!r}.")
+    if value < 1 and dimensions == 3:
+        raise DatasetError(f"{where}: middle is for slices; patches see the whole volume.")
+    return float(value)
 
 
 def _classes(value: Any, overlapping: bool, where: str) -> dict[int, str]:

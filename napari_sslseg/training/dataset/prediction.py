@@ -49,6 +49,8 @@ def predict_case(
 ) -> npt.NDArray[np.uint8]:
     """Predict a case at its own resolution, with the network alone.
 
+    Outside of the case's window nothing is found.
+
     Returns
     -------
     ndarray
@@ -65,9 +67,16 @@ def predict_case(
             images = context_of(case.image, part, dataset.context)
             probs = model.predict_plain(images.to(device)).float()
             # Probabilities are resized, not classes: borders stay smooth.
-            if tuple(probs.shape[-2:]) != case.plane:
-                probs = F.interpolate(probs, case.plane, mode="bilinear", align_corners=False)
-            blocks.append(_decide(probs, model))
+            rows, columns = (
+                range(*part.indices(n)) for part, n in zip(case.window, case.plane, strict=True)
+            )
+            seen = (len(rows), len(columns))
+            if tuple(probs.shape[-2:]) != seen:
+                probs = F.interpolate(probs, seen, mode="bilinear", align_corners=False)
+            found = _decide(probs, model)
+            whole = np.zeros((*found.shape[:-2], *case.plane), np.uint8)
+            whole[..., rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = found
+            blocks.append(whole)
     return np.concatenate(blocks)
 
 

@@ -41,6 +41,7 @@ def claim_folder(folder: Path, dataset: Dataset, settings: Settings) -> None:
             before = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise DatasetError(f"{path} is damaged; use another folder.") from error
+        before.get("data", {}).setdefault("middle", 1.0)  # runs of before that key
         for part, values in content.items():
             for key, value in values.items():
                 if before.get(part, {}).get(key) != value:

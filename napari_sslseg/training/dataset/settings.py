@@ -132,6 +132,7 @@ def describe_data(dataset: Dataset, channels: int) -> dict[str, Any]:
         "axis": dataset.axis,
         "dimensions": dataset.dimensions,
         "size": list(dataset.size),
+        "middle": dataset.middle,
         "context": dataset.context,
         "channels": channels,
         "not_annotated": [*dataset.not_annotated, NOT_ANNOTATED],

@@ -251,7 +251,7 @@ class BlockRun(Run):
     ) -> Tensor:
         if matched is None:
             return output.plain if recipe.temperature is None else output.rectified
-        return mixed(recipe, output, matched, away, self.workspace)
+        return mixed(recipe, output, matched, away, self.stack, self.workspace)
 
 
 def _within(size: Size) -> str:

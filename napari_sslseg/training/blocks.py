@@ -18,8 +18,10 @@ from ..volume.annotation import NOT_ANNOTATED
 from ..volume.inkstore import JoinedInk
 from ..volume.project import Project
 from ..volume.proposal import REGION_NAMES, neighbourhood_slab
+from .coherence import make_coherent
 from .judge import DISCREPANT
 from .recipe import Recipe
+from .reference_shapes import ReferenceShapes
 from .stack import SliceStack, View
 from .workspace import Workspace
 
@@ -36,18 +38,26 @@ def winning_classes(probabilities: Tensor, workspace: Workspace) -> Tensor:
 
 
 def mixed(
-    recipe: Recipe, output: PredictOutput, matched: Tensor, away: Tensor, workspace: Workspace
+    recipe: Recipe,
+    output: PredictOutput,
+    matched: Tensor,
+    away: Tensor,
+    stack: SliceStack,
+    workspace: Workspace,
 ) -> Tensor:
-    """Return what `Recipe.mix` makes of a network's output and the matching."""
+    """Return the proposal's probabilities from a network's output, the matching and the shapes."""
     if not recipe.heard:
         return matched
+    shapes = ReferenceShapes(stack)
     result = workspace.zeros(matched.shape, workspace.precision)
     for z in range(len(matched)):
         check_point()
         own = PredictOutput(output.plain[z : z + 1], output.rectified[z : z + 1])
-        result[z] = recipe.mix(own, matched[z : z + 1], away[z : z + 1])[0]
+        guided = shapes.mixed_into(matched[z : z + 1], z)
+        result[z] = recipe.mix(own, guided, away[z : z + 1])[0]
         workspace.release()
-    return result
+    coherent = workspace.zeros(matched.shape, workspace.precision)
+    return make_coherent(result, stack, coherent, workspace.release)
 
 
 def likeness(one: Tensor, two: Tensor, classes: int) -> float:

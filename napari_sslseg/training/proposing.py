@@ -15,11 +15,13 @@ from ..volume.proposal import proposal_slug
 from ..volume.proposal_files import ESTIMATE
 from . import estimate as quality
 from .clock import Clock
+from .coherence import make_coherent
 from .control import Control
 from .events import Emit, Estimated, Progress, ProposalReady, Started
 from .judge import make_proposal
 from .outcome import Outcome
 from .recipe import DEFAULT, Recipe, pixels_away, set_temperature
+from .reference_shapes import ReferenceShapes
 from .request import TrainRequest
 from .stack import SliceStack
 from .trainer import Trainer, predict_slices
@@ -160,7 +162,11 @@ class Proposing:
     def _mix(
         self, recipe: Recipe, output: PredictOutput, matched: Tensor | None, away: Tensor
     ) -> Tensor:
-        return recipe.mix(output, matched, away)
+        if matched is None or not recipe.heard:
+            return recipe.mix(output, matched, away)
+        guided = ReferenceShapes(self.stack).mixed_into(matched)
+        mixed = recipe.mix(output, guided, away)
+        return make_coherent(mixed, self.stack, torch.empty_like(mixed))
 
     def _tell_estimate(self, slug: str, found: quality.Estimate, how: str) -> None:
         names = {c.id: c.name for c in self.project.classes}

@@ -73,10 +73,10 @@ def report(name: str, watch: Watch, beat: Heartbeat, user: User) -> dict[str, An
             "cpu": round(float(np.median(cpu)), 1),
         }
     titles = "".join(f"{t:>{w}}" for t, w in zip(_TITLES, _WIDTHS, strict=True))
-    print(f"{'frames, ms until drawn (slow: below 30 a second)':50}{titles}")
+    print(f"{'frames, ms until drawn (slow: below 30 a second)':72}{titles}")
     for label, row in frames.items():
         plain = frames.get(label.split(":")[0] + ": plain napari")
         times = tuple(row[k] / plain[k] if plain else np.nan for k in ("median", "cpu"))
         cells = (*row.values(), *times)
-        print(f"{label:50}" + "".join(f"{c:{w}.1f}" for c, w in zip(cells, _WIDTHS, strict=True)))
+        print(f"{label:72}" + "".join(f"{c:{w}.1f}" for c, w in zip(cells, _WIDTHS, strict=True)))
     return {"part": name, "functions": rows, "event_loop": beats, "frames_ms": frames}

@@ -22,8 +22,10 @@ class TrainerWatch:
 
         self._process = psutil.Process(session.training.pid)
         self._way = 0.0
+        self._way_before: float | None = None
         self._phases: list[str] = []
-        self._steps = 0
+        self.steps = 0
+        self._seen = self._processor()
         self._begin, self._cpu = time.monotonic(), self._processor()
         session.training.said.connect(self._follow)
         self._said = session.training.said
@@ -38,9 +40,14 @@ class TrainerWatch:
             "made_way": round(self._way, 1),
             "worked": round(wall - self._way, 1),
             "processor_seconds": round(cpu, 1),
-            "steps": self._steps,
+            "steps": self.steps,
             "phases": self._phases,
         }
+
+    def doing(self) -> str:
+        """Return what it has done since this was asked before."""
+        before, self._seen = self._seen, self._processor()
+        return "it works" if self._seen > before else "it waits"
 
     def _processor(self) -> float:
         used = self._process.cpu_times()
@@ -48,8 +55,11 @@ class TrainerWatch:
 
     def _follow(self, event: Event) -> None:
         if isinstance(event, MadeWay):
-            self._way = event.seconds
+            # It tells of all since its run began, when a wait begins and when it is over.
+            if self._way_before is None:
+                self._way_before = event.seconds
+            self._way = event.seconds - self._way_before
         elif isinstance(event, Loss):
-            self._steps = event.step
+            self.steps = event.step
         elif isinstance(event, Progress) and event.phase not in self._phases:
             self._phases.append(event.phase)

@@ -35,6 +35,8 @@ class User:
         self.frames: dict[str, list[tuple[float, float]]] = defaultdict(list)
         #: Layers of nobody's, for comparison.
         self.plain: list[Any] = []
+        #: Says after a frame what else was going on, if it knows; such frames are counted twice.
+        self.meanwhile: Callable[[], str] = lambda: ""
         self._random = np.random.default_rng(0)
 
     def act(self, label: str, action: Callable[[], Any]) -> None:
@@ -45,14 +47,17 @@ class User:
         action()
         QApplication.processEvents()
         took = time.perf_counter() - start, time.thread_time() - cpu
-        self.frames[label].append((1e3 * took[0], 1e3 * took[1]))
+        frame = (1e3 * took[0], 1e3 * took[1])
+        self.frames[label].append(frame)
+        if more := self.meanwhile():
+            self.frames[f"{label} ({more})"].append(frame)
 
     def scroll(self, label: str, steps: int, pause: float = 0.02) -> None:
         """Go through slices, a frame each."""
         axis = self.viewer.dims.order[0]
         last = int(self.viewer.dims.nsteps[axis]) - 1
         for k in range(steps):
-            index = int(last * (0.1 + 0.8 * abs(((k / max(last, 1)) % 2) - 1)))
+            index = int(0.9 * last) - k % max(int(0.8 * last), 1)
             self.act(label, lambda index=index: self.viewer.dims.set_current_step(axis, index))
             wait(pause)
 

@@ -1,12 +1,13 @@
 """Measure how long the application holds the GUI thread while a user works in it.
 
     python benchmarks/responsiveness.py [--part sample|synthetic]... [--shape Z Y X]
-                                        [--seconds N] [--json OUT]
+                                        [--seconds N] [--rest N] [--json OUT]
 
 Needs a screen (or Xvfb). ``sample`` trains for real on the sample volume while slices are
 scrolled, layers painted on and regions switched; ``synthetic`` puts proposals into the project
 of a large volume, as the trainer does, and scrolls, paints, accepts and undoes there, for a while
-with the trainer at work.
+with the trainer at work: at the matching, with which a run begins, and, after a rest of `--rest`
+seconds at most, at its training steps.
 
 Every function of ``napari_sslseg.app`` is timed on the GUI thread, and so are the calls it makes
 into napari. A function's *own* time leaves napari's out; its *held* time has all of it. A timer of
@@ -17,6 +18,7 @@ as many plain labels layers instead of ours, then with the confidence layer hidd
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import tempfile
@@ -73,45 +75,69 @@ def sample_part(viewer: Any, panel: Any, user: User, seconds: float) -> None:
     compare_confidence(user, session)
 
 
-def train_meanwhile(panel: Any, user: User, seconds: float) -> dict[str, Any]:
+def gestures(panel: Any, user: User, words: str) -> None:
+    """Scroll, paint, take it back, and look at the image alone, without a rest."""
+    session = panel.session
+    layer = session.proposals[session.active].layer
+    user.scroll(f"scroll: {words}", 10)
+    user.paint(layer, f"paint: proposal, {words}")
+    user.paint(session.references.layer, f"paint: References, {words}")
+    session.history.undo()
+    session.history.undo()
+    wait(0.05)  # what they changed is drawn before the next frame is timed
+    user.act(f"image only: {words}", panel.review.image_only.click)
+    user.act(f"image only: {words}", panel.review.image_only.click)
+
+
+def train_meanwhile(panel: Any, user: User, seconds: float, rest: float) -> dict[str, Any]:
     """Scroll, paint and switch layers while the trainer works, without and with the planes.
 
-    Nobody ever rests here, which is the worst for the trainer: it makes way for the user, for two
-    thirds of the time at most. Returns what it did meanwhile.
+    Nobody ever rests here but once, which is the worst for the trainer: it makes way for the user,
+    for two thirds of the time at most. Returns what it did meanwhile.
     """
     session = panel.session
     user.toggle_plain(panel.review.image_only.click)
     for _ in range(12):
         user.act("image only: ours", panel.review.image_only.click)
         wait(0.05)
+    for _ in range(5):
+        gestures(panel, user, "one after another, no training")
+    panel.train.budget.choices = [("long", 3600.0)]
     panel.train.train.click()
     wait(60, lambda: panel.train.cancel.isEnabled() and session.training.pid is not None)
-    layer = session.proposals[session.active].layer
     trainer = TrainerWatch(session)
-    for planes in (False, True):
-        panel.planes.set_shown(planes)
-        words = "while training, planes open" if planes else "while training"
+    user.meanwhile = trainer.doing
+
+    def never_rest(words: str) -> None:
         wait(1)
         end = time.monotonic() + seconds / 2
         while time.monotonic() < end and session.training.busy:
-            user.scroll(f"scroll: {words}", 10)
-            user.paint(layer, f"paint: proposal, {words}")
-            user.paint(session.references.layer, f"paint: References, {words}")
-            session.history.undo()
-            session.history.undo()
-            wait(0.05)  # what they changed is drawn before the next frame is timed
-            user.act(f"image only: {words}", panel.review.image_only.click)
-            user.act(f"image only: {words}", panel.review.image_only.click)
+            gestures(panel, user, words)
+
+    never_rest("while training")
+    panel.planes.set_shown(True)
+    never_rest("while training, planes open")
     panel.planes.set_shown(False)
     wait(1)  # it tells how long it has made way when it goes on
-    found = trainer.stop()
+    found = {"nobody rested": trainer.stop()}
+    with contextlib.suppress(TimeoutError):
+        trainer = TrainerWatch(session)
+        user.meanwhile = trainer.doing
+        wait(rest, lambda: trainer.steps > 0)
+        trainer.stop()
+        trainer = TrainerWatch(session)
+        user.meanwhile = trainer.doing
+        never_rest("while training steps")
+        wait(1)
+        found["training steps"] = trainer.stop()
+    user.meanwhile = lambda: ""
     panel.train.cancel.click()
     wait(10, lambda: not session.training.busy)
     return found
 
 
 def synthetic_part(
-    viewer: Any, panel: Any, user: User, image: Any, seconds: float
+    viewer: Any, panel: Any, user: User, image: Any, seconds: float, rest: float
 ) -> dict[str, Any]:
     """Work on a large volume with proposals that come in; returns what the trainer did."""
     truth = synthetic_classes(image.data.shape)
@@ -151,7 +177,7 @@ def synthetic_part(
     panel.volume.classes.add_button.click()
     panel.volume.classes.remove_wanted.emit(session.classes.ids[-1])
     wait(0.5)
-    trainer = train_meanwhile(panel, user, seconds)
+    trainer = train_meanwhile(panel, user, seconds, rest)
     target = Path(session.project.path) / "out.nii.gz"
     panel.export.export_to(target)
     wait(300, lambda: "Exported to" in panel.export.hint.text())
@@ -181,7 +207,7 @@ def long_run(panel: Any) -> None:
         wait(0.1)
 
 
-def measure(part: str, shape: tuple[int, ...], seconds: float) -> dict[str, Any]:
+def measure(part: str, shape: tuple[int, ...], seconds: float, rest: float) -> dict[str, Any]:
     """Run one part in a viewer of its own."""
     import napari
 
@@ -206,14 +232,15 @@ def measure(part: str, shape: tuple[int, ...], seconds: float) -> dict[str, Any]
     if part == "sample":
         sample_part(viewer, panel, user, seconds)
     else:
-        trainer = synthetic_part(viewer, panel, user, image, seconds)
+        trainer = synthetic_part(viewer, panel, user, image, seconds, rest)
     long_run(panel)
     leave_and_return(panel)
     beat.stop()
     result = report(part, watch, beat, user)
     if trainer is not None:
         result["trainer"] = trainer
-        print(f"trainer, while nobody rested: {trainer}")
+        for when, what in trainer.items():
+            print(f"trainer, {when}: {what}")
     panel.close_session()
     viewer.close()
     return result
@@ -225,13 +252,16 @@ def main() -> None:
     parser.add_argument("--part", action="append", choices=["sample", "synthetic"])
     parser.add_argument("--shape", nargs=3, type=int, default=(200, 512, 512), metavar="N")
     parser.add_argument("--seconds", type=float, default=30.0, help="of training")
+    parser.add_argument(
+        "--rest", type=float, default=240.0, help="seconds to wait for training steps at most"
+    )
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     results = []
     for part in options.part or ["sample", "synthetic"]:
         with tempfile.TemporaryDirectory() as home:
             os.environ["NAPARI_SSLSEG_HOME"] = home
-            results.append(measure(part, tuple(options.shape), options.seconds))
+            results.append(measure(part, tuple(options.shape), options.seconds, options.rest))
     if options.json:
         options.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
 

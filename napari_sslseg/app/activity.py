@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 #: Seconds between two signals, however much is done.
 EVERY = 0.15
 
+#: Seconds for which somebody who has acted is about to do so again.
+JUST_NOW = 0.3
+
 #: Events of a layer that come of what the user does, each move of a brush among them. A new
 #: proposal emits some of them too, which costs the trainer a moment.
 _CHANGES = {
@@ -49,7 +52,7 @@ class Activity:
 
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
-        self._last = float("-inf")
+        self._last = self._noted = float("-inf")
         for signal in self._signals():
             signal.connect(self.note)
         viewer.layers.events.connect(self._on_layers)
@@ -72,9 +75,14 @@ class Activity:
     def note(self, event: Any = None) -> None:
         """Take note that the user has acted just now."""
         now = time.monotonic()
+        self._noted = now
         if now - self._last >= EVERY:
             self._last = now
             self.acted.emit()
+
+    def just_now(self) -> bool:
+        """Whether the user has acted within the last `JUST_NOW` seconds; safe in any thread."""
+        return time.monotonic() - self._noted < JUST_NOW
 
     def _signals(self) -> tuple[Any, ...]:
         dims, camera = self._viewer.dims.events, self._viewer.scene.camera.events

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from psygnal import Signal
@@ -12,6 +14,12 @@ from .proposal_layer import OpenCount, ProposalLayer
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+
+#: Seconds for which a count rests at most, for a user who goes on acting.
+MOST_REST = 3.0
+
+_LOOK_AGAIN = 0.05
 
 
 class OpenCounts:
@@ -28,6 +36,8 @@ class OpenCounts:
         self._found: dict[str, OpenCount] = {}
         # One at a time: the processor is the trainer's and the viewer's too.
         self._busy = self._again = self._closed = False
+        #: Whether the user acts just now, whose frames are to be drawn first.
+        self.acting: Callable[[], bool] = lambda: False
 
     def of(self, slug: str, axis: int) -> OpenCount | None:
         """Return the count of a proposal by slices along an axis, None while there is none."""
@@ -61,11 +71,23 @@ class OpenCounts:
             self.failed.emit(error)
             self._over()
 
-        in_background(lambda: layer.count_open(axis, ink), done, failed)
+        in_background(lambda: layer.count_open(axis, ink, self._rests()), done, failed)
 
     def close(self) -> None:
         """Tell nothing more."""
         self._closed = True
+
+    def _rests(self) -> Callable[[], None]:
+        """Return what a count calls between slabs: it waits while the user acts."""
+        left = MOST_REST
+
+        def rest() -> None:
+            nonlocal left
+            while left > 0 and not self._closed and self.acting():
+                time.sleep(_LOOK_AGAIN)
+                left -= _LOOK_AGAIN
+
+        return rest
 
     def _over(self) -> None:
         self._busy = False

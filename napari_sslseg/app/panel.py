@@ -31,6 +31,7 @@ from .key_settings import Keys, napari_keys
 from .keys import bind_keys
 from .layer_roles import role_of
 from .orthogonal_views import OrthogonalViews
+from .scrolling import Scrolling
 from .sections.export_section import ExportSection
 from .sections.references_section import ReferencesSection
 from .sections.review_section import ReviewSection
@@ -73,6 +74,7 @@ class LoopPanel(QWidget):
         self.key_help: KeyHelp | None = None
         self.top = TopBar()
         self.planes = OrthogonalViews(napari_viewer)
+        self.scrolling = Scrolling(napari_viewer, self)
         self.review = ReviewSection(self.keys)
         self.export = ExportSection()
         loop = (self.references, self.train, self.review, self.export)
@@ -206,6 +208,7 @@ class LoopPanel(QWidget):
     def _show_session(self, session: Session | None) -> None:
         if session is None and not self.switching.under_way:
             self.cohort.end()
+        self.scrolling.set_on(session is not None)
         self.top.set_session(session)
         self.planes.set_session(session)
         for step in self.steps:
@@ -287,7 +290,8 @@ class LoopPanel(QWidget):
         self.planes.shown_changed.connect(self.top.planes.setChecked)
         self.review.retrain_wanted.connect(self._on_retrain)
         self.review.trouble.connect(show_warning)
-        self.viewer.dims.events.point.connect(self._on_slice)
+        self.viewer.dims.events.point.connect(self._on_step)
+        self.scrolling.arrived.connect(self._on_slice)
         self.viewer.events.theme.connect(self._follow_theme)
         application = QApplication.instance()
         if application is not None:
@@ -298,9 +302,11 @@ class LoopPanel(QWidget):
             self.train.open()  # the question is asked there
         self.train.train.click()
 
-    def _on_slice(self, event: Any = None) -> None:
+    def _on_step(self, event: Any = None) -> None:
+        self.top.show_slice()
+
+    def _on_slice(self) -> None:
         if self.session is not None:
-            self.top.show_slice()
             self.references.refresh()
             self.review.refresh_slice()
 

@@ -19,7 +19,7 @@ from .reference_layer import class_features
 from .region_view import RegionArray
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import numpy.typing as npt
     from napari.components import ViewerModel
@@ -158,8 +158,16 @@ class ProposalLayer:
         self.layer.colormap = proposal_colormap(classes, opacity)
         self.layer.features = class_features(classes)
 
-    def count_open(self, axis: int, ink: npt.NDArray[np.uint8]) -> OpenCount:
-        """Count regions where neither corrected nor inked, and corrections; for a thread."""
+    def count_open(
+        self,
+        axis: int,
+        ink: npt.NDArray[np.uint8],
+        rest: Callable[[], object] = lambda: None,
+    ) -> OpenCount:
+        """Count regions where neither corrected nor inked, and corrections; for a thread.
+
+        `rest` is called between slabs, to wait while the processor is wanted for something else.
+        """
         edited, proposed, regions = self.layer.data, self.proposed, self.regions
         if self._near is None or self._near[0] is not proposed:
             slabs = (neighbourhood_slab(proposed, z) for z in range(proposed.shape[0]))
@@ -173,6 +181,7 @@ class ProposalLayer:
         kept = self.kept
         # Slab by slab, as the arrays lie in memory: this runs after every stroke.
         for z in range(regions.shape[0]):
+            rest()
             changed = edited[z] != proposed[z]
             if kept is not None:
                 changed |= (kept[z] != NOT_ANNOTATED) & (kept[z] == edited[z])

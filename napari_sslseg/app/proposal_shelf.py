@@ -78,10 +78,10 @@ class ProposalShelf:
         self.active = ""
         self.regions = RegionView(viewer, image, history)
         self._history = history
-        self._counts = OpenCounts()
-        self._counts.counted.connect(self._on_counted)
-        self._counts.failed.connect(self._fail)
-        self._counts.stale.connect(self.recount)
+        self.open_counts = OpenCounts()
+        self.open_counts.counted.connect(self._on_counted)
+        self.open_counts.failed.connect(self._fail)
+        self.open_counts.stale.connect(self.recount)
         #: Voxels of each slice that the newest version changed, by slug: (axis, counts).
         self._news: dict[str, tuple[int, npt.NDArray[np.int64]]] = {}
         self.news: dict[str, tuple[int, npt.NDArray[np.int64]]] = {}
@@ -95,7 +95,7 @@ class ProposalShelf:
     def close(self) -> None:
         """Show nothing more."""
         self.closed = True
-        self._counts.close()
+        self.open_counts.close()
         self._viewer.layers.events.removed.disconnect(self._on_removed)
 
     def bring_up(self, slugs: list[str], versions: Mapping[str, int] | None = None) -> None:
@@ -170,7 +170,7 @@ class ProposalShelf:
 
     def counts(self) -> OpenCount | None:
         """Return what is open in the proposal in view, None until it is counted."""
-        return self._counts.of(self.active, self._project.axis)
+        return self.open_counts.of(self.active, self._project.axis)
 
     def save(self) -> int:
         """Save what the user changed in each proposal; for the autosave thread."""
@@ -184,7 +184,7 @@ class ProposalShelf:
         """Count the active proposal's regions per slice, and their shares, in a thread."""
         layer = self.in_view()
         if not self.closed and layer is not None:
-            self._counts.ask(self.active, layer, self._project.axis, self._references.ink)
+            self.open_counts.ask(self.active, layer, self._project.axis, self._references.ink)
 
     def _load(self, slug: str, version: int | None) -> tuple[Proposal, int, Any]:
         version = self._project.proposal_version(slug) if version is None else version
@@ -340,7 +340,7 @@ class ProposalShelf:
                 layers.move(here, top)
 
     def _on_counted(self, slug: str) -> None:
-        counts = self._counts.of(slug, self._project.axis)
+        counts = self.open_counts.of(slug, self._project.axis)
         if counts is not None:
             self.shares_changed.emit(slug, counts.shares)
 

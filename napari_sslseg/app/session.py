@@ -100,6 +100,7 @@ class Session:
         self.putting_back = PuttingBack(viewer, image, self.references.layer)
         self.activity = Activity(viewer)
         self.activity.acted.connect(self.rounds.run.make_way)
+        self.shelf.open_counts.acting = self.activity.just_now
         self.saving.saved.connect(self.saved.emit)
         self.saving.trouble.connect(self.trouble.emit)
         self.class_editing.changed.connect(self._on_classes)

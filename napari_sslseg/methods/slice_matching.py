@@ -17,6 +17,7 @@ from functools import lru_cache
 import torch
 import torch.nn.functional as F
 
+from .check_point import check_point
 from .slice_features import gaussian_blur
 
 
@@ -191,6 +192,7 @@ def _costs(query: torch.Tensor, key: torch.Tensor, radius: int) -> torch.Tensor:
     # One piece of memory for all differences: fresh pages would take as long as the arithmetic.
     difference = torch.empty_like(query)
     for i, (y, x) in enumerate(offsets):
+        check_point()  # a slice of 512 × 512 takes a tenth of a second
         shifted = padded[..., r + y : r + y + height, r + x : r + x + width]
         torch.sub(query, shifted, out=difference)
         torch.sum(difference.square_(), 1, out=result[:, i])

@@ -14,8 +14,9 @@ MOST = 2 / 3
 #: Seconds that a run may make way at once, on top of that share.
 AT_ONCE = 20.0
 
-#: Seconds of work before a run makes way at all: its first proposal is what the user waits for.
-FIRST_WORK = 5.0
+#: Seconds of work before a run makes way at all: its first proposal is what the user waits for, and
+#: of a small volume much of it is made by then.
+FIRST_WORK = 2.0
 
 #: With as many cores the system's priorities leave enough of them to the user without that.
 ENOUGH_CORES = 4

@@ -9,7 +9,9 @@ from napari_sslseg.app.training_run import WAY_SECONDS, RunState
 from napari_sslseg.training.events import MadeWay, Progress
 
 
-def test_acting_is_noticed_told_to_the_trainer_and_shown(with_proposal, until, qtbot, monkeypatch):
+def test_acting_is_noticed_told_to_the_trainer_and_shown(
+    warm_trainer, with_proposal, until, qtbot, monkeypatch
+):
     viewer, panel = with_proposal
     session = panel.session
     layer = session.proposals["semsim"].layer

@@ -135,3 +135,26 @@ def test_check_points_deep_in_the_work_call_who_runs_it():
     with checked(control.check), pytest.raises(Cancelled):
         check_point()
     check_point()
+
+
+def test_every_layer_is_a_check_point_forward_and_backward():
+    torch = pytest.importorskip("torch")
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU(inplace=True))
+    passed = []
+    with checked(lambda: passed.append(1)):
+        loss = network(torch.zeros(1, 1, 5, 5)).sum()
+        assert len(passed) == 3  # two layers, and what holds them
+        loss.backward()
+        assert len(passed) > 3
+        gradients = [p.grad.clone() for p in network.parameters()]
+    passed.clear()
+    network.zero_grad()
+    network(torch.zeros(1, 1, 5, 5)).sum().backward()
+    assert not passed
+    assert all(torch.equal(p.grad, g) for p, g in zip(network.parameters(), gradients, strict=True))
+    control = Control()
+    with checked(control.check):
+        loss = network(torch.zeros(1, 1, 5, 5)).sum()
+        control.cancel()
+        with pytest.raises(Cancelled):
+            loss.backward()

@@ -13,15 +13,24 @@ from napari_sslseg.training.events import Loss
 from napari_sslseg.training.plan import make_plan
 from napari_sslseg.training.request import TrainRequest
 from napari_sslseg.training.sampler import Prior, Sampler
+from napari_sslseg.training.stack import SliceStack
 from napari_sslseg.training.trainer import Trainer, predict_slices
 
+from .conftest import make_image, make_ink, make_truth
 
-@pytest.fixture
+
+@pytest.fixture(scope="module")
+def stack():
+    truth = make_truth()
+    return SliceStack.from_volume(make_image(truth), make_ink(truth), 0, (2.0, 1.0, 1.0))
+
+
+@pytest.fixture(scope="module")
 def propagated(stack):
     return propagate(stack.image, stack.ink, stack.classes, stack.spacing)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def plan(stack, propagated):
     device = torch.device("cpu")
     return make_plan(stack, TrainRequest(), device, 1 - propagated.probabilities[:, 0])

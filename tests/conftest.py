@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from napari_sslseg.training.threads import calm_threads
+
 _WINDOWS = Path(__file__).parent / "app"
+
+# Both are inherited by what the tests start, and must be said before torch is imported.
+calm_threads()
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # or the processes take the cores from each other
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -18,3 +29,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         windows = _WINDOWS in item.path.parents
         item.add_marker(pytest.mark.xdist_group("windows" if windows else item.path.name))
+
+
+@pytest.fixture
+def command_line(monkeypatch, capfd) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command line in this process, where torch is imported already."""
+    from napari_sslseg.cli import main
+
+    def call(*words: object) -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr(sys, "argv", ["napari-sslseg", *map(str, words)])
+        capfd.readouterr()
+        code: object = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code or 0
+        assert isinstance(code, int), code
+        return subprocess.CompletedProcess(sys.argv, code, *capfd.readouterr())
+
+    return call

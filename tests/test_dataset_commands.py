@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -27,17 +26,6 @@ pytest.importorskip("monai")
 AFFINE = np.diag([0.8, 0.8, 3.0, 1.0])
 
 
-def call(*words: object, **options) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, "-m", "napari_sslseg", *map(str, words)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        **options,
-    )
-
-
 def done(process: subprocess.CompletedProcess[str]) -> dict:
     assert process.returncode == 0, process.stderr
     return json.loads(process.stdout)
@@ -53,17 +41,17 @@ def write_nifti(folder: Path, **changes) -> Path:
     return path
 
 
-def test_train_predict_evaluate(tmp_path):
+def test_train_predict_evaluate(tmp_path, command_line):
     path, run, output = write_nifti(tmp_path / "data"), tmp_path / "run", tmp_path / "out"
-    trained = done(call("train", path, "--run", run, "--device", "cpu"))
+    trained = done(command_line("train", path, "--run", run, "--device", "cpu"))
     assert (trained["step"], trained["finished"]) == (6, True)
-    predicted = done(call("predict", run, path, "--output", output, "--device", "cpu"))
+    predicted = done(command_line("predict", run, path, "--output", output, "--device", "cpu"))
     assert predicted["files"] == [str(output / "c4.nii.gz")]
     made = nib.load(output / "c4.nii.gz")
     assert made.shape == (20, 24, 5)
     assert np.allclose(made.affine, AFFINE)
     assert set(np.unique(made.dataobj)) <= {0, 1, 3}
-    scored = done(call("evaluate", path, output, "--output", tmp_path / "scores.json"))
+    scored = done(command_line("evaluate", path, output, "--output", tmp_path / "scores.json"))
     assert scored["unit"] == "mm"
     assert set(scored["summary"]) == {"ring", "core", "mean"}
     with (tmp_path / "scores.csv").open() as file:
@@ -84,7 +72,7 @@ def test_train_predict_evaluate(tmp_path):
     assert 0 < core["hd95"]["mean"] <= 3.01
 
 
-def test_an_interrupted_run_is_saved_and_goes_on(tmp_path):
+def test_an_interrupted_run_is_saved_and_goes_on(tmp_path, command_line):
     path = write_nifti(tmp_path / "data")
     command = [sys.executable, "-m", "napari_sslseg", "train", str(path)]
     command += ["--run", str(tmp_path / "run"), "--steps", "100000", "--device", "cpu"]
@@ -100,12 +88,12 @@ def test_an_interrupted_run_is_saved_and_goes_on(tmp_path):
     saved = json.loads((tmp_path / "run" / "state.json").read_text())
     assert saved["rest"]["trainer"]["step"] >= 2
     words = ("--steps", 100000, "--minutes", 0.001, "--device", "cpu")
-    again = call("train", path, "--run", tmp_path / "run", *words)
+    again = command_line("train", path, "--run", tmp_path / "run", *words)
     assert done(again)["step"] >= saved["rest"]["trainer"]["step"]
     assert "Going on after step" in again.stderr
 
 
-def test_colour_pictures_with_overlapping_classes(tmp_path):
+def test_colour_pictures_with_overlapping_classes(tmp_path, command_line):
     rng = np.random.default_rng(0)
     for i in range(4):
         bits = np.zeros((24, 20), np.uint8)
@@ -141,9 +129,11 @@ def test_colour_pictures_with_overlapping_classes(tmp_path):
     }
     path = tmp_path / "films.yaml"
     path.write_text(yaml.safe_dump(content))
-    done(call("train", path, "--run", tmp_path / "run", "--device", "cpu"))
+    done(command_line("train", path, "--run", tmp_path / "run", "--device", "cpu"))
     where = ["--cases", "test"]
-    files = done(call("predict", tmp_path / "run", path, "--output", tmp_path / "out", *where))
+    files = done(
+        command_line("predict", tmp_path / "run", path, "--output", tmp_path / "out", *where)
+    )
     assert files["files"] == [str(tmp_path / "out" / "p3.nii.gz")]
     found = np.squeeze(np.asarray(nib.load(tmp_path / "out" / "p3.nii.gz").dataobj))
     assert (found == 5).sum() > 20  # both at once
@@ -163,9 +153,12 @@ def test_colour_pictures_with_overlapping_classes(tmp_path):
         (["evaluate", "dataset.yaml", "o", "--cases", "some"], "no list 'some'"),
     ],
 )
-def test_what_cannot_be_is_one_sentence_and_exit_code_2(tmp_path, words, message):
+def test_what_cannot_be_is_one_sentence_and_exit_code_2(
+    tmp_path, words, message, command_line, monkeypatch
+):
     write_nifti(tmp_path)
-    process = call(*words, cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    process = command_line(*words)
     assert process.returncode == 2
     assert message in process.stderr
     assert "Traceback" not in process.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 
@@ -26,6 +27,32 @@ def home(tmp_path, monkeypatch):
     """Give a folder of its own for projects."""
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
     return tmp_path / "home"
+
+
+@pytest.fixture
+def warm_trainer() -> None:
+    """Ask for a trainer that is started when a project opens, as the application does."""
+
+
+@pytest.fixture(autouse=True)
+def _trainer_when_needed(request, monkeypatch):
+    """Start trainers when training begins only: most tests need none, and each imports torch."""
+    if "warm_trainer" not in request.fixturenames:
+        from napari_sslseg.app.training_run import TrainingRun
+
+        monkeypatch.setattr(TrainingRun, "warm_up", lambda run: None)
+
+
+@pytest.fixture(autouse=True)
+def _spare_the_collector(request):
+    """Set aside what outlives a test, such as modules and windows that Qt holds on to.
+
+    napari collects garbage after each test with a viewer, over ever more objects otherwise.
+    """
+    yield
+    if "make_napari_viewer" in request.fixturenames:
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture

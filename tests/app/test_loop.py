@@ -18,7 +18,7 @@ SECONDS = 12.0
 
 
 @pytest.fixture
-def sample(make_napari_viewer, home, until):
+def sample(make_napari_viewer, home, until, warm_trainer):
     """Open the sample with its references, started with the panel's button."""
     viewer = make_napari_viewer()
     viewer.open_sample("napari-sslseg", "brain_with_references")

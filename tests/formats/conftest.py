@@ -48,6 +48,18 @@ def directions():
 DIRECTIONS = dict(directions())
 
 
+def _turned_by_turns():
+    """Yield the names of all 48 orientations, half of them oblique, of both hands alike."""
+    for name in DIRECTIONS:
+        flips = sum(letter.isupper() for letter in name)
+        if name.endswith("-oblique") == bool(flips % 2):
+            yield name
+
+
+#: Enough where reading is tested in all of `DIRECTIONS`, and writing takes long.
+BY_TURNS = tuple(_turned_by_turns())
+
+
 def _case(name):
     affine = np.eye(4)
     affine[:3, :3] = DIRECTIONS[name] * np.asarray(SPACING)

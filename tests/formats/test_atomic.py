@@ -6,6 +6,8 @@ import os
 import resource
 import subprocess
 import sys
+import threading
+import time
 from contextlib import contextmanager
 
 import numpy as np
@@ -226,3 +228,23 @@ def test_every_format_says_so_when_the_folder_is_missing(tmp_path):
             continue
         with pytest.raises(FormatError, match=r"folder .* does not exist"):
             export(tmp_path / "no" / f"a{kind.suffixes[0]}", noise(shape), like(shape), CLASSES)
+
+
+def test_what_a_late_thread_still_writes_is_deleted_too(tmp_path):
+    begun = threading.Event()
+
+    def write_on(folder):
+        for n in range(30):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"chunk{n}").write_bytes(b"x")
+            begun.set()
+            time.sleep(0.005)
+
+    with pytest.raises(FormatError), writing(tmp_path / "a.ome.zarr", "OME-Zarr") as path:
+        late = threading.Thread(target=write_on, args=(path,))
+        late.start()
+        begun.wait()
+        raise OSError("stopped")
+    late.join()
+    assert content(tmp_path) == {}
+    assert list(tmp_path.iterdir()) == []

@@ -14,7 +14,7 @@ from napari_sslseg.volume.classes import ClassTable, SegmentClass  # noqa: E402
 from napari_sslseg.volume.geometry import Geometry  # noqa: E402
 from napari_sslseg.volume.image import Volume  # noqa: E402
 
-from .conftest import DIRECTIONS  # noqa: E402
+from .conftest import BY_TURNS, DIRECTIONS  # noqa: E402
 from .dicom_files import write_enhanced, write_series  # noqa: E402
 
 ARRAY = np.arange(4 * 9 * 8, dtype=np.int16).reshape(4, 9, 8)
@@ -64,7 +64,7 @@ def inside(volume, region):
 
 
 def test_contours_hold_just_the_labelled_voxels(tmp_path):
-    for name in DIRECTIONS:
+    for name in BY_TURNS:
         volume = series(tmp_path / name, name)
         labels = ring(volume)
         dicom_rtstruct.write(tmp_path / "rt.dcm", labels, volume, CLASSES, False)

@@ -20,7 +20,7 @@ from napari_sslseg.volume.geometry import Geometry  # noqa: E402
 from napari_sslseg.volume.image import Volume  # noqa: E402
 from napari_sslseg.volume.terminology import Code  # noqa: E402
 
-from .conftest import DIRECTIONS  # noqa: E402
+from .conftest import BY_TURNS, DIRECTIONS  # noqa: E402
 from .dicom_files import write_enhanced, write_series  # noqa: E402
 
 ARRAY = np.arange(6 * 5 * 4, dtype=np.int16).reshape(6, 5, 4)
@@ -91,7 +91,7 @@ def same_points(one, other, name=""):
 
 
 def test_positions_of_voxels_in_every_orientation(tmp_path):
-    for name in DIRECTIONS:
+    for name in BY_TURNS:
         volume = series(tmp_path / name, name)
         labels = some_labels(volume)
         path = export(tmp_path / "seg.dcm", volume, labels)

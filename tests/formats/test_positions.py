@@ -2,7 +2,7 @@
 
 A real file is opened, known voxels are labelled in the array as it is shown, the labels are
 exported, and other libraries say where the labelled voxels are. All 48 axis orders and flips,
-straight and oblique, with three different voxel sizes.
+straight and oblique by turns, with three different voxel sizes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from napari_sslseg.formats import export, read
 from napari_sslseg.formats.label_import import import_labels
 from napari_sslseg.volume.classes import ClassTable, SegmentClass
 
-from .conftest import DIRECTIONS
+from .conftest import BY_TURNS, DIRECTIONS
 from .conftest import _case as image_case
 
 CLASSES = ClassTable([SegmentClass(1, "One", "#ff0000"), SegmentClass(2, "Two", "#00ff00")])
@@ -83,7 +83,7 @@ def by_nibabel(path):
 
 @pytest.mark.parametrize("source", [".nii", ".nrrd", ".mha"])
 def test_voxels_stay_in_place(tmp_path, source):
-    for name in DIRECTIONS:
+    for name in BY_TURNS:
         case = image_case(name)
         every = np.random.default_rng(2).permutation(case.array.size).astype(np.int16)
         case.array = every.reshape(case.labels.shape)  # every value once

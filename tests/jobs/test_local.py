@@ -66,7 +66,7 @@ def kinds(events: list[Event]) -> list[str]:
 
 
 def test_a_run_reports_and_leaves_proposals(job, project):
-    job.start(TrainRequest(seconds=6))
+    job.start(TrainRequest(seconds=3))
     events = wait_for(job, Finished)
     names = kinds(events)
     assert names[0] == "Started"
@@ -96,9 +96,9 @@ def test_pause_holds_the_steps_and_resume_lets_them_go_on(job):
     wait_for(job, Loss)
     job.pause()
     wait_for(job, Paused)
-    time.sleep(1.0)
+    time.sleep(0.3)
     job.poll()
-    time.sleep(1.5)
+    time.sleep(1.2)
     assert "Loss" not in kinds(job.poll())
     job.resume()
     events = wait_for(job, Resumed)

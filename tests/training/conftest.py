@@ -18,6 +18,20 @@ def make_truth() -> np.ndarray:
     return ((distance < 10 + 0.2 * z).astype(np.uint8) * 3 + (distance < 5) * 2).astype(np.uint8)
 
 
+def make_image(truth: np.ndarray) -> np.ndarray:
+    """Structures of unlike brightness, in noise."""
+    noise = np.random.default_rng(0).normal(0, 8, SHAPE)
+    return (100 + 30.0 * truth + noise).astype(np.float32)
+
+
+def make_ink(truth: np.ndarray) -> np.ndarray:
+    """Four reference slices."""
+    ink = blank_ink(SHAPE)
+    for index in (1, 5, 9, 12):
+        ink[index] = truth[index]
+    return ink
+
+
 @pytest.fixture
 def truth():
     return make_truth()
@@ -25,16 +39,12 @@ def truth():
 
 @pytest.fixture
 def image(truth):
-    noise = np.random.default_rng(0).normal(0, 8, SHAPE)
-    return (100 + 30.0 * truth + noise).astype(np.float32)
+    return make_image(truth)
 
 
 @pytest.fixture
 def ink(truth):
-    ink = blank_ink(SHAPE)
-    for index in (1, 5, 9, 12):
-        ink[index] = truth[index]
-    return ink
+    return make_ink(truth)
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@
 
 CASES as for `few_slice.py`. Every case is run once as `propose` does it; of what network and
 matching say in the end, mixtures with constant shares and with shares that grow with the distance
-to the references are scored, between the outermost references.
+to the references are scored, between the outermost references; then the chosen one with the
+outlines of close references, smoothed, and both, as it is proposed.
 """
 
 from __future__ import annotations
@@ -19,8 +20,11 @@ import scoring
 import torch
 from few_slice import Case
 
+from napari_sslseg.training.coherence import make_coherent
 from napari_sslseg.training.control import Control
+from napari_sslseg.training.recipe import ALIKE as RECIPE_ALIKE
 from napari_sslseg.training.recipe import pixels_away
+from napari_sslseg.training.reference_shapes import ReferenceShapes
 from napari_sslseg.training.request import TrainRequest
 from napari_sslseg.training.session import Run
 from napari_sslseg.training.stack import SliceStack
@@ -58,14 +62,22 @@ def mixtures(case: Case, seconds: float) -> dict[str, float] | None:
     away = pixels_away(len(matched), case.reference_slices, case.spacing)
     shares = {f"{share:g}": torch.full_like(away, share) for share in CONSTANT}
     shares |= {f"d / (d + {alike})": away / (away + alike) for alike in ALIKE}
+    mixed = {
+        name: torch.lerp(matched, network.float(), share[:, None, None, None])
+        for name, share in shares.items()
+    }
+    own = (away / (away + RECIPE_ALIKE))[:, None, None, None]
+    plain = torch.lerp(matched, network.float(), own)
+    outlined = torch.lerp(ReferenceShapes(stack).mixed_into(matched), network.float(), own)
+    mixed["outlines"] = outlined
+    mixed["smoothed"] = make_coherent(plain, stack, torch.empty_like(plain))
+    mixed["both"] = make_coherent(outlined, stack, torch.empty_like(plain))
     ids = np.asarray(stack.class_ids, np.uint8)
     between = scoring.slices_between(case.reference_slices)
-    result = {}
-    for name, share in shares.items():
-        mixed = torch.lerp(matched, network.float(), share[:, None, None, None])
-        labels = ids[mixed.argmax(1).numpy()]
-        result[name] = scoring.mean_dice(labels, case.truth, between, case.classes)
-    return result
+    return {
+        name: scoring.mean_dice(ids[m.argmax(1).numpy()], case.truth, between, case.classes)
+        for name, m in mixed.items()
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:

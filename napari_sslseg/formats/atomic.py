@@ -7,6 +7,7 @@ import errno
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,7 +76,16 @@ def writing(path: str | os.PathLike[str], kind: str) -> Iterator[Path]:
         raise FormatError(f"{file} cannot be written as {kind}; choose another format.") from error
     finally:
         if staging is not None:
-            shutil.rmtree(staging, ignore_errors=True)
+            _discard(staging)
+
+
+def _discard(folder: Path) -> None:
+    """Delete a folder, again where something was still writing: Zarr's threads end when they do."""
+    for seconds in (0.0, 0.05, 0.2, 0.5, 1.0):
+        time.sleep(seconds)
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
 
 
 def _check(file: Path) -> None:

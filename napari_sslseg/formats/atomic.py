@@ -57,11 +57,13 @@ def writing(path: str | os.PathLike[str], kind: str) -> Iterator[Path]:
     """
     file = Path(os.path.abspath(path))
     staging: Path | None = None
+    written = False
     try:
         _check(file)
         staging = Path(tempfile.mkdtemp(prefix=".writing-", dir=file.parent))
         yield staging / file.name
         _move(staging, file)
+        written = True
     except FormatError:
         raise
     except MemoryError as error:
@@ -76,16 +78,18 @@ def writing(path: str | os.PathLike[str], kind: str) -> Iterator[Path]:
         raise FormatError(f"{file} cannot be written as {kind}; choose another format.") from error
     finally:
         if staging is not None:
-            _discard(staging)
+            _discard(staging, written)
 
 
-def _discard(folder: Path) -> None:
-    """Delete a folder, again where something was still writing: Zarr's threads end when they do."""
-    for seconds in (0.0, 0.05, 0.2, 0.5, 1.0):
+def _discard(folder: Path, written: bool) -> None:
+    """Delete a folder.
+
+    Where writing failed, again after a moment: Zarr's threads still finish their chunks, and make
+    anew the folders that those lie in.
+    """
+    for seconds in (0.0,) if written else (0.0, 0.05, 0.2):
         time.sleep(seconds)
         shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            return
 
 
 def _check(file: Path) -> None:

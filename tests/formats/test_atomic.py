@@ -231,7 +231,7 @@ def test_every_format_says_so_when_the_folder_is_missing(tmp_path):
 
 
 def test_what_a_late_thread_still_writes_is_deleted_too(tmp_path):
-    begun = threading.Event()
+    begun, threads = threading.Event(), []
 
     def write_on(folder):
         for n in range(30):
@@ -240,11 +240,14 @@ def test_what_a_late_thread_still_writes_is_deleted_too(tmp_path):
             begun.set()
             time.sleep(0.005)
 
-    with pytest.raises(FormatError), writing(tmp_path / "a.ome.zarr", "OME-Zarr") as path:
-        late = threading.Thread(target=write_on, args=(path,))
-        late.start()
-        begun.wait()
-        raise OSError("stopped")
-    late.join()
-    assert content(tmp_path) == {}
+    def fail():
+        with writing(tmp_path / "a.ome.zarr", "OME-Zarr") as path:
+            threads.append(threading.Thread(target=write_on, args=(path,)))
+            threads[0].start()
+            begun.wait()
+            raise OSError("stopped")
+
+    with pytest.raises(FormatError):
+        fail()
+    threads[0].join()
     assert list(tmp_path.iterdir()) == []

@@ -23,7 +23,7 @@ def mean_dice(
     """
     assert case.target is not None
     plane = (int(case.image.shape[-2]), int(case.image.shape[-1]))
-    small = replace(case, plane=plane)
+    small = replace(case, plane=plane, window=(slice(None), slice(None)))
     predicted = torch.from_numpy(predict_case(model, small, dataset, device, bfloat16))
     known = case.target != NOT_ANNOTATED
     found = []

@@ -20,16 +20,22 @@ def in_background(
     napari knows of the thread: it asks before it closes while one runs.
     """
 
+    # What is called is let go of when it has been: finished workers stay in memory, and each would
+    # hold what its functions refer to, such as a volume.
+    calls: list[Callable[..., Any]] = [work, done, failed]
+
     def guarded() -> tuple[bool, Any]:
         # Errors travel as values: a worker's own error signal would also pop up a traceback.
         try:
-            return True, work()
+            return True, calls[0]()
         except Exception as error:
             return False, error
 
     def deliver(outcome: tuple[bool, Any]) -> None:
+        _, on_done, on_failed = calls
+        calls.clear()
         ok, value = outcome
-        (done if ok else failed)(value)
+        (on_done if ok else on_failed)(value)
 
     worker = create_worker(guarded, _start_thread=False)
     worker.returned.connect(deliver)

@@ -19,7 +19,6 @@ def in_background(
 
     napari knows of the thread: it asks before it closes while one runs.
     """
-
     # What is called is let go of when it has been: finished workers stay in memory, and each would
     # hold what its functions refer to, such as a volume.
     calls: list[Callable[..., Any]] = [work, done, failed]

@@ -1,6 +1,6 @@
 """What limits a segmentation from a few slices: structures that no reference shows, and borders.
 
-    python benchmarks/ceiling.py CASES [--only TEXT] [--reach PIXELS]
+    python benchmarks/ceiling.py CASES [--only TEXT] [--reach PIXELS] [--pictures FOLDER]
 
 A branch that begins and ends between two references is in neither of them. For each case this
 scores the Reference-guided proposal as it is, and as it would be if an oracle had labelled just the
@@ -11,7 +11,8 @@ that only follows references can be better than that without knowing more than t
 The other limit is where exactly a border is drawn: *border* is the share of the wrong voxels that
 touch, in the slice, a voxel of the class that they were given, *inner* the Dice if only these were
 right. *dense* is the Dice with every second slice as a reference: what the annotator drew on both
-sides does not tell more than that of the slice between.
+sides does not tell more than that of the slice between. *Pictures* are written of the worst
+slices, see ``ceiling_pictures.py``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import scoring
+from ceiling_pictures import save_worst
 from few_slice import Case, reference
 from scipy import ndimage
 
@@ -66,6 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("cases", type=Path)
     parser.add_argument("--only", default="")
     parser.add_argument("--reach", type=float, default=5.0)
+    parser.add_argument("--pictures", type=Path, help="folder to write the worst slices to")
     options = parser.parse_args(arguments)
     titles = "    Dice  unseen  of missed  oracle  border   inner   dense"
     print(f"{'case':34}{titles}")
@@ -90,6 +93,9 @@ def main(arguments: list[str] | None = None) -> int:
             f"{dense(case):8.3f}",
             flush=True,
         )
+        if options.pictures is not None:
+            path = options.pictures / f"{case.name}.png"
+            save_worst(case, labels, rows, far & wrong, near, path)
     return 0
 
 

@@ -90,7 +90,7 @@ def settings_of(row: Row, dataset: Dataset, seed: int, arguments: argparse.Names
     preset, changed = ABLATIONS.get(row.preset, (row.preset, {}))
     options |= changed
     changes: dict[str, Any] = {"preset": preset, "seed": seed, "steps": arguments.steps}
-    if arguments.channels and dataset.dimensions == 2:
+    if arguments.channels:
         options["channels"] = list(arguments.channels)
     if options:
         changes["options"] = options
@@ -227,7 +227,7 @@ def parse() -> argparse.Namespace:
     short.add_argument("--steps", type=int)
     short.add_argument("--size", type=int, help="side of slices or patches")
     short.add_argument("--middle", type=float, help="share of slices, around their middle, to see")
-    short.add_argument("--channels", nargs="+", type=int, help="widths of the 2D U-Net")
+    short.add_argument("--channels", nargs="+", type=int, help="widths of the U-Net")
     short.add_argument("--batch", nargs=2, type=int, metavar=("LABELLED", "UNLABELLED"))
     short.add_argument("--unlabelled-cases", type=int, help="at most so many")
     return parser.parse_args()

@@ -12,7 +12,7 @@ from ..methods.confidence import Predictions
 from ..methods.frameworks.base import PredictOutput
 from ..methods.propagation import Propagation, propagate
 from ..volume.project import Project
-from .blocks import likeness, mixed, winning_classes, write_judged
+from .blocks import likeness, mixed, raised_classes, winning_classes, write_judged
 from .clock import Clock
 from .control import Control
 from .events import Emit, Progress, Started
@@ -241,10 +241,15 @@ class BlockRun(Run):
         self.stack.empty_outside(rectified)
         return PredictOutput(plain, rectified)
 
-    def _compare(self, output: PredictOutput, propagated: Propagation) -> tuple[Tensor, float]:
+    def _compare(
+        self, output: PredictOutput, propagated: Propagation
+    ) -> tuple[Tensor, Tensor, float]:
         plain = winning_classes(output.plain, self.workspace)
         matched = winning_classes(propagated.probabilities, self.workspace)
-        return plain, likeness(plain, matched, self.stack.classes)
+        return plain, matched, likeness(plain, matched, self.stack.classes)
+
+    def _raised(self, proposed: Tensor, output: PredictOutput) -> Tensor:
+        return raised_classes(proposed, output.plain, self.workspace)
 
     def _mix(
         self, recipe: Recipe, output: PredictOutput, matched: Tensor | None, away: Tensor

@@ -19,7 +19,7 @@ from ..volume.inkstore import JoinedInk
 from ..volume.project import Project
 from ..volume.proposal import REGION_NAMES, neighbourhood_slab
 from .coherence import make_coherent
-from .judge import DISCREPANT
+from .judge import DISCREPANT, raised_network
 from .recipe import Recipe
 from .reference_shapes import ReferenceShapes
 from .stack import SliceStack, View
@@ -33,6 +33,17 @@ def winning_classes(probabilities: Tensor, workspace: Workspace) -> Tensor:
     for z in range(depth):
         check_point()
         classes[z] = probabilities[z].float().max(0).indices
+        workspace.release()
+    return classes
+
+
+def raised_classes(proposed: Tensor, network: Tensor, workspace: Workspace) -> Tensor:
+    """Return the classes (Z, H, W) uint8 of `raised_network`."""
+    depth, _, height, width = proposed.shape
+    classes = workspace.zeros((depth, height, width), torch.uint8)
+    for z in range(depth):
+        check_point()
+        classes[z] = raised_network(proposed[z], network[z])
         workspace.release()
     return classes
 

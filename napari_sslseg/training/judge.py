@@ -16,6 +16,31 @@ from .stack import SliceStack
 #: most likely wrong (four fifths of such voxels were, where the confidence was fitted).
 DISCREPANT = 0.4
 
+#: The network's share when it is asked for a second prediction of what it is part of.
+RAISED = 0.5
+
+
+def raised_network(proposed: Tensor, network: Tensor) -> Tensor:
+    """Return the second prediction that a mixture with the network is compared with.
+
+    The network is heard in the mixture already: far from the references more, near them less,
+    because there it is more often wrong than the matching. So it means little that by itself it
+    would say something else; a discrepancy is where the mixture changes when the network counts as
+    much again as all of it. Such voxels are more often wrong than the unsure ones that both agree
+    on (docs/results.md), which is not always so where just the network differs.
+
+    Parameters
+    ----------
+    proposed, network : Tensor, (..., K, H, W)
+        Probabilities.
+
+    Returns
+    -------
+    Tensor, (..., H, W)
+        Classes.
+    """
+    return torch.lerp(proposed.float(), network.float(), RAISED).max(-3).indices
+
 
 def make_proposal(
     name: str,

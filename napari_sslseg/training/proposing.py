@@ -18,7 +18,7 @@ from .clock import Clock
 from .coherence import make_coherent
 from .control import Control
 from .events import Emit, Estimated, Progress, ProposalReady, Started
-from .judge import make_proposal
+from .judge import make_proposal, raised_network
 from .outcome import Outcome
 from .recipe import DEFAULT, Recipe, pixels_away, set_temperature
 from .reference_shapes import ReferenceShapes
@@ -99,7 +99,7 @@ class Proposing:
         recipe = outcome.recipe if outcome is not None else DEFAULT
         set_temperature(trainer.model, recipe.temperature)
         output = self._predict(trainer, recipe)
-        plain, likeness = self._compare(output, propagated)
+        plain, matched_classes, likeness = self._compare(output, propagated)
         learned = not plan.use_prior or likeness >= LEARNED
         if not learned:
             # A network that has hardly begun would only blur the proposal, and as a second
@@ -108,18 +108,22 @@ class Proposing:
         away = pixels_away(self.stack.depth, propagated.sources, self.stack.spacing)
         matching = propagated.probabilities if plan.use_prior else None
         proposed = self._mix(recipe, output, matching, away)
-        info: dict[str, object] = {
-            "preset": self.request.preset,
-            "recipe": recipe.to_json(),
-            "second_opinion": "network" if learned else "matching from the other side",
-        }
-        second = plain if learned else self._reads
+        info: dict[str, object] = {"preset": self.request.preset, "recipe": recipe.to_json()}
         guided = self.known["matching"]
+        against_guided = against_network = (self._reads, "matching from the other side")
         if learned:
             guided = self.known["guided"] = replace(guided, network=output.plain)
-        self.known["network"] = replace(guided, proposed=proposed)
-        self._propose(REFERENCE_GUIDED, guided, second, dict(info))
-        self._propose(SEMSIM, self.known["network"], second, info)
+            against_guided = (plain, "network")
+            # A network that the matching did not teach is not mixed with it, but compared.
+            against_network = (matched_classes, "matching")
+            if plan.use_prior:
+                against_network = (self._raised(proposed, output), "network, counting more")
+        known = self.known["network"] = replace(guided, proposed=proposed)
+        for name, found, (other, called) in (
+            (REFERENCE_GUIDED, guided, against_guided),
+            (SEMSIM, known, against_network),
+        ):
+            self._propose(name, found, other, {**info, "second_opinion": called})
         gain = outcome.network - outcome.matching if outcome is not None else None
         if self.request.preset != "auto" or (learned and gain is not None and gain > -TOLERANCE):
             self.recommended = "semsim"
@@ -154,10 +158,16 @@ class Proposing:
         output = predict_slices(trainer.model, self.stack, everything, trainer.plan, self.control)
         return PredictOutput(*map(self.stack.empty_outside, (output.plain, output.rectified)))
 
-    def _compare(self, output: PredictOutput, propagated: Propagation) -> tuple[Tensor, float]:
-        """Classes of the network alone, and how alike they are to the matching's."""
-        plain, classes = output.plain.max(1).indices, propagated.probabilities.max(1).indices
-        return plain, quality.mean_dice(plain, classes, self.stack.classes)
+    def _compare(
+        self, output: PredictOutput, propagated: Propagation
+    ) -> tuple[Tensor, Tensor, float]:
+        """Classes of the network alone, those of the matching, and how alike they are."""
+        plain, matched = output.plain.max(1).indices, propagated.probabilities.max(1).indices
+        return plain, matched, quality.mean_dice(plain, matched, self.stack.classes)
+
+    def _raised(self, proposed: Tensor, output: PredictOutput) -> Tensor:
+        """Classes of the mixture if the network counted more in it."""
+        return raised_network(proposed, output.plain)
 
     def _mix(
         self, recipe: Recipe, output: PredictOutput, matched: Tensor | None, away: Tensor

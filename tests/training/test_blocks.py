@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from napari_sslseg.training import size as size_module
+from napari_sslseg.training.blocks import raised_classes
 from napari_sslseg.training.control import Cancelled, Control
 from napari_sslseg.training.events import Estimated, Finished, Progress, ProposalReady, Started
+from napari_sslseg.training.judge import raised_network
 from napari_sslseg.training.memory import Need
 from napari_sslseg.training.request import TrainRequest
 from napari_sslseg.training.session import TrainingError, run_project
@@ -122,6 +124,13 @@ def test_a_network_is_trained_and_proposes_in_blocks(tmp_path, image, ink, truth
         assert proposal.classes.shape == marks.shape
         found = np.moveaxis(proposal.classes, 1, 0)[:, middle, middle]
         assert np.mean(found == np.where(truth > 0, truth, 0)) > 0.95
+
+
+def test_second_predictions_in_blocks_are_those_of_the_whole(tmp_path):
+    torch.manual_seed(0)
+    proposed, network = torch.rand(2, 5, 3, 6, 7).softmax(2)
+    found = raised_classes(proposed, network, Workspace(tmp_path, 2**28))
+    assert torch.equal(found.long(), raised_network(proposed, network))
 
 
 def test_too_little_memory_is_said_before_anything_is_read(tmp_path, image, ink, tight):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from napari_sslseg.methods.confidence import Predictions, estimate_confidence
-from napari_sslseg.training.judge import DISCREPANT, class_thresholds, make_proposal
+from napari_sslseg.training.judge import DISCREPANT, class_thresholds, make_proposal, raised_network
 
 
 def known_of(stack, probs):
@@ -85,3 +85,12 @@ def test_slices_outside_are_background_without_a_doubt(stack, ink):
     stack.outside = []
     free, _ = make_proposal("X", stack, known_of(stack, probs), other, {})
     assert np.array_equal(free.classes[1:13], proposal.classes[1:13])
+
+
+def test_a_network_within_a_mixture_dissents_where_it_outweighs_it():
+    # The mixture says class 1 with .6 and .9, its network class 0 with .7 both times.
+    mixture = torch.tensor([[[0.4, 0.1]], [[0.6, 0.9]]])
+    network = torch.tensor([[[0.7, 0.7]], [[0.3, 0.3]]])
+    assert raised_network(mixture, network).tolist() == [[0, 1]]
+    volumes = raised_network(torch.stack([mixture, network]), torch.stack([network, network]))
+    assert volumes.tolist() == [[[0, 1]], [[0, 0]]]

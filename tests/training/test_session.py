@@ -140,6 +140,20 @@ def test_a_network_that_has_not_learned_enough_is_not_heard(project, monkeypatch
     assert "needs more time" in told[-1].how
 
 
+def test_each_proposal_is_compared_with_what_it_does_not_hold_already(project, monkeypatch):
+    monkeypatch.setattr("napari_sslseg.training.proposing.LEARNED", 0.0)
+    run(project, seconds=3)
+    told = {s: project.read_proposal(s).info["second_opinion"] for s in project.proposal_slugs()}
+    assert told == {"reference-guided": "network", "semsim": "network, counting more"}
+    run(project, preset="supervised", seconds=3, resume=False)
+    proposal, matched = (project.read_proposal(s) for s in ("semsim", "reference-guided"))
+    assert proposal.info["second_opinion"] == "matching"
+    judged = proposal.regions > 0
+    assert judged.any()
+    differs = proposal.classes != matched.classes
+    assert np.array_equal(proposal.regions[judged] >= 3, differs[judged])
+
+
 def test_nothing_is_proposed_where_the_user_says_that_there_is_no_object(
     project, truth, ink, monkeypatch
 ):

@@ -54,9 +54,10 @@ class Decider:
         """Mix the reads of a slice from both ends, as `Carrier.carry` yields them."""
         sources, config, (a, b) = self._sources, self._sources.config, stretch
         t = (z - a) / (b - a)
+        scale = max(config.cost_scale, config.slice_cost_scale * (b - a))
         least = torch.minimum(ahead[-1], back[-1])
-        near = (1 - t) ** config.distance_power * torch.exp((least - ahead[-1]) / config.cost_scale)
-        far = t**config.distance_power * torch.exp((least - back[-1]) / config.cost_scale)
+        near = (1 - t) ** config.distance_power * torch.exp((least - ahead[-1]) / scale)
+        far = t**config.distance_power * torch.exp((least - back[-1]) / scale)
         if a in sources.empty_ends:
             near = config.empty_weight * near
         if b in sources.empty_ends:
@@ -92,7 +93,7 @@ class Decider:
         sources, config, (a, b) = self._sources, self._sources.config, stretch
         if sources.appearance is not None:
             evidence = sources.appearance.evidence(pyramids[z][0])
-            logits = logits + config.appearance_weight * evidence
+            logits = logits + self._appearance_weight(z, stretch) * evidence
         logits = gaussian_blur(logits[None], sources.smoothing)[0]
         if a in sources.ends and b in sources.ends:
             if stretch not in self._trust:
@@ -107,3 +108,13 @@ class Decider:
         if z in sources.partial:
             labels = correct_by_ink(pyramids[z][0], sources.ink[z], labels)
         return labels
+
+    def _appearance_weight(self, z: int, stretch: Stretch) -> float:
+        """Return what the appearance counts in a slice: more where the ends are farther apart."""
+        config, ends, (a, b) = self._sources.config, self._sources.ends, stretch
+        gap = b - a
+        if a not in ends or b not in ends:  # open: as if the other end lay as far beyond the slice
+            gap = 2 * (z - a if a in ends else b - z)
+        pixels = gap * self._sources.slice_distance
+        far = pixels / (pixels + config.appearance_gap)
+        return config.appearance_weight + config.appearance_far * far

@@ -120,6 +120,7 @@ def propagate(
                 workers,
                 storage is not None,
                 empty,
+                spacing,
             )
             work = PropagationWork(sources, ink, *region, target, progress, workers, storage)
             result = work.run(previous, changed)

@@ -25,17 +25,25 @@ class PropagationConfig:
     """A read's share falls with this power of the way it has come."""
     cost_scale: float = 0.3
     """Gathered matching cost by which a read may be worse before its share falls to 1/e."""
+    slice_cost_scale: float = 0.035
+    """The same for each slice of the way between the two ends, where that is more: over a long way
+    both reads gather cost that says nothing about which of them is right."""
     empty_weight: float = 0.5
     """Share of the background from a slice known to be empty, against a read from an inked slice:
     objects end more abruptly than their labels would fade from ink to ink."""
-    appearance_weight: float = 0.2
-    """Weight of the appearance's log likelihood ratio against the read labels."""
+    appearance_weight: float = 0.1
+    """Weight of the appearance's log likelihood ratio against the read labels, where the two inked
+    slices are close."""
+    appearance_far: float = 0.3
+    """What is added to it where they are far apart: reads are worth less there."""
+    appearance_gap: float = 15.0
+    """Pixels between the two inked slices at which half of that is added."""
     shape_weight: float = 2.0
     """Log weight of the shape interpolated between identical neighbouring inked slices."""
     shape_power: float = 4.0
     """That weight falls with this power of the overlap of the two slices' objects: where shapes
     move or change between them, interpolation knows nothing."""
-    class_temperature: float = 0.5
+    class_temperature: float = 0.3
     """Softmax temperature by which the classes of the object are told apart once a pixel belongs to
     it; below 1, parts that meet do not lose to the background because they share its chance."""
     class_blur: float = 4.0

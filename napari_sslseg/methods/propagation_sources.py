@@ -34,6 +34,8 @@ class Sources:
         Compute descriptors as they are needed instead of all at once.
     empty : sequence of int
         Slices known to show background alone.
+    spacing : three floats
+        Distance of slices, rows and columns.
     """
 
     def __init__(
@@ -49,7 +51,10 @@ class Sources:
         workers: int,
         streamed: bool,
         empty: Sequence[int],
+        spacing: Sequence[float],
     ) -> None:
+        #: Distance of neighbouring slices in pixels.
+        self.slice_distance = spacing[0] / math.sqrt(spacing[1] * spacing[2])
         self.classes, self.config = classes, config
         self.ink = ink[:, rows, columns]
         pixels = inked_pixels(ink)

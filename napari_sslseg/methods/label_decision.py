@@ -93,7 +93,7 @@ class Decider:
         sources, config, (a, b) = self._sources, self._sources.config, stretch
         if sources.appearance is not None:
             evidence = sources.appearance.evidence(pyramids[z][0])
-            logits = logits + self._appearance_weight(z, stretch) * evidence
+            logits = logits + self._appearance_weight(stretch) * evidence
         logits = gaussian_blur(logits[None], sources.smoothing)[0]
         if a in sources.ends and b in sources.ends:
             if stretch not in self._trust:
@@ -109,12 +109,12 @@ class Decider:
             labels = correct_by_ink(pyramids[z][0], sources.ink[z], labels)
         return labels
 
-    def _appearance_weight(self, z: int, stretch: Stretch) -> float:
-        """Return what the appearance counts in a slice: more where the ends are farther apart."""
+    def _appearance_weight(self, stretch: Stretch) -> float:
+        """Return what the appearance counts: more where the ends are farther apart."""
         config, ends, (a, b) = self._sources.config, self._sources.ends, stretch
-        gap = b - a
-        if a not in ends or b not in ends:  # open: as if the other end lay as far beyond the slice
-            gap = 2 * (z - a if a in ends else b - z)
-        pixels = gap * self._sources.slice_distance
+        pixels = (b - a) * self._sources.slice_distance
+        if a not in ends or b not in ends:
+            # Beyond the last end, what looks like the object is often something else.
+            pixels = config.appearance_gap / 2
         far = pixels / (pixels + config.appearance_gap)
         return config.appearance_weight + config.appearance_far * far

@@ -43,7 +43,7 @@ class PropagationConfig:
     shape_power: float = 4.0
     """That weight falls with this power of the overlap of the two slices' objects: where shapes
     move or change between them, interpolation knows nothing."""
-    class_temperature: float = 0.3
+    class_temperature: float = 0.5
     """Softmax temperature by which the classes of the object are told apart once a pixel belongs to
     it; below 1, parts that meet do not lose to the background because they share its chance."""
     class_blur: float = 4.0

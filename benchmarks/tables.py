@@ -7,10 +7,10 @@ goes on, so that one command can be repeated until everything is there::
     python benchmarks/tables.py --acdc DATA/acdc --jsrt DATA/jsrt --la DATA/la --out results
 
 ``--rows 'acdc-3/*' --minutes 9`` does part of it; ``--jobs 8`` trains eight runs at a time. Presets
-train as published; ``--steps``, ``--size``, ``--middle``, ``--channels``, ``--batch`` and
-``--unlabelled-cases`` shorten the protocol for all rows alike, and every result says so. The last
-weights are scored, as the test list must not choose. Results are ``results/scores/*.json``,
-``results/tables.json`` and ``results/tables.md``.
+train as published; ``--steps``, ``--size``, ``--middle``, ``--channels``, ``--batch``,
+``--precision`` and ``--unlabelled-cases`` shorten the protocol for all rows alike, and every result
+says so. The last weights are scored, as the test list must not choose. Results are
+``results/scores/*.json``, ``results/tables.json`` and ``results/tables.md``.
 """
 
 from __future__ import annotations
@@ -94,6 +94,8 @@ def settings_of(row: Row, dataset: Dataset, seed: int, arguments: argparse.Names
         options["channels"] = list(arguments.channels)
     if options:
         changes["options"] = options
+    if arguments.precision:
+        changes["precision"] = arguments.precision
     if arguments.batch:
         changes["labelled"] = arguments.batch[0]
         changes["unlabelled"] = 0 if preset == "supervised" else arguments.batch[1]
@@ -174,7 +176,7 @@ def protocol_of(
     """Return what a result depends on, and whether it is the published protocol or a short one."""
     short = [
         key
-        for key in ("steps", "size", "middle", "channels", "batch", "unlabelled_cases")
+        for key in ("steps", "size", "middle", "channels", "batch", "precision", "unlabelled_cases")
         if getattr(arguments, key)
     ]
     return {
@@ -229,6 +231,7 @@ def parse() -> argparse.Namespace:
     short.add_argument("--middle", type=float, help="share of slices, around their middle, to see")
     short.add_argument("--channels", nargs="+", type=int, help="widths of the U-Net")
     short.add_argument("--batch", nargs=2, type=int, metavar=("LABELLED", "UNLABELLED"))
+    short.add_argument("--precision", choices=("float32", "bfloat16"))
     short.add_argument("--unlabelled-cases", type=int, help="at most so many")
     return parser.parse_args()
 

@@ -34,11 +34,16 @@ def run_batch_command(
         str | None,
         typer.Option(help="Memory to use, such as 4G; half of what is free when omitted."),
     ] = None,
+    alone: Annotated[
+        bool,
+        typer.Option(help="Train each labelled volume on its own slices only, not on the others'."),
+    ] = False,
 ) -> list[dict[str, Any]]:
     """Propose for the volumes of a project; the proposals go into it.
 
-    Labelled volumes are trained on their own. Those without labels get the proposal of a network
-    that learns from all labelled ones; its quality cannot be estimated there.
+    Labelled volumes are trained one by one, on their own labelled slices and on the others'. Those
+    without labels get the proposal of a network that learns from all labelled ones; its quality
+    cannot be estimated there.
 
     Returns
     -------
@@ -78,9 +83,8 @@ def run_batch_command(
 
     try:
         budget = parse_size(memory) if memory is not None else None
-        request = BatchRequest(
-            TrainRequest(method, seconds, device, seed, memory=budget), keys or tuple(cohort.keys)
-        )
+        train = TrainRequest(method, seconds, device, seed, memory=budget, others=not alone)
+        request = BatchRequest(train, keys or tuple(cohort.keys))
         run_batch(cohort.path, request, follow, Control())
     except (TrainingError, ValueError) as error:
         raise ProjectError(str(error)) from error

@@ -283,6 +283,7 @@ class LoopPanel(QWidget):
         self.volumes.propose_wanted.connect(lambda: self.cohort.propose(self.train.request()))
         self.volumes.trouble.connect(show_warning)
         self.cohort.working_changed.connect(self.train.refresh)
+        self.train.others_teach = self.volumes.teach.isChecked
         self.train.train_wanted.connect(self._on_train)
         self.train.restart_wanted.connect(self._on_restart)
         self.top.help_wanted.connect(self.show_keys)

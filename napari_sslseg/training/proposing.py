@@ -19,8 +19,9 @@ from .coherence import make_coherent
 from .control import Control
 from .events import Emit, Estimated, Progress, ProposalReady, Started
 from .judge import make_proposal, raised_network
+from .other_references import OtherReferences
 from .outcome import Outcome
-from .recipe import DEFAULT, Recipe, pixels_away, set_temperature
+from .recipe import ALIKE, ALIKE_TAUGHT, DEFAULT, Recipe, pixels_away, set_temperature
 from .reference_shapes import ReferenceShapes
 from .request import TrainRequest
 from .stack import SliceStack
@@ -39,6 +40,11 @@ TOLERANCE = 0.03
 #: be heard: the matching taught it, so one that is far from it is unfinished, or the matching is
 #: too poor to learn from. On volumes with truth the mixture lost below .83 and hardly above.
 LEARNED = 0.85
+
+
+#: Dice by which a network that other volumes have taught must beat the matching on a left-out
+#: reference, to be heard though it is unlike the matching.
+BETTER = 0.1
 
 
 class Proposing:
@@ -70,6 +76,8 @@ class Proposing:
         self._proposing = 0.0
         self._reads = torch.empty(0)
         self._without_middle: Propagation | None = None
+        #: What other volumes of the project teach, if they do.
+        self.others: OtherReferences | None = None
         #: Estimates that this run has made, by the proposal's slug.
         self._estimates: dict[str, dict[str, object]] = {}
         #: What each proposal was judged by: "matching" at first, "guided" and "network" at last.
@@ -96,11 +104,11 @@ class Proposing:
     ) -> None:
         self.progress("Proposing", max(self._fraction, 0.93))
         plan = trainer.plan
-        recipe = outcome.recipe if outcome is not None else DEFAULT
+        recipe = replace(outcome.recipe if outcome is not None else DEFAULT, alike=self.alike)
         set_temperature(trainer.model, recipe.temperature)
         output = self._predict(trainer, recipe)
         plain, matched_classes, likeness = self._compare(output, propagated)
-        learned = not plan.use_prior or likeness >= LEARNED
+        learned = not plan.use_prior or likeness >= LEARNED or self._knows_better(outcome)
         if not learned:
             # A network that has hardly begun would only blur the proposal, and as a second
             # opinion disagree with everything.
@@ -133,6 +141,19 @@ class Proposing:
         elif outcome is not None and matched is not None:
             how = f"Reference matching ({matched.mean:.2f}), and the effect of training on it."
             self._tell_estimate("semsim", matched.with_errors(outcome.error_ratio), how)
+
+    @property
+    def alike(self) -> float:
+        """Distance at which network and matching weigh alike, see `Recipe`."""
+        return ALIKE if self.others is None else ALIKE_TAUGHT
+
+    def _knows_better(self, outcome: Outcome | None) -> bool:
+        """Whether other volumes have taught the network what the matching cannot know.
+
+        Then it need not be like the matching: on a reference that neither knew it was better.
+        """
+        gain = outcome.network - outcome.matching if outcome is not None else 0.0
+        return self.others is not None and gain > BETTER
 
     def _propose(
         self, name: str, known: Predictions, other: Tensor, info: dict[str, object]

@@ -27,6 +27,10 @@ from ..methods.frameworks.base import Framework, PredictOutput
 #: one slice to the next is matched less surely.
 ALIKE = 5.0
 
+#: The same for a network that other volumes have taught as well: it knows more of what lies between
+#: the references than the matching can.
+ALIKE_TAUGHT = 2.0
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -38,10 +42,13 @@ class Recipe:
         Temperature of the affinity that rectifies the network's prediction; None leaves it plain.
     heard : bool
         Whether the network takes part at all.
+    alike : float
+        Distance to the nearest known slice, pixels, at which network and matching weigh alike.
     """
 
     temperature: float | None = None
     heard: bool = True
+    alike: float = ALIKE
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -64,7 +71,7 @@ class Recipe:
             return network
         if not self.heard:
             return matched.float()
-        share = (away / (away + ALIKE)).to(network)
+        share = (away / (away + self.alike)).to(network)
         return torch.lerp(matched.float(), network, share[:, None, None, None])
 
 
@@ -128,6 +135,7 @@ def choose(
     matched: Tensor | None,
     score: Callable[[Tensor], float],
     away: Tensor,
+    alike: float = ALIKE,
 ) -> tuple[Recipe, float]:
     """Find the recipe for a model from slices whose truth it has not seen.
 
@@ -144,6 +152,8 @@ def choose(
     away : Tensor
         Distance, in pixels, for which they are mixed: that of the slices to be labelled. The
         left-out ones lie farther from the references.
+    alike : float
+        See `Recipe`.
 
     Returns
     -------
@@ -159,5 +169,5 @@ def choose(
         found = score(rectified.rectified.float())
         if found > network + ADVANTAGE:
             temperature, output, network = candidate, rectified, found
-    recipe = Recipe(temperature)
+    recipe = Recipe(temperature, alike=alike)
     return recipe, score(recipe.mix(output, matched, away))

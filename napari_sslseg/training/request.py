@@ -39,6 +39,8 @@ class TrainRequest:
         Measure the quality by leaving references out.
     memory : int, optional
         Bytes that the run may use; half of what is free when it begins if not given.
+    others : bool
+        Whether the references of the project's other volumes teach as well.
     """
 
     preset: str = "auto"
@@ -48,6 +50,7 @@ class TrainRequest:
     resume: bool = True
     estimate: bool = True
     memory: int | None = None
+    others: bool = True
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:

@@ -27,6 +27,8 @@ from . import estimate as quality
 from .checkpoint import load_model, read_head, save_model
 from .control import Control
 from .events import Emit, Finished, Quality
+from .memory import default_budget
+from .other_references import JoinedSampler, ObjectBox, gather
 from .outcome import Outcome, tiles_of
 from .plan import Plan, choose_device, make_plan
 from .proposing import REFERENCE_GUIDED, Proposing
@@ -36,7 +38,7 @@ from .sampler import Prior, Sampler
 from .size import measure
 from .stack import SliceStack, TrainingError
 from .threads import usable_cores
-from .trainer import Trainer, predict_slices
+from .trainer import Source, Trainer, predict_slices
 
 __all__ = ["TrainingError", "run_project"]
 
@@ -190,7 +192,8 @@ class Run(Proposing):
         head = read_head(models) if request.resume else {}
         foreground = _foreground(propagated)
         plan = make_plan(stack, request, device, foreground, tiles_of(head))
-        self._tell(device, plan.describe())
+        self._listen(plan, propagated)
+        self._tell(device, plan.describe() + (self.others.spoken if self.others else ""))
         framework = registry.create(
             plan.framework, stack.in_channels, stack.classes, **plan.options
         ).to(device)
@@ -201,14 +204,21 @@ class Run(Proposing):
             "channels": list(plan.options["channels"]),
             "axis": stack.axis,
         }
-        warm = request.resume and load_model(models, framework, about)
+        seen = {*head.get("seen", ()), key}
+        teachers = set(self.others.keys) if self.others else set()
+        # What new teachers bring, a network begins anew with: what an earlier one is worth without
+        # a reference cannot be told any more.
+        resume = request.resume and teachers <= seen
+        warm = resume and load_model(models, framework, about)
         # A model of another volume may begin, but tells nothing of this one's references.
         own = warm and models == self.project.models
         trainer = Trainer(framework, plan, self.clock, self.control, self.emit, request.seed)
         generator = torch.Generator().manual_seed(request.seed)
         begin = self.clock.spent
         # Predicting the volume takes time too; a share of the budget is kept for it.
-        end = max(begin + 1.0, request.seconds - self._seconds_to_propose(trainer))
+        # What is measured on a busy machine, at first, is too much: half is trained in any case.
+        left = request.seconds - begin
+        end = begin + max(1.0, 0.5 * left, left - self._seconds_to_propose(trainer))
 
         outcome = Outcome.of(head) if own else None
         tested = quality.middle_reference(stack) if request.estimate and not own else []
@@ -219,8 +229,8 @@ class Run(Proposing):
         trainer.settle_statistics(stack)
         frame = {"frame": plan.tiles.size, "reduction": plan.tiles.reduction}
         found = outcome.to_json() if outcome is not None else {}
-        seen = {"seen": sorted({key, *(head.get("seen", []) if warm else [])})}
-        save_model(self.project.models, trainer.model, about, {**frame, **found, **seen})
+        told = sorted({key} | teachers | (seen if warm else set()))
+        save_model(self.project.models, trainer.model, about, {**frame, **found, "seen": told})
         self._final_proposals(trainer, propagated, outcome, matched)
 
     def _test_stage(
@@ -253,6 +263,7 @@ class Run(Proposing):
                 matched if plan.use_prior else None,
                 lambda probs: quality.pooled_dice(stack, tested, probs),
                 away,
+                self.alike,
             )
             found = Outcome(score, baseline, recipe)
             self.emit(Quality(trainer.step, round(self.clock.spent, 2), score, baseline))
@@ -262,20 +273,30 @@ class Run(Proposing):
         look()
         return found
 
+    def _listen(self, plan: Plan, propagated: Propagation) -> None:
+        """Collect the references of the project's other volumes, to learn from them too."""
+        if self.request.others:
+            own = ObjectBox.around(p[0].float() < 0.5 for p in propagated.probabilities)
+            budget = self.request.memory or default_budget()
+            self.others = gather(self.project, self.stack, own, plan, budget, self.control.check)
+
     def _sampler(
         self, ink: Tensor, propagated: Propagation, plan: Plan, generator: torch.Generator
-    ) -> Sampler:
+    ) -> Source:
         """Return what batches come from; a GPU cuts its frames itself, from one copy of all."""
         stack, prior = self.stack, _prior_of(propagated)
         if plan.device.type != "cpu" and isinstance(stack.image, Tensor):
             stack = replace(stack, image=stack.image.to(plan.device))
             prior = Prior(prior.probabilities.to(plan.device), prior.weight.to(plan.device))
-        return Sampler(stack, ink, prior, plan, generator)
+        sampler = Sampler(stack, ink, prior, plan, generator)
+        if self.others is None:
+            return sampler
+        return JoinedSampler(sampler, self.others.to(plan.device), generator)
 
     def _stage(
         self,
         trainer: Trainer,
-        sampler: Sampler,
+        sampler: Source,
         until: float,
         warm: bool,
         phase: str,

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..methods.frameworks import registry
@@ -28,6 +27,7 @@ from .clock import Clock
 from .control import Control
 from .estimate import mean_dice
 from .events import Emit
+from .pixel_size import pixel_of, resized, resized_labels, shape_of, size_at
 from .plan import Plan, choose_device, make_plan
 from .request import TrainRequest
 from .sampler import Prior, Sampler
@@ -36,10 +36,6 @@ from .threads import usable_cores
 from .tiles import Tiles
 from .trainer import Trainer, predict_slices
 from .unseen import judge_unseen
-
-#: Ratio of pixel sizes from which slices are brought to the common one. Smaller differences are
-#: what the augmentation scales by anyway.
-RESAMPLE = 1.15
 
 
 @dataclass
@@ -130,7 +126,7 @@ class SharedNetwork:
             )
         self.class_ids = (0, *painted)
         self.axis = taught[0].axis
-        self.pixel = _pixel(taught[0].info.spacing, self.axis)
+        self.pixel = pixel_of(taught[0].info.spacing, self.axis)
         torch.set_num_threads(1)
         self.lessons = [self._lesson(project) for project in taught]
         self._trainer: Trainer | None = None
@@ -218,9 +214,9 @@ class SharedNetwork:
             if not bool((found > 0.5).any()):
                 break
             tiles = _tiles(stack, found, plan.tiles, plan)
-        shape = [n for i, n in enumerate(project.info.shape) if i != self.axis]
-        plain = _resized(output.plain.float(), shape)
-        return judge_unseen(stack, plain, _resized(output.rectified.float(), shape), info)
+        shape = shape_of(project.info.shape, self.axis)
+        plain = resized(output.plain.float(), shape)
+        return judge_unseen(stack, plain, resized(output.rectified.float(), shape), info)
 
     def fit(self) -> float:
         """Dice on the labelled slices that it learned from: whether it has learned at all."""
@@ -274,15 +270,13 @@ class SharedNetwork:
         size = self._size(project)
         positions = [self.class_ids.index(i) for i in own.class_ids]
         probabilities = torch.zeros(own.depth, len(self.class_ids), *size)
-        probabilities[:, positions] = _resized(carried, size)
+        probabilities[:, positions] = resized(carried, size)
         lookup = torch.full((256,), NOT_ANNOTATED, dtype=torch.uint8)
         lookup[: len(positions)] = torch.tensor(positions, dtype=torch.uint8)
         stated = lookup[own.ink.long()]
         stack = SliceStack(
-            _resized(own.image, size),
-            F.interpolate(stated[:, None].float(), size, mode="nearest-exact")[:, 0].byte()
-            if size != tuple(stated.shape[1:])
-            else stated,
+            resized(own.image, size),
+            resized_labels(stated, size),
             self.class_ids,
             own.spacing,
             self.axis,
@@ -299,7 +293,7 @@ class SharedNetwork:
         spacing, extent = project.info.spacing, project.extents.get(self.axis, Extent())
         order = [spacing[self.axis], *(s for i, s in enumerate(spacing) if i != self.axis)]
         return SliceStack(
-            _resized(image, size),
+            resized(image, size),
             ink,
             self.class_ids,
             (order[0], order[1], order[2]),
@@ -309,27 +303,8 @@ class SharedNetwork:
 
     def _size(self, project: Project) -> tuple[int, int]:
         """Rows and columns of a volume's slices at the common pixel size."""
-        shape = [n for i, n in enumerate(project.info.shape) if i != self.axis]
-        pixel = _pixel(project.info.spacing, self.axis)
-        ratios = [own / common for own, common in zip(pixel, self.pixel, strict=True)]
-        if all(1 / RESAMPLE < ratio < RESAMPLE for ratio in ratios):
-            return shape[0], shape[1]
-        rows, columns = (max(8, round(n * r)) for n, r in zip(shape, ratios, strict=True))
-        return rows, columns
-
-
-def _pixel(spacing: Sequence[float], axis: int) -> tuple[float, float]:
-    rows, columns = (float(s) for i, s in enumerate(spacing) if i != axis)
-    return rows, columns
-
-
-def _resized(maps: Tensor, size: Sequence[int]) -> Tensor:
-    if tuple(maps.shape[-2:]) == tuple(size):
-        return maps
-    shrinks = maps.shape[-1] > size[1]
-    return F.interpolate(
-        maps.float(), tuple(size), mode="bilinear", align_corners=False, antialias=shrinks
-    )
+        shape = shape_of(project.info.shape, self.axis)
+        return size_at(shape, pixel_of(project.info.spacing, self.axis), self.pixel)
 
 
 def _tiles(stack: SliceStack, foreground: Tensor, frames: Tiles, plan: Plan) -> Tiles:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from magicgui.widgets import ComboBox, Container
@@ -49,6 +50,8 @@ class TrainSection(Step):
         super().__init__(3, "Train")
         self._session: Session | None = None
         self._now, self._makes_way = "", False
+        #: Whether the references of the project's other volumes shall teach as well.
+        self.others_teach: Callable[[], bool] = lambda: True
         self.method = ComboBox(
             label="Method",
             choices=[(text, name) for name, text in PRESETS.items()],
@@ -121,6 +124,7 @@ class TrainSection(Step):
             preset=str(self.method.value),
             seconds=float(self.budget.value),
             device=str(self.device.value),
+            others=self.others_teach(),
         )
 
     def refresh(self) -> None:

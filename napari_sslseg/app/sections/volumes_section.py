@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QPoint, Qt, QTimer, Signal
 from qtpy.QtWidgets import (
     QAbstractItemView,
+    QCheckBox,
     QFileDialog,
     QHBoxLayout,
     QHeaderView,
@@ -99,6 +100,12 @@ class VolumesSection(Step):
         row.addWidget(self.propose, 1)
         self.next = QPushButton("Next volume")
         self.next.clicked.connect(view.go_to_next_volume)
+        self.teach = QCheckBox("Each learns from the others")
+        self.teach.setChecked(True)
+        self.teach.setToolTip(
+            "Train shows the network the labelled slices of the other volumes too. Switch it off "
+            "where they show something else, or are labelled by other rules."
+        )
         self.bar = QProgressBar()
         self.bar.setRange(0, 1000)
         self.bar.setFormat("%p %")
@@ -110,6 +117,7 @@ class VolumesSection(Step):
         self.rows.addWidget(self.list)
         self.rows.addLayout(row)
         self.rows.addWidget(self.next)
+        self.rows.addWidget(self.teach)
         self.rows.addLayout(progress)
         self.rows.addWidget(self.hint)
         # What is shown follows every stroke; a little later will do.
@@ -164,7 +172,7 @@ class VolumesSection(Step):
         allow(
             self.propose,
             "proposals are being made." if busy else reason,
-            "Labelled volumes are trained on their own; the others get the proposal of a network "
+            "Labelled volumes are trained one by one; the others get the proposal of a network "
             "that learns from all labelled ones",
         )
         allow(
@@ -173,6 +181,7 @@ class VolumesSection(Step):
             "Goes to the slice of another volume whose correction should mend most",
         )
         self.next.setVisible(len(summaries) > 1)
+        self.teach.setVisible(len(summaries) > 1)
         self.add.setEnabled(view.session is not None)
         self.bar.setVisible(busy)
         self.cancel.setVisible(busy)

@@ -1,0 +1,155 @@
+"""Measure what the finished volumes of a project do for one with a few reference slices.
+
+    python benchmarks/taught_by_others.py FOLDER --axis A [--k 3] [--taught 0 3] [--slices 0]
+                                          [--count 4] [--seconds 60] [--seed 0] [--device cpu]
+
+FOLDER holds ``X.nii.gz`` with ``X_gt.nii.gz``. COUNT volumes are proposed for in turn, each with K
+labelled slices, equally spaced from the first to the last labelled one along axis A, in projects
+with as many other volumes as TAUGHT says, the same ones for all. Of those SLICES equally spaced
+slices are labelled, all of them if 0. Printed is, for each number of others, the Dice between the
+outermost references (references not counted, mean of the classes) of the recommended proposal, how
+far the estimate is from it, how sure the voxels near the object are and how often wrong; at the end
+the means and paired differences to the first number, one line of JSON each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+from other_volumes import make_project, mean_dice
+
+from napari_sslseg.training.control import Control
+from napari_sslseg.training.events import Estimated, Event, Finished
+from napari_sslseg.training.request import TrainRequest
+from napari_sslseg.training.session import run_project
+from napari_sslseg.training.threads import calm_threads
+from napari_sslseg.volume.cohort import Cohort
+from napari_sslseg.volume.project import ImageInfo, Project
+from napari_sslseg.volume.proposal import REGION_NAMES, Proposal, object_neighbourhood
+
+
+def add_finished(cohort: Cohort, image: Path, axis: int, slices: int) -> None:
+    """Add a volume whose slices are labelled, all or some of them."""
+    shown = nib.load(image)
+    labels = nib.load(str(image).replace(".nii.gz", "_gt.nii.gz"))
+    array = np.asarray(shown.dataobj)  # type: ignore[attr-defined]
+    truth = np.asarray(labels.dataobj).astype(np.uint8)  # type: ignore[attr-defined]
+    spacing = tuple(float(s) for s in shown.header.get_zooms()[:3])  # type: ignore[attr-defined]
+    name = image.name.removesuffix(".nii.gz")
+    project = cohort.add(array, ImageInfo(name, array.shape, spacing), axis)
+    ink = project.ink_store.load()
+    cut, known = np.moveaxis(truth, axis, 0), np.moveaxis(ink, axis, 0)
+    filled = np.flatnonzero(cut.any(axis=(1, 2)))
+    chosen = np.arange(len(cut))
+    if slices:
+        chosen = np.linspace(filled[0], filled[-1], slices).round().astype(int)
+    for z in chosen:
+        known[z] = cut[z]
+    project.ink_store.save(ink)
+
+
+def propose(project: Project, options: argparse.Namespace) -> tuple[Proposal, float | None]:
+    """Train; return the recommended proposal and its estimate."""
+    estimates: dict[str, float] = {}
+    best = ""
+
+    def follow(event: Event) -> None:
+        nonlocal best
+        if isinstance(event, Estimated):
+            estimates[event.slug] = event.mean
+        elif isinstance(event, Finished):
+            best = event.recommended
+
+    request = TrainRequest(seconds=options.seconds, device=options.device, seed=options.seed)
+    run_project(project.path, request, follow, Control())
+    proposal = project.proposals.read(best)
+    assert proposal is not None
+    return proposal, estimates.get(best)
+
+
+def score(
+    proposal: Proposal, truth: npt.NDArray[np.uint8], ink: npt.NDArray[np.uint8], axis: int
+) -> dict[str, Any]:
+    """Score what lies between the outermost references."""
+    cut = [np.moveaxis(a, axis, 0) for a in (proposal.classes, truth, ink)]
+    references = np.flatnonzero((cut[2] != 255).all(axis=(1, 2)))
+    between = np.setdiff1d(np.arange(references[0], references[-1] + 1), references)
+    regions = np.moveaxis(proposal.regions, axis, 0)
+    sure = np.moveaxis(proposal.confidence, axis, 0) / 255
+    near = object_neighbourhood(cut[0]) | object_neighbourhood(cut[1])
+    near[references] = False
+    wrong = cut[0] != cut[1]
+    told: dict[str, Any] = {"dice": mean_dice(cut[0][between], cut[1][between])}
+    for code, name in REGION_NAMES.items():
+        there = near & (regions == code)
+        told[name] = [there.sum() / near.sum(), wrong[there].mean() if there.any() else None]
+    bins = np.clip((sure[near] * 10).astype(int), 0, 9)
+    right = ~wrong[near]
+    gaps = [
+        abs(sure[near][bins == b].mean() - right[bins == b].mean()) * (bins == b).mean()
+        for b in np.unique(bins)
+    ]
+    told["calibration_error"] = float(np.sum(gaps))
+    return told
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--axis", type=int, required=True)
+    parser.add_argument("--k", type=int, default=3)
+    parser.add_argument("--taught", type=int, nargs="+", default=[0, 3])
+    parser.add_argument("--slices", type=int, default=0)
+    parser.add_argument("--count", type=int, default=4)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args(arguments)
+    calm_threads()
+    images = sorted(
+        Path(str(p).replace("_gt.nii.gz", ".nii.gz")) for p in options.folder.glob("*_gt.nii.gz")
+    )
+    random.Random(options.seed).shuffle(images)
+    own, rest = images[: options.count], images[options.count :]
+    found: dict[int, list[float]] = {number: [] for number in options.taught}
+    for image in own:
+        for number in options.taught:
+            with tempfile.TemporaryDirectory() as folder:
+                project, truth = make_project(Path(folder) / "own", image, options.axis, options.k)
+                cohort = Cohort(project.path)
+                for other in rest[:number]:
+                    add_finished(cohort, other, options.axis, options.slices)
+                proposal, estimate = propose(project, options)
+                told = score(proposal, truth, project.all_ink(), options.axis)
+            found[number].append(told["dice"])
+            row = {"volume": project.info.name, "others": number, "proposal": proposal.slug}
+            print(json.dumps(_rounded(row | told | {"estimate": estimate})), flush=True)
+    first = np.array(found[options.taught[0]])
+    for number, scores in found.items():
+        differences = np.array(scores) - first
+        error = differences.std(ddof=1) / np.sqrt(len(first)) if len(first) > 1 else 0.0
+        row = {"others": number, "mean": float(np.mean(scores)), "sd": float(np.std(scores))}
+        row |= {"gain": float(differences.mean()), "error": float(error)}
+        print(json.dumps(_rounded(row)))
+    return 0
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _rounded(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_rounded(v) for v in value]
+    return round(float(value), 4) if isinstance(value, float | np.floating) else value
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

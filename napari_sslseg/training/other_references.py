@@ -1,0 +1,343 @@
+"""Reference slices of a project's other volumes, which teach a run on one of them too.
+
+A few references of one volume leave open what lies between them; in the volumes that were finished
+before, the same organ is labelled there. Their labelled slices are brought to the pixel size of the
+volume at hand, cut into frames around their object as the network sees it, and told where in the
+object they lie: the position channels of both volumes agree where the object begins, where it ends
+and where its middle is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ..methods.frameworks.base import Batch
+from ..volume.annotation import NOT_ANNOTATED
+from ..volume.classes import BACKGROUND
+from ..volume.cohort import Cohort, ink_facts
+from ..volume.project import Project, ProjectError
+from .pixel_size import pixel_of, resized, resized_labels, shape_of, size_at
+from .plan import Plan
+from .sampler import Sampler
+from .stack import CONTEXT, SliceStack, TrainingError
+from .tiles import Tiles
+from .windowed import channel_scales
+
+#: Volumes that are listened to, and slices of each: more of them tell the same again.
+MOST_VOLUMES = 8
+MOST_SLICES = 48
+
+#: Slices beyond the object's ends that are shown as well, where they are labelled.
+BEYOND = 2
+
+#: Share of the labelled frames of a step that come from other volumes.
+SHARE = 0.5
+
+#: What the labels that were propagated in the volume itself still weigh beside them.
+PRIOR = 0.5
+
+#: Bytes a voxel of another volume while it is read.
+_READING = 8
+
+
+@dataclass(frozen=True)
+class ObjectBox:
+    """First and last index of an object along slices, rows and columns."""
+
+    low: tuple[int, int, int]
+    high: tuple[int, int, int]
+
+    @classmethod
+    def around(cls, present: Iterable[Tensor]) -> ObjectBox | None:
+        """Return the box of the object, given where it is in each slice, (H, W) bool."""
+        slices: list[int] = []
+        rows: list[int] = []
+        columns: list[int] = []
+        for z, mask in enumerate(present):
+            if bool(mask.any()):
+                slices.append(z)
+                for line, found in ((mask.any(1), rows), (mask.any(0), columns)):
+                    where = torch.nonzero(line).flatten()
+                    found += [int(where[0]), int(where[-1])]
+        if not slices:
+            return None
+        return cls((slices[0], min(rows), min(columns)), (slices[-1], max(rows), max(columns)))
+
+    def middle(self, axis: int) -> float:
+        """Return the middle along slices (0), rows (1) or columns (2)."""
+        return (self.low[axis] + self.high[axis]) / 2
+
+
+@dataclass(frozen=True)
+class OtherReferences:
+    """Frames of labelled slices of other volumes.
+
+    Parameters
+    ----------
+    images : Tensor, (N, in_channels, h, w) float32
+        As `SliceStack.context` makes them, cut and reduced as `Tiles.cut` does.
+    labels : Tensor, (N, h, w) uint8
+        Position in the stack's `class_ids`, 255 for a class that it does not know.
+    weights : Tensor, (N,) float32
+        How often each is drawn; those of a volume sum up to 1.
+    names : tuple of str
+        Of the volumes.
+    keys : tuple of str
+        Of the volumes, in the project.
+    """
+
+    images: Tensor
+    labels: Tensor
+    weights: Tensor
+    names: tuple[str, ...]
+    keys: tuple[str, ...]
+
+    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return images and labels of `count` frames."""
+        chosen = torch.multinomial(self.weights, count, replacement=True, generator=generator)
+        return self.images[chosen], self.labels[chosen]
+
+    @property
+    def spoken(self) -> str:
+        """Say who teaches, to follow a sentence."""
+        names = ", ".join(self.names[:3])
+        more = len(self.names) - 3
+        return f" Learns from {names}{f' and {more} more' if more > 0 else ''} as well."
+
+    def to(self, device: torch.device) -> OtherReferences:
+        """Return the same on a device."""
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
+
+
+class JoinedSampler:
+    """Draws a volume's own batches, and puts others' references among its labelled frames.
+
+    Parameters
+    ----------
+    own : Sampler
+    others : OtherReferences
+    generator : torch.Generator
+    """
+
+    def __init__(self, own: Sampler, others: OtherReferences, generator: torch.Generator) -> None:
+        self._own, self._others, self._generator = own, others, generator
+
+    def draw(self) -> Batch:
+        """Return one batch."""
+        batch = self._own.draw()
+        images, labels = batch.labelled_image, batch.labelled_target
+        count = round(SHARE * len(images))
+        if not count:
+            return batch
+        other_images, other_labels = self._others.draw(count, self._generator)
+        keep = len(images) - count
+        return replace(
+            batch,
+            prior_weight=None if batch.prior_weight is None else PRIOR * batch.prior_weight,
+            labelled_image=torch.cat([images[:keep], other_images.to(images)]),
+            labelled_target=torch.cat([labels[:keep], other_labels.to(labels)]),
+            # Ink says all about these frames; nothing was propagated to them.
+            labelled_prior=_silenced(batch.labelled_prior, keep),
+            labelled_prior_weight=_silenced(batch.labelled_prior_weight, keep),
+        )
+
+
+def _silenced(maps: Tensor | None, keep: int) -> Tensor | None:
+    if maps is None:
+        return None
+    maps = maps.clone()
+    maps[keep:] = 0
+    return maps
+
+
+def gather(
+    project: Project,
+    stack: SliceStack,
+    own: ObjectBox | None,
+    plan: Plan,
+    budget: int,
+    check: Callable[[], object],
+) -> OtherReferences | None:
+    """Collect the references of the other volumes of a project.
+
+    A volume is listened to when each class that is labelled in this one is labelled there too:
+    elsewhere background may only mean that nobody has looked for a class yet.
+
+    Parameters
+    ----------
+    project : Project
+        The volume of the run.
+    stack : SliceStack
+    own : ObjectBox or None
+        Where its object is, as far as is known.
+    plan : Plan
+        Says what frames look like.
+    budget : int
+        Bytes that the run may use; volumes are read one at a time, those too large for that are
+        left out.
+    check : callable
+        Called now and then; may raise.
+
+    Returns
+    -------
+    OtherReferences or None
+        None when no other volume has anything to tell.
+    """
+    if own is None:
+        return None
+    found = []
+    for key, other in _others(project):
+        check()
+        if other.axis != stack.axis or _READING * math.prod(other.info.shape) > budget:
+            continue
+        facts = ink_facts(other)
+        if facts.whole and facts.painted >= set(stack.class_ids[1:]):
+            found.append((key, other, sorted(facts.whole)))
+    found.sort(key=lambda each: -len(each[2]))
+    parts, names, keys = [], [], []
+    for key, other, whole in found[:MOST_VOLUMES]:
+        try:
+            frames = _frames(other, whole, stack, own, plan, check)
+        except (TrainingError, OSError, ValueError):
+            continue  # the list of volumes tells of it; this run can do without
+        if frames is not None:
+            parts.append((*frames, torch.full((len(frames[0]),), 1 / len(frames[0]))))
+            names.append(other.info.name)
+            keys.append(key)
+    if not parts:
+        return None
+    images, labels, weights = (torch.cat(each) for each in zip(*parts, strict=True))
+    return OtherReferences(images, labels, weights, tuple(names), tuple(keys))
+
+
+def _others(project: Project) -> Iterator[tuple[str, Project]]:
+    """Open the other volumes of a project, those that can be, with their keys."""
+    cohort = Cohort(project.path)
+    for key in cohort.keys:
+        if key != cohort.key_of(project.path):
+            with contextlib.suppress(ProjectError, ValueError, OSError):
+                yield key, cohort.open(key)
+
+
+def _frames(
+    other: Project,
+    whole: Sequence[int],
+    stack: SliceStack,
+    own: ObjectBox,
+    plan: Plan,
+    check: Callable[[], object],
+) -> tuple[Tensor, Tensor] | None:
+    """Return frames and labels of some slices of a volume; None if no object is in them."""
+    axis, info = stack.axis, other.info
+    lookup = np.full(256, NOT_ANNOTATED, dtype=np.uint8)
+    lookup[list(stack.class_ids)] = np.arange(stack.classes, dtype=np.uint8)
+    ink = np.moveaxis(other.all_ink(), axis, 0)
+    pixel = pixel_of(info.spacing, axis)
+    size = size_at(shape_of(info.shape, axis), pixel, stack.spacing[1:])
+    objects = [z for z in whole if _shows_object(lookup[ink[z]])]
+    if not objects:
+        return None
+    chosen = _spread([z for z in whole if objects[0] - BEYOND <= z <= objects[-1] + BEYOND])
+    labels = resized_labels(torch.from_numpy(lookup[ink[chosen]]), size)
+    present = (labels != BACKGROUND) & (labels != NOT_ANNOTATED)
+    there = ObjectBox.around(present)
+    if there is None:
+        return None
+    there = ObjectBox((objects[0], *there.low[1:]), (objects[-1], *there.high[1:]))
+    image, last = other.image(), info.shape[axis] - 1
+    scales = channel_scales(image, info.channels, check)
+    apart = max(1, round(stack.spacing[0] / info.spacing[axis]))  # as far apart as here
+    contexts = []
+    for z in chosen:
+        check()
+        around = [
+            _slice(image, min(max(z + step * apart, 0), last), axis, scales)
+            for step in range(-CONTEXT, CONTEXT + 1)
+        ]
+        seen = resized(torch.from_numpy(np.concatenate(around))[None], size)
+        contexts.append(torch.cat([seen, _positions(z, size, there, own, stack)[None]], 1))
+    images = torch.cat(contexts)
+    tiles = _frames_around(there, present, labels, plan)
+    cut = [tiles.cut(images, corner) for corner in tiles.corners]
+    shown = [tiles.cut_labels(labels, corner, NOT_ANNOTATED) for corner in tiles.corners]
+    return torch.cat(cut), torch.cat(shown)
+
+
+def _frames_around(there: ObjectBox, present: Tensor, labels: Tensor, plan: Plan) -> Tiles:
+    """Return frames of the run's size around another object: one, where that holds all of it."""
+    tiles = plan.tiles
+    if any(there.high[i + 1] - there.low[i + 1] >= tiles.size[i] for i in (0, 1)):
+        return Tiles.around(present.float(), labels, 1, max(tiles.size), tiles)
+    top, left = (
+        max(0, min(round(there.middle(i + 1)) - tiles.size[i] // 2, n - tiles.size[i]))
+        for i, n in enumerate(present.shape[1:])
+    )
+    return Tiles(tiles.size, ((top, left),), tiles.reduction)
+
+
+def _shows_object(labels: npt.NDArray[np.uint8]) -> bool:
+    return bool(((labels != BACKGROUND) & (labels != NOT_ANNOTATED)).any())
+
+
+def _spread(slices: list[int]) -> list[int]:
+    """Return all of some slices, or `MOST_SLICES` evenly spread ones."""
+    if len(slices) <= MOST_SLICES:
+        return slices
+    return [slices[i] for i in np.linspace(0, len(slices) - 1, MOST_SLICES).round().astype(int)]
+
+
+def _slice(
+    image: npt.NDArray[np.generic],
+    z: int,
+    axis: int,
+    scales: Sequence[tuple[float, float, float, float]],
+) -> npt.NDArray[np.float32]:
+    """Return a slice, normalised as `normalised_slices` does, (C, H, W)."""
+    piece = np.asarray(np.take(image, z, axis), dtype=np.float32)
+    piece = piece[..., None] if piece.ndim == 2 else piece
+    channels = [
+        (np.clip(piece[..., c], low, high) - mean) / spread
+        for c, (low, high, mean, spread) in enumerate(scales)
+    ]
+    return np.stack(channels).astype(np.float32)
+
+
+def _positions(
+    z: int, size: tuple[int, int], there: ObjectBox, own: ObjectBox, stack: SliceStack
+) -> Tensor:
+    """Position channels (3, H, W) of a slice as they are at the same place of the own object.
+
+    Along the slices the objects' ends fall together, in the slice their middles: there pixels
+    have one size, and the ends of an object in few slices say little.
+    """
+    reach = max(there.high[0] - there.low[0], 1)
+    along = (z - there.low[0]) / reach * (own.high[0] - own.low[0]) + own.low[0]
+    height, width = stack.image.shape[-2:]
+    if stack.view is not None:
+        height, width = stack.view.height, stack.view.width
+    lines = [
+        2 * (torch.arange(n) + own.middle(i) - there.middle(i)) / max(whole - 1, 1) - 1
+        for i, n, whole in ((1, size[0], height), (2, size[1], width))
+    ]
+    if stack.view is not None:
+        starts = (stack.view.rows.start, stack.view.columns.start)
+        lines = [
+            line + 2 * start / max(whole - 1, 1)
+            for line, start, whole in zip(lines, starts, (height, width), strict=True)
+        ]
+    first = torch.tensor(2 * along / max(stack.depth - 1, 1) - 1)
+    return torch.stack(
+        [
+            first.expand(size),
+            lines[0][:, None].expand(size),
+            lines[1][None, :].expand(size),
+        ]
+    ).float()

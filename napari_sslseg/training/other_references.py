@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,6 +24,7 @@ from ..volume.annotation import NOT_ANNOTATED
 from ..volume.classes import BACKGROUND
 from ..volume.cohort import Cohort, ink_facts
 from ..volume.project import Project, ProjectError
+from .object_box import ObjectBox, aligned_positions
 from .pixel_size import pixel_of, resized, resized_labels, shape_of, size_at
 from .plan import Plan
 from .sampler import Sampler
@@ -41,39 +42,12 @@ BEYOND = 2
 #: Share of the labelled frames of a step that come from other volumes.
 SHARE = 0.5
 
-#: What the labels that were propagated in the volume itself still weigh beside them.
+#: What the labels that were propagated in the volume itself weigh beside them until it is known how
+#: good those are.
 PRIOR = 0.5
 
 #: Bytes a voxel of another volume while it is read.
 _READING = 8
-
-
-@dataclass(frozen=True)
-class ObjectBox:
-    """First and last index of an object along slices, rows and columns."""
-
-    low: tuple[int, int, int]
-    high: tuple[int, int, int]
-
-    @classmethod
-    def around(cls, present: Iterable[Tensor]) -> ObjectBox | None:
-        """Return the box of the object, given where it is in each slice, (H, W) bool."""
-        slices: list[int] = []
-        rows: list[int] = []
-        columns: list[int] = []
-        for z, mask in enumerate(present):
-            if bool(mask.any()):
-                slices.append(z)
-                for line, found in ((mask.any(1), rows), (mask.any(0), columns)):
-                    where = torch.nonzero(line).flatten()
-                    found += [int(where[0]), int(where[-1])]
-        if not slices:
-            return None
-        return cls((slices[0], min(rows), min(columns)), (slices[-1], max(rows), max(columns)))
-
-    def middle(self, axis: int) -> float:
-        """Return the middle along slices (0), rows (1) or columns (2)."""
-        return (self.low[axis] + self.high[axis]) / 2
 
 
 @dataclass(frozen=True)
@@ -125,10 +99,19 @@ class JoinedSampler:
     own : Sampler
     others : OtherReferences
     generator : torch.Generator
+    prior : float
+        Factor of the weight of labels that were propagated to unlabelled slices.
     """
 
-    def __init__(self, own: Sampler, others: OtherReferences, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        own: Sampler,
+        others: OtherReferences,
+        generator: torch.Generator,
+        prior: float = PRIOR,
+    ) -> None:
         self._own, self._others, self._generator = own, others, generator
+        self._prior = prior
 
     def draw(self) -> Batch:
         """Return one batch."""
@@ -141,7 +124,7 @@ class JoinedSampler:
         keep = len(images) - count
         return replace(
             batch,
-            prior_weight=None if batch.prior_weight is None else PRIOR * batch.prior_weight,
+            prior_weight=None if batch.prior_weight is None else self._prior * batch.prior_weight,
             labelled_image=torch.cat([images[:keep], other_images.to(images)]),
             labelled_target=torch.cat([labels[:keep], other_labels.to(labels)]),
             # Ink says all about these frames; nothing was propagated to them.
@@ -263,7 +246,7 @@ def _frames(
             for step in range(-CONTEXT, CONTEXT + 1)
         ]
         seen = resized(torch.from_numpy(np.concatenate(around))[None], size)
-        contexts.append(torch.cat([seen, _positions(z, size, there, own, stack)[None]], 1))
+        contexts.append(torch.cat([seen, aligned_positions(z, size, there, own, stack)[None]], 1))
     images = torch.cat(contexts)
     tiles = _frames_around(there, present, labels, plan)
     cut = [tiles.cut(images, corner) for corner in tiles.corners]
@@ -308,36 +291,3 @@ def _slice(
         for c, (low, high, mean, spread) in enumerate(scales)
     ]
     return np.stack(channels).astype(np.float32)
-
-
-def _positions(
-    z: int, size: tuple[int, int], there: ObjectBox, own: ObjectBox, stack: SliceStack
-) -> Tensor:
-    """Position channels (3, H, W) of a slice as they are at the same place of the own object.
-
-    Along the slices the objects' ends fall together, in the slice their middles: there pixels
-    have one size, and the ends of an object in few slices say little.
-    """
-    reach = max(there.high[0] - there.low[0], 1)
-    along = (z - there.low[0]) / reach * (own.high[0] - own.low[0]) + own.low[0]
-    height, width = stack.image.shape[-2:]
-    if stack.view is not None:
-        height, width = stack.view.height, stack.view.width
-    lines = [
-        2 * (torch.arange(n) + own.middle(i) - there.middle(i)) / max(whole - 1, 1) - 1
-        for i, n, whole in ((1, size[0], height), (2, size[1], width))
-    ]
-    if stack.view is not None:
-        starts = (stack.view.rows.start, stack.view.columns.start)
-        lines = [
-            line + 2 * start / max(whole - 1, 1)
-            for line, start, whole in zip(lines, starts, (height, width), strict=True)
-        ]
-    first = torch.tensor(2 * along / max(stack.depth - 1, 1) - 1)
-    return torch.stack(
-        [
-            first.expand(size),
-            lines[0][:, None].expand(size),
-            lines[1][None, :].expand(size),
-        ]
-    ).float()

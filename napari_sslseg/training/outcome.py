@@ -8,6 +8,14 @@ from typing import Any
 from .recipe import Recipe
 from .tiles import Tiles
 
+#: Dice by which a network that other volumes have taught must beat the matching on a left-out
+#: reference to be believed where it is unlike the matching.
+BETTER = 0.1
+
+#: Likeness of network and matching below which one of them is wrong in much of the volume, and
+#: what propagated labels weigh if that is the matching.
+UNLIKE, UNLIKE_PRIOR = 0.8, 0.25
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -19,11 +27,36 @@ class Outcome:
         Dice on them.
     recipe : Recipe
         How the network's proposal was made best.
+    likeness : float
+        Dice between the network's own prediction and the matching, all over the volume.
     """
 
     network: float
     matching: float
     recipe: Recipe
+    likeness: float = 1.0
+
+    @property
+    def gain(self) -> float:
+        """Dice by which the network's proposal was better than the matching."""
+        return self.network - self.matching
+
+    @property
+    def knows_better(self) -> bool:
+        """Whether a network that others have taught knows what the matching cannot know.
+
+        On a reference that neither of them knew it was clearly better.
+        """
+        return self.gain > BETTER
+
+    @property
+    def prior_weight(self) -> float:
+        """What propagated labels still weigh beside references of other volumes.
+
+        Where the network knows better, and says something else, they would unteach it; elsewhere
+        they are what holds it to this volume.
+        """
+        return UNLIKE_PRIOR if self.knows_better and self.likeness < UNLIKE else 1.0
 
     @property
     def error_ratio(self) -> float:
@@ -36,6 +69,7 @@ class Outcome:
             "network": self.network,
             "matching": self.matching,
             "recipe": self.recipe.to_json(),
+            "likeness": self.likeness,
         }
 
     @classmethod
@@ -45,7 +79,8 @@ class Outcome:
         if not isinstance(recipe, dict):
             return None
         found = Recipe(recipe.get("temperature"))  # earlier versions kept a share as well
-        return cls(float(str(head["network"])), float(str(head["matching"])), found)
+        likeness = float(str(head.get("likeness", 1.0)))
+        return cls(float(str(head["network"])), float(str(head["matching"])), found, likeness)
 
 
 def tiles_of(head: dict[str, object]) -> Tiles | None:

@@ -42,11 +42,6 @@ TOLERANCE = 0.03
 LEARNED = 0.85
 
 
-#: Dice by which a network that other volumes have taught must beat the matching on a left-out
-#: reference, to be heard though it is unlike the matching.
-BETTER = 0.1
-
-
 class Proposing:
     """What a run proposes and says, whatever it comes from; for a `session.Run`.
 
@@ -108,7 +103,9 @@ class Proposing:
         set_temperature(trainer.model, recipe.temperature)
         output = self._predict(trainer, recipe)
         plain, matched_classes, likeness = self._compare(output, propagated)
-        learned = not plan.use_prior or likeness >= LEARNED or self._knows_better(outcome)
+        # What others have taught need not be like the matching.
+        taught = self.others is not None and outcome is not None and outcome.knows_better
+        learned = not plan.use_prior or likeness >= LEARNED or taught
         if not learned:
             # A network that has hardly begun would only blur the proposal, and as a second
             # opinion disagree with everything.
@@ -132,7 +129,7 @@ class Proposing:
             (SEMSIM, known, against_network),
         ):
             self._propose(name, found, other, {**info, "second_opinion": called})
-        gain = outcome.network - outcome.matching if outcome is not None else None
+        gain = outcome.gain if outcome is not None else None
         if self.request.preset != "auto" or (learned and gain is not None and gain > -TOLERANCE):
             self.recommended = "semsim"
         if matched is not None and not learned:
@@ -146,14 +143,6 @@ class Proposing:
     def alike(self) -> float:
         """Distance at which network and matching weigh alike, see `Recipe`."""
         return ALIKE if self.others is None else ALIKE_TAUGHT
-
-    def _knows_better(self, outcome: Outcome | None) -> bool:
-        """Whether other volumes have taught the network what the matching cannot know.
-
-        Then it need not be like the matching: on a reference that neither knew it was better.
-        """
-        gain = outcome.network - outcome.matching if outcome is not None else 0.0
-        return self.others is not None and gain > BETTER
 
     def _propose(
         self, name: str, known: Predictions, other: Tensor, info: dict[str, object]

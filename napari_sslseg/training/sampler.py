@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..methods.frameworks.base import Batch
+from ..methods.propagation import Propagation
 from ..methods.working_region import inked_pixels
 from ..volume.annotation import NOT_ANNOTATED
 from ..volume.classes import BACKGROUND
@@ -28,6 +29,17 @@ class Prior:
 
     probabilities: Tensor
     weight: Tensor
+
+    @classmethod
+    def of(cls, propagated: Propagation) -> Prior:
+        """Teach propagated probabilities everywhere alike.
+
+        They are soft where they are unsure. To weigh them by their confidence on top would silence
+        the object at its borders but not the background around it, and the network would learn
+        objects that are too small.
+        """
+        everywhere = torch.ones(1, dtype=torch.half).expand(propagated.agreement.shape)
+        return cls(propagated.probabilities.half(), everywhere)
 
 
 class Sampler:

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +29,8 @@ from .checkpoint import load_model, read_head, save_model
 from .control import Control
 from .events import Emit, Finished, Quality
 from .memory import default_budget
-from .other_references import JoinedSampler, ObjectBox, gather
+from .object_box import ObjectBox, foreground
+from .other_references import PRIOR, JoinedSampler, gather
 from .outcome import Outcome, tiles_of
 from .plan import Plan, choose_device, make_plan
 from .proposing import REFERENCE_GUIDED, Proposing
@@ -47,6 +49,9 @@ TEST_SHARE = 0.3
 
 #: Share of the budget after which no further reference is left out in turn.
 LEAVE_OUT_SHARE = 0.25
+
+#: Slices on which network and matching are compared after the test stage.
+_SAMPLE = 12
 
 
 def run_project(path: Path, request: TrainRequest, emit: Emit, control: Control) -> None:
@@ -190,8 +195,7 @@ class Run(Proposing):
         key = cohort.key_of(self.project.path)
         models = cohort.models_for(key)
         head = read_head(models) if request.resume else {}
-        foreground = _foreground(propagated)
-        plan = make_plan(stack, request, device, foreground, tiles_of(head))
+        plan = make_plan(stack, request, device, foreground(propagated), tiles_of(head))
         self._listen(plan, propagated)
         self._tell(device, plan.describe() + (self.others.spoken if self.others else ""))
         framework = registry.create(
@@ -224,7 +228,8 @@ class Run(Proposing):
         tested = quality.middle_reference(stack) if request.estimate and not own else []
         if tested:
             outcome = self._test_stage(trainer, tested, begin, end, generator)
-        sampler = self._sampler(stack.ink, propagated, plan, generator)
+        prior = outcome.prior_weight if outcome is not None else PRIOR
+        sampler = self._sampler(stack.ink, propagated, plan, generator, prior)
         self._stage(trainer, sampler, end, warm or bool(tested), "Training")
         trainer.settle_statistics(stack)
         frame = {"frame": plan.tiles.size, "reduction": plan.tiles.reduction}
@@ -271,7 +276,16 @@ class Run(Proposing):
         until = begin + TEST_SHARE * (end - begin)
         self._stage(trainer, sampler, until, False, "Testing the training", look)
         look()
-        return found
+        return replace(found, likeness=self._likeness(trainer, propagated))
+
+    def _likeness(self, trainer: Trainer, propagated: Propagation) -> float:
+        """Dice between network and matching on a sample of the slices."""
+        sample = list(range(0, self.stack.depth, max(1, self.stack.depth // _SAMPLE)))
+        output = predict_slices(trainer.model, self.stack, sample, trainer.plan, self.control)
+        matched = propagated.probabilities[sample].float().max(1).indices
+        plain = output.plain.float().max(1).indices
+        found = quality.mean_dice(plain, matched, self.stack.classes)
+        return found if math.isfinite(found) else 1.0  # neither sees anything
 
     def _listen(self, plan: Plan, propagated: Propagation) -> None:
         """Collect the references of the project's other volumes, to learn from them too."""
@@ -281,17 +295,22 @@ class Run(Proposing):
             self.others = gather(self.project, self.stack, own, plan, budget, self.control.check)
 
     def _sampler(
-        self, ink: Tensor, propagated: Propagation, plan: Plan, generator: torch.Generator
+        self,
+        ink: Tensor,
+        propagated: Propagation,
+        plan: Plan,
+        generator: torch.Generator,
+        prior_beside_others: float = PRIOR,
     ) -> Source:
         """Return what batches come from; a GPU cuts its frames itself, from one copy of all."""
-        stack, prior = self.stack, _prior_of(propagated)
+        stack, prior = self.stack, Prior.of(propagated)
         if plan.device.type != "cpu" and isinstance(stack.image, Tensor):
             stack = replace(stack, image=stack.image.to(plan.device))
             prior = Prior(prior.probabilities.to(plan.device), prior.weight.to(plan.device))
         sampler = Sampler(stack, ink, prior, plan, generator)
         if self.others is None:
             return sampler
-        return JoinedSampler(sampler, self.others.to(plan.device), generator)
+        return JoinedSampler(sampler, self.others.to(plan.device), generator, prior_beside_others)
 
     def _stage(
         self,
@@ -321,26 +340,6 @@ class Run(Proposing):
         predict_slices(trainer.model, self.stack, sample, trainer.plan, self.control)
         each = (self.clock.spent - start) / len(sample)
         return 1.1 * each * self.stack.depth + 2 * self._proposing + 0.02 * self.request.seconds
-
-
-def _prior_of(propagated: Propagation) -> Prior:
-    """Teach the propagated probabilities everywhere alike.
-
-    They are soft where they are unsure. To weigh them by their confidence on top would silence the
-    object at its borders but not the background around it, and the network would learn objects that
-    are too small.
-    """
-    probabilities = propagated.probabilities.half()
-    everywhere = torch.ones(1, dtype=torch.half).expand(propagated.agreement.shape)
-    return Prior(probabilities, everywhere)
-
-
-def _foreground(propagated: Propagation) -> Tensor:
-    """Largest probability (1, H, W), over the slices, of anything but background."""
-    background = propagated.probabilities[0, 0].float()
-    for slice_ in propagated.probabilities:
-        background = torch.minimum(background, slice_[0].float())
-    return 1 - background[None]
 
 
 def _count(number: int, noun: str) -> str:

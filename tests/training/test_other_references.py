@@ -11,11 +11,11 @@ import torch
 from napari_sslseg.methods.frameworks.base import Batch
 from napari_sslseg.training.checkpoint import read_head
 from napari_sslseg.training.control import Control
+from napari_sslseg.training.object_box import ObjectBox
 from napari_sslseg.training.other_references import (
     BEYOND,
     MOST_SLICES,
     JoinedSampler,
-    ObjectBox,
     OtherReferences,
     gather,
 )

@@ -39,7 +39,7 @@ def run(*arguments):
     result = CliRunner().invoke(app, ["batch", *map(str, arguments)])
     if result.exception is not None:
         raise result.exception
-    return [json.loads(line) for line in result.stdout.strip().splitlines()]
+    return [json.loads(line) for line in result.stdout.strip().splitlines() if line]
 
 
 def test_all_volumes_get_proposals_or_those_that_are_named(cohort):
@@ -49,6 +49,17 @@ def test_all_volumes_get_proposals_or_those_that_are_named(cohort):
     (row,) = run(cohort.path, "--method", "reference", "--volume", "first")
     assert row["volume"] == "first"
     assert [cohort.open(key).proposal_version("reference-guided") for key in cohort.keys] == [2, 1]
+
+
+def test_volumes_learn_from_each_other_unless_told_not_to(cohort, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "napari_sslseg.training.batch.run_batch",
+        lambda path, request, follow, control: asked.append(request.train.others),
+    )
+    run(cohort.path)
+    run(cohort.path, "--alone")
+    assert asked == [True, False]
 
 
 def test_what_is_no_project_or_no_volume_of_it_gets_one_sentence(cohort, tmp_path):

@@ -81,10 +81,18 @@ class OtherReferences:
 
     @property
     def spoken(self) -> str:
-        """Say who teaches, to follow a sentence."""
-        names = ", ".join(self.names[:3])
+        """A sentence that says who teaches."""
+        return f"Learns from {self._named} as well."
+
+    @property
+    def dismissed(self) -> str:
+        """A sentence that says who has taught in vain."""
+        return f"On a left-out reference {self._named} did not help; goes on without."
+
+    @property
+    def _named(self) -> str:
         more = len(self.names) - 3
-        return f" Learns from {names}{f' and {more} more' if more > 0 else ''} as well."
+        return ", ".join(self.names[:3]) + (f" and {more} more" if more > 0 else "")
 
     def to(self, device: torch.device) -> OtherReferences:
         """Return the same on a device."""

@@ -197,7 +197,8 @@ class Run(Proposing):
         head = read_head(models) if request.resume else {}
         plan = make_plan(stack, request, device, foreground(propagated), tiles_of(head))
         self._listen(plan, propagated)
-        self._tell(device, plan.describe() + (self.others.spoken if self.others else ""))
+        who = self.others.spoken if self.others is not None else ""
+        self._tell(device, f"{plan.describe()} {who}".rstrip())
         framework = registry.create(
             plan.framework, stack.in_channels, stack.classes, **plan.options
         ).to(device)
@@ -210,8 +211,7 @@ class Run(Proposing):
         }
         seen = {*head.get("seen", ()), key}
         teachers = set(self.others.keys) if self.others else set()
-        # What new teachers bring, a network begins anew with: what an earlier one is worth without
-        # a reference cannot be told any more.
+        # With new teachers a network begins anew, so that their worth can be tested.
         resume = request.resume and teachers <= seen
         warm = resume and load_model(models, framework, about)
         # A model of another volume may begin, but tells nothing of this one's references.
@@ -219,8 +219,8 @@ class Run(Proposing):
         trainer = Trainer(framework, plan, self.clock, self.control, self.emit, request.seed)
         generator = torch.Generator().manual_seed(request.seed)
         begin = self.clock.spent
-        # Predicting the volume takes time too; a share of the budget is kept for it.
-        # What is measured on a busy machine, at first, is too much: half is trained in any case.
+        # Predicting the volume takes time too; a share of the budget is kept for it. What is
+        # measured on a busy machine may be too much: half is trained in any case.
         left = request.seconds - begin
         end = begin + max(1.0, 0.5 * left, left - self._seconds_to_propose(trainer))
 
@@ -228,6 +228,10 @@ class Run(Proposing):
         tested = quality.middle_reference(stack) if request.estimate and not own else []
         if tested:
             outcome = self._test_stage(trainer, tested, begin, end, generator)
+        if self.others is not None and outcome is not None and not outcome.knows_better:
+            # What an organ looks like elsewhere may not be what it looks like here.
+            self._tell(device, f"{plan.describe()} {self.others.dismissed}")
+            self.others = None
         prior = outcome.prior_weight if outcome is not None else PRIOR
         sampler = self._sampler(stack.ink, propagated, plan, generator, prior)
         self._stage(trainer, sampler, end, warm or bool(tested), "Training")

@@ -65,6 +65,9 @@ def test_volumes_are_added_shown_in_turn_and_share_their_classes(several, paint,
     assert [s.state for s in panel.cohort.summaries()] == ["no labels"] * 3
     assert not panel.volumes.is_open  # a collapsed section until it is wanted
     until(lambda: "3, 0 labelled" in panel.volumes.head.text())
+    assert panel.train.request().others
+    panel.volumes.teach.click()
+    assert not panel.train.request().others
 
     # A stroke just before the click is saved, and the tools go on as they were.
     first.add_class("Other")

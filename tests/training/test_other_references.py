@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from napari_sslseg.methods.frameworks.base import Batch
-from napari_sslseg.training.checkpoint import read_head
+from napari_sslseg.training import session
+from napari_sslseg.training.checkpoint import load_model, read_head
 from napari_sslseg.training.control import Control
 from napari_sslseg.training.object_box import ObjectBox
 from napari_sslseg.training.other_references import (
@@ -19,7 +20,9 @@ from napari_sslseg.training.other_references import (
     OtherReferences,
     gather,
 )
+from napari_sslseg.training.outcome import Outcome
 from napari_sslseg.training.plan import Plan
+from napari_sslseg.training.recipe import ALIKE, ALIKE_TAUGHT
 from napari_sslseg.training.request import TrainRequest
 from napari_sslseg.training.session import run_project
 from napari_sslseg.training.stack import SliceStack
@@ -215,7 +218,7 @@ def test_half_of_the_labelled_frames_are_theirs_and_nothing_was_propagated_to_th
 
 def run(cohort: Cohort, **options) -> list:
     events = []
-    request = TrainRequest(seconds=2, device="cpu", estimate=False, **options)
+    request = TrainRequest(seconds=2, device="cpu", **{"estimate": False, **options})
     run_project(cohort.path, request, events.append, Control())
     return events
 
@@ -240,3 +243,40 @@ def test_a_run_can_be_told_to_look_at_its_own_volume_alone(cohort):
 def test_the_wish_is_in_the_request():
     request = replace(TrainRequest(), others=False)
     assert TrainRequest.from_json(request.to_json()) == request
+
+
+@pytest.mark.parametrize("better", [False, True])
+def test_others_are_left_alone_when_they_did_not_help_on_a_left_out_reference(
+    cohort, monkeypatch, better
+):
+    add(cohort, "other", ball(7, 26, 30), range(DEPTH))
+    monkeypatch.setattr(Outcome, "knows_better", property(lambda self: better))
+    plans = [e.plan for e in run(cohort, estimate=True) if e.kind == "Started"]
+    assert ("other did not help" in plans[-1]) is not better
+    recipe = cohort.open("").read_proposal("semsim").info["recipe"]
+    if recipe["heard"]:
+        assert recipe["alike"] == (ALIKE_TAUGHT if better else ALIKE)
+
+
+def test_a_network_goes_on_with_known_teachers_and_begins_anew_with_new_ones(cohort, monkeypatch):
+    asked = []
+
+    def spy(*given) -> bool:
+        asked.append(given)
+        return load_model(*given)
+
+    monkeypatch.setattr(session, "load_model", spy)
+    run(cohort)
+    add(cohort, "other", ball(7, 26, 30), range(DEPTH))
+    asked.clear()
+    run(cohort)
+    assert not asked
+    run(cohort)
+    assert len(asked) == 1
+
+
+def test_a_volume_too_large_for_the_memory_is_passed_over(cohort):
+    add(cohort, "other", ball(7, 26, 30), range(DEPTH))
+    stack = stack_of(cohort)
+    own = ObjectBox.around(torch.from_numpy(ball(6, 20, 22)[1]) > 0)
+    assert gather(cohort.open(""), stack, own, plan_of(), 10_000, lambda: None) is None

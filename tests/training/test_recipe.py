@@ -30,6 +30,7 @@ def test_a_mixture_is_between_its_parts():
     output = PredictOutput(probs(0.8), probs(0.6))
     assert torch.allclose(Recipe().mix(output, probs(0.4), at(ALIKE)), probs(0.6))
     assert torch.allclose(Recipe(0.1).mix(output, probs(0.4), at(ALIKE)), probs(0.5))
+    assert torch.allclose(Recipe(alike=2.0).mix(output, probs(0.4), at(2.0)), probs(0.6))
     assert torch.allclose(Recipe().mix(output, None, at(ALIKE)), probs(0.8))
     assert torch.allclose(Recipe(heard=False).mix(output, probs(0.4), at(ALIKE)), probs(0.4))
 

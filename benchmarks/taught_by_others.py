@@ -7,9 +7,10 @@ FOLDER holds ``X.nii.gz`` with ``X_gt.nii.gz``. COUNT volumes are proposed for i
 labelled slices, equally spaced from the first to the last labelled one along axis A, in projects
 with as many other volumes as TAUGHT says, the same ones for all. Of those SLICES equally spaced
 slices are labelled, all of them if 0. Printed is, for each number of others, the Dice between the
-outermost references (references not counted, mean of the classes) of the recommended proposal, how
-far the estimate is from it, how sure the voxels near the object are and how often wrong; at the end
-the means and paired differences to the first number, one line of JSON each.
+outermost references (references not counted, mean of the classes) of the recommended proposal, its
+estimate, whether the others taught to the end or were dismissed, how sure the voxels near the
+object are and how often wrong; at the end the means and paired differences to the first number. One
+line of JSON each.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import numpy.typing as npt
 from other_volumes import make_project, mean_dice
 
 from napari_sslseg.training.control import Control
-from napari_sslseg.training.events import Estimated, Event, Finished
+from napari_sslseg.training.events import Estimated, Event, Finished, Started
 from napari_sslseg.training.request import TrainRequest
 from napari_sslseg.training.session import run_project
 from napari_sslseg.training.threads import calm_threads
@@ -56,14 +57,16 @@ def add_finished(cohort: Cohort, image: Path, axis: int, slices: int) -> None:
     project.ink_store.save(ink)
 
 
-def propose(project: Project, options: argparse.Namespace) -> tuple[Proposal, float | None]:
-    """Train; return the recommended proposal and its estimate."""
+def propose(project: Project, options: argparse.Namespace) -> tuple[Proposal, float | None, bool]:
+    """Train; return the recommended proposal, its estimate, whether others taught to the end."""
     estimates: dict[str, float] = {}
-    best = ""
+    best, plan = "", ""
 
     def follow(event: Event) -> None:
-        nonlocal best
-        if isinstance(event, Estimated):
+        nonlocal best, plan
+        if isinstance(event, Started):
+            plan = event.plan
+        elif isinstance(event, Estimated):
             estimates[event.slug] = event.mean
         elif isinstance(event, Finished):
             best = event.recommended
@@ -72,7 +75,7 @@ def propose(project: Project, options: argparse.Namespace) -> tuple[Proposal, fl
     run_project(project.path, request, follow, Control())
     proposal = project.proposals.read(best)
     assert proposal is not None
-    return proposal, estimates.get(best)
+    return proposal, estimates.get(best), "Learns from" in plan
 
 
 def score(
@@ -128,11 +131,12 @@ def main(arguments: list[str] | None = None) -> int:
                 cohort = Cohort(project.path)
                 for other in rest[:number]:
                     add_finished(cohort, other, options.axis, options.slices)
-                proposal, estimate = propose(project, options)
+                proposal, estimate, taught = propose(project, options)
                 told = score(proposal, truth, project.all_ink(), options.axis)
             found[number].append(told["dice"])
             row = {"volume": project.info.name, "others": number, "proposal": proposal.slug}
-            print(json.dumps(_rounded(row | told | {"estimate": estimate})), flush=True)
+            row |= {"taught": taught, **told, "estimate": estimate}
+            print(json.dumps(_rounded(row)), flush=True)
     first = np.array(found[options.taught[0]])
     for number, scores in found.items():
         differences = np.array(scores) - first

@@ -16,6 +16,7 @@ import json
 import random
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -30,24 +31,36 @@ from napari_sslseg.volume.project import ImageInfo, Project
 from napari_sslseg.volume.proposal import REGION_NAMES
 
 
-def make_project(
-    folder: Path, image: Path, axis: int, k: int
-) -> tuple[Project, npt.NDArray[np.uint8]]:
-    """Make a project with k labelled slices, or none; also return the truth."""
+def read_pair(image: Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8], ImageInfo]:
+    """Return the voxels of an image, its labels, and what a project wants to know of it."""
     shown = nib.load(image)
     labels = nib.load(str(image).replace(".nii.gz", "_gt.nii.gz"))
     truth = np.asarray(labels.dataobj).astype(np.uint8)  # type: ignore[attr-defined]
     array = np.asarray(shown.dataobj)  # type: ignore[attr-defined]
     spacing = tuple(float(s) for s in shown.header.get_zooms()[:3])  # type: ignore[attr-defined]
-    info = ImageInfo(image.name.removesuffix(".nii.gz"), array.shape, spacing)
+    return array, truth, ImageInfo(image.name.removesuffix(".nii.gz"), array.shape, spacing)
+
+
+def label_slices(project: Project, truth: npt.NDArray[np.uint8], k: int | None) -> None:
+    """Label k slices, equally spaced over the object, or all slices of the volume if None."""
+    ink = project.ink_store.load()
+    stack, slices = (np.moveaxis(a, project.axis, 0) for a in (truth, ink))
+    chosen = np.arange(len(stack))
+    if k is not None:
+        filled = np.flatnonzero(stack.any(axis=(1, 2)))
+        chosen = np.linspace(filled[0], filled[-1], k).round().astype(int)
+    slices[chosen] = stack[chosen]
+    project.ink_store.save(ink)
+
+
+def make_project(
+    folder: Path, image: Path, axis: int, k: int
+) -> tuple[Project, npt.NDArray[np.uint8]]:
+    """Make a project with k labelled slices, or none; also return the truth."""
+    array, truth, info = read_pair(image)
     project = Project.create(folder, array, info, ClassTable.from_ids(np.unique(truth)), axis)
     if k:
-        ink = project.ink_store.load()
-        stack, slices = np.moveaxis(truth, axis, 0), np.moveaxis(ink, axis, 0)
-        filled = np.flatnonzero(stack.any(axis=(1, 2)))
-        for z in np.linspace(filled[0], filled[-1], k).round().astype(int):
-            slices[z] = stack[z]
-        project.ink_store.save(ink)
+        label_slices(project, truth, k)
     return project, truth
 
 

@@ -22,10 +22,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import numpy.typing as npt
-from other_volumes import make_project, mean_dice
+from other_volumes import label_slices, make_project, mean_dice, read_pair
 
 from napari_sslseg.training.control import Control
 from napari_sslseg.training.events import Estimated, Event, Finished, Started
@@ -33,28 +32,8 @@ from napari_sslseg.training.request import TrainRequest
 from napari_sslseg.training.session import run_project
 from napari_sslseg.training.threads import calm_threads
 from napari_sslseg.volume.cohort import Cohort
-from napari_sslseg.volume.project import ImageInfo, Project
+from napari_sslseg.volume.project import Project
 from napari_sslseg.volume.proposal import REGION_NAMES, Proposal, object_neighbourhood
-
-
-def add_finished(cohort: Cohort, image: Path, axis: int, slices: int) -> None:
-    """Add a volume whose slices are labelled, all or some of them."""
-    shown = nib.load(image)
-    labels = nib.load(str(image).replace(".nii.gz", "_gt.nii.gz"))
-    array = np.asarray(shown.dataobj)  # type: ignore[attr-defined]
-    truth = np.asarray(labels.dataobj).astype(np.uint8)  # type: ignore[attr-defined]
-    spacing = tuple(float(s) for s in shown.header.get_zooms()[:3])  # type: ignore[attr-defined]
-    name = image.name.removesuffix(".nii.gz")
-    project = cohort.add(array, ImageInfo(name, array.shape, spacing), axis)
-    ink = project.ink_store.load()
-    cut, known = np.moveaxis(truth, axis, 0), np.moveaxis(ink, axis, 0)
-    filled = np.flatnonzero(cut.any(axis=(1, 2)))
-    chosen = np.arange(len(cut))
-    if slices:
-        chosen = np.linspace(filled[0], filled[-1], slices).round().astype(int)
-    for z in chosen:
-        known[z] = cut[z]
-    project.ink_store.save(ink)
 
 
 def propose(project: Project, options: argparse.Namespace) -> tuple[Proposal, float | None, bool]:
@@ -130,7 +109,9 @@ def main(arguments: list[str] | None = None) -> int:
                 project, truth = make_project(Path(folder) / "own", image, options.axis, options.k)
                 cohort = Cohort(project.path)
                 for other in rest[:number]:
-                    add_finished(cohort, other, options.axis, options.slices)
+                    array, labels, info = read_pair(other)
+                    added = cohort.add(array, info, options.axis)
+                    label_slices(added, labels, options.slices or None)
                 proposal, estimate, taught = propose(project, options)
                 told = score(proposal, truth, project.all_ink(), options.axis)
             found[number].append(told["dice"])

@@ -16,6 +16,9 @@ BETTER = 0.1
 #: what propagated labels weigh if that is the matching.
 UNLIKE, UNLIKE_PRIOR = 0.8, 0.25
 
+#: Likeness below which a network has hardly begun to learn.
+BEGUN = 0.4
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -50,6 +53,16 @@ class Outcome:
         return self.gain > BETTER
 
     @property
+    def early(self) -> bool:
+        """Whether the network had hardly begun to learn, so that the test says nothing of it."""
+        return self.likeness < BEGUN
+
+    @property
+    def dismisses_others(self) -> bool:
+        """Whether other volumes had their chance and did not help."""
+        return not self.early and not self.knows_better
+
+    @property
     def prior_weight(self) -> float:
         """What propagated labels still weigh beside references of other volumes.
 
@@ -81,6 +94,12 @@ class Outcome:
         found = Recipe(recipe.get("temperature"))  # earlier versions kept a share as well
         likeness = float(str(head.get("likeness", 1.0)))
         return cls(float(str(head["network"])), float(str(head["matching"])), found, likeness)
+
+
+def tested_early(head: dict[str, object]) -> bool:
+    """Whether an earlier model was tested before it had learned, and should be tested anew."""
+    outcome = Outcome.of(head)
+    return outcome is not None and outcome.early
 
 
 def tiles_of(head: dict[str, object]) -> Tiles | None:

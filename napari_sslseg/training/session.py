@@ -31,7 +31,7 @@ from .events import Emit, Finished, Quality
 from .memory import default_budget
 from .object_box import ObjectBox, foreground
 from .other_references import PRIOR, JoinedSampler, gather
-from .outcome import Outcome, tiles_of
+from .outcome import Outcome, tested_early, tiles_of
 from .plan import Plan, choose_device, make_plan
 from .proposing import REFERENCE_GUIDED, Proposing
 from .recipe import DEFAULT, choose, pixels_away, usual_distance
@@ -212,8 +212,8 @@ class Run(Proposing):
         seen = {*head.get("seen", ()), key}
         teachers = set(self.others.keys) if self.others else set()
         # With new teachers a network begins anew, so that their worth can be tested.
-        resume = request.resume and teachers <= seen
-        warm = resume and load_model(models, framework, about)
+        anew = bool(teachers - seen) or (bool(teachers) and tested_early(head))
+        warm = request.resume and not anew and load_model(models, framework, about)
         # A model of another volume may begin, but tells nothing of this one's references.
         own = warm and models == self.project.models
         trainer = Trainer(framework, plan, self.clock, self.control, self.emit, request.seed)
@@ -228,7 +228,7 @@ class Run(Proposing):
         tested = quality.middle_reference(stack) if request.estimate and not own else []
         if tested:
             outcome = self._test_stage(trainer, tested, begin, end, generator)
-        if self.others is not None and outcome is not None and not outcome.knows_better:
+        if self.others is not None and outcome is not None and outcome.dismisses_others:
             # What an organ looks like elsewhere may not be what it looks like here.
             self._tell(device, f"{plan.describe()} {self.others.dismissed}")
             self.others = None

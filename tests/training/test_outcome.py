@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import json
 
-from napari_sslseg.training.outcome import UNLIKE, UNLIKE_PRIOR, Outcome, tiles_of
+from napari_sslseg.training.outcome import (
+    BEGUN,
+    UNLIKE,
+    UNLIKE_PRIOR,
+    Outcome,
+    tested_early,
+    tiles_of,
+)
 from napari_sslseg.training.recipe import Recipe
 
 
@@ -42,3 +49,13 @@ def test_propagated_labels_weigh_less_where_a_taught_network_knows_better_and_sa
     assert weight(0.45, UNLIKE - 0.1) == 1  # the network is no better
     assert Outcome(0.8, 0.4, Recipe()).knows_better
     assert not Outcome(0.45, 0.4, Recipe()).knows_better
+
+
+def test_a_test_that_came_too_early_dismisses_nobody():
+    early, late = (Outcome(0.3, 0.4, Recipe(), likeness) for likeness in (BEGUN - 0.1, 0.9))
+    assert not early.dismisses_others
+    assert late.dismisses_others
+    assert not Outcome(0.8, 0.4, Recipe(), 0.9).dismisses_others
+    assert tested_early(early.to_json())
+    assert not tested_early(late.to_json())
+    assert not tested_early({})

@@ -90,6 +90,11 @@ class OtherReferences:
         return f"On a left-out reference {self._named} did not help; goes on without."
 
     @property
+    def count(self) -> str:
+        """How many volumes teach, in words."""
+        return f"{len(self.names)} other volume{'s' if len(self.names) > 1 else ''}"
+
+    @property
     def _named(self) -> str:
         more = len(self.names) - 3
         return ", ".join(self.names[:3]) + (f" and {more} more" if more > 0 else "")

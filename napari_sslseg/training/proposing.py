@@ -136,7 +136,8 @@ class Proposing:
             how = "The network needs more time to learn; until then this is the matching."
             self._tell_estimate("semsim", matched, how)
         elif outcome is not None and matched is not None:
-            how = f"Reference matching ({matched.mean:.2f}), and the effect of training on it."
+            how = f"Reference matching ({matched.mean:.2f}), and the effect of training on it"
+            how += f" and on {self.others.count}." if self.others is not None else "."
             self._tell_estimate("semsim", matched.with_errors(outcome.error_ratio), how)
 
     @property

@@ -252,8 +252,13 @@ def test_others_are_left_alone_when_they_did_not_help_on_a_left_out_reference(
     add(cohort, "other", ball(7, 26, 30), range(DEPTH))
     monkeypatch.setattr(Outcome, "early", False)
     monkeypatch.setattr(Outcome, "knows_better", property(lambda self: better))
-    plans = [e.plan for e in run(cohort, estimate=True) if e.kind == "Started"]
+    events = run(cohort, estimate=True)
+    plans = [e.plan for e in events if e.kind == "Started"]
     assert ("other did not help" in plans[-1]) is not better
+    if better:
+        assert [e.how for e in events if e.kind == "Estimated"][-1].endswith(
+            "and on 1 other volume."
+        )
     recipe = cohort.open("").read_proposal("semsim").info["recipe"]
     if recipe["heard"]:
         assert recipe["alike"] == (ALIKE_TAUGHT if better else ALIKE)

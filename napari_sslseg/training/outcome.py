@@ -16,8 +16,9 @@ BETTER = 0.1
 #: what propagated labels weigh if that is the matching.
 UNLIKE, UNLIKE_PRIOR = 0.8, 0.25
 
-#: Likeness below which a network has hardly begun to learn.
-BEGUN = 0.4
+#: Likeness below which a network that is no better than the matching has not learned yet: one that
+#: has is like the matching, or knows better.
+BEGUN = 0.7
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,13 @@ class Outcome:
 
     @property
     def early(self) -> bool:
-        """Whether the network had hardly begun to learn, so that the test says nothing of it."""
-        return self.likeness < BEGUN
+        """Whether the network had not learned enough, so that the test says nothing of it."""
+        return self.likeness < BEGUN and not self.knows_better
 
     @property
     def dismisses_others(self) -> bool:
         """Whether other volumes had their chance and did not help."""
-        return not self.early and not self.knows_better
+        return not self.knows_better and not self.early
 
     @property
     def prior_weight(self) -> float:
@@ -96,7 +97,7 @@ class Outcome:
         return cls(float(str(head["network"])), float(str(head["matching"])), found, likeness)
 
 
-def tested_early(head: dict[str, object]) -> bool:
+def was_early(head: dict[str, object]) -> bool:
     """Whether an earlier model was tested before it had learned, and should be tested anew."""
     outcome = Outcome.of(head)
     return outcome is not None and outcome.early

@@ -31,7 +31,7 @@ from .events import Emit, Finished, Quality
 from .memory import default_budget
 from .object_box import ObjectBox, foreground
 from .other_references import PRIOR, JoinedSampler, gather
-from .outcome import Outcome, tested_early, tiles_of
+from .outcome import Outcome, tiles_of, was_early
 from .plan import Plan, choose_device, make_plan
 from .proposing import REFERENCE_GUIDED, Proposing
 from .recipe import DEFAULT, choose, pixels_away, usual_distance
@@ -212,7 +212,7 @@ class Run(Proposing):
         seen = {*head.get("seen", ()), key}
         teachers = set(self.others.keys) if self.others else set()
         # With new teachers a network begins anew, so that their worth can be tested.
-        anew = bool(teachers - seen) or (bool(teachers) and tested_early(head))
+        anew = bool(teachers - seen) or (bool(teachers) and was_early(head))
         warm = request.resume and not anew and load_model(models, framework, about)
         # A model of another volume may begin, but tells nothing of this one's references.
         own = warm and models == self.project.models

@@ -9,8 +9,8 @@ from napari_sslseg.training.outcome import (
     UNLIKE,
     UNLIKE_PRIOR,
     Outcome,
-    tested_early,
     tiles_of,
+    was_early,
 )
 from napari_sslseg.training.recipe import Recipe
 
@@ -56,6 +56,6 @@ def test_a_test_that_came_too_early_dismisses_nobody():
     assert not early.dismisses_others
     assert late.dismisses_others
     assert not Outcome(0.8, 0.4, Recipe(), 0.9).dismisses_others
-    assert tested_early(early.to_json())
-    assert not tested_early(late.to_json())
-    assert not tested_early({})
+    assert was_early(early.to_json())
+    assert not was_early(late.to_json())
+    assert not was_early({})

@@ -25,6 +25,7 @@ from napari_sslseg.training.windowed import (
 from napari_sslseg.training.workspace import Workspace
 from napari_sslseg.volume.annotation import NOT_ANNOTATED
 from napari_sslseg.volume.classes import ClassTable
+from napari_sslseg.volume.cohort import Cohort
 from napari_sslseg.volume.extent import Extent
 from napari_sslseg.volume.project import ImageInfo, Project
 
@@ -65,6 +66,10 @@ def run(project, preset, seconds=60.0, memory=None):
     request = TrainRequest(preset, seconds, "cpu", memory=memory, resume=False)
     run_project(project.path, request, events.append, Control())
     return events
+
+
+def told(events):
+    return [e for e in events if isinstance(e, Started)]
 
 
 @pytest.mark.parametrize(("axis", "extent"), [(0, Extent()), (2, Extent(3, 10))])
@@ -114,7 +119,11 @@ def test_blocks_tell_their_budget_and_how_far_they_are(tmp_path, image, ink, tig
 
 def test_a_network_is_trained_and_proposes_in_blocks(tmp_path, image, ink, truth, tight):
     project, marks = make(tmp_path / "p", image, ink, 1)
+    turned, known = (np.ascontiguousarray(np.moveaxis(a, 0, 1)) for a in (image, truth))
+    other = Cohort(project.path).add(turned, ImageInfo("other", turned.shape, (1.0, 2.0, 1.0)), 1)
+    other.ink_store.save(known)
     events = run(project, "auto", seconds=6.0)
+    assert any("Learns from other as well, in blocks" in e.plan for e in told(events))
     slugs = [e.slug for e in events if isinstance(e, ProposalReady)]
     assert slugs == ["reference-guided", "reference-guided", "semsim"]
     assert isinstance(events[-1], Finished)

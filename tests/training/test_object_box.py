@@ -1,0 +1,43 @@
+"""Where objects lie, and how places in two volumes correspond."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from napari_sslseg.training.object_box import ObjectBox, aligned_positions
+from napari_sslseg.training.stack import View
+
+
+def test_the_box_holds_the_object_and_nothing_else():
+    present = torch.zeros(6, 9, 8, dtype=torch.bool)
+    assert ObjectBox.around(present) is None
+    present[2, 3:5, 1:7] = True
+    present[4, 6, 2] = True
+    assert ObjectBox.around(present) == ObjectBox((2, 3, 1), (4, 6, 6))
+    assert ObjectBox.around(present).middle(1) == 4.5
+
+
+def test_a_volume_is_aligned_with_itself(stack):
+    box = ObjectBox((2, 5, 6), (9, 20, 31))
+    size = (stack.image.shape[-2], stack.image.shape[-1])
+    for z in (2, 5, 9):
+        found = aligned_positions(z, size, box, box, stack)
+        torch.testing.assert_close(found, stack.context(torch.tensor([z]))[0, -3:])
+
+
+@pytest.mark.parametrize("top", [0, 4])
+def test_a_window_of_a_volume_has_the_places_of_the_whole(stack, top):
+    height, width = stack.image.shape[-2:]
+    view = View(slice(top, height - 2), slice(7, width), height, width)
+    window = replace(
+        stack, image=stack.image[..., top : height - 2, 7:], ink=stack.ink[:, top : height - 2, 7:]
+    )
+    window = replace(window, view=view)
+    own = ObjectBox((2, 6, 9), (9, 20, 31))
+    inside = ObjectBox((2, 6 - top, 2), (9, 20 - top, 24))
+    there = ObjectBox((1, 3, 3), (5, 15, 21))
+    whole = aligned_positions(3, (30, 28), there, own, stack)
+    torch.testing.assert_close(aligned_positions(3, (30, 28), there, inside, window), whole)

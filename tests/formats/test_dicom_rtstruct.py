@@ -115,8 +115,10 @@ def test_anonymous_contours_name_nobody(tmp_path):
     data = pydicom.dcmread(tmp_path / "rt.dcm")
     assert data.PatientIdentityRemoved == "YES"
     for element in data.iterall():
-        for word in ("ecret", "1970", "20200101", "Maker"):
-            assert element.VR in ("UI", "DS") or word not in str(element.value), element
+        # Random identifiers may hold any digits; a sequence's elements come on their own.
+        if element.VR not in ("UI", "DS", "SQ"):
+            for word in ("ecret", "1970", "20200101", "Maker"):
+                assert word not in str(element.value), element
 
 
 def test_long_outlines_fit_into_the_file(tmp_path):

@@ -90,7 +90,7 @@ def test_a_killed_application_loses_at_most_two_seconds(home):
         assert not missing, f"{len(missing)} of {len(old)} strokes in {name} were lost"
         assert np.count_nonzero(ink == 1) <= len(strokes)
     # And the trainer, which would otherwise go on for nobody, leaves with it.
-    end = time.monotonic() + 10
+    end = time.monotonic() + 40  # of low priority, it may be starved on a busy machine
     while psutil.pid_exists(told["trainer"]) and time.monotonic() < end:
         time.sleep(0.1)
     assert not psutil.pid_exists(told["trainer"])

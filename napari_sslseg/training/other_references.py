@@ -9,7 +9,6 @@ and where its middle is.
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +21,7 @@ from torch import Tensor
 from ..methods.frameworks.base import Batch
 from ..volume.annotation import NOT_ANNOTATED
 from ..volume.classes import BACKGROUND
-from ..volume.cohort import Cohort, ink_facts
+from ..volume.cohort import Cohort, InkFacts, ink_facts
 from ..volume.project import Project, ProjectError
 from .object_box import ObjectBox, aligned_positions
 from .pixel_size import pixel_of, resized, resized_labels, shape_of, size_at
@@ -190,12 +189,9 @@ def gather(
     if own is None:
         return None
     found = []
-    for key, other in _others(project):
+    for key, other, facts in _others(project, budget):
         check()
-        if other.axis != stack.axis or _READING * math.prod(other.info.shape) > budget:
-            continue
-        facts = ink_facts(other)
-        if facts.whole and facts.painted >= set(stack.class_ids[1:]):
+        if facts.whole and facts.painted >= set(stack.class_ids[1:]) and other.axis == stack.axis:
             found.append((key, other, sorted(facts.whole)))
     found.sort(key=lambda each: -len(each[2]))
     parts, names, keys = [], [], []
@@ -203,7 +199,7 @@ def gather(
         try:
             frames = _frames(other, whole, stack, own, plan, check)
         except (TrainingError, OSError, ValueError):
-            continue  # the list of volumes tells of it; this run can do without
+            continue  # as one that cannot be opened
         if frames is not None:
             parts.append((*frames, torch.full((len(frames[0]),), 1 / len(frames[0]))))
             names.append(other.info.name)
@@ -214,13 +210,20 @@ def gather(
     return OtherReferences(images, labels, weights, tuple(names), tuple(keys))
 
 
-def _others(project: Project) -> Iterator[tuple[str, Project]]:
-    """Open the other volumes of a project, those that can be, with their keys."""
+def _others(project: Project, budget: int) -> Iterator[tuple[str, Project, InkFacts]]:
+    """Open the other volumes of a project, those that can be, with their keys and ink."""
     cohort = Cohort(project.path)
     for key in cohort.keys:
-        if key != cohort.key_of(project.path):
-            with contextlib.suppress(ProjectError, ValueError, OSError):
-                yield key, cohort.open(key)
+        if key == cohort.key_of(project.path):
+            continue
+        try:
+            other = cohort.open(key)
+            if _READING * math.prod(other.info.shape) > budget:
+                continue
+            facts = ink_facts(other)
+        except (ProjectError, ValueError, OSError):
+            continue  # the list of volumes tells of it; this run can do without
+        yield key, other, facts
 
 
 def _frames(

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from napari_sslseg.methods.frameworks.base import Batch
-from napari_sslseg.training import session
+from napari_sslseg.training import other_references, session
 from napari_sslseg.training.checkpoint import load_model, read_head
 from napari_sslseg.training.control import Control
 from napari_sslseg.training.object_box import ObjectBox
@@ -29,7 +29,7 @@ from napari_sslseg.training.stack import SliceStack
 from napari_sslseg.training.tiles import Tiles
 from napari_sslseg.volume.annotation import NOT_ANNOTATED
 from napari_sslseg.volume.classes import ClassTable
-from napari_sslseg.volume.cohort import Cohort
+from napari_sslseg.volume.cohort import Cohort, ink_facts
 from napari_sslseg.volume.project import ImageInfo, Project
 
 DEPTH, SIDE = 14, 48
@@ -159,6 +159,19 @@ def test_strokes_and_broken_volumes_are_passed_over(cohort):
     broken = add(cohort, "broken", ball(7, 25, 25), range(DEPTH))
     (broken.path / "image.npy").unlink()
     add(cohort, "whole", ball(7, 24, 26), (5, 7))
+    assert gathered(cohort).names == ("whole",)
+
+
+def test_ink_that_cannot_be_read_elsewhere_does_not_end_this_volume_s_run(cohort, monkeypatch):
+    add(cohort, "torn", ball(7, 25, 25), range(DEPTH))
+    add(cohort, "whole", ball(7, 24, 26), (5, 7))
+
+    def read(project):
+        if project.info.name == "torn":
+            raise OSError("torn")
+        return ink_facts(project)
+
+    monkeypatch.setattr(other_references, "ink_facts", read)
     assert gathered(cohort).names == ("whole",)
 
 

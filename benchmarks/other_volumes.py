@@ -42,13 +42,14 @@ def read_pair(image: Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8], Ima
 
 
 def label_slices(project: Project, truth: npt.NDArray[np.uint8], k: int | None) -> None:
-    """Label k slices, equally spaced over the object, or all slices of the volume if None."""
+    """Label k slices, equally spaced over the object (its middle), or all of the volume if None."""
     ink = project.ink_store.load()
     stack, slices = (np.moveaxis(a, project.axis, 0) for a in (truth, ink))
     chosen = np.arange(len(stack))
     if k is not None:
         filled = np.flatnonzero(stack.any(axis=(1, 2)))
-        chosen = np.linspace(filled[0], filled[-1], k).round().astype(int)
+        ends = (filled[0], filled[-1]) if k > 1 else (np.mean(filled), np.mean(filled))
+        chosen = np.linspace(*ends, k).round().astype(int)
     slices[chosen] = stack[chosen]
     project.ink_store.save(ink)
 

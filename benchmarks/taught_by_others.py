@@ -4,13 +4,14 @@
                                           [--count 4] [--seconds 60] [--seed 0] [--device cpu]
 
 FOLDER holds ``X.nii.gz`` with ``X_gt.nii.gz``. COUNT volumes are proposed for in turn, each with K
-labelled slices, equally spaced from the first to the last labelled one along axis A, in projects
-with as many other volumes as TAUGHT says, the same ones for all. Of those SLICES equally spaced
-slices are labelled, all of them if 0. Printed is, for each number of others, the Dice between the
-outermost references (references not counted, mean of the classes) of the recommended proposal, its
-estimate, whether the others taught to the end or were dismissed, how sure the voxels near the
-object are and how often wrong; at the end the means and paired differences to the first number. One
-line of JSON each.
+labelled slices, equally spaced from the first to the last labelled one along axis A (1: the middle
+one, 0: by *Propose for the others*), in projects with as many other volumes as TAUGHT says, the
+same ones for all. Of those SLICES equally spaced slices are labelled, all of them if 0. K may be
+several numbers. Printed is, for each of them and each number of others, the Dice (mean of the
+classes) of the recommended proposal over the slices that are not labelled, and between the
+outermost references alone; its estimate, whether the others taught to the end or were dismissed,
+how sure the voxels near the object are and how often wrong; at the end the means and paired
+differences to the first number of others. One line of JSON each.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from napari_sslseg.training.control import Control
 from napari_sslseg.training.events import Estimated, Event, Finished, Started
 from napari_sslseg.training.request import TrainRequest
 from napari_sslseg.training.session import run_project
+from napari_sslseg.training.shared import SharedNetwork
 from napari_sslseg.training.threads import calm_threads
 from napari_sslseg.volume.cohort import Cohort
 from napari_sslseg.volume.project import Project
@@ -50,26 +52,33 @@ def propose(project: Project, options: argparse.Namespace) -> tuple[Proposal, fl
         elif isinstance(event, Finished):
             best = event.recommended
 
-    request = TrainRequest(seconds=options.seconds, device=options.device, seed=options.seed)
-    run_project(project.path, request, follow, Control())
+    run_project(project.path, request(options), follow, Control())
     proposal = project.proposals.read(best)
     assert proposal is not None
     return proposal, estimates.get(best), "Learns from" in plan
 
 
+def request(options: argparse.Namespace) -> TrainRequest:
+    """Return what is asked of the trainer."""
+    return TrainRequest(seconds=options.seconds, device=options.device, seed=options.seed)
+
+
 def score(
     proposal: Proposal, truth: npt.NDArray[np.uint8], ink: npt.NDArray[np.uint8], axis: int
 ) -> dict[str, Any]:
-    """Score what lies between the outermost references."""
+    """Score the slices without ink."""
     cut = [np.moveaxis(a, axis, 0) for a in (proposal.classes, truth, ink)]
-    references = np.flatnonzero((cut[2] != 255).all(axis=(1, 2)))
-    between = np.setdiff1d(np.arange(references[0], references[-1] + 1), references)
+    whole = (cut[2] != 255).all(axis=(1, 2))
+    references, rest = np.flatnonzero(whole), np.flatnonzero(~whole)
     regions = np.moveaxis(proposal.regions, axis, 0)
     sure = np.moveaxis(proposal.confidence, axis, 0) / 255
     near = object_neighbourhood(cut[0]) | object_neighbourhood(cut[1])
     near[references] = False
     wrong = cut[0] != cut[1]
-    told: dict[str, Any] = {"dice": mean_dice(cut[0][between], cut[1][between])}
+    told: dict[str, Any] = {"dice": mean_dice(cut[0][rest], cut[1][rest])}
+    if len(references) > 1:
+        between = rest[(rest > references[0]) & (rest < references[-1])]
+        told["between"] = mean_dice(cut[0][between], cut[1][between])
     for code, name in REGION_NAMES.items():
         there = near & (regions == code)
         told[name] = [there.sum() / near.sum(), wrong[there].mean() if there.any() else None]
@@ -88,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--axis", type=int, required=True)
-    parser.add_argument("--k", type=int, default=3)
+    parser.add_argument("--k", type=int, nargs="+", default=[3])
     parser.add_argument("--taught", type=int, nargs="+", default=[0, 3])
     parser.add_argument("--slices", type=int, default=0)
     parser.add_argument("--count", type=int, default=4)
@@ -102,30 +111,44 @@ def main(arguments: list[str] | None = None) -> int:
     )
     random.Random(options.seed).shuffle(images)
     own, rest = images[: options.count], images[options.count :]
-    found: dict[int, list[float]] = {number: [] for number in options.taught}
-    for image in own:
-        for number in options.taught:
-            with tempfile.TemporaryDirectory() as folder:
-                project, truth = make_project(Path(folder) / "own", image, options.axis, options.k)
-                cohort = Cohort(project.path)
-                for other in rest[:number]:
-                    array, labels, info = read_pair(other)
-                    added = cohort.add(array, info, options.axis)
-                    label_slices(added, labels, options.slices or None)
-                proposal, estimate, taught = propose(project, options)
-                told = score(proposal, truth, project.all_ink(), options.axis)
-            found[number].append(told["dice"])
-            row = {"volume": project.info.name, "others": number, "proposal": proposal.slug}
-            row |= {"taught": taught, **told, "estimate": estimate}
-            print(json.dumps(_rounded(row)), flush=True)
-    first = np.array(found[options.taught[0]])
-    for number, scores in found.items():
-        differences = np.array(scores) - first
-        error = differences.std(ddof=1) / np.sqrt(len(first)) if len(first) > 1 else 0.0
-        row = {"others": number, "mean": float(np.mean(scores)), "sd": float(np.std(scores))}
-        row |= {"gain": float(differences.mean()), "error": float(error)}
-        print(json.dumps(_rounded(row)))
+    for k in options.k:
+        found: dict[int, list[dict[str, Any]]] = {number: [] for number in options.taught}
+        for image in own:
+            for number in options.taught:
+                row = measure(image, rest[:number], k, options)
+                found[number].append(row)
+                print(json.dumps(_rounded({"k": k, "others": number, **row})), flush=True)
+        for number, rows in found.items():
+            told: dict[str, Any] = {"k": k, "others": number}
+            for what in ("dice", "between"):
+                if all(what in row for row in rows):
+                    scores = np.array([row[what] for row in rows])
+                    differences = scores - [row[what] for row in found[options.taught[0]]]
+                    error = differences.std(ddof=1) / len(rows) ** 0.5 if len(rows) > 1 else 0.0
+                    told[what] = {"mean": scores.mean(), "sd": scores.std()}
+                    told[what] |= {"gain": differences.mean(), "error": error}
+            print(json.dumps(_rounded(told)), flush=True)
     return 0
+
+
+def measure(image: Path, others: list[Path], k: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Propose for one volume in a project with some others, and score that."""
+    with tempfile.TemporaryDirectory() as folder:
+        project, truth = make_project(Path(folder) / "own", image, options.axis, k)
+        cohort, teachers = Cohort(project.path), []
+        for other in others:
+            array, labels, info = read_pair(other)
+            teachers.append(cohort.add(array, info, options.axis))
+            label_slices(teachers[-1], labels, options.slices or None)
+        row: dict[str, Any] = {"volume": project.info.name}
+        if k:
+            proposal, estimate, taught = propose(project, options)
+            row |= {"proposal": proposal.slug, "taught": taught, "estimate": estimate}
+        else:
+            network = SharedNetwork(teachers, request(options), lambda event: None, Control())
+            network.train(None, lambda share: None)
+            proposal = network.propose(project, {})
+        return row | score(proposal, truth, project.all_ink(), options.axis)
 
 
 def _rounded(value: Any) -> Any:

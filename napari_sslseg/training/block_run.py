@@ -22,6 +22,7 @@ from .request import TrainRequest
 from .session import Run
 from .size import Size
 from .stack import SliceStack, View, outside_of
+from .teachers import NOBODY, Teachers
 from .threads import usable_cores
 from .trainer import Trainer, predict_slices
 from .windowed import channel_scales, grown_view, windowed_stack
@@ -67,7 +68,7 @@ class BlockRun(Run):
 
     Parameters
     ----------
-    project, stack, request, emit, control
+    project, stack, request, emit, control, teachers
         See `Run`.
     size : Size
     cut : callable
@@ -82,11 +83,12 @@ class BlockRun(Run):
         request: TrainRequest,
         emit: Emit,
         control: Control,
+        teachers: Teachers,
         size: Size,
         cut: Cut,
         workspace: Workspace,
     ) -> None:
-        super().__init__(project, stack, request, emit, control)
+        super().__init__(project, stack, request, emit, control, teachers)
         self.size, self.workspace = size, workspace
         self._cut = cut
         self._training = False
@@ -94,7 +96,13 @@ class BlockRun(Run):
 
     @classmethod
     def prepare(
-        cls, project: Project, size: Size, request: TrainRequest, emit: Emit, control: Control
+        cls,
+        project: Project,
+        size: Size,
+        request: TrainRequest,
+        emit: Emit,
+        control: Control,
+        teachers: Teachers = NOBODY,
     ) -> BlockRun:
         """Open the volume of a project that does not fit into the memory.
 
@@ -123,11 +131,11 @@ class BlockRun(Run):
         def cut(view: View) -> SliceStack:
             spacing = project.info.spacing
             stack = windowed_stack(
-                image, ink, found, project.axis, spacing, view, scales, workspace
+                image, ink, found, project.axis, spacing, view, scales, workspace, teachers.classes
             )
             return replace(stack, outside=outside_of(project.extent, found.objects))
 
-        return cls(project, cut(size.view), request, emit, control, size, cut, workspace)
+        return cls(project, cut(size.view), request, emit, control, teachers, size, cut, workspace)
 
     def execute(self) -> None:
         """Do all of it, and look after the memory meanwhile."""

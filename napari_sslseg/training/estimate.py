@@ -44,6 +44,10 @@ class Estimate:
     high: float
     count: int
 
+    def counted(self, noun: str) -> str:
+        """Return in words how many slices it rests on."""
+        return f"{self.count} {noun}" + ("" if self.count == 1 else "s")
+
     def with_errors(self, ratio: float) -> Estimate:
         """Return the estimate of a method that makes `ratio` times the errors.
 
@@ -108,7 +112,9 @@ def distance_scale(stack: SliceStack, left_out: int) -> float:
 
 
 def estimate(
-    stack: SliceStack, left_out: Sequence[int], predictions: Sequence[Tensor]
+    stack: SliceStack,
+    left_out: Sequence[int],
+    predictions: Sequence[Tensor],
 ) -> Estimate | None:
     """Turn scores on left-out references into an estimate for the slices without ink.
 
@@ -141,13 +147,13 @@ def estimate(
         for i, column in zip(stack.class_ids[1:], scores.T, strict=True)
         if np.isfinite(column).any()
     }
-    spread = _spread(means)
+    deviation = spread(means)
     return Estimate(
         {i: float(column.mean()) for i, column in finite.items()},
-        {i: _spread(column) for i, column in finite.items()},
+        {i: spread(column) for i, column in finite.items()},
         mean,
-        max(0.0, mean - spread),
-        min(1.0, mean + spread),
+        max(0.0, mean - deviation),
+        min(1.0, mean + deviation),
         len(means),
     )
 
@@ -158,7 +164,7 @@ def _open_slices(stack: SliceStack) -> npt.NDArray[np.intp]:
     return np.setdiff1d(np.arange(stack.depth), known)
 
 
-def _spread(scores: npt.NDArray[np.float64]) -> float:
+def spread(scores: npt.NDArray[np.float64]) -> float:
     """Return the standard deviation of scores of left-out slices.
 
     Two or three of them say little: never less than 2 % is claimed, and 6 % where there is but one.

@@ -9,8 +9,7 @@ and where its middle is.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,18 +20,17 @@ from torch import Tensor
 from ..methods.frameworks.base import Batch
 from ..volume.annotation import NOT_ANNOTATED
 from ..volume.classes import BACKGROUND
-from ..volume.cohort import Cohort, InkFacts, ink_facts
-from ..volume.project import Project, ProjectError
+from ..volume.project import Project
 from .object_box import ObjectBox, aligned_positions
 from .pixel_size import pixel_of, resized, resized_labels, shape_of, size_at
 from .plan import Plan
 from .sampler import Sampler
 from .stack import CONTEXT, SliceStack, TrainingError
+from .teachers import Teachers
 from .tiles import Tiles
 from .windowed import channel_scales
 
-#: Volumes that are listened to, and slices of each: more of them tell the same again.
-MOST_VOLUMES = 8
+#: Slices of each volume that are listened to: more of them tell the same again.
 MOST_SLICES = 48
 
 #: Slices beyond the object's ends that are shown as well, where they are labelled.
@@ -44,9 +42,6 @@ SHARE = 0.5
 #: What the labels that were propagated in the volume itself weigh beside them until it is known how
 #: good those are.
 PRIOR = 0.5
-
-#: Bytes a voxel of another volume while it is read.
-_READING = 8
 
 
 @dataclass(frozen=True)
@@ -110,6 +105,8 @@ class JoinedSampler:
     ----------
     own : Sampler
     others : OtherReferences
+    labelled : int
+        Labelled frames of a batch: `SHARE` of them are others', or all where the volume has none.
     generator : torch.Generator
     prior : float
         Factor of the weight of labels that were propagated to unlabelled slices.
@@ -119,65 +116,64 @@ class JoinedSampler:
         self,
         own: Sampler,
         others: OtherReferences,
+        labelled: int,
         generator: torch.Generator,
         prior: float = PRIOR,
     ) -> None:
         self._own, self._others, self._generator = own, others, generator
-        self._prior = prior
+        self._labelled, self._prior = labelled, prior
 
     def draw(self) -> Batch:
         """Return one batch."""
         batch = self._own.draw()
         images, labels = batch.labelled_image, batch.labelled_target
-        count = round(SHARE * len(images))
-        if not count:
-            return batch
-        other_images, other_labels = self._others.draw(count, self._generator)
-        keep = len(images) - count
+        keep = min(len(images), self._labelled - round(SHARE * self._labelled))
+        other_images, other_labels = self._others.draw(self._labelled - keep, self._generator)
+        other_images, other_labels = other_images.to(images), other_labels.to(labels)
+        if keep:
+            other_images = torch.cat([images[:keep], other_images])
+            other_labels = torch.cat([labels[:keep], other_labels])
         return replace(
             batch,
             prior_weight=None if batch.prior_weight is None else self._prior * batch.prior_weight,
-            labelled_image=torch.cat([images[:keep], other_images.to(images)]),
-            labelled_target=torch.cat([labels[:keep], other_labels.to(labels)]),
+            labelled_image=other_images,
+            labelled_target=other_labels,
             # Ink says all about these frames; nothing was propagated to them.
-            labelled_prior=_silenced(batch.labelled_prior, keep),
-            labelled_prior_weight=_silenced(batch.labelled_prior_weight, keep),
+            labelled_prior=_followed_by_nothing(batch.labelled_prior, keep, other_images),
+            labelled_prior_weight=_followed_by_nothing(
+                batch.labelled_prior_weight, keep, other_images
+            ),
         )
 
 
-def _silenced(maps: Tensor | None, keep: int) -> Tensor | None:
+def _followed_by_nothing(maps: Tensor | None, keep: int, images: Tensor) -> Tensor | None:
+    """Return the first of some maps, (B, [K,] h, w), and zeros for the other images."""
     if maps is None:
         return None
-    maps = maps.clone()
-    maps[keep:] = 0
-    return maps
+    found = maps.new_zeros(len(images), *maps.shape[1:-2], *images.shape[-2:])
+    if keep:
+        found[:keep] = maps[:keep]
+    return found
 
 
 def gather(
-    project: Project,
+    teachers: Teachers,
     stack: SliceStack,
     own: ObjectBox | None,
     plan: Plan,
-    budget: int,
     check: Callable[[], object],
 ) -> OtherReferences | None:
     """Collect the references of the other volumes of a project.
 
-    A volume is listened to when each class that is labelled in this one is labelled there too:
-    elsewhere background may only mean that nobody has looked for a class yet.
-
     Parameters
     ----------
-    project : Project
-        The volume of the run.
+    teachers : Teachers
     stack : SliceStack
+        The volume of the run.
     own : ObjectBox or None
         Where its object is, as far as is known.
     plan : Plan
         Says what frames look like.
-    budget : int
-        Bytes that the run may use; volumes are read one at a time, those too large for that are
-        left out.
     check : callable
         Called now and then; may raise.
 
@@ -188,42 +184,21 @@ def gather(
     """
     if own is None:
         return None
-    found = []
-    for key, other, facts in _others(project, budget):
-        check()
-        if facts.whole and facts.painted >= set(stack.class_ids[1:]) and other.axis == stack.axis:
-            found.append((key, other, sorted(facts.whole)))
-    found.sort(key=lambda each: -len(each[2]))
     parts, names, keys = [], [], []
-    for key, other, whole in found[:MOST_VOLUMES]:
+    for teacher in teachers.volumes:
+        check()
         try:
-            frames = _frames(other, whole, stack, own, plan, check)
+            frames = _frames(teacher.project, teacher.whole, stack, own, plan, check)
         except (TrainingError, OSError, ValueError):
             continue  # as one that cannot be opened
         if frames is not None:
             parts.append((*frames, torch.full((len(frames[0]),), 1 / len(frames[0]))))
-            names.append(other.info.name)
-            keys.append(key)
+            names.append(teacher.project.info.name)
+            keys.append(teacher.key)
     if not parts:
         return None
     images, labels, weights = (torch.cat(each) for each in zip(*parts, strict=True))
     return OtherReferences(images, labels, weights, tuple(names), tuple(keys))
-
-
-def _others(project: Project, budget: int) -> Iterator[tuple[str, Project, InkFacts]]:
-    """Open the other volumes of a project, those that can be, with their keys and ink."""
-    cohort = Cohort(project.path)
-    for key in cohort.keys:
-        if key == cohort.key_of(project.path):
-            continue
-        try:
-            other = cohort.open(key)
-            if _READING * math.prod(other.info.shape) > budget:
-                continue
-            facts = ink_facts(other)
-        except (ProjectError, ValueError, OSError):
-            continue  # the list of volumes tells of it; this run can do without
-        yield key, other, facts
 
 
 def _frames(

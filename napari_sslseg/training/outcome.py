@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .recipe import Recipe
+from .recipe import DEFAULT, Recipe
 from .tiles import Tiles
 
-#: Dice by which a network that other volumes have taught must beat the matching on a left-out
-#: reference to be believed where it is unlike the matching.
+#: Dice by which a network that other volumes have taught must beat the matching to be believed
+#: where the two are unlike.
 BETTER = 0.1
 
-#: Likeness of network and matching below which one of them is wrong in much of the volume, and
-#: what propagated labels weigh if that is the matching.
-UNLIKE, UNLIKE_PRIOR = 0.8, 0.25
+#: Dice on this volume's references that a network must have which only other volumes have taught,
+#: to be believed: half of what it says is right then.
+TRUSTED = 0.5
+
+#: What propagated labels weigh where the network knows better than the matching.
+UNLIKE_PRIOR = 0.1
 
 #: Likeness below which a network that is no better than the matching has not learned yet: one that
 #: has is like the matching, or knows better.
@@ -33,12 +36,20 @@ class Outcome:
         How the network's proposal was made best.
     likeness : float
         Dice between the network's own prediction and the matching, all over the volume.
+    unaided : bool
+        Whether all references of the volume were left out, because they are too few to test the
+        matching; it found nothing then, and only other volumes had taught the network.
+    extent : float
+        Area of the object in the tested slices, of what the network finds in a slice of the
+        others; 1 at most. Where the object begins and ends little of it is right or wrong.
     """
 
     network: float
     matching: float
     recipe: Recipe
     likeness: float = 1.0
+    unaided: bool = False
+    extent: float = 1.0
 
     @property
     def gain(self) -> float:
@@ -49,14 +60,24 @@ class Outcome:
     def knows_better(self) -> bool:
         """Whether a network that others have taught knows what the matching cannot know.
 
-        On a reference that neither of them knew it was clearly better.
+        On references that neither of them knew it was clearly better.
         """
+        if self.unaided:
+            return self.network > TRUSTED * self.extent
         return self.gain > BETTER
+
+    @property
+    def matching_everywhere(self) -> float:
+        """Dice of the matching that is likely all over the volume.
+
+        Two predictions that err independently are about as alike as the product of their Dice.
+        """
+        return min(1.0, self.likeness / max(self.network, 1e-6))
 
     @property
     def early(self) -> bool:
         """Whether the network had not learned enough, so that the test says nothing of it."""
-        return self.likeness < BEGUN and not self.knows_better
+        return (self.unaided or self.likeness < BEGUN) and not self.knows_better
 
     @property
     def dismisses_others(self) -> bool:
@@ -67,10 +88,17 @@ class Outcome:
     def prior_weight(self) -> float:
         """What propagated labels still weigh beside references of other volumes.
 
-        Where the network knows better, and says something else, they would unteach it; elsewhere
-        they are what holds it to this volume.
+        Where the network knows better they would unteach it; elsewhere they are what holds it to
+        this volume. What one or two references tell of all slices is worth nothing beside that.
         """
-        return UNLIKE_PRIOR if self.knows_better and self.likeness < UNLIKE else 1.0
+        if self.unaided:
+            return 0.0
+        better = self.knows_better and self.matching_everywhere < self.network - BETTER
+        return UNLIKE_PRIOR if better else 1.0
+
+    def without_others(self) -> Outcome:
+        """Return what is known of a network that others no longer teach: nothing yet."""
+        return Outcome(self.matching, self.matching, DEFAULT)
 
     @property
     def error_ratio(self) -> float:
@@ -84,6 +112,8 @@ class Outcome:
             "matching": self.matching,
             "recipe": self.recipe.to_json(),
             "likeness": self.likeness,
+            "unaided": self.unaided,
+            "extent": self.extent,
         }
 
     @classmethod
@@ -94,13 +124,18 @@ class Outcome:
             return None
         found = Recipe(recipe.get("temperature"))  # earlier versions kept a share as well
         likeness = float(str(head.get("likeness", 1.0)))
-        return cls(float(str(head["network"])), float(str(head["matching"])), found, likeness)
+        network, matching = float(str(head["network"])), float(str(head["matching"]))
+        unaided, extent = bool(head.get("unaided", False)), float(str(head.get("extent", 1.0)))
+        return cls(network, matching, found, likeness, unaided, extent)
 
 
-def was_early(head: dict[str, object]) -> bool:
-    """Whether an earlier model was tested before it had learned, and should be tested anew."""
+def to_test_anew(head: dict[str, object]) -> bool:
+    """Whether what an earlier model was tested for should be tested anew.
+
+    It had not learned enough, or it was tested on what it has learned from since.
+    """
     outcome = Outcome.of(head)
-    return outcome is not None and outcome.early
+    return outcome is not None and (outcome.early or outcome.unaided)
 
 
 def tiles_of(head: dict[str, object]) -> Tiles | None:

@@ -21,11 +21,21 @@ from .events import Emit, Estimated, Progress, ProposalReady, Started
 from .judge import make_proposal, raised_network
 from .other_references import OtherReferences
 from .outcome import Outcome
-from .recipe import ALIKE, ALIKE_TAUGHT, DEFAULT, Recipe, pixels_away, set_temperature
+from .recipe import (
+    ALIKE,
+    ALIKE_AGREED,
+    ALIKE_TAUGHT,
+    DEFAULT,
+    Recipe,
+    pixels_away,
+    set_temperature,
+)
 from .reference_shapes import ReferenceShapes
 from .request import TrainRequest
 from .stack import SliceStack
+from .teachers import NOBODY, Teachers
 from .trainer import Trainer, predict_slices
+from .unaided import Unaided
 
 REFERENCE_GUIDED = "Reference-guided"
 SEMSIM = "SemSim"
@@ -41,6 +51,10 @@ TOLERANCE = 0.03
 #: too poor to learn from. On volumes with truth the mixture lost below .83 and hardly above.
 LEARNED = 0.85
 
+#: Dice between a network that others have taught and what one or two references tell of the volume,
+#: above which both of them are right in most of it.
+AGREED = 0.7
+
 
 class Proposing:
     """What a run proposes and says, whatever it comes from; for a `session.Run`.
@@ -52,6 +66,8 @@ class Proposing:
     request : TrainRequest
     emit : callable
     control : Control
+    teachers : Teachers
+        The project's other volumes, as far as they teach.
     """
 
     def __init__(
@@ -61,9 +77,11 @@ class Proposing:
         request: TrainRequest,
         emit: Emit,
         control: Control,
+        teachers: Teachers = NOBODY,
     ) -> None:
         self.project, self.stack, self.request = project, stack, request
         self.emit, self.control = emit, control
+        self.teachers = teachers
         self.clock = Clock(request.seconds, control)
         self.recommended = "reference-guided"
         self.device = torch.device("cpu")
@@ -71,8 +89,10 @@ class Proposing:
         self._proposing = 0.0
         self._reads = torch.empty(0)
         self._without_middle: Propagation | None = None
-        #: What other volumes of the project teach, if they do.
+        #: Their references, while they teach.
         self.others: OtherReferences | None = None
+        #: How good a network was that only others had taught.
+        self._unaided: Unaided | None = None
         #: Estimates that this run has made, by the proposal's slug.
         self._estimates: dict[str, dict[str, object]] = {}
         #: What each proposal was judged by: "matching" at first, "guided" and "network" at last.
@@ -106,6 +126,8 @@ class Proposing:
         # What others have taught need not be like the matching.
         taught = self.others is not None and outcome is not None and outcome.knows_better
         learned = not plan.use_prior or likeness >= LEARNED or taught
+        if taught and outcome is not None and outcome.unaided and likeness > AGREED:
+            recipe = replace(recipe, alike=ALIKE_AGREED)
         if not learned:
             # A network that has hardly begun would only blur the proposal, and as a second
             # opinion disagree with everything.
@@ -123,7 +145,9 @@ class Proposing:
             against_network = (matched_classes, "matching")
             if plan.use_prior:
                 against_network = (self._raised(proposed, output), "network, counting more")
-        known = self.known["network"] = replace(guided, proposed=proposed)
+        from_ink = taught and outcome is not None and outcome.unaided
+        known = replace(guided, proposed=proposed, calibrated=from_ink)
+        self.known["network"] = known
         for name, found, (other, called) in (
             (REFERENCE_GUIDED, guided, against_guided),
             (SEMSIM, known, against_network),
@@ -135,6 +159,11 @@ class Proposing:
         if matched is not None and not learned:
             how = "The network needs more time to learn; until then this is the matching."
             self._tell_estimate("semsim", matched, how)
+        elif learned and self.request.estimate and self._unaided is not None:
+            measured = self._unaided.estimate
+            slices = measured.counted("labelled slice")
+            how = f"Measured on {slices} before the network learned from this volume."
+            self._tell_estimate("semsim", measured, how)
         elif outcome is not None and matched is not None:
             how = f"Reference matching ({matched.mean:.2f}), and the effect of training on it"
             how += f" and on {self.others.count}." if self.others is not None else "."

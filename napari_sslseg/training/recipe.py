@@ -27,6 +27,10 @@ from ..methods.frameworks.base import Framework, PredictOutput
 #: one slice to the next is matched less surely.
 ALIKE = 5.0
 
+#: The same where a network that other volumes have taught agrees with what is carried from one or
+#: two references: both are right then, and the matching knows this volume.
+ALIKE_AGREED = 20.0
+
 #: The same for a network that other volumes have taught as well: it knows more of what lies between
 #: the references than the matching can.
 ALIKE_TAUGHT = 2.0
@@ -136,7 +140,7 @@ def choose(
     score: Callable[[Tensor], float],
     away: Tensor,
     alike: float = ALIKE,
-) -> tuple[Recipe, float]:
+) -> tuple[Recipe, float, Tensor]:
     """Find the recipe for a model from slices whose truth it has not seen.
 
     Parameters
@@ -157,8 +161,8 @@ def choose(
 
     Returns
     -------
-    Recipe, float
-        The recipe, and its score on the left-out slices.
+    Recipe, float, Tensor
+        The recipe, its score on the left-out slices, and the probabilities that it makes there.
     """
     temperature: float | None = None
     output = predict()
@@ -170,4 +174,5 @@ def choose(
         if found > network + ADVANTAGE:
             temperature, output, network = candidate, rectified, found
     recipe = Recipe(temperature, alike=alike)
-    return recipe, score(recipe.mix(output, matched, away))
+    proposed = recipe.mix(output, matched, away)
+    return recipe, score(proposed), proposed

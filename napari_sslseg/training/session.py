@@ -4,7 +4,9 @@
    is there within seconds.
 2. Each inner reference is left out in turn, to estimate how good that is.
 3. A network is trained on the references and the propagated labels, at first without one of the
-   references; that one tells whether, and how, the network adds to the matching.
+   references; that one tells whether, and how, the network adds to the matching. Where the
+   references are too few for that but other volumes teach, it learns from those alone at first,
+   and all references of this one tell how much it knows.
 4. It goes on with all references, and proposes.
 """
 
@@ -19,36 +21,33 @@ import torch
 from torch import Tensor
 
 from ..methods.check_point import checked
-from ..methods.confidence import Predictions
 from ..methods.frameworks import registry
-from ..methods.propagation import Propagation, propagate
+from ..methods.propagation import Propagation
 from ..volume.cohort import Cohort
 from ..volume.project import Project, ProjectError
 from . import estimate as quality
 from .checkpoint import load_model, read_head, save_model
 from .control import Control
 from .events import Emit, Finished, Quality
-from .memory import default_budget
+from .matching_stage import MatchingStage
 from .object_box import ObjectBox, foreground
 from .other_references import PRIOR, JoinedSampler, gather
-from .outcome import Outcome, tiles_of, was_early
+from .outcome import Outcome, tiles_of, to_test_anew
 from .plan import Plan, choose_device, make_plan
-from .proposing import REFERENCE_GUIDED, Proposing
 from .recipe import DEFAULT, choose, pixels_away, usual_distance
 from .request import TrainRequest
 from .sampler import Prior, Sampler
 from .size import measure
 from .stack import SliceStack, TrainingError
+from .teachers import NOBODY, find_teachers
 from .threads import usable_cores
 from .trainer import Source, Trainer, predict_slices
+from .unaided import Unaided
 
 __all__ = ["TrainingError", "run_project"]
 
 #: Share of the training time in which a reference is left out, to compare the methods.
 TEST_SHARE = 0.3
-
-#: Share of the budget after which no further reference is left out in turn.
-LEAVE_OUT_SHARE = 0.25
 
 #: Slices on which network and matching are compared after the test stage.
 _SAMPLE = 12
@@ -77,6 +76,8 @@ def run_project(path: Path, request: TrainRequest, emit: Emit, control: Control)
     try:
         project = Project.open(path)
         size = measure(project, request, usable_cores())
+        learns = request.others and request.preset != "reference"
+        teachers = find_teachers(project, size.budget) if learns else NOBODY
         if size.fits:
             stack = SliceStack.from_volume(
                 project.image(),
@@ -84,18 +85,19 @@ def run_project(path: Path, request: TrainRequest, emit: Emit, control: Control)
                 project.axis,
                 project.info.spacing,
                 project.extent,
+                teachers.classes,
             )
     except ProjectError as error:
         raise TrainingError(str(error)) from error
     if size.fits:
         with checked(control.check):
-            Run(project, stack, request, emit, control).execute()
+            Run(project, stack, request, emit, control, teachers).execute()
         return
     from .block_run import BlockRun
 
     try:
         with checked(control.check):
-            BlockRun.prepare(project, size, request, emit, control).execute()
+            BlockRun.prepare(project, size, request, emit, control, teachers).execute()
     except OSError as error:
         raise TrainingError(
             f"The files of the run could not be written to {path} ({error.strerror or error}); "
@@ -103,7 +105,7 @@ def run_project(path: Path, request: TrainRequest, emit: Emit, control: Control)
         ) from error
 
 
-class Run(Proposing):
+class Run(MatchingStage):
     """One training run."""
 
     def execute(self) -> None:
@@ -121,70 +123,6 @@ class Run(Proposing):
         self.progress("Done", 1.0)
         self.emit(Finished(round(self.clock.spent, 2), self.recommended))
 
-    # -- matching -------------------------------------------------------------------------
-
-    def _propagate(
-        self,
-        ink: Tensor,
-        previous: Propagation | None = None,
-        changed: list[int] | None = None,
-    ) -> Propagation:
-        self.control.check()
-        stack = self.stack
-        return propagate(
-            stack.image,
-            ink,
-            stack.classes,
-            stack.spacing,
-            device=self.device,
-            previous=previous,
-            changed=changed,
-            workers=usable_cores() if self.device.type == "cpu" else 1,
-            empty=stack.outside,
-        ).cpu()
-
-    def _matched(self) -> Propagation:
-        return self._propagate(self.stack.ink)
-
-    def _propagate_without(self, slices: list[int], ink: Tensor) -> Propagation:
-        return self._propagate(ink)
-
-    def _match(self) -> Propagation:
-        self.progress("Matching the references", 0.01)
-        propagated = self._matched()
-        # Until there is a network, the read from the farther side is the second opinion.
-        self._reads = propagated.farther
-        known = Predictions(
-            propagated.probabilities,
-            propagated.probabilities,
-            propagated.agreement,
-            propagated.sources,
-        )
-        self.known["matching"] = known
-        self._propose(REFERENCE_GUIDED, known, self._reads, {"stage": "matching"})
-        return propagated
-
-    def _leave_one_out(self, propagated: Propagation) -> quality.Estimate | None:
-        stack = self.stack
-
-        def predict(ink: Tensor, left_out: int) -> Tensor:
-            # Only the stretch between the neighbours of a left-out reference depends on it.
-            found = self._propagate(ink, propagated, [left_out])
-            if [left_out] == quality.middle_reference(stack):
-                self._without_middle = found
-            return found.probabilities
-
-        def proceed(share: float) -> bool:
-            self.progress("Testing on left-out references", 0.05 + 0.1 * share)
-            return share == 0 or self.clock.spent < LEAVE_OUT_SHARE * self.clock.seconds
-
-        slices, predictions = quality.leave_one_out(stack, predict, proceed)
-        found = quality.estimate(self.stack, slices, predictions)
-        if found is not None:
-            how = f"Measured on {_count(found.count, 'reference')} left out in turn."
-            self._tell_estimate("reference-guided", found, how)
-        return found
-
     # -- training -------------------------------------------------------------------------
 
     def _train_and_propose(
@@ -196,7 +134,8 @@ class Run(Proposing):
         models = cohort.models_for(key)
         head = read_head(models) if request.resume else {}
         plan = make_plan(stack, request, device, foreground(propagated), tiles_of(head))
-        self._listen(plan, propagated)
+        own_box = ObjectBox.around(p[0].float() < 0.5 for p in propagated.probabilities)
+        self.others = gather(self.teachers, stack, own_box, plan, self.control.check)
         who = self.others.spoken if self.others is not None else ""
         self._tell(device, f"{plan.describe()} {who}".rstrip())
         framework = registry.create(
@@ -212,7 +151,7 @@ class Run(Proposing):
         seen = {*head.get("seen", ()), key}
         teachers = set(self.others.keys) if self.others else set()
         # With new teachers a network begins anew, so that their worth can be tested.
-        anew = bool(teachers - seen) or (bool(teachers) and was_early(head))
+        anew = bool(teachers - seen) or (bool(teachers) and to_test_anew(head))
         warm = request.resume and not anew and load_model(models, framework, about)
         # A model of another volume may begin, but tells nothing of this one's references.
         own = warm and models == self.project.models
@@ -225,13 +164,14 @@ class Run(Proposing):
         end = begin + max(1.0, 0.5 * left, left - self._seconds_to_propose(trainer))
 
         outcome = Outcome.of(head) if own else None
-        tested = quality.middle_reference(stack) if request.estimate and not own else []
+        tested = [] if own else self._to_leave_out()
         if tested:
-            outcome = self._test_stage(trainer, tested, begin, end, generator)
+            until = begin + TEST_SHARE * (end - begin)
+            outcome = self._test_stage(trainer, tested, propagated, until, generator)
         if self.others is not None and outcome is not None and outcome.dismisses_others:
             # What an organ looks like elsewhere may not be what it looks like here.
             self._tell(device, f"{plan.describe()} {self.others.dismissed}")
-            self.others = None
+            self.others, outcome = None, outcome.without_others()
         prior = outcome.prior_weight if outcome is not None else PRIOR
         sampler = self._sampler(stack.ink, propagated, plan, generator, prior)
         self._stage(trainer, sampler, end, warm or bool(tested), "Training")
@@ -242,61 +182,79 @@ class Run(Proposing):
         save_model(self.project.models, trainer.model, about, {**frame, **found, "seen": told})
         self._final_proposals(trainer, propagated, outcome, matched)
 
+    def _to_leave_out(self) -> list[int]:
+        """Return the references to test on: the middle one, or all where none is between others.
+
+        Without any the matching knows nothing; the network needs others that teach it.
+        """
+        middle = quality.middle_reference(self.stack)
+        if not middle:
+            return self.stack.inked() if self.others is not None else []
+        return middle if self.request.estimate else []
+
     def _test_stage(
         self,
         trainer: Trainer,
         tested: list[int],
-        begin: float,
-        end: float,
+        propagated: Propagation,
+        until: float,
         generator: torch.Generator,
     ) -> Outcome:
-        """Train without a reference, and compare network and matching on it."""
+        """Train without some references, and compare network and matching on them."""
         stack, plan = self.stack, trainer.plan
-        ink = stack.without(tested)
-        propagated = self._without_middle or self._propagate_without(tested, ink)
-        matched = propagated.probabilities[tested]
-        baseline = quality.pooled_dice(stack, tested, matched)
-        sampler = self._sampler(ink, propagated, plan, generator)
-        found = Outcome(0.0, baseline, DEFAULT)
+        ink, known = stack.without(tested), stack.references()
+        unaided = tested == stack.inked()
+        without, matched, baseline = propagated, None, 0.0
+        if not unaided:
+            without = self._without_middle or self._propagate_without(tested, ink)
+            matched = without.probabilities[tested]
+            baseline = quality.pooled_dice(stack, tested, matched)
+        # Beside others only ink teaches, so that the test tells what they know.
+        sampler = self._sampler(ink, without, plan, generator, prior_beside_others=0.0)
+        found = Outcome(0.0, baseline, DEFAULT, unaided=unaided)
+        proposed = torch.empty(0)
         # As they will be mixed where labels are wanted; the tested slices lie farther away.
-        known = stack.references()
         usual = usual_distance(pixels_away(stack.depth, known, stack.spacing), known)
         away = torch.full((len(tested),), usual)
 
+        def score(probabilities: Tensor) -> float:
+            if unaided:
+                return Unaided.of(stack, tested, probabilities.max(1).indices).dice
+            return quality.pooled_dice(stack, tested, probabilities)
+
         def look() -> None:
-            nonlocal found
+            nonlocal found, proposed
             trainer.settle_statistics(stack)
-            recipe, score = choose(
+            recipe, dice, proposed = choose(
                 trainer.model,
                 lambda: predict_slices(trainer.model, stack, tested, plan, self.control),
                 matched if plan.use_prior else None,
-                lambda probs: quality.pooled_dice(stack, tested, probs),
+                score,
                 away,
                 self.alike,
             )
-            found = Outcome(score, baseline, recipe)
-            self.emit(Quality(trainer.step, round(self.clock.spent, 2), score, baseline))
+            found = replace(found, network=dice, recipe=recipe)
+            shown = None if unaided else baseline
+            self.emit(Quality(trainer.step, round(self.clock.spent, 2), dice, shown))
 
-        until = begin + TEST_SHARE * (end - begin)
         self._stage(trainer, sampler, until, False, "Testing the training", look)
         look()
-        return replace(found, likeness=self._likeness(trainer, propagated))
+        likeness, area = self._look_around(trainer, propagated)
+        if unaided:
+            self._unaided = Unaided.of(stack, tested, proposed.max(1).indices)
+            found = replace(found, extent=min(1.0, self._unaided.area / max(area, 1.0)))
+        return replace(found, likeness=likeness)
 
-    def _likeness(self, trainer: Trainer, propagated: Propagation) -> float:
-        """Dice between network and matching on a sample of the slices."""
+    def _look_around(self, trainer: Trainer, propagated: Propagation) -> tuple[float, float]:
+        """Dice of network and matching, and the object's area, on a sample of the slices."""
         sample = list(range(0, self.stack.depth, max(1, self.stack.depth // _SAMPLE)))
         output = predict_slices(trainer.model, self.stack, sample, trainer.plan, self.control)
         matched = propagated.probabilities[sample].float().max(1).indices
         plain = output.plain.float().max(1).indices
         found = quality.mean_dice(plain, matched, self.stack.classes)
-        return found if math.isfinite(found) else 1.0  # neither sees anything
-
-    def _listen(self, plan: Plan, propagated: Propagation) -> None:
-        """Collect the references of the project's other volumes, to learn from them too."""
-        if self.request.others:
-            own = ObjectBox.around(p[0].float() < 0.5 for p in propagated.probabilities)
-            budget = self.request.memory or default_budget()
-            self.others = gather(self.project, self.stack, own, plan, budget, self.control.check)
+        areas = (plain > 0).sum((1, 2)).float()
+        area = float(areas[areas > 0].mean()) if bool(areas.any()) else 0.0
+        return found if math.isfinite(found) else 1.0, area  # or neither sees anything
 
     def _sampler(
         self,
@@ -314,7 +272,8 @@ class Run(Proposing):
         sampler = Sampler(stack, ink, prior, plan, generator)
         if self.others is None:
             return sampler
-        return JoinedSampler(sampler, self.others.to(plan.device), generator, prior_beside_others)
+        others = self.others.to(plan.device)
+        return JoinedSampler(sampler, others, plan.labelled, generator, prior_beside_others)
 
     def _stage(
         self,
@@ -344,7 +303,3 @@ class Run(Proposing):
         predict_slices(trainer.model, self.stack, sample, trainer.plan, self.control)
         each = (self.clock.spent - start) / len(sample)
         return 1.1 * each * self.stack.depth + 2 * self._proposing + 0.02 * self.request.seconds
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,6 +85,7 @@ class SliceStack:
         axis: int,
         spacing: tuple[float, ...],
         extent: Extent | None = None,
+        taught: Iterable[int] = (),
     ) -> SliceStack:
         """Cut a volume into slices.
 
@@ -98,6 +100,8 @@ class SliceStack:
             Voxel size along each spatial axis.
         extent : Extent, optional
             Where the object lies along the slicing axis, as the user says.
+        taught : iterable of int
+            Further classes, which the ink need not hold.
 
         Raises
         ------
@@ -105,7 +109,7 @@ class SliceStack:
             When nothing, or background alone, is annotated, or the values are not finite.
         """
         counts = sum(np.bincount(slab.ravel(), minlength=256) for slab in ink)
-        class_ids = class_ids_of(np.asarray(counts) > 0)
+        class_ids = class_ids_of(np.asarray(counts) > 0, taught)
         lookup = np.full(256, NOT_ANNOTATED, dtype=np.uint8)
         lookup[list(class_ids)] = np.arange(len(class_ids), dtype=np.uint8)
         sliced = np.ascontiguousarray(np.moveaxis(lookup[ink], axis, 0))
@@ -202,8 +206,15 @@ def outside_of(extent: Extent, objects: npt.NDArray[np.bool_]) -> list[int]:
     return [int(z) for z in np.flatnonzero(extent.outside(objects))]
 
 
-def class_ids_of(present: npt.NDArray[np.bool_]) -> tuple[int, ...]:
-    """Return the classes to learn, background first, from which values (256,) of ink occur.
+def class_ids_of(present: npt.NDArray[np.bool_], taught: Iterable[int] = ()) -> tuple[int, ...]:
+    """Return the classes to learn, background first.
+
+    Parameters
+    ----------
+    present : ndarray of bool, (256,)
+        Which values of ink occur.
+    taught : iterable of int
+        Further classes, that other volumes teach.
 
     Raises
     ------
@@ -220,7 +231,7 @@ def class_ids_of(present: npt.NDArray[np.bool_]) -> tuple[int, ...]:
             "Only one class is annotated and no background; mark a slice as reference, or "
             "paint some background (label 0)."
         )
-    return (BACKGROUND, *ids)
+    return (BACKGROUND, *sorted({*ids, *taught}))
 
 
 def normalised_slices(image: npt.NDArray[Any]) -> Tensor:

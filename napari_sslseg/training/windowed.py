@@ -7,7 +7,7 @@ as they are needed; what is known of every voxel lies in the files of a `Workspa
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -205,6 +205,7 @@ def windowed_stack(
     view: View,
     scales: list[tuple[float, float, float, float]],
     workspace: Workspace,
+    taught: Iterable[int] = (),
 ) -> SliceStack:
     """Cut a window of a volume into slices, all in files.
 
@@ -222,8 +223,10 @@ def windowed_stack(
     scales : list
         From `channel_scales`.
     workspace : Workspace
+    taught : iterable of int
+        See `SliceStack.from_volume`.
     """
-    class_ids = class_ids_of(found.present)
+    class_ids = class_ids_of(found.present, taught)
     lookup = np.full(256, NOT_ANNOTATED, dtype=np.uint8)
     lookup[list(class_ids)] = np.arange(len(class_ids), dtype=np.uint8)
     rows, columns = view.rows, view.columns

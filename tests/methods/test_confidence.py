@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -128,3 +130,8 @@ def test_an_empty_proposal_is_judged_without_an_error():
     known.proposed = known.matched = torch.zeros_like(known.proposed)
     known.proposed[:, 0] = 1
     assert torch.equal(estimate_confidence(known), torch.ones(7, 48, 48))
+
+
+def test_a_network_that_learned_from_ink_alone_is_taken_at_its_word():
+    known = replace(square_volume(), calibrated=True)
+    torch.testing.assert_close(estimate_confidence(known), known.proposed.amax(1))

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+
+import pytest
 
 from napari_sslseg.training.outcome import (
     BEGUN,
-    UNLIKE,
+    TRUSTED,
     UNLIKE_PRIOR,
     Outcome,
     tiles_of,
-    was_early,
+    to_test_anew,
 )
 from napari_sslseg.training.recipe import Recipe
 
 
 def test_an_outcome_survives_the_head_of_a_model():
-    outcome = Outcome(0.8, 0.75, Recipe(0.05), 0.7)
+    outcome = Outcome(0.8, 0.75, Recipe(0.05), 0.7, unaided=True, extent=0.4)
     head = json.loads(json.dumps({"frame": [96, 64], "reduction": 2, **outcome.to_json()}))
     assert Outcome.of(head) == outcome
     tiles = tiles_of(head)
@@ -40,15 +43,28 @@ def test_the_error_ratio_compares_errors_not_scores():
     assert Outcome(0.9, 1.0, Recipe()).error_ratio > 1
 
 
-def test_propagated_labels_weigh_less_where_a_taught_network_knows_better_and_says_otherwise():
+def test_how_good_the_matching_is_everywhere_follows_from_what_it_has_in_common_with_a_network():
+    assert Outcome(0.9, 0.4, Recipe(), 0.45).matching_everywhere == pytest.approx(0.5)
+    assert Outcome(0.5, 0.4, Recipe(), 0.7).matching_everywhere == 1
+    assert Outcome(0.0, 0.4, Recipe(), 0.0).matching_everywhere == 0
+
+
+def test_propagated_labels_weigh_less_where_a_taught_network_knows_better_all_over():
     def weight(network: float, likeness: float) -> float:
         return Outcome(network, 0.4, Recipe(), likeness).prior_weight
 
-    assert weight(0.8, UNLIKE - 0.1) == UNLIKE_PRIOR
-    assert weight(0.8, UNLIKE + 0.1) == 1  # both say the same
-    assert weight(0.45, UNLIKE - 0.1) == 1  # the network is no better
+    assert weight(0.8, 0.8 * 0.6) == UNLIKE_PRIOR
+    assert weight(0.8, 0.8 * 0.75) == 1  # the matching is as good
+    assert weight(0.45, 0.45 * 0.3) == 1  # the network is no better
     assert Outcome(0.8, 0.4, Recipe()).knows_better
     assert not Outcome(0.45, 0.4, Recipe()).knows_better
+
+
+def test_nothing_is_known_of_a_network_that_others_no_longer_teach():
+    alone = Outcome(0.5, 0.7, Recipe(0.05), 0.8).without_others()
+    assert (alone.gain, alone.error_ratio, alone.prior_weight) == (0, 1, 1)
+    assert alone.recipe == Recipe()
+    assert alone.dismisses_others  # nor do they the next time
 
 
 def test_a_test_that_came_too_early_dismisses_nobody():
@@ -56,6 +72,25 @@ def test_a_test_that_came_too_early_dismisses_nobody():
     assert not early.dismisses_others
     assert late.dismisses_others
     assert not Outcome(0.8, 0.4, Recipe(), 0.9).dismisses_others
-    assert was_early(early.to_json())
-    assert not was_early(late.to_json())
-    assert not was_early({})
+    assert to_test_anew(early.to_json())
+    assert not to_test_anew(late.to_json())
+    assert not to_test_anew({})
+
+
+def test_a_network_that_only_others_have_taught_is_believed_where_it_is_mostly_right():
+    right, wrong = (
+        Outcome(network, 0.0, Recipe(), 0.9, unaided=True)
+        for network in (TRUSTED + 0.1, TRUSTED - 0.1)
+    )
+    assert right.knows_better
+    assert not wrong.knows_better
+    for outcome in (right, wrong):
+        assert not outcome.dismisses_others
+        assert outcome.prior_weight == 0
+        assert to_test_anew(outcome.to_json())
+
+
+def test_small_sections_of_an_object_need_not_be_met_as_well():
+    end = Outcome(0.3, 0.0, Recipe(), 0.4, unaided=True, extent=0.2)
+    assert end.knows_better
+    assert not replace(end, extent=1.0).knows_better

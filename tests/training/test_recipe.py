@@ -67,17 +67,17 @@ def truth_is_one(p: torch.Tensor) -> float:
 
 def test_the_score_is_that_of_the_mixture_at_the_usual_distance():
     model, predict = stub(PredictOutput(probs(0.9), probs(0.1)))
-    recipe, score = choose(model, predict, probs(0.2), truth_is_one, at(ALIKE))
+    recipe, score, _ = choose(model, predict, probs(0.2), truth_is_one, at(ALIKE))
     assert recipe == Recipe()
     assert abs(score - (0.9 + 0.2) / 2) < 1e-6
 
 
 def test_rectification_is_taken_only_when_it_clearly_helps():
     model, predict = stub(PredictOutput(probs(0.5), probs(0.9)))
-    recipe, _ = choose(model, predict, None, truth_is_one, at(ALIKE))
+    recipe, *_ = choose(model, predict, None, truth_is_one, at(ALIKE))
     assert recipe.temperature is not None
     model, predict = stub(PredictOutput(probs(0.5), probs(0.51)))
-    recipe, _ = choose(model, predict, None, truth_is_one, at(ALIKE))
+    recipe, *_ = choose(model, predict, None, truth_is_one, at(ALIKE))
     assert recipe.temperature is None
 
 

@@ -1,0 +1,80 @@
+"""The first half of a run: labels are propagated from the references, and that is judged."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ..methods.confidence import Predictions
+from ..methods.propagation import Propagation, propagate
+from . import estimate as quality
+from .proposing import REFERENCE_GUIDED, Proposing
+from .threads import usable_cores
+
+#: Share of the budget after which no further reference is left out in turn.
+LEAVE_OUT_SHARE = 0.25
+
+
+class MatchingStage(Proposing):
+    """Matches the references, proposes what comes of it, and estimates how good it is."""
+
+    def _propagate(
+        self,
+        ink: Tensor,
+        previous: Propagation | None = None,
+        changed: list[int] | None = None,
+    ) -> Propagation:
+        self.control.check()
+        stack = self.stack
+        return propagate(
+            stack.image,
+            ink,
+            stack.classes,
+            stack.spacing,
+            device=self.device,
+            previous=previous,
+            changed=changed,
+            workers=usable_cores() if self.device.type == "cpu" else 1,
+            empty=stack.outside,
+        ).cpu()
+
+    def _matched(self) -> Propagation:
+        return self._propagate(self.stack.ink)
+
+    def _propagate_without(self, slices: list[int], ink: Tensor) -> Propagation:
+        return self._propagate(ink)
+
+    def _match(self) -> Propagation:
+        self.progress("Matching the references", 0.01)
+        propagated = self._matched()
+        # Until there is a network, the read from the farther side is the second opinion.
+        self._reads = propagated.farther
+        known = Predictions(
+            propagated.probabilities,
+            propagated.probabilities,
+            propagated.agreement,
+            propagated.sources,
+        )
+        self.known["matching"] = known
+        self._propose(REFERENCE_GUIDED, known, self._reads, {"stage": "matching"})
+        return propagated
+
+    def _leave_one_out(self, propagated: Propagation) -> quality.Estimate | None:
+        stack = self.stack
+
+        def predict(ink: Tensor, left_out: int) -> Tensor:
+            # Only the stretch between the neighbours of a left-out reference depends on it.
+            found = self._propagate(ink, propagated, [left_out])
+            if [left_out] == quality.middle_reference(stack):
+                self._without_middle = found
+            return found.probabilities
+
+        def proceed(share: float) -> bool:
+            self.progress("Testing on left-out references", 0.05 + 0.1 * share)
+            return share == 0 or self.clock.spent < LEAVE_OUT_SHARE * self.clock.seconds
+
+        slices, predictions = quality.leave_one_out(stack, predict, proceed)
+        found = quality.estimate(self.stack, slices, predictions)
+        if found is not None:
+            how = f"Measured on {found.counted('reference')} left out in turn."
+            self._tell_estimate("reference-guided", found, how)
+        return found

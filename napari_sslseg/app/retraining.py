@@ -181,7 +181,7 @@ class Retraining:
 
 
 def _no_worse(new: Estimated, old: Estimated) -> bool:
-    return new.mean >= old.mean - TOLERANCE
+    return new.rough or old.rough or new.mean >= old.mean - TOLERANCE
 
 
 def _estimate(slug: str, info: Mapping[str, Any] | None) -> Estimated | None:

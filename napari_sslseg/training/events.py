@@ -86,7 +86,10 @@ class ProposalReady(Event):
 
 @dataclass(frozen=True)
 class Estimated(Event):
-    """Estimated Dice of a proposal on the slices without ink: per class with spread, and mean."""
+    """Estimated Dice of a proposal on the slices without ink: per class with spread, and mean.
+
+    A rough one says nothing of which of two versions is better.
+    """
 
     slug: str
     dice: dict[str, float]
@@ -95,6 +98,7 @@ class Estimated(Event):
     high: float
     how: str
     spread: dict[str, float] = field(default_factory=dict)
+    rough: bool = False
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,11 @@ class OtherReferences:
         return f"On a left-out reference {self._named} did not help; goes on without."
 
     @property
+    def doubted(self) -> str:
+        """A sentence that says whose teaching does not fit what few slices there are."""
+        return f"What {self._named} shows is not found on the labelled slices; label more of them."
+
+    @property
     def count(self) -> str:
         """How many volumes teach, in words."""
         return f"{len(self.names)} other volume{'s' if len(self.names) > 1 else ''}"

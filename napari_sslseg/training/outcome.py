@@ -67,6 +67,11 @@ class Outcome:
         return self.gain > BETTER
 
     @property
+    def believed(self) -> bool:
+        """Whether nothing speaks against a network that only others have taught."""
+        return self.knows_better or not self.unaided
+
+    @property
     def matching_everywhere(self) -> float:
         """Dice of the matching that is likely all over the volume.
 

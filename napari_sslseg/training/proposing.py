@@ -162,8 +162,9 @@ class Proposing:
         elif learned and self.request.estimate and self._unaided is not None:
             measured = self._unaided.estimate
             slices = measured.counted("labelled slice")
-            how = f"Measured on {slices} before the network learned from this volume."
-            self._tell_estimate("semsim", measured, how)
+            how = f"Measured on {slices} before the network learned from this volume; only roughly "
+            how += "what it is elsewhere."
+            self._tell_estimate("semsim", measured, how, rough=True)
         elif outcome is not None and matched is not None:
             how = f"Reference matching ({matched.mean:.2f}), and the effect of training on it"
             how += f" and on {self.others.count}." if self.others is not None else "."
@@ -218,7 +219,9 @@ class Proposing:
         mixed = recipe.mix(output, guided, away)
         return make_coherent(mixed, self.stack, torch.empty_like(mixed))
 
-    def _tell_estimate(self, slug: str, found: quality.Estimate, how: str) -> None:
+    def _tell_estimate(
+        self, slug: str, found: quality.Estimate, how: str, rough: bool = False
+    ) -> None:
         names = {c.id: c.name for c in self.project.classes}
 
         def by_name(values: dict[int, float]) -> dict[str, float]:
@@ -232,6 +235,7 @@ class Proposing:
             round(found.high, 4),
             how,
             by_name(found.spread),
+            rough,
         )
         self._estimates[slug] = asdict(event)
         self.project.proposals.write_estimate(slug, self._estimates[slug])

@@ -164,6 +164,8 @@ class Run(MatchingStage):
         end = begin + max(1.0, 0.5 * left, left - self._seconds_to_propose(trainer))
 
         outcome = Outcome.of(head) if own else None
+        if outcome is not None and outcome.unaided:
+            outcome = None  # of others who are gone
         tested = [] if own else self._to_leave_out()
         if tested:
             until = begin + TEST_SHARE * (end - begin)
@@ -172,6 +174,8 @@ class Run(MatchingStage):
             # What an organ looks like elsewhere may not be what it looks like here.
             self._tell(device, f"{plan.describe()} {self.others.dismissed}")
             self.others, outcome = None, outcome.without_others()
+        elif self.others is not None and outcome is not None and not outcome.believed:
+            self._tell(device, f"{plan.describe()} {self.others.doubted}")
         prior = outcome.prior_weight if outcome is not None else PRIOR
         sampler = self._sampler(stack.ink, propagated, plan, generator, prior)
         self._stage(trainer, sampler, end, warm or bool(tested), "Training")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -65,6 +65,18 @@ def test_a_worse_version_is_held_back_and_shown_on_request(estimated, until, qtb
     estimated.review.held.linkActivated.emit("semsim")
     until(lambda: shown.version == 2)
     assert estimated.review.held.text() == ""
+    assert "0.80" in estimated.review.quality.text()
+
+
+@pytest.mark.parametrize("rough", ["old", "new"])
+def test_a_rough_estimate_holds_nothing_back(estimated, until, rough):
+    session = estimated.session
+    shown = session.proposals["semsim"]
+    if rough == "old":
+        session.retraining.follow(replace(estimate(0.95), rough=True))
+    session.retraining.follow(write(session, np.zeros(SHAPE)))
+    session.retraining.follow(replace(estimate(0.80), rough=rough == "new"))
+    until(lambda: shown.version == 2)
     assert "0.80" in estimated.review.quality.text()
 
 

@@ -273,9 +273,8 @@ def test_one_reference_tells_how_good_a_network_is_that_others_have_taught(
     events = run(hardly_labelled, seconds=6, estimate=True)
     found = [e for e in events if e.kind == "Estimated"]
     assert [e.slug for e in found] == ["semsim"]
-    assert found[0].how == (
-        "Measured on 1 labelled slice before the network learned from this volume."
-    )
+    assert found[0].how.startswith("Measured on 1 labelled slice before the network learned")
+    assert found[0].rough
     assert [e.recommended for e in events if e.kind == "Finished"] == ["semsim"]
     proposal = hardly_labelled.open("").read_proposal("semsim")
     assert proposal.info["recipe"]["heard"]
@@ -294,6 +293,19 @@ def test_a_network_that_has_seen_the_references_is_not_tested_on_them_again(
     monkeypatch.setattr(session, "load_model", lambda *given: pytest.fail("goes on"))
     events = run(hardly_labelled, estimate=True)
     assert [e for e in events if e.kind == "Quality"]
+
+
+def test_a_network_that_does_not_fit_the_references_is_not_proposed(hardly_labelled, monkeypatch):
+    monkeypatch.setattr(outcome, "TRUSTED", 99.0)
+    events = run(hardly_labelled, estimate=True)
+    assert "label more" in [e.plan for e in events if e.kind == "Started"][-1]
+    assert not [e for e in events if e.kind == "Estimated"]
+    project = hardly_labelled.open("")
+    if not project.read_proposal("semsim").info["recipe"]["heard"]:
+        assert [e.recommended for e in events if e.kind == "Finished"] == ["reference-guided"]
+    # What it was tested for is no use once the others are gone.
+    run(hardly_labelled, others=False)
+    assert "network" not in read_head(project.models)
 
 
 def test_without_others_one_reference_tells_nothing(hardly_labelled):

@@ -84,6 +84,9 @@ def test_a_network_that_only_others_have_taught_is_believed_where_it_is_mostly_r
     )
     assert right.knows_better
     assert not wrong.knows_better
+    assert right.believed
+    assert not wrong.believed
+    assert Outcome(0.2, 0.4, Recipe(), 0.9).believed
     for outcome in (right, wrong):
         assert not outcome.dismisses_others
         assert outcome.prior_weight == 0

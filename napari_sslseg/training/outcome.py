@@ -16,6 +16,10 @@ BETTER = 0.1
 #: to be believed: half of what it says is right then.
 TRUSTED = 0.5
 
+#: Share of the usual area of the object that the tested slices must show to tell anything of such a
+#: network: where an object begins and ends, little of it is right or wrong.
+TELLING = 0.5
+
 #: What propagated labels weigh where the network knows better than the matching.
 UNLIKE_PRIOR = 0.1
 
@@ -41,7 +45,7 @@ class Outcome:
         matching; it found nothing then, and only other volumes had taught the network.
     extent : float
         Area of the object in the tested slices, of what the network finds in a slice of the
-        others; 1 at most. Where the object begins and ends little of it is right or wrong.
+        others; 1 at most.
     """
 
     network: float
@@ -60,11 +64,17 @@ class Outcome:
     def knows_better(self) -> bool:
         """Whether a network that others have taught knows what the matching cannot know.
 
-        On references that neither of them knew it was clearly better.
+        On references that neither of them knew it was clearly better. From one or two that show
+        little of the object the matching has hardly anything to carry.
         """
         if self.unaided:
-            return self.network > TRUSTED * self.extent
+            return self.network > TRUSTED or not self.telling
         return self.gain > BETTER
+
+    @property
+    def telling(self) -> bool:
+        """Whether the tested slices show enough of the object."""
+        return self.extent >= TELLING
 
     @property
     def believed(self) -> bool:
@@ -88,6 +98,11 @@ class Outcome:
     def dismisses_others(self) -> bool:
         """Whether other volumes had their chance and did not help."""
         return not self.knows_better and not self.early
+
+    @property
+    def matching_as_good(self) -> bool:
+        """Whether the matching is likely to be as good as the network all over the volume."""
+        return self.telling and self.matching_everywhere >= self.network
 
     @property
     def prior_weight(self) -> float:

@@ -126,7 +126,8 @@ class Proposing:
         # What others have taught need not be like the matching.
         taught = self.others is not None and outcome is not None and outcome.knows_better
         learned = not plan.use_prior or likeness >= LEARNED or taught
-        if taught and outcome is not None and outcome.unaided and likeness > AGREED:
+        from_ink = outcome if taught and outcome is not None and outcome.unaided else None
+        if from_ink is not None and (likeness > AGREED or from_ink.matching_as_good):
             recipe = replace(recipe, alike=ALIKE_AGREED)
         if not learned:
             # A network that has hardly begun would only blur the proposal, and as a second
@@ -145,8 +146,7 @@ class Proposing:
             against_network = (matched_classes, "matching")
             if plan.use_prior:
                 against_network = (self._raised(proposed, output), "network, counting more")
-        from_ink = taught and outcome is not None and outcome.unaided
-        known = replace(guided, proposed=proposed, calibrated=from_ink)
+        known = replace(guided, proposed=proposed, calibrated=from_ink is not None)
         self.known["network"] = known
         for name, found, (other, called) in (
             (REFERENCE_GUIDED, guided, against_guided),
@@ -156,15 +156,23 @@ class Proposing:
         gain = outcome.gain if outcome is not None else None
         if self.request.preset != "auto" or (learned and gain is not None and gain > -TOLERANCE):
             self.recommended = "semsim"
+        if self.request.estimate:
+            self._tell_of_network(outcome, matched, learned)
+
+    def _tell_of_network(
+        self, outcome: Outcome | None, matched: quality.Estimate | None, learned: bool
+    ) -> None:
+        """Tell how good the network's proposal is likely to be, as far as anything tells that."""
         if matched is not None and not learned:
             how = "The network needs more time to learn; until then this is the matching."
             self._tell_estimate("semsim", matched, how)
-        elif learned and self.request.estimate and self._unaided is not None:
-            measured = self._unaided.estimate
-            slices = measured.counted("labelled slice")
-            how = f"Measured on {slices} before the network learned from this volume; only roughly "
-            how += "what it is elsewhere."
-            self._tell_estimate("semsim", measured, how, rough=True)
+        elif self._unaided is not None:
+            if learned and outcome is not None and outcome.telling:
+                measured = self._unaided.estimate
+                slices = measured.counted("labelled slice")
+                how = f"Measured on {slices} before the network learned from this volume; only "
+                how += "roughly what it is elsewhere."
+                self._tell_estimate("semsim", measured, how, rough=True)
         elif outcome is not None and matched is not None:
             how = f"Reference matching ({matched.mean:.2f}), and the effect of training on it"
             how += f" and on {self.others.count}." if self.others is not None else "."

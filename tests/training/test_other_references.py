@@ -270,6 +270,7 @@ def test_one_reference_tells_how_good_a_network_is_that_others_have_taught(
     hardly_labelled, monkeypatch
 ):
     monkeypatch.setattr(outcome, "TRUSTED", 0.0)
+    monkeypatch.setattr(outcome, "TELLING", 0.0)
     events = run(hardly_labelled, seconds=6, estimate=True)
     found = [e for e in events if e.kind == "Estimated"]
     assert [e.slug for e in found] == ["semsim"]
@@ -297,6 +298,7 @@ def test_a_network_that_has_seen_the_references_is_not_tested_on_them_again(
 
 def test_a_network_that_does_not_fit_the_references_is_not_proposed(hardly_labelled, monkeypatch):
     monkeypatch.setattr(outcome, "TRUSTED", 99.0)
+    monkeypatch.setattr(outcome, "TELLING", 0.0)
     events = run(hardly_labelled, estimate=True)
     assert "label more" in [e.plan for e in events if e.kind == "Started"][-1]
     assert not [e for e in events if e.kind == "Estimated"]

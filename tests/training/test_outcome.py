@@ -9,6 +9,7 @@ import pytest
 
 from napari_sslseg.training.outcome import (
     BEGUN,
+    TELLING,
     TRUSTED,
     UNLIKE_PRIOR,
     Outcome,
@@ -93,7 +94,16 @@ def test_a_network_that_only_others_have_taught_is_believed_where_it_is_mostly_r
         assert to_test_anew(outcome.to_json())
 
 
-def test_small_sections_of_an_object_need_not_be_met_as_well():
-    end = Outcome(0.3, 0.0, Recipe(), 0.4, unaided=True, extent=0.2)
+def test_small_sections_of_an_object_tell_nothing_of_a_network():
+    end = Outcome(0.1, 0.0, Recipe(), 0.4, unaided=True, extent=TELLING - 0.1)
     assert end.knows_better
-    assert not replace(end, extent=1.0).knows_better
+    assert not end.telling
+    assert not end.matching_as_good
+    middle = replace(end, extent=1.0)
+    assert not middle.knows_better
+    assert middle.matching_as_good  # 0.4 in common with a network of 0.1
+
+
+def test_the_matching_is_as_good_where_it_has_enough_in_common_with_the_network():
+    assert Outcome(0.8, 0.0, Recipe(), 0.7, unaided=True).matching_as_good
+    assert not Outcome(0.8, 0.0, Recipe(), 0.5, unaided=True).matching_as_good

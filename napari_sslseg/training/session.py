@@ -77,7 +77,7 @@ def run_project(path: Path, request: TrainRequest, emit: Emit, control: Control)
         project = Project.open(path)
         size = measure(project, request, usable_cores())
         learns = request.others and request.preset != "reference"
-        teachers = find_teachers(project, size.budget) if learns else NOBODY
+        teachers = find_teachers(project, size.budget, control.check) if learns else NOBODY
         if size.fits:
             stack = SliceStack.from_volume(
                 project.image(),

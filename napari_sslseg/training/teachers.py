@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ..volume.cohort import Cohort, InkFacts, ink_facts
@@ -54,7 +54,9 @@ class Teachers:
 NOBODY = Teachers()
 
 
-def find_teachers(project: Project, budget: int) -> Teachers:
+def find_teachers(
+    project: Project, budget: int, check: Callable[[], object] = lambda: None
+) -> Teachers:
     """Find the other volumes of a project that can teach a run on one.
 
     A volume is listened to when each class to be learned is labelled there: elsewhere background
@@ -69,13 +71,15 @@ def find_teachers(project: Project, budget: int) -> Teachers:
     budget : int
         Bytes that the run may use; volumes are read one at a time, those too large for that are
         left out.
+    check : callable
+        Called before each volume; may raise.
     """
     own = _facts(project)
     if own is None:
         return NOBODY
     found = [
         (Teacher(key, other, tuple(sorted(facts.whole))), facts.painted)
-        for key, other, facts in _others(project, budget)
+        for key, other, facts in _others(project, budget, check)
         if facts.whole and facts.painted >= own.painted and other.axis == project.axis
     ]
     references: Counter[int] = Counter()
@@ -97,13 +101,16 @@ def _facts(project: Project) -> InkFacts | None:
         return None  # the list of volumes tells of it; a run can do without
 
 
-def _others(project: Project, budget: int) -> Iterator[tuple[str, Project, InkFacts]]:
+def _others(
+    project: Project, budget: int, check: Callable[[], object]
+) -> Iterator[tuple[str, Project, InkFacts]]:
     """Open the other volumes of a project, those that can be, with their keys and ink."""
     cohort = Cohort(project.path)
     own = cohort.key_of(project.path)
     for key in cohort.keys:
         if key == own:
             continue
+        check()
         try:
             other = cohort.open(key)
         except (ProjectError, ValueError, OSError):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_sslseg.training import teachers
+from napari_sslseg.training.control import Cancelled, Control
 from napari_sslseg.training.teachers import NOBODY, find_teachers
 from napari_sslseg.volume.annotation import NOT_ANNOTATED
 from napari_sslseg.volume.cohort import ink_facts
@@ -96,3 +97,11 @@ def test_no_ink_of_its_own_is_no_hindrance(tmp_path):
     add(cohort, "other", ball(7, 26, 30), range(DEPTH))
     assert found(cohort).classes == {5, 9}
     assert NOT_ANNOTATED not in found(cohort).classes
+
+
+def test_looking_for_them_can_be_cancelled(cohort):
+    add(cohort, "other", ball(7, 26, 30), range(DEPTH))
+    control = Control()
+    control.cancel()
+    with pytest.raises(Cancelled):
+        find_teachers(cohort.open(""), 2**30, control.check)

@@ -35,6 +35,14 @@ class ObjectBox:
             return None
         return cls((slices[0], min(rows), min(columns)), (slices[-1], max(rows), max(columns)))
 
+    @classmethod
+    def of_volume(cls, stack: SliceStack) -> ObjectBox:
+        """Return the box of the whole volume that a stack shows, or shows a part of."""
+        view = _view(stack)
+        top, left = view.rows.start, view.columns.start
+        high = (stack.depth - 1, view.height - 1 - top, view.width - 1 - left)
+        return cls((0, -top, -left), high)
+
     def middle(self, axis: int) -> float:
         """Return the middle along slices (0), rows (1) or columns (2)."""
         return (self.low[axis] + self.high[axis]) / 2
@@ -58,7 +66,7 @@ def aligned_positions(
     """
     reach = max(there.high[0] - there.low[0], 1)
     along = (z - there.low[0]) / reach * (own.high[0] - own.low[0]) + own.low[0]
-    view = stack.view or View(slice(0, None), slice(0, None), *stack.image.shape[-2:])
+    view = _view(stack)
     lines = []
     for i, n, first, whole in (
         (1, size[0], view.rows.start, view.height),
@@ -69,3 +77,7 @@ def aligned_positions(
     depth = torch.tensor(2 * along / max(stack.depth - 1, 1) - 1)
     positions = (depth.expand(size), lines[0][:, None].expand(size), lines[1].expand(size))
     return torch.stack(positions).float()
+
+
+def _view(stack: SliceStack) -> View:
+    return stack.view or View(slice(0, None), slice(0, None), *stack.image.shape[-2:])

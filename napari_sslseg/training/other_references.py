@@ -33,7 +33,8 @@ from .windowed import channel_scales
 #: Slices of each volume that are listened to: more of them tell the same again.
 MOST_SLICES = 48
 
-#: Slices beyond the object's ends that are shown as well, where they are labelled.
+#: Slices beyond the object's ends that are shown as well, where they are labelled. That is enough
+#: where references of the volume say where its own object ends.
 BEYOND = 2
 
 #: Share of the labelled frames of a step that come from other volumes.
@@ -167,6 +168,7 @@ def gather(
     own: ObjectBox | None,
     plan: Plan,
     check: Callable[[], object],
+    beyond: int = BEYOND,
 ) -> OtherReferences | None:
     """Collect the references of the other volumes of a project.
 
@@ -176,24 +178,24 @@ def gather(
     stack : SliceStack
         The volume of the run.
     own : ObjectBox or None
-        Where its object is, as far as is known.
+        Where its object is; None where that is not known, and the volumes are aligned as wholes.
     plan : Plan
         Says what frames look like.
     check : callable
         Called now and then; may raise.
+    beyond : int
+        Slices beyond the object's ends that are shown as well, where they are labelled.
 
     Returns
     -------
     OtherReferences or None
         None when no other volume has anything to tell.
     """
-    if own is None:
-        return None
     parts, names, keys = [], [], []
     for teacher in teachers.volumes:
         check()
         try:
-            frames = _frames(teacher.project, teacher.whole, stack, own, plan, check)
+            frames = _frames(teacher.project, teacher.whole, stack, own, plan, check, beyond)
         except (TrainingError, OSError, ValueError):
             continue  # as one that cannot be opened
         if frames is not None:
@@ -210,9 +212,10 @@ def _frames(
     other: Project,
     whole: Sequence[int],
     stack: SliceStack,
-    own: ObjectBox,
+    own: ObjectBox | None,
     plan: Plan,
     check: Callable[[], object],
+    beyond: int,
 ) -> tuple[Tensor, Tensor] | None:
     """Return frames and labels of some slices of a volume; None if no object is in them."""
     axis, info = stack.axis, other.info
@@ -224,7 +227,7 @@ def _frames(
     objects = [z for z in whole if _shows_object(lookup[ink[z]])]
     if not objects:
         return None
-    chosen = _spread([z for z in whole if objects[0] - BEYOND <= z <= objects[-1] + BEYOND])
+    chosen = _spread([z for z in whole if objects[0] - beyond <= z <= objects[-1] + beyond])
     labels = resized_labels(torch.from_numpy(lookup[ink[chosen]]), size)
     present = (labels != BACKGROUND) & (labels != NOT_ANNOTATED)
     there = ObjectBox.around(present)
@@ -232,6 +235,10 @@ def _frames(
         return None
     there = ObjectBox((objects[0], *there.low[1:]), (objects[-1], *there.high[1:]))
     image, last = other.image(), info.shape[axis] - 1
+    here, alike = own, there
+    if here is None:
+        here = ObjectBox.of_volume(stack)
+        alike = ObjectBox((0, 0, 0), (last, size[0] - 1, size[1] - 1))
     scales = channel_scales(image, info.channels, check)
     apart = max(1, round(stack.spacing[0] / info.spacing[axis]))  # as far apart as here
     contexts = []
@@ -242,7 +249,7 @@ def _frames(
             for step in range(-CONTEXT, CONTEXT + 1)
         ]
         seen = resized(torch.from_numpy(np.concatenate(around))[None], size)
-        contexts.append(torch.cat([seen, aligned_positions(z, size, there, own, stack)[None]], 1))
+        contexts.append(torch.cat([seen, aligned_positions(z, size, alike, here, stack)[None]], 1))
     images = torch.cat(contexts)
     tiles = _frames_around(there, present, labels, plan)
     cut = [tiles.cut(images, corner) for corner in tiles.corners]

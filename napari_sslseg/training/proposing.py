@@ -51,10 +51,6 @@ TOLERANCE = 0.03
 #: too poor to learn from. On volumes with truth the mixture lost below .83 and hardly above.
 LEARNED = 0.85
 
-#: Dice between a network that others have taught and what one or two references tell of the volume,
-#: above which both of them are right in most of it.
-AGREED = 0.7
-
 
 class Proposing:
     """What a run proposes and says, whatever it comes from; for a `session.Run`.
@@ -127,7 +123,7 @@ class Proposing:
         taught = self.others is not None and outcome is not None and outcome.knows_better
         learned = not plan.use_prior or likeness >= LEARNED or taught
         from_ink = outcome if taught and outcome is not None and outcome.unaided else None
-        if from_ink is not None and (likeness > AGREED or from_ink.matching_as_good):
+        if from_ink is not None and from_ink.matching_as_good:
             recipe = replace(recipe, alike=ALIKE_AGREED)
         if not learned:
             # A network that has hardly begun would only blur the proposal, and as a second

@@ -31,7 +31,7 @@ from .control import Control
 from .events import Emit, Finished, Quality
 from .matching_stage import MatchingStage
 from .object_box import ObjectBox, foreground
-from .other_references import PRIOR, JoinedSampler, gather
+from .other_references import BEYOND, PRIOR, JoinedSampler, gather
 from .outcome import Outcome, tiles_of, to_test_anew
 from .plan import Plan, choose_device, make_plan
 from .recipe import DEFAULT, choose, pixels_away, usual_distance
@@ -134,8 +134,12 @@ class Run(MatchingStage):
         models = cohort.models_for(key)
         head = read_head(models) if request.resume else {}
         plan = make_plan(stack, request, device, foreground(propagated), tiles_of(head))
-        own_box = ObjectBox.around(p[0].float() < 0.5 for p in propagated.probabilities)
-        self.others = gather(self.teachers, stack, own_box, plan, self.control.check)
+        # One or two references do not say where the object ends: nothing can be aligned by that,
+        # and what lies beyond has to be seen.
+        box, beyond = None, stack.depth
+        if quality.middle_reference(stack):
+            box, beyond = ObjectBox.around(p[0] < 0.5 for p in propagated.probabilities), BEYOND
+        self.others = gather(self.teachers, stack, box, plan, self.control.check, beyond)
         who = self.others.spoken if self.others is not None else ""
         self._tell(device, f"{plan.describe()} {who}".rstrip())
         framework = registry.create(

@@ -41,3 +41,11 @@ def test_a_window_of_a_volume_has_the_places_of_the_whole(stack, top):
     there = ObjectBox((1, 3, 3), (5, 15, 21))
     whole = aligned_positions(3, (30, 28), there, own, stack)
     torch.testing.assert_close(aligned_positions(3, (30, 28), there, inside, window), whole)
+
+
+def test_the_box_of_a_volume_reaches_beyond_a_window_of_it(stack):
+    depth, _, height, width = stack.image.shape
+    assert ObjectBox.of_volume(stack) == ObjectBox((0, 0, 0), (depth - 1, height - 1, width - 1))
+    view = View(slice(3, 3 + height), slice(5, 5 + width), height + 10, width + 20)
+    part = replace(stack, view=view)
+    assert ObjectBox.of_volume(part) == ObjectBox((0, -3, -5), (depth - 1, height + 6, width + 14))

@@ -118,6 +118,16 @@ def test_strokes_and_broken_volumes_are_passed_over(cohort):
     assert gathered(cohort).names == ("whole",)
 
 
+def test_where_the_object_ends_is_not_known_volumes_are_aligned_as_wholes(cohort):
+    add(cohort, "other", ball(7, 28, 31), range(DEPTH))
+    teachers = find_teachers(cohort.open(""), 2**30)
+    stack = stack_of(cohort, teachers.classes)
+    found = gather(teachers, stack, None, plan_of(SIDE), lambda: None, DEPTH)
+    assert len(found.labels) == DEPTH  # what lies beyond the object is shown too
+    expected = stack.context(torch.arange(DEPTH))[:, 3:]
+    torch.testing.assert_close(found.images[:, 3:], expected)
+
+
 def test_slices_are_brought_to_this_volume_s_pixels(cohort):
     add(cohort, "fine", ball(7, 26, 30, fine=2), range(DEPTH), (2.0, 0.5, 0.5))
     add(cohort, "same", ball(7, 25, 29), range(DEPTH))
@@ -308,6 +318,23 @@ def test_a_network_that_does_not_fit_the_references_is_not_proposed(hardly_label
     # What it was tested for is no use once the others are gone.
     run(hardly_labelled, others=False)
     assert "network" not in read_head(project.models)
+
+
+def test_what_lies_beyond_the_object_is_shown_where_references_do_not_say(
+    hardly_labelled, monkeypatch
+):
+    shown = []
+
+    def spy(*given):
+        shown.append(gather(*given))
+        return shown[-1]
+
+    monkeypatch.setattr(session, "gather", spy)
+    run(hardly_labelled)
+    assert len(shown[-1].labels) == DEPTH
+    label(hardly_labelled.open(""), ball(6, 20, 22)[1], (3, 9))
+    run(hardly_labelled)
+    assert len(shown[-1].labels) < DEPTH
 
 
 def test_without_others_one_reference_tells_nothing(hardly_labelled):

@@ -106,12 +106,7 @@ def test_positions_agree_where_the_object_begins_ends_and_has_its_middle(cohort)
     torch.testing.assert_close(found.images[0, 4:, 28, 31], here)
 
 
-def test_strokes_and_broken_volumes_are_passed_over(cohort):
-    image, truth = ball(7, 26, 30)
-    strokes = add(cohort, "strokes", (image, truth), ())
-    ink = strokes.ink_store.load()
-    ink[7, 20:30, 20:30] = truth[7, 20:30, 20:30]
-    strokes.ink_store.save(ink)
+def test_a_volume_whose_image_is_gone_is_passed_over(cohort):
     broken = add(cohort, "broken", ball(7, 25, 25), range(DEPTH))
     (broken.path / "image.npy").unlink()
     add(cohort, "whole", ball(7, 24, 26), (5, 7))

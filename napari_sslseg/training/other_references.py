@@ -75,6 +75,13 @@ class OtherReferences:
         return self.images[chosen], self.labels[chosen]
 
     @property
+    def area(self) -> float:
+        """Mean number of pixels of the object in a frame that shows it."""
+        shown = (self.labels != BACKGROUND) & (self.labels != NOT_ANNOTATED)
+        areas = shown.flatten(1).sum(1).float()
+        return float(areas[areas > 0].mean()) if bool(areas.any()) else 0.0
+
+    @property
     def spoken(self) -> str:
         """A sentence that says who teaches."""
         return f"Learns from {self._named} as well."

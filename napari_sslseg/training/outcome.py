@@ -44,8 +44,8 @@ class Outcome:
         Whether all references of the volume were left out, because they are too few to test the
         matching; it found nothing then, and only other volumes had taught the network.
     extent : float
-        Area of the object in the tested slices, of what the network finds in a slice of the
-        others; 1 at most.
+        Area of the object in the tested slices, as a share of what it is in a slice of the other
+        volumes; 1 at most.
     """
 
     network: float

@@ -247,22 +247,20 @@ class Run(MatchingStage):
 
         self._stage(trainer, sampler, until, False, "Testing the training", look)
         look()
-        likeness, area = self._look_around(trainer, propagated)
-        if unaided:
+        if unaided and self.others is not None:
             self._unaided = Unaided.of(stack, tested, proposed.max(1).indices)
-            found = replace(found, extent=min(1.0, self._unaided.area / max(area, 1.0)))
-        return replace(found, likeness=likeness)
+            usual_area = self.others.area * plan.tiles.reduction**2
+            found = replace(found, extent=min(1.0, self._unaided.area / max(usual_area, 1.0)))
+        return replace(found, likeness=self._likeness(trainer, propagated))
 
-    def _look_around(self, trainer: Trainer, propagated: Propagation) -> tuple[float, float]:
-        """Dice of network and matching, and the object's area, on a sample of the slices."""
+    def _likeness(self, trainer: Trainer, propagated: Propagation) -> float:
+        """Dice between network and matching on a sample of the slices."""
         sample = list(range(0, self.stack.depth, max(1, self.stack.depth // _SAMPLE)))
         output = predict_slices(trainer.model, self.stack, sample, trainer.plan, self.control)
         matched = propagated.probabilities[sample].float().max(1).indices
         plain = output.plain.float().max(1).indices
         found = quality.mean_dice(plain, matched, self.stack.classes)
-        areas = (plain > 0).sum((1, 2)).float()
-        area = float(areas[areas > 0].mean()) if bool(areas.any()) else 0.0
-        return found if math.isfinite(found) else 1.0, area  # or neither sees anything
+        return found if math.isfinite(found) else 1.0  # neither sees anything
 
     def _sampler(
         self,

@@ -28,6 +28,7 @@ from napari_sslseg.training.session import run_project
 from napari_sslseg.training.stack import SliceStack
 from napari_sslseg.training.teachers import find_teachers
 from napari_sslseg.training.tiles import Tiles
+from napari_sslseg.volume.annotation import NOT_ANNOTATED
 from napari_sslseg.volume.cohort import Cohort
 from napari_sslseg.volume.project import ImageInfo
 
@@ -178,6 +179,15 @@ def test_half_of_the_labelled_frames_are_theirs_and_nothing_was_propagated_to_th
     assert batch.labelled_prior_weight[:2].eq(1).all()
     assert batch.labelled_prior_weight[2:].eq(0).all()
     assert batch.unlabelled_image.eq(own.unlabelled_image).all()
+
+
+def test_the_usual_area_of_the_object_is_that_of_frames_that_show_it():
+    labels = torch.zeros(3, 8, 8, dtype=torch.uint8)
+    labels[0, :2], labels[1, :4] = 1, 2
+    labels[2, 5] = NOT_ANNOTATED
+    given = (torch.zeros(3, 6, 8, 8), labels, torch.ones(3), ("other",), ("key",))
+    assert OtherReferences(*given).area == (16 + 32) / 2
+    assert OtherReferences(given[0], labels[2:], *given[2:]).area == 0
 
 
 def test_all_labelled_frames_are_theirs_where_the_volume_has_none():

@@ -80,11 +80,13 @@ def test_learns_structures_that_overlap(name):
     framework = _create(name, channels=(8, 16, 16, 16), dropout=(0.0,) * 4, weak=still)
     optimiser = torch.optim.AdamW(framework.parameters(), 1e-2)
     g, steps = _generator(), 50
+    schedule = torch.optim.lr_scheduler.PolynomialLR(optimiser, steps)
     for i in range(steps):
         losses = framework.losses(_batch(), i / steps, g)
         optimiser.zero_grad()
         losses["total"].backward()
         optimiser.step()
+        schedule.step()
         framework.after_step()
     images, sets = _films(4, 9)
     found = framework.predict(images).plain > 0.5

@@ -61,7 +61,9 @@ def tune(device: torch.device) -> Compute:
 
 
 def warm_up(device: torch.device) -> None:
-    """Have a GPU load its libraries, which takes seconds, before anybody waits for them."""
+    """Have torch and a GPU load what they load late, which takes seconds, before anybody waits."""
+    # The first optimiser of a process imports torch's compiler: most of a second.
+    torch.optim.LBFGS([torch.zeros(1, requires_grad=True)])
     if device.type == "cpu":
         return
     layer = torch.nn.Conv2d(8, 8, 3, padding=1).to(device)

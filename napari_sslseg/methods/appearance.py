@@ -28,14 +28,14 @@ class Appearance:
     log_shares: torch.Tensor
 
     def evidence(self, features: torch.Tensor) -> torch.Tensor:
-        """Log likelihood ratios (classes, H, W), up to a constant a pixel, of (D, H, W) features.
+        """Log likelihood ratios (B, classes, H, W), up to a constant a pixel, of (B, D, H, W).
 
         The value of a class that was never inked means nothing.
         """
-        _, height, width = features.shape
-        rows = _design(features.flatten(1).T, self.scale)
+        count, _, height, width = features.shape
+        rows = _design(features.transpose(0, 1).flatten(1).T, self.scale)
         logits = (rows @ self.weights.T).log_softmax(1) - self.log_shares
-        return logits.T.reshape(-1, height, width)
+        return logits.T.reshape(-1, count, height, width).transpose(0, 1)
 
 
 def fit_appearance(

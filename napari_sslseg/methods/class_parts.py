@@ -22,20 +22,21 @@ def object_first(probabilities: Tensor, temperature: float) -> Tensor:
 
     Parameters
     ----------
-    probabilities : Tensor, (classes, H, W)
+    probabilities : Tensor, (..., classes, H, W)
         Class 0 is the background.
     temperature : float
         Softmax temperature of the sharpening; 1 changes nothing.
 
     Returns
     -------
-    Tensor, (classes, H, W)
+    Tensor, (..., classes, H, W)
     """
-    if len(probabilities) < 3 or temperature == 1:
+    classes = probabilities.shape[-3]
+    if classes < 3 or temperature == 1:
         return probabilities
-    objects = probabilities[1:]
-    sharp = (objects.clamp_min(1e-6).log() / temperature).softmax(0)
-    return torch.cat((probabilities[:1], sharp * objects.sum(0, keepdim=True)))
+    background, objects = probabilities.split((1, classes - 1), -3)
+    sharp = (objects.clamp_min(1e-6).log() / temperature).softmax(-3)
+    return torch.cat((background, sharp * objects.sum(-3, keepdim=True)), -3)
 
 
 def exchanged_classes(here: Tensor, there: Tensor, classes: int) -> tuple[Tensor, Tensor]:
@@ -62,11 +63,11 @@ def exchange(
 
     Parameters
     ----------
-    labels : Tensor, (classes, H, W)
+    labels : Tensor, (B, classes, H, W)
         Chances from both reads together.
-    ahead, back : Tensor, (classes, H, W)
+    ahead, back : Tensor, (B, classes, H, W)
         The read from either slice.
-    near, far : Tensor, (H, W)
+    near, far : Tensor, (B, 1, H, W)
         Weights of the two reads.
     exclusive : tuple of Tensor
         See `exchanged_classes`. If either is empty, nothing changes.
@@ -76,20 +77,19 @@ def exchange(
 
     Returns
     -------
-    Tensor, (classes, H, W)
+    Tensor, (B, classes, H, W)
         Each pixel's chance of any of these classes stays as it is.
     """
     left, gained = exclusive
     if not len(left) or not len(gained):
         return labels
     result = labels.clone()
-    mass = labels[left].sum(0) + labels[gained].sum(0)
-    result[left] = mass * near / (near + far) * _shares(ahead[left], blur)
-    result[gained] = mass * far / (near + far) * _shares(back[gained], blur)
+    mass = (labels[:, left].sum(1) + labels[:, gained].sum(1))[:, None]
+    result[:, left] = mass * near / (near + far) * _shares(ahead[:, left], blur)
+    result[:, gained] = mass * far / (near + far) * _shares(back[:, gained], blur)
     return result
 
 
 def _shares(read: Tensor, blur: float) -> Tensor:
-    around = gaussian_blur(read[None], blur)[0]
-    parts = read + 0.05 * around + 1e-4
-    return parts / parts.sum(0, keepdim=True)
+    parts = read + 0.05 * gaussian_blur(read, blur) + 1e-4
+    return parts / parts.sum(1, keepdim=True)

@@ -12,8 +12,8 @@ from .check_point import check_point
 from .ink_completion import correct_by_ink
 from .propagation_sources import Sources
 from .shape_prior import shrinkage
-from .slice_features import StreamedFeatures, gaussian_blur
-from .slice_matching import Match, match_pairs, match_slices, pyramid
+from .slice_features import StreamedFeatures
+from .slice_matching import Match, match_pairs, pyramid
 from .storage import Storage
 
 
@@ -38,10 +38,27 @@ class Pyramids:
         if z in self._made:
             self._made.move_to_end(z)
             return self._made[z]
-        made = self._made[z] = pyramid(self._features[z], self._levels)
-        if self._kept is not None and len(self._made) > self._kept:
+        self._make([z])
+        return self._made[z]
+
+    def of(self, slices: Sequence[int]) -> list[torch.Tensor]:
+        """Return the pyramid of several slices together, each level (B, D, H, W)."""
+        self._make([z for z in slices if z not in self._made])
+        return [stacked(maps) for maps in zip(*(self[z] for z in slices), strict=True)]
+
+    def _make(self, slices: Sequence[int]) -> None:
+        if not slices:
+            return
+        levels = pyramid(stacked([self._features[z] for z in slices]), self._levels)
+        for i, z in enumerate(slices):
+            self._made[z] = [level[i] for level in levels]
+        while self._kept is not None and len(self._made) > self._kept:
             self._made.popitem(last=False)
-        return made
+
+
+def stacked(maps: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Stack tensors along a new first axis; a single one is not copied."""
+    return maps[0][None] if len(maps) == 1 else torch.stack(tuple(maps))
 
 
 class Carrier:
@@ -65,57 +82,71 @@ class Carrier:
     def carry(
         self, start: int, stop: int, pyramids: Pyramids
     ) -> Iterator[tuple[int, torch.Tensor]]:
-        """Yield each slice from start up to stop, with its labels and the gathered cost.
+        """Yield each slice from start up to stop, with what is carried there (M, H, W).
 
-        The cost is the last channel. Towards an open end the signed distances of the shapes are
-        carried too.
+        These are the labels, then the gathered cost. Towards an open end the signed distances of
+        the shapes follow.
         """
-        sources = self._sources
-        open_end = stop in (-1, sources.depth)
+        sources, classes = self._sources, self._sources.classes
+        labels = sources.ends[start]
+        parts = [labels, torch.zeros_like(labels[:1])]
+        if self._open(stop):
+            parts.append(sources.distances(start))
+        state = torch.cat(parts)
         step = 1 if stop > start else -1
-        state = torch.cat((sources.ends[start], torch.zeros_like(sources.ends[start][:1])))
-        if open_end:
-            shapes = sources.distances(start)
-            trend = self._trend(start, step)
-        path = range(start + step, stop, step)
-        for count, (z, match) in enumerate(self._matches(path, step, pyramids), 1):
+        for z, match in self._matches(range(start + step, stop, step), step, pyramids):
             if self.stopped.is_set():
                 return
             check_point()
             state = match.carry(state)
-            state[-1] += gaussian_blur(match.cost[None, None], 1.0)[0, 0]
+            state[classes] += match.cost
             if z in sources.partial:
-                state[:-1] = correct_by_ink(pyramids[z][0], sources.ink[z], state[:-1])
+                corrected = correct_by_ink(pyramids[z][0], sources.ink[z], state[:classes])
+                state = torch.cat((corrected, state[classes:]))
             if self._storage is not None:
                 self._storage.release()
             self.carried += 1
-            if not open_end:
-                yield z, state
-                continue
-            shapes = match.carry(shapes)
-            remains = torch.sigmoid(shapes + trend[:, None, None] * count + 1.0)
-            remains[0] = 1.0
-            labels = state[:-1] * torch.where(trend < 0, 1.0, 0.0)[:, None, None] * remains
-            labels = labels + state[:-1] * torch.where(trend < 0, 0.0, 1.0)[:, None, None]
-            labels[0] += 1 - labels.sum(0)
-            yield z, torch.cat((labels, state[-1:]))
+            yield z, state
+
+    def fading(
+        self, start: int, stop: int, slices: Sequence[int], states: torch.Tensor
+    ) -> torch.Tensor:
+        """Let labels on the way to an open end shrink as their shapes did before.
+
+        Parameters
+        ----------
+        start, stop : int
+            As for `carry`.
+        slices : sequence of int
+        states : Tensor, (B, M, H, W)
+            What `carry` yielded for them.
+
+        Returns
+        -------
+        Tensor, (B, classes, H, W)
+        """
+        classes = self._sources.classes
+        labels, shapes = states[:, :classes], states[:, classes + 1 :]
+        trend = self._trend(start, 1 if stop > start else -1)[:, None, None]
+        away = [abs(z - start) for z in slices]
+        count = torch.tensor(away, device=trend.device)[:, None, None, None]
+        remains = torch.sigmoid(shapes + trend * count + 1.0)
+        remains[:, 0] = 1.0
+        labels = labels * torch.where(trend < 0, remains, 1.0)
+        labels[:, 0] += 1 - labels.sum(1)
+        return labels
+
+    def _open(self, stop: int) -> bool:
+        return stop in (-1, self._sources.depth)
 
     def _matches(
         self, path: Sequence[int], step: int, pyramids: Pyramids
     ) -> Iterator[tuple[int, Match]]:
-        """Yield slices with their match with the slice before; on a GPU many are made at once."""
-        matching = self._sources.matching
-        if self._at_once == 1:
-            for z in path:
-                yield z, match_slices(pyramids[z], pyramids[z - step], matching)
-            return
+        """Yield slices with their match with the slice before."""
         for i in range(0, len(path), self._at_once):
             part = path[i : i + self._at_once]
-            query, key = (
-                [torch.stack(maps) for maps in zip(*(pyramids[z] for z in slices), strict=True)]
-                for slices in (part, [z - step for z in part])
-            )
-            yield from zip(part, match_pairs(query, key, matching), strict=True)
+            query, key = pyramids.of(part), pyramids.of([z - step for z in part])
+            yield from zip(part, match_pairs(query, key, self._sources.matching), strict=True)
 
     def _trend(self, start: int, step: int) -> torch.Tensor:
         """Trend (classes,) of the shapes from the last stretch, towards an open end."""

@@ -1,9 +1,9 @@
-"""From the reads of a slice to its probabilities: the reads mixed, and the evidence of its own."""
+"""From the reads of slices to their probabilities: the reads mixed, and evidence of their own."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +12,7 @@ from .class_parts import exchange, exchanged_classes, object_first
 from .ink_completion import correct_by_ink
 from .label_carrying import Pyramids
 from .propagation_sources import Sources
-from .shape_prior import interpolated_shapes, keep_areas, keep_areas_of_slices, overlap
+from .shape_prior import interpolated_shapes, keep_areas_of_slices, overlap
 from .slice_features import gaussian_blur
 
 Stretch = tuple[int, int]
@@ -20,18 +20,18 @@ Stretch = tuple[int, int]
 
 @dataclass(frozen=True)
 class Mixed:
-    """What the reads make of a slice.
+    """What the reads make of some slices.
 
     Parameters
     ----------
-    z : int
-    labels : Tensor, (classes, H, W)
-    agreement : Tensor, (H, W)
-    second : Tensor, (classes, H, W), or None
+    slices : sequence of int
+    labels : Tensor, (B, classes, H, W)
+    agreement : Tensor, (B, H, W)
+    second : Tensor, (B, classes, H, W), or None
         Labels of the farther read; None where there is only one.
     """
 
-    z: int
+    slices: Sequence[int]
     labels: torch.Tensor
     agreement: torch.Tensor
     second: torch.Tensor | None
@@ -50,64 +50,56 @@ class Decider:
         self._trust: dict[Stretch, float] = {}
         self._exclusive: dict[Stretch, tuple[torch.Tensor, torch.Tensor]] = {}
 
-    def mix(self, z: int, stretch: Stretch, ahead: torch.Tensor, back: torch.Tensor) -> Mixed:
-        """Mix the reads of a slice from both ends, as `Carrier.carry` yields them."""
+    def mix(
+        self, slices: Sequence[int], stretch: Stretch, ahead: torch.Tensor, back: torch.Tensor
+    ) -> Mixed:
+        """Mix the reads (B, classes + 1, H, W) from both ends, as `Carrier.carry` yields them."""
         sources, config, (a, b) = self._sources, self._sources.config, stretch
-        t = (z - a) / (b - a)
+        classes = sources.classes
+        way = torch.tensor([(z - a) / (b - a) for z in slices], device=ahead.device)
+        t = way[:, None, None, None]
         scale = max(config.cost_scale, config.slice_cost_scale * (b - a))
-        least = torch.minimum(ahead[-1], back[-1])
-        near = (1 - t) ** config.distance_power * torch.exp((least - ahead[-1]) / scale)
-        far = t**config.distance_power * torch.exp((least - back[-1]) / scale)
+        (ahead, cost_ahead), (back, cost_back) = (s.split((classes, 1), 1) for s in (ahead, back))
+        least = torch.minimum(cost_ahead, cost_back)
+        near = (1 - t) ** config.distance_power * torch.exp((least - cost_ahead) / scale)
+        far = t**config.distance_power * torch.exp((least - cost_back) / scale)
         if a in sources.empty_ends:
             near = config.empty_weight * near
         if b in sources.empty_ends:
             far = config.empty_weight * far
-        labels = (near * ahead[:-1] + far * back[:-1]) / (near + far)
+        labels = (near * ahead + far * back) / (near + far)
         if stretch not in self._exclusive:
             self._exclusive[stretch] = exchanged_classes(
-                sources.classes_at(a), sources.classes_at(b), sources.classes
+                sources.classes_at(a), sources.classes_at(b), classes
             )
         labels = exchange(
-            labels, ahead[:-1], back[:-1], near, far, self._exclusive[stretch], config.class_blur
+            labels, ahead, back, near, far, self._exclusive[stretch], config.class_blur
         )
-        second = (back if z - a < b - z else ahead)[:-1]
-        return Mixed(z, labels, (ahead[:-1] * back[:-1]).sum(0), second)
+        second = torch.where(t < 0.5, back, ahead)
+        return Mixed(slices, labels, (ahead * back).sum(1), second)
 
-    def decide(
-        self, stretch: Stretch, mixed: Sequence[Mixed], pyramids: Pyramids
-    ) -> Iterator[tuple[Mixed, torch.Tensor]]:
-        """Yield each of some slices with its probabilities (classes, H, W)."""
-        labels = [object_first(m.labels, self._sources.config.class_temperature) for m in mixed]
-        if len(labels) == 1:
-            kept = [keep_areas(labels[0])]
-        else:
-            kept = list(keep_areas_of_slices(torch.stack(labels)))
-        for one, areas in zip(mixed, kept, strict=True):
-            logits = areas.clamp_min(1e-4).log()
-            yield one, self._with_evidence(one.z, stretch, logits, pyramids)
-
-    def _with_evidence(
-        self, z: int, stretch: Stretch, logits: torch.Tensor, pyramids: Pyramids
-    ) -> torch.Tensor:
-        """Add appearance, shape and strokes to the read labels of a slice."""
+    def decide(self, stretch: Stretch, mixed: Mixed, pyramids: Pyramids) -> torch.Tensor:
+        """Return the probabilities (B, classes, H, W) of some slices."""
         sources, config, (a, b) = self._sources, self._sources.config, stretch
+        slices = mixed.slices
+        labels = object_first(mixed.labels, config.class_temperature)
+        logits = keep_areas_of_slices(labels).clamp_min(1e-4).log()
         if sources.appearance is not None:
-            evidence = sources.appearance.evidence(pyramids[z][0])
+            evidence = sources.appearance.evidence(pyramids.of(slices)[0])
             logits = logits + self._appearance_weight(stretch) * evidence
-        logits = gaussian_blur(logits[None], sources.smoothing)[0]
+        logits = gaussian_blur(logits, sources.smoothing)
         if a in sources.ends and b in sources.ends:
             if stretch not in self._trust:
                 common = overlap(sources.classes_at(a), sources.classes_at(b))
                 self._trust[stretch] = config.shape_weight * common**config.shape_power
-            shapes = interpolated_shapes(
-                sources.distances(a), sources.distances(b), (z - a) / (b - a)
-            )
+            fractions = [(z - a) / (b - a) for z in slices]
+            shapes = interpolated_shapes(sources.distances(a), sources.distances(b), fractions)
             logits = logits + self._trust[stretch] * shapes
-        logits[sources.absent] = -math.inf
-        labels = logits.softmax(0)
-        if z in sources.partial:
-            labels = correct_by_ink(pyramids[z][0], sources.ink[z], labels)
-        return labels
+        found = logits.masked_fill(sources.absent[:, None, None], -math.inf).softmax(1)
+        for i, z in enumerate(slices):
+            if z in sources.partial:
+                found[i] = correct_by_ink(pyramids[z][0], sources.ink[z], found[i])
+        return found
 
     def _appearance_weight(self, stretch: Stretch) -> float:
         """Return what the appearance counts: more where the ends are farther apart."""

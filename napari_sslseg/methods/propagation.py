@@ -32,6 +32,7 @@ from .ink_completion import NOT_ANNOTATED
 from .propagation_result import Propagation, PropagationConfig
 from .propagation_sources import Sources
 from .propagation_work import PropagationWork
+from .slice_batches import mask_batches
 from .storage import Slices, Storage
 from .working_region import grow_where_touched, working_region
 
@@ -149,8 +150,9 @@ def _check(
         raise ValueError("The features must be given for every voxel of the image.")
     if len(spacing) != 3 or min(spacing) <= 0:
         raise ValueError("The spacing must be three positive lengths.")
-    largest = [int(s[s != NOT_ANNOTATED].max()) for s in ink if bool((s != NOT_ANNOTATED).any())]
-    if not largest:
+    named = [torch.where(p == NOT_ANNOTATED, -1, p.short()).max() for p in mask_batches(ink)]
+    largest = int(torch.stack(named).max())
+    if largest < 0:
         raise ValueError("Nothing is inked: label at least one slice first.")
-    if max(largest) >= classes:
-        raise ValueError(f"The ink names class {max(largest)}, but there are {classes} classes.")
+    if largest >= classes:
+        raise ValueError(f"The ink names class {largest}, but there are {classes} classes.")

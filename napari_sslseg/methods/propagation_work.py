@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 import torch
 
 from .ink_completion import NOT_ANNOTATED
-from .label_carrying import Carrier, Pyramids
+from .label_carrying import Carrier, Pyramids, stacked
 from .label_decision import Decider, Mixed
 from .propagation_result import Propagation
 from .propagation_sources import Sources
+from .slice_batches import slices_at_once
 from .storage import Storage
 
 #: Seconds between two reports of progress.
 _REPORT_EVERY = 0.2
 
-#: Matches made at once on a GPU: enough to fill it, a few hundred MB for slices of 512 x 512.
-_AT_ONCE = 16
-
 #: Fewest slices whose descriptors are kept: a match needs two, and the one before is asked again.
 _FEWEST = 3
-
-
-def slices_at_once(device: torch.device, storage: Storage | None) -> int:
-    """Return how many slices are matched and decided at once."""
-    return 1 if device.type == "cpu" or storage is not None else _AT_ONCE
 
 
 class PropagationWork:
@@ -60,7 +54,9 @@ class PropagationWork:
         self._progress, self._workers, self._storage = progress, workers, storage
         self._ink, self._rows, self._columns = ink, rows, columns
         self._sources = sources
-        self._at_once = slices_at_once(device, storage)
+        # Where memory is short, no more of it is asked for than one slice needs.
+        pixels = sources.ink[0].numel()
+        self._at_once = slices_at_once(device, pixels) if storage is None else 1
         self._carrier = Carrier(self._sources, storage, self._at_once)
         self._decider = Decider(self._sources)
 
@@ -92,7 +88,7 @@ class PropagationWork:
         for z in sources.anchors:
             if z in dirty:
                 end = sources.ends[z]
-                self._store(result, z, end, torch.ones_like(end[0]), end)
+                self._store(result, [z], end[None], torch.ones_like(end[:1]), end[None])
         stretches = [
             s
             for s in sources.stretches()
@@ -122,20 +118,20 @@ class PropagationWork:
         """Background everywhere, of which every read is sure."""
         depth, _, height, width = shape
         volume, device = (depth, height, width), self._ink.device
+        # What lies beyond the last carried slice of an open end stays like that; all the others
+        # are written when their turn comes.
         if self._storage is None:
             probabilities = torch.zeros(shape, device=device)
-            agreement = torch.zeros(volume, device=device)
+            probabilities[:, 0] = 1.0
+            agreement = torch.ones(volume, device=device)
             farther = torch.zeros(volume, dtype=torch.uint8, device=device)
         else:
             probabilities = self._storage.zeros(shape, self._storage.precision)
             agreement = self._storage.zeros(volume, self._storage.precision)
             farther = self._storage.zeros(volume, torch.uint8)
-        # What lies beyond the last carried slice of an open end stays like that; all the others
-        # are written when their turn comes.
-        for z in range(depth):
-            probabilities[z, 0] = 1.0
-            agreement[z] = 1.0
-            if self._storage is not None:
+            for z in range(depth):
+                probabilities[z, 0] = 1.0
+                agreement[z] = 1.0
                 self._storage.release()
         ends = list(self._sources.anchors), self._sources.empty_ends
         return Propagation(probabilities, agreement, farther, *ends)
@@ -145,36 +141,33 @@ class PropagationWork:
         """Propose the slices between two ends."""
         sources = self._sources
         pyramids = Pyramids(sources.features, sources.matching.levels, self._kept())
-        mixed: list[Mixed] = []
-        for one in self._reads(a, b, pyramids):
-            mixed.append(one)
-            if len(mixed) == self._at_once:
-                self._decide(result, a, b, mixed, pyramids)
-                mixed = []
-        if mixed:
-            self._decide(result, a, b, mixed, pyramids)
+        for mixed in self._reads(a, b, pyramids):
+            found = self._decider.decide((a, b), mixed, pyramids)
+            second = mixed.second if mixed.second is not None else found
+            self._store(result, mixed.slices, found, mixed.agreement, second)
 
     def _reads(self, a: int, b: int, pyramids: Pyramids) -> Iterator[Mixed]:
         """Yield the slices between two ends with what the reads from either side make of them."""
         carry = self._carrier.carry
         if a < 0 or b >= len(self._ink):
-            for z, state in carry(*((a, b) if a >= 0 else (b, a)), pyramids):
-                labels = state[:-1]
-                yield Mixed(z, labels, labels.square().sum(0), None)
+            start, stop = (a, b) if a >= 0 else (b, a)
+            for slices, states in self._together(carry(start, stop, pyramids)):
+                labels = self._carrier.fading(start, stop, slices, states)
+                yield Mixed(slices, labels, labels.square().sum(1), None)
             return
         ahead = self._states(b - a - 1)
         for z, state in carry(a, b, pyramids):
             ahead[z - a - 1] = state
-        for z, backward in carry(b, a, pyramids):
-            yield self._decider.mix(z, (a, b), ahead[z - a - 1], backward)
+        for slices, backward in self._together(carry(b, a, pyramids)):
+            forward = stacked([ahead[z - a - 1] for z in slices])
+            yield self._decider.mix(slices, (a, b), forward, backward)
 
-    def _decide(
-        self, result: Propagation, a: int, b: int, mixed: list[Mixed], pyramids: Pyramids
-    ) -> None:
-        """Turn the reads of some slices into their probabilities, and put these into the result."""
-        for one, found in self._decider.decide((a, b), mixed, pyramids):
-            second = one.second if one.second is not None else found
-            self._store(result, one.z, found, one.agreement, second)
+    def _together(
+        self, carried: Iterator[tuple[int, torch.Tensor]]
+    ) -> Iterator[tuple[list[int], torch.Tensor]]:
+        """Gather as many slices as are decided at once."""
+        while part := list(itertools.islice(carried, self._at_once)):
+            yield [z for z, _ in part], stacked([state for _, state in part])
 
     def _kept(self) -> int | None:
         """Slices of a stretch whose descriptors are kept for the way back; None: all."""
@@ -196,20 +189,25 @@ class PropagationWork:
     def _store(
         self,
         result: Propagation,
-        z: int,
+        slices: Sequence[int],
         labels: torch.Tensor,
         agreement: torch.Tensor,
         second: torch.Tensor,
     ) -> None:
-        """Put a slice into the result, its ink exact."""
-        ink = self._ink[z]
+        """Put some slices into the result, their ink exact."""
+        ink = stacked([self._ink[z] for z in slices])
         known = ink != NOT_ANNOTATED
         ids = torch.arange(self._sources.classes, device=ink.device)[:, None, None]
-        probabilities = (ids == 0).float().expand(-1, *ink.shape).clone()
-        probabilities[:, self._rows, self._columns] = labels
-        result.probabilities[z] = torch.where(known, (ids == ink).float(), probabilities)
+        probabilities = (ids == 0).float().repeat(len(slices), 1, *ink.shape[1:])
+        probabilities[..., self._rows, self._columns] = labels
         farther = torch.zeros_like(ink)
-        farther[self._rows, self._columns] = second.max(0).indices.to(torch.uint8)
-        result.farther[z] = torch.where(known, ink, farther)
-        result.agreement[z] = 1.0
-        result.agreement[z, self._rows, self._columns] = agreement.clamp(0, 1)
+        farther[:, self._rows, self._columns] = second.max(1).indices.to(torch.uint8)
+        agreements = torch.ones_like(probabilities[:, 0])
+        agreements[:, self._rows, self._columns] = agreement.clamp(0, 1)
+        exact = (ids == ink[:, None]).float()
+        for place, values in (
+            (result.probabilities, torch.where(known[:, None], exact, probabilities)),
+            (result.farther, torch.where(known, ink, farther)),
+            (result.agreement, agreements),
+        ):
+            place[list(slices)] = values.to(place.dtype)

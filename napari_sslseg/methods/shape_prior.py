@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from scipy import ndimage
@@ -107,7 +108,7 @@ def overlap(here: torch.Tensor, there: torch.Tensor) -> float:
 
 
 def interpolated_shapes(
-    here: torch.Tensor, there: torch.Tensor, fraction: float, band: float = 2.0
+    here: torch.Tensor, there: torch.Tensor, fractions: Sequence[float], band: float = 2.0
 ) -> torch.Tensor:
     """Evidence of the interpolated shapes: signed distances, in units of ``band`` and within it.
 
@@ -118,22 +119,25 @@ def interpolated_shapes(
     ----------
     here, there : (classes, H, W) tensors
         Signed distances in pixels of the two ends, see `signed_distances`.
-    fraction : float
-        Part of the way from ``here`` to ``there``.
+    fractions : sequence of B floats
+        Parts of the way from ``here`` to ``there``.
     band : float
         Distance (pixels) at which the evidence is 1.
 
     Returns
     -------
-    (classes, H, W) tensor in [-1, 1]
+    (B, classes, H, W) tensor in [-1, 1]
     """
+    fraction = torch.tensor(fractions, dtype=here.dtype, device=here.device)[:, None, None, None]
     # A class absent from one end is not infinitely far: it may well appear in between.
     mixed = (1 - fraction) * here.clamp_min(-30.0) + fraction * there.clamp_min(-30.0)
     return (mixed / band).clamp(-1.0, 1.0)
 
 
 def keep_areas_of_slices(probabilities: torch.Tensor, iterations: int = 8) -> torch.Tensor:
-    """Do `keep_areas` for several slices (N, classes, H, W) at once, for devices to be filled."""
+    """Do `keep_areas` for slices (B, classes, H, W); several at once, for devices to be filled."""
+    if len(probabilities) == 1:
+        return keep_areas(probabilities[0], iterations)[None]
     target = probabilities.sum((2, 3)).add(3.0).log()
     logits = probabilities.clamp_min(1e-6).log()
     bias = torch.zeros_like(target)

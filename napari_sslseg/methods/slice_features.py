@@ -14,10 +14,12 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 
+from . import slice_batches
 from .check_point import check_point
 from .storage import Slices
 
@@ -40,15 +42,12 @@ def gaussian_blur(image: torch.Tensor, sigma: float) -> torch.Tensor:
     if sigma <= 0:
         return image
     radius = min(math.ceil(3 * sigma), *(max(n - 1, 1) for n in image.shape[-2:]))
-    if image.device.type == "cpu":
-        kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / sigma) ** 2)
-        weights = (kernel / kernel.sum()).tolist()
+    if not slice_batches.launches_dominate(image.device):
+        weights = _kernel(radius, sigma, torch.float32, image.device).tolist()
         padded = F.pad(image, (0, 0, radius, radius), mode="replicate")
         padded = F.pad(_weighted_shifts(padded, weights, -2), (radius, radius, 0, 0), "replicate")
         return _weighted_shifts(padded, weights, -1)
-    positions = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
-    kernel = torch.exp(-0.5 * (positions / sigma) ** 2)
-    kernel = kernel / kernel.sum()
+    kernel = _kernel(radius, sigma, image.dtype, image.device)
     depth, channels, height, width = image.shape
     flat = image.reshape(depth * channels, 1, height, width)
     flat = F.conv2d(F.pad(flat, (radius, radius, 0, 0), mode="replicate"), kernel[None, None, None])
@@ -56,6 +55,13 @@ def gaussian_blur(image: torch.Tensor, sigma: float) -> torch.Tensor:
         F.pad(flat, (0, 0, radius, radius), mode="replicate"), kernel[None, None, :, None]
     )
     return flat.reshape(depth, channels, height, width)
+
+
+@lru_cache
+def _kernel(radius: int, sigma: float, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    positions = torch.arange(-radius, radius + 1, dtype=dtype, device=device)
+    kernel = torch.exp(-0.5 * (positions / sigma) ** 2)
+    return kernel / kernel.sum()
 
 
 def _weighted_shifts(padded: torch.Tensor, weights: Sequence[float], axis: int) -> torch.Tensor:
@@ -131,10 +137,11 @@ def slice_features(
         features = torch.empty((depth, len(basis.projection), height, width), device=image.device)
 
         def describe(found: list[torch.Tensor], place: torch.Tensor) -> None:
-            # A slice at a time: all patches of a large volume at once would not fit.
-            for z in range(len(place)):
+            # Some slices at a time: all patches of a large volume at once would not fit.
+            step = slice_batches.slices_at_once(image.device, height * width)
+            for z in range(0, len(place), step):
                 check_point()
-                place[z] = basis.describe([p[z] for p in found])
+                place[z : z + step] = basis.describe([p[z : z + step] for p in found])
 
         list(pool.map(describe, parts, features.split([len(s) for s in slabs])))
     return features
@@ -174,7 +181,7 @@ class StreamedFeatures:
     def __getitem__(self, z: int) -> torch.Tensor:
         """Return the descriptors (D, H, W) of a slice."""
         check_point()
-        return self._basis.describe([p[0] for p in self._parts(z)])
+        return self._basis.describe(self._parts(z))[0]
 
     def _parts(self, z: int) -> list[torch.Tensor]:
         crop = self._image[z][..., self._rows, self._columns]
@@ -189,11 +196,12 @@ class _Basis:
     projection: torch.Tensor
 
     def describe(self, parts: list[torch.Tensor]) -> torch.Tensor:
-        """Project the patches of one slice, each (C, H, W), to descriptors (D, H, W)."""
-        stack = torch.cat(parts)
+        """Project the patches of some slices, each (B, C, H, W), to descriptors (B, D, H, W)."""
+        stack = torch.cat([p.transpose(0, 1) for p in parts])
         rows = stack.reshape(len(stack), -1)
         centre = -(self.projection @ self.mean)
-        return torch.addmm(centre, self.projection, rows).reshape(-1, *stack.shape[1:])
+        found = torch.addmm(centre, self.projection, rows).reshape(-1, *stack.shape[1:])
+        return found.transpose(0, 1)
 
 
 def _patches(image: torch.Tensor, scales: Sequence[float]) -> list[torch.Tensor]:

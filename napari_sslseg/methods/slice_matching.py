@@ -11,12 +11,14 @@ matching of Seibold et al. (AAAI 2022) and of label propagation in video.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 
+from . import slice_batches
 from .check_point import check_point
 from .slice_features import gaussian_blur
 
@@ -47,108 +49,111 @@ class MatchSettings:
     """Log weight lost for each squared pixel in the read's window."""
 
 
+@dataclass(frozen=True)
+class Window:
+    """Offsets (row, column) that are looked at around a pixel: those within a disc.
+
+    Where starting an operation is what costs, those of the whole square, which can be looked at in
+    a few operations; what lies outside of the disc gets no weight then.
+    """
+
+    radius: int
+    offsets: list[tuple[int, int]]
+    shifts: torch.Tensor
+    """(N, 2) the same as floats."""
+    bias: torch.Tensor
+    """(N,) log weight: falls with the squared distance."""
+
+    @staticmethod
+    @lru_cache
+    def of(radius: int, penalty: float, device: torch.device, whole: bool) -> Window:
+        """Return the window of a radius, with a log weight lost for each squared pixel."""
+        span = range(-radius, radius + 1)
+        square = [(y, x) for y in span for x in span]
+        outside = [y * y + x * x > (radius + 0.5) ** 2 for y, x in square]
+        if not whole:
+            square = [o for o, out in zip(square, outside, strict=True) if not out]
+        shifts = torch.tensor(square, dtype=torch.float32)
+        bias = -penalty * shifts.square().sum(1)
+        if whole:
+            bias[torch.tensor(outside)] = -math.inf
+        return Window(radius, square, shifts.to(device), bias.to(device))
+
+
 @dataclass
 class Match:
     """How to carry values from a key slice to a query slice."""
 
     flow: torch.Tensor
     """(2, H, W) displacement (row, column) in pixels: query p looks at key p + flow."""
+    places: torch.Tensor
+    """(H, W, 2) the same as places to sample at, see `places_of`."""
     weights: torch.Tensor
-    """(N, H, W) weights of the read's offsets, sum 1."""
+    """(N, H, W) weights of the window's offsets, sum 1."""
     cost: torch.Tensor
-    """(H, W) expected squared descriptor distance of the read."""
-    radius: int
+    """(H, W) expected squared descriptor distance of the read, smoothed by a pixel."""
+    window: Window
 
     def carry(self, values: torch.Tensor) -> torch.Tensor:
         """Carry (C, H, W) values of the key slice to the query slice."""
-        moved = warp(values, self.flow)
-        offsets = window(self.radius)
+        moved = _sample(values[None], self.places[None])
         _, height, width = values.shape
-        r = self.radius
-        padded = F.pad(moved[None], (r, r, r, r), mode="replicate")[0]
-        if values.device.type != "cpu":
-            return read_at_once(padded, self.weights, r)
+        r = self.window.radius
+        padded = F.pad(moved, (r, r, r, r), mode="replicate")[0]
+        if slice_batches.launches_dominate(values.device):
+            return read_at_once(padded, self.weights)
         result = torch.zeros_like(values)
-        for weight, (y, x) in zip(self.weights, offsets, strict=True):
+        for weight, (y, x) in zip(self.weights, self.window.offsets, strict=True):
             result.addcmul_(weight, padded[:, r + y : r + y + height, r + x : r + x + width])
         return result
 
 
-def read_at_once(padded: torch.Tensor, weights: torch.Tensor, radius: int) -> torch.Tensor:
+def read_at_once(padded: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """Read (C, H, W) values from a window in few operations, whose start is what costs on a GPU.
 
-    `padded` are the values (C, H + 2 r, W + 2 r), `weights` those of `Match`.
+    `padded` are the values (C, H + 2 r, W + 2 r), `weights` (N, H, W) those of the whole square.
     """
-    channels, (height, width) = len(padded), weights.shape[-2:]
+    height, width = weights.shape[-2:]
     shifted = padded.unfold(1, height, 1).unfold(2, width, 1)
-    shifted = shifted.reshape(channels, -1, height, width)
-    return (shifted[:, _places(radius, weights.device)] * weights).sum(1)
-
-
-@lru_cache
-def _places(radius: int, device: torch.device) -> torch.Tensor:
-    """Places of the offsets of `window` in a square that is read row by row."""
-    side = 2 * radius + 1
-    places = [(y + radius) * side + x + radius for y, x in window(radius)]
-    return torch.tensor(places, device=device)
-
-
-def window(radius: int) -> list[tuple[int, int]]:
-    """Offsets (row, column) within a disc."""
-    span = range(-radius, radius + 1)
-    return [(y, x) for y in span for x in span if y * y + x * x <= (radius + 0.5) ** 2]
+    return (shifted * weights.view(1, *shifted.shape[1:])).sum((1, 2))
 
 
 def warp(values: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
-    """Sample (C, H, W) values at every pixel plus its (2, H, W) flow, edges repeated."""
-    return _warp(values[None], flow[None])[0]
+    """Sample (B, C, H, W) values at every pixel plus its (B, 2, H, W) flow, edges repeated."""
+    return _sample(values, places_of(flow))
 
 
-def _warp(values: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
-    height, width = values.shape[-2:]
+def _sample(values: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    return F.grid_sample(values, places, padding_mode="border", align_corners=True)
+
+
+def places_of(flow: torch.Tensor) -> torch.Tensor:
+    """Return where every pixel plus its (B, 2, H, W) flow lies, as (B, H, W, 2) in [-1, 1]."""
+    height, width = flow.shape[-2:]
     rows = torch.arange(height, dtype=flow.dtype, device=flow.device)[:, None] + flow[:, 0]
     columns = torch.arange(width, dtype=flow.dtype, device=flow.device)[None, :] + flow[:, 1]
-    grid = torch.stack(
+    return torch.stack(
         (columns * (2 / max(width - 1, 1)) - 1, rows * (2 / max(height - 1, 1)) - 1), -1
     )
-    return F.grid_sample(values, grid, padding_mode="border", align_corners=True)
 
 
 def pyramid(features: torch.Tensor, levels: int) -> list[torch.Tensor]:
-    """Halve (D, H, W) descriptors repeatedly; finest first, never below 4 pixels."""
+    """Halve (B, D, H, W) descriptors repeatedly; finest first, never below 4 pixels."""
     result = [features]
     while len(result) < levels and min(result[-1].shape[-2:]) >= 8:
-        result.append(F.avg_pool2d(result[-1][None], 2, ceil_mode=True)[0])
+        result.append(F.avg_pool2d(result[-1], 2, ceil_mode=True))
     return result
-
-
-def match_slices(
-    query: list[torch.Tensor], key: list[torch.Tensor], settings: MatchSettings
-) -> Match:
-    """Match a query slice with a key slice.
-
-    Parameters
-    ----------
-    query, key : list of (D, H, W) tensors
-        Pyramids of descriptors, see `pyramid`.
-    settings : MatchSettings
-
-    Returns
-    -------
-    Match
-    """
-    return match_pairs([q[None] for q in query], [k[None] for k in key], settings)[0]
 
 
 def match_pairs(
     query: list[torch.Tensor], key: list[torch.Tensor], settings: MatchSettings
 ) -> list[Match]:
-    """Match several pairs of slices at once, as `match_slices` does one; for devices to be filled.
+    """Match query slices with key slices, pair by pair.
 
     Parameters
     ----------
     query, key : list of (B, D, H, W) tensors
-        Pyramids of descriptors; pair by pair.
+        Pyramids of descriptors, see `pyramid`.
     settings : MatchSettings
 
     Returns
@@ -156,42 +161,49 @@ def match_pairs(
     list of Match
         One a pair.
     """
-    pairs = query[0].shape[0]
-    flow = torch.zeros((pairs, 2, *query[-1].shape[-2:]), device=query[0].device)
-    offsets = window(settings.search_radius)
-    shifts = torch.tensor(offsets, dtype=torch.float32, device=flow.device)
+    pairs, device = query[0].shape[0], query[0].device
+    flow = torch.zeros((pairs, 2, *query[-1].shape[-2:]), device=device)
+    whole = slice_batches.launches_dominate(device)
+    search = Window.of(settings.search_radius, settings.search_penalty, device, whole)
     for level in range(len(query) - 1, max(-1, len(query) - 1 - settings.searched_levels), -1):
         size = query[level].shape[-2:]
         if flow.shape[-2:] != size:
             flow = 2 * F.interpolate(flow, size, mode="bilinear", align_corners=False)
-        moved = _warp(key[level], flow) if level < len(query) - 1 else key[level]
-        cost = _costs(query[level], moved, settings.search_radius)
+        moved = warp(key[level], flow) if level < len(query) - 1 else key[level]
+        cost = _costs(query[level], moved, search)
         cost = gaussian_blur(cost, settings.cost_smoothing)
-        weights = _soft(cost, shifts, settings.search_temperature, settings.search_penalty)
-        flow = flow + torch.einsum("bnhw,nc->bchw", weights, shifts)
+        weights = _soft(cost, search, settings.search_temperature)
+        flow = flow + torch.einsum("bnhw,nc->bchw", weights, search.shifts)
         flow = gaussian_blur(flow, settings.flow_smoothing)
     height, width = query[0].shape[-2:]
     if flow.shape[-2:] != (height, width):
         scale = [round(height / flow.shape[-2]), round(width / flow.shape[-1])]
         flow = F.interpolate(flow, (height, width), mode="bilinear", align_corners=False)
         flow = torch.stack((flow[:, 0] * scale[0], flow[:, 1] * scale[1]), 1)
-    cost = _costs(query[0], _warp(key[0], flow), settings.read_radius)
-    shifts = torch.tensor(window(settings.read_radius), dtype=torch.float32, device=flow.device)
-    weights = _soft(cost, shifts, settings.read_temperature, settings.read_penalty)
-    expected = cost.mul_(weights).sum(1)
-    return [Match(flow[i], weights[i], expected[i], settings.read_radius) for i in range(pairs)]
+    places = places_of(flow)
+    read = Window.of(settings.read_radius, settings.read_penalty, device, whole)
+    cost = _costs(query[0], _sample(key[0], places), read)
+    weights = _soft(cost, read, settings.read_temperature)
+    expected = gaussian_blur(cost.mul_(weights).sum(1, keepdim=True), 1.0)[:, 0]
+    return [Match(flow[i], places[i], weights[i], expected[i], read) for i in range(pairs)]
 
 
-def _costs(query: torch.Tensor, key: torch.Tensor, radius: int) -> torch.Tensor:
+def _costs(query: torch.Tensor, key: torch.Tensor, window: Window) -> torch.Tensor:
     """Squared distances (B, N, H, W) of every query pixel to the key pixels of its window."""
     pairs, _, height, width = query.shape
-    r = radius
+    r = window.radius
     padded = F.pad(key, (r, r, r, r), mode="replicate")
-    offsets = window(radius)
-    result = torch.empty((pairs, len(offsets), height, width), device=query.device)
+    result = torch.empty((pairs, len(window.offsets), height, width), device=query.device)
+    if slice_batches.launches_dominate(query.device):
+        shifted = padded.unfold(2, height, 1).unfold(3, width, 1)
+        for row, costs in enumerate(result.split(2 * r + 1, 1)):
+            check_point()
+            difference = query[:, :, None] - shifted[:, :, row]
+            torch.sum(difference.square_(), 1, out=costs)
+        return result
     # One piece of memory for all differences: fresh pages would take as long as the arithmetic.
     difference = torch.empty_like(query)
-    for i, (y, x) in enumerate(offsets):
+    for i, (y, x) in enumerate(window.offsets):
         check_point()  # a slice of 512 × 512 takes a tenth of a second
         shifted = padded[..., r + y : r + y + height, r + x : r + x + width]
         torch.sub(query, shifted, out=difference)
@@ -199,8 +211,5 @@ def _costs(query: torch.Tensor, key: torch.Tensor, radius: int) -> torch.Tensor:
     return result
 
 
-def _soft(
-    cost: torch.Tensor, shifts: torch.Tensor, temperature: float, penalty: float
-) -> torch.Tensor:
-    bias = penalty * shifts.square().sum(1)
-    return torch.softmax((cost * (-1 / temperature)).sub_(bias[:, None, None]), 1)
+def _soft(cost: torch.Tensor, window: Window, temperature: float) -> torch.Tensor:
+    return torch.softmax((cost * (-1 / temperature)).add_(window.bias[:, None, None]), 1)

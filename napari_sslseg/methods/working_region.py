@@ -7,6 +7,7 @@ import math
 import torch
 
 from .ink_completion import NOT_ANNOTATED
+from .slice_batches import mask_batches
 
 
 def working_region(ink: torch.Tensor, margin: float, minimum: int) -> tuple[slice, slice]:
@@ -35,16 +36,16 @@ def working_region(ink: torch.Tensor, margin: float, minimum: int) -> tuple[slic
 
 def inked_objects(ink: torch.Tensor) -> torch.Tensor:
     """Pixels (H, W) that show an inked object in any slice of (Z, H, W) ink."""
-    # Slice by slice: masks of the whole volume would take several times its ink's memory.
+    # In parts: masks of the whole volume would take several times its ink's memory.
     found = torch.zeros(ink.shape[1:], dtype=torch.bool, device=ink.device)
-    for slice_ink in ink:
-        found |= (slice_ink != 0) & (slice_ink != NOT_ANNOTATED)
+    for part in mask_batches(ink):
+        found |= ((part != 0) & (part != NOT_ANNOTATED)).any(0)
     return found
 
 
 def inked_pixels(ink: torch.Tensor) -> torch.Tensor:
     """Count the annotated pixels (Z,) int64 of each slice of (Z, H, W) ink."""
-    return torch.stack([(slice_ink != NOT_ANNOTATED).sum() for slice_ink in ink])
+    return torch.cat([(part != NOT_ANNOTATED).sum((1, 2)) for part in mask_batches(ink)])
 
 
 def grow_where_touched(

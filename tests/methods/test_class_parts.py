@@ -44,7 +44,8 @@ def test_exchanged_classes_go_to_the_nearer_slice_and_keep_their_mass():
     ahead, back = maps(0.0, 0.0, 1.0, 0.0), maps(1.0, 0.0, 0.0, 0.0)
     near, far = torch.full((2, 2), 0.25), torch.full((2, 2), 0.75)
     exclusive = (torch.tensor([1, 2]), torch.tensor([3]))
-    found = exchange(labels, ahead, back, near, far, exclusive, 1.0)
+    labels, ahead, back, near, far = (m[None] for m in (labels, ahead, back, near[None], far[None]))
+    found, labels = exchange(labels, ahead, back, near, far, exclusive, 1.0)[0], labels[0]
     assert torch.allclose(found[0], labels[0])
     assert torch.allclose(found[1:].sum(0), labels[1:].sum(0))
     assert torch.allclose(found[3], torch.full((2, 2), 0.7 * 0.75))
@@ -52,8 +53,8 @@ def test_exchanged_classes_go_to_the_nearer_slice_and_keep_their_mass():
 
 
 def test_nothing_is_exchanged_when_a_class_only_ends():
-    labels = maps(0.3, 0.5, 0.2)
-    near = far = torch.ones(2, 2)
+    labels = maps(0.3, 0.5, 0.2)[None]
+    near = far = torch.ones(1, 1, 2, 2)
     empty = torch.tensor([], dtype=torch.int64)
     assert exchange(labels, labels, labels, near, far, (torch.tensor([2]), empty), 1.0) is labels
 

@@ -29,9 +29,9 @@ def sources_of(depth: int, inked: list[int], thickness: float = 1.0) -> Sources:
 def share_of_the_cheaper_read(length: int, cost_a_slice: float) -> float:
     """Share of a read of class 1, half way; the other names class 0 and has gathered more cost."""
     decider = Decider(sources_of(length + 1, [0, length]))
-    ahead, back = torch.zeros(2, 3, SIZE, SIZE)
-    ahead[1], back[0], back[-1] = 1.0, 1.0, cost_a_slice * length
-    return float(decider.mix(length // 2, (0, length), ahead, back).labels[1, 0, 0])
+    ahead, back = torch.zeros(2, 1, 3, SIZE, SIZE)
+    ahead[:, 1], back[:, 0], back[:, -1] = 1.0, 1.0, cost_a_slice * length
+    return float(decider.mix([length // 2], (0, length), ahead, back).labels[0, 1, 0, 0])
 
 
 def test_between_far_slices_the_cost_a_slice_decides():
@@ -50,11 +50,10 @@ def test_between_close_slices_all_gathered_cost_does():
 
 def doubted_object(sources: Sources, z: int, stretch: tuple[int, int]) -> float:
     """Chance of the object at its middle, of which the reads know nothing."""
-    doubt = torch.full((2, SIZE, SIZE), 0.5)
+    doubt = torch.full((1, 2, SIZE, SIZE), 0.5)
     pyramids = Pyramids(sources.features, 2, None)
-    mixed = [Mixed(z, doubt, doubt[0], None)]
-    ((_, found),) = Decider(sources).decide(stretch, mixed, pyramids)
-    return float(found[1, 7, 7])
+    mixed = Mixed([z], doubt, doubt[:, 0], None)
+    return float(Decider(sources).decide(stretch, mixed, pyramids)[0, 1, 7, 7])
 
 
 def test_the_appearance_counts_more_the_farther_the_inked_slices_are():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_sslseg.methods import propagation_work
+from napari_sslseg.methods import slice_batches
 from napari_sslseg.methods.ink_completion import complete_ink, correct_by_ink
 from napari_sslseg.methods.propagation import propagate
 
@@ -304,7 +304,8 @@ def test_many_slices_at_once_give_what_they_give_one_by_one(monkeypatch) -> None
     labels = _moving_disc(12, 1.5)
     image, ink = _volume(labels, noise=0.4), _ink(labels, [1, 9])
     one_by_one = propagate(image, ink, 2)
-    monkeypatch.setattr(propagation_work, "slices_at_once", lambda device, storage: 4)
+    monkeypatch.setattr(slice_batches, "launches_dominate", lambda device: True)
+    monkeypatch.setattr(slice_batches, "_MOST", 4)
     at_once = propagate(image, ink, 2)
     assert torch.allclose(at_once.probabilities, one_by_one.probabilities, atol=1e-5)
     assert torch.equal(at_once.farther, one_by_one.farther)

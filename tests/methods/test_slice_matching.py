@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torch.nn.functional as F
 
+from napari_sslseg.methods import slice_batches
 from napari_sslseg.methods.slice_matching import (
+    Match,
     MatchSettings,
-    match_slices,
+    Window,
+    match_pairs,
     pyramid,
-    read_at_once,
     warp,
 )
 
@@ -21,22 +22,42 @@ def test_matching_finds_a_known_shift() -> None:
     texture = torch.nn.functional.avg_pool2d(texture[None], 5, 1, 2)[0] * 5
     key, query = texture[:, 5:53, 5:53], texture[:, 8:56, 3:51]
     settings = MatchSettings(levels=3, searched_levels=3)
-    match = match_slices(pyramid(query, 3), pyramid(key, 3), settings)
+    (match,) = match_pairs(pyramid(query[None], 3), pyramid(key[None], 3), settings)
     inner = match.flow[:, 12:-12, 12:-12]
     assert inner[0].median() == pytest.approx(3.0, abs=0.5)
     assert inner[1].median() == pytest.approx(-2.0, abs=0.5)
 
 
 def test_warp_by_nothing_changes_nothing() -> None:
-    values = torch.rand(2, 9, 13, generator=torch.Generator().manual_seed(0))
-    assert torch.allclose(warp(values, torch.zeros(2, 9, 13)), values, atol=1e-5)
+    values = torch.rand(1, 2, 9, 13, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(warp(values, torch.zeros(1, 2, 9, 13)), values, atol=1e-5)
 
 
-def test_reading_a_window_at_once_is_reading_offset_by_offset() -> None:
+def test_matching_in_few_operations_is_matching_offset_by_offset(monkeypatch) -> None:
     generator = torch.Generator().manual_seed(0)
-    features, other = torch.randn(2, 4, 11, 9, generator=generator)
-    match = match_slices(pyramid(features, 2), pyramid(other, 2), MatchSettings())
+    query, key = (0.2 * torch.randn(3, 4, 11, 9, generator=generator) for _ in range(2))
     values = torch.rand(3, 11, 9, generator=generator)
-    r = match.radius
-    padded = F.pad(warp(values, match.flow)[None], (r, r, r, r), mode="replicate")[0]
-    assert torch.allclose(read_at_once(padded, match.weights, r), match.carry(values), atol=1e-6)
+
+    def matched() -> list[Match]:
+        return match_pairs(pyramid(query, 2), pyramid(key, 2), MatchSettings())
+
+    one_by_one = matched()
+    monkeypatch.setattr(slice_batches, "launches_dominate", lambda device: True)
+    for match, expected in zip(matched(), one_by_one, strict=True):
+        assert len(match.weights) == 25 > len(expected.weights) == 21
+        assert torch.allclose(match.flow, expected.flow, atol=1e-5)
+        assert torch.allclose(match.cost, expected.cost, atol=1e-5)
+        at_once = match.carry(values)
+        with monkeypatch.context() as processor:
+            processor.setattr(slice_batches, "launches_dominate", lambda device: False)
+            assert torch.allclose(at_once, expected.carry(values), atol=1e-5)
+
+
+def test_a_window_is_a_disc_or_a_square_of_which_the_disc_counts() -> None:
+    device = torch.device("cpu")
+    disc, square = (Window.of(2, 0.5, device, whole) for whole in (False, True))
+    assert len(disc.offsets) == 21
+    assert len(square.offsets) == 25
+    heard = [o for o, bias in zip(square.offsets, square.bias.tolist(), strict=True) if bias > -99]
+    assert heard == disc.offsets
+    assert disc.bias.min() == -0.5 * 5

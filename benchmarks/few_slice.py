@@ -1,6 +1,6 @@
 """Score methods that turn K labelled slices into a whole-volume mask.
 
-    python benchmarks/few_slice.py CASES [--method NAME]... [--seconds N] [--json OUT]
+    python benchmarks/few_slice.py CASES [--method NAME]... [--seconds N] [--seed S] [--json OUT]
 
 CASES holds one folder a case: ``image.nii.gz``, ``refs.nii.gz`` (labels on the reference slices,
 255 elsewhere), ``gt.nii.gz`` (truth, for scoring only) and ``case.json`` (slicing axis, reference
@@ -88,12 +88,12 @@ class Prediction:
     proposal: str = ""
 
 
-#: Case, seconds, device.
-Method = Callable[[Case, float, str], Prediction]
+#: Case, seconds, device, seed.
+Method = Callable[[Case, float, str, int], Prediction]
 
 
-def reference(case: Case, seconds: float, device: str) -> Prediction:
-    """Reference-guided propagation; no training, so ``seconds`` is not used."""
+def reference(case: Case, seconds: float, device: str, seed: int = 0) -> Prediction:
+    """Reference-guided propagation; no training, so neither time nor seed is used."""
     torch.set_num_threads(1)  # a thread for each stretch, none inside of the small operations
     result = propagate(
         torch.from_numpy(case.image)[:, None],
@@ -107,7 +107,7 @@ def reference(case: Case, seconds: float, device: str) -> Prediction:
     return Prediction(labels.cpu().numpy(), result.confidence.cpu().numpy())
 
 
-def signed_distance(case: Case, seconds: float, device: str) -> Prediction:
+def signed_distance(case: Case, seconds: float, device: str, seed: int = 0) -> Prediction:
     """Linear interpolation of each class's signed distance between neighbouring references.
 
     A class missing from one of the two slices shrinks to nothing at its own middle: its distance
@@ -142,16 +142,15 @@ def _distances(ink: np.ndarray, classes: list[int]) -> np.ndarray:
 def trained(preset: str) -> Method:
     """Return the method that the command line's ``propose --method PRESET`` runs."""
 
-    def method(case: Case, seconds: float, device: str) -> Prediction:
+    def method(case: Case, seconds: float, device: str, seed: int = 0) -> Prediction:
         with tempfile.TemporaryDirectory() as folder:
             info = ImageInfo(case.name, case.image.shape, case.spacing)
             table = ClassTable.from_ids(case.classes)
             project = Project.create(Path(folder) / "p", case.image, info, table, 0)
             project.ink_store.save(case.ink)
             events: list[Event] = []
-            run_project(
-                project.path, TrainRequest(preset, seconds, device=device), events.append, Control()
-            )
+            request = TrainRequest(preset, seconds, device, seed)
+            run_project(project.path, request, events.append, Control())
             chosen = next(e.recommended for e in events if isinstance(e, Finished))
             proposal = project.read_proposal(chosen)
         estimates = {e.slug: e for e in events if isinstance(e, Estimated)}
@@ -244,6 +243,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--method", action="append", choices=sorted(METHODS), help="repeatable")
     parser.add_argument("--seconds", type=float, default=60.0, help="training budget of a case")
     parser.add_argument("--device", default="cpu", choices=DEVICES, help="where to compute")
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="write all scores here")
     parser.add_argument("--only", default="", help="only cases whose name contains this")
     options = parser.parse_args(arguments)
@@ -259,7 +259,7 @@ def main(arguments: list[str] | None = None) -> int:
         case = Case.read(folder)
         for name in options.method or ["reference"]:
             start = time.perf_counter()
-            prediction = METHODS[name](case, options.seconds, options.device)
+            prediction = METHODS[name](case, options.seconds, options.device, options.seed)
             row = score(case, prediction, time.perf_counter() - start) | {"method": name}
             note = ""
             if "regions" in row:

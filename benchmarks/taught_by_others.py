@@ -1,17 +1,19 @@
 """Measure what the finished volumes of a project do for one with a few reference slices.
 
     python benchmarks/taught_by_others.py FOLDER --axis A [--k 3] [--taught 0 3] [--slices 0]
-                                          [--count 4] [--seconds 60] [--seed 0] [--device cpu]
+                                          [--before 0] [--count 4] [--seconds 60] [--seed 0]
+                                          [--device cpu]
 
 FOLDER holds ``X.nii.gz`` with ``X_gt.nii.gz``. COUNT volumes are proposed for in turn, each with K
 labelled slices, equally spaced from the first to the last labelled one along axis A (1: the middle
 one, 0: by *Propose for the others*), in projects with as many other volumes as TAUGHT says, the
-same ones for all. Of those SLICES equally spaced slices are labelled, all of them if 0. K may be
-several numbers. Printed is, for each of them and each number of others, the Dice (mean of the
-classes) of the recommended proposal over the slices that are not labelled, and between the
-outermost references alone; its estimate, whether the others taught to the end or were dismissed,
-how sure the voxels near the object are and how often wrong; at the end the means and paired
-differences to the first number of others. One line of JSON each.
+same ones for all. Of those SLICES equally spaced slices are labelled, all of them if 0. With BEFORE
+the last of them was trained on for so many seconds when it had five references, so that there is a
+model to go on with. K may be several numbers. Printed is, for each of them and each number of
+others, the Dice (mean of the classes) of the recommended proposal over the slices that are not
+labelled, and between the outermost references alone; its estimate, whether the others taught to the
+end or were dismissed, how sure the voxels near the object are and how often wrong; at the end the
+means and paired differences to the first number of others. One line of JSON each.
 """
 
 from __future__ import annotations
@@ -100,6 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--k", type=int, nargs="+", default=[3])
     parser.add_argument("--taught", type=int, nargs="+", default=[0, 3])
     parser.add_argument("--slices", type=int, default=0)
+    parser.add_argument("--before", type=float, default=0.0)
     parser.add_argument("--count", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=0)
@@ -136,9 +139,15 @@ def measure(image: Path, others: list[Path], k: int, options: argparse.Namespace
     with tempfile.TemporaryDirectory() as folder:
         project, truth = make_project(Path(folder) / "own", image, options.axis, k)
         cohort, teachers = Cohort(project.path), []
-        for other in others:
+        for i, other in enumerate(others):
             array, labels, info = read_pair(other)
             teachers.append(cohort.add(array, info, options.axis))
+            if options.before and i == len(others) - 1:
+                label_slices(teachers[-1], labels, 5)
+                earlier = TrainRequest(
+                    seconds=options.before, device=options.device, seed=options.seed
+                )
+                run_project(teachers[-1].path, earlier, lambda event: None, Control())
             label_slices(teachers[-1], labels, options.slices or None)
         row: dict[str, Any] = {"volume": project.info.name}
         if k:

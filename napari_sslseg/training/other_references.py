@@ -40,8 +40,8 @@ BEYOND = 2
 #: Share of the labelled frames of a step that come from other volumes.
 SHARE = 0.5
 
-#: What the labels that were propagated in the volume itself weigh beside them until it is known how
-#: good those are.
+#: Share of the unlabelled frames of a step that are the volume's own, with the labels that were
+#: propagated there, until it is known how good those are.
 PRIOR = 0.5
 
 
@@ -112,7 +112,10 @@ class OtherReferences:
 
 
 class JoinedSampler:
-    """Draws a volume's own batches, and puts others' references among its labelled frames.
+    """Draws a volume's own batches, and puts others' references among its frames.
+
+    Not only among the labelled ones: where labels propagated in the volume are not to be trusted,
+    its unlabelled frames have nothing to hold a network to but what that believes already.
 
     Parameters
     ----------
@@ -122,7 +125,8 @@ class JoinedSampler:
         Labelled frames of a batch: `SHARE` of them are others', or all where the volume has none.
     generator : torch.Generator
     prior : float
-        Factor of the weight of labels that were propagated to unlabelled slices.
+        Share of the unlabelled frames that are the volume's own, with the labels that were
+        propagated there; the others have what is labelled there in their place.
     """
 
     def __init__(
@@ -147,8 +151,7 @@ class JoinedSampler:
             other_images = torch.cat([images[:keep], other_images])
             other_labels = torch.cat([labels[:keep], other_labels])
         return replace(
-            batch,
-            prior_weight=None if batch.prior_weight is None else self._prior * batch.prior_weight,
+            self._unlabelled(batch),
             labelled_image=other_images,
             labelled_target=other_labels,
             # Ink says all about these frames; nothing was propagated to them.
@@ -156,6 +159,26 @@ class JoinedSampler:
             labelled_prior_weight=_followed_by_nothing(
                 batch.labelled_prior_weight, keep, other_images
             ),
+        )
+
+    def _unlabelled(self, batch: Batch) -> Batch:
+        """Put others' frames in the place of unlabelled ones."""
+        count = len(batch.unlabelled_image)
+        if batch.prior is None or batch.prior_weight is None or not count:
+            return batch
+        mine = torch.rand(count, generator=self._generator) < self._prior
+        images, labels = self._others.draw(count, self._generator)
+        images, labels = images.to(batch.unlabelled_image), labels.to(batch.prior.device)
+        known = labels != NOT_ANNOTATED
+        classes = torch.arange(batch.prior.shape[1], device=labels.device)[:, None, None]
+        mine = mine.to(labels.device)[:, None, None]
+        return replace(
+            batch,
+            unlabelled_image=torch.where(mine[:, None], batch.unlabelled_image, images),
+            prior=torch.where(
+                mine[:, None], batch.prior, (classes == labels[:, None]).to(batch.prior)
+            ),
+            prior_weight=torch.where(mine, batch.prior_weight, known.to(batch.prior_weight)),
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from .recipe import DEFAULT, Recipe
@@ -35,25 +35,17 @@ class Outcome:
     Parameters
     ----------
     network, matching : float
-        Dice on them.
+        Dice on it.
     recipe : Recipe
         How the network's proposal was made best.
     likeness : float
         Dice between the network's own prediction and the matching, all over the volume.
-    unaided : bool
-        Whether all references of the volume were left out, because they are too few to test the
-        matching; it found nothing then, and only other volumes had taught the network.
-    extent : float
-        Area of the object in the tested slices, as a share of what it is in a slice of the other
-        volumes; 1 at most.
     """
 
     network: float
     matching: float
     recipe: Recipe
     likeness: float = 1.0
-    unaided: bool = False
-    extent: float = 1.0
 
     @property
     def gain(self) -> float:
@@ -62,24 +54,18 @@ class Outcome:
 
     @property
     def knows_better(self) -> bool:
-        """Whether a network that others have taught knows what the matching cannot know.
-
-        On references that neither of them knew it was clearly better. From one or two that show
-        little of the object the matching has hardly anything to carry.
-        """
-        if self.unaided:
-            return self.network > TRUSTED or not self.telling
+        """Whether a network that others have taught knows what the matching cannot know."""
         return self.gain > BETTER
 
     @property
-    def telling(self) -> bool:
-        """Whether the tested slices show enough of the object."""
-        return self.extent >= TELLING
+    def early(self) -> bool:
+        """Whether the network had not learned enough, so that the test says nothing of it."""
+        return self.likeness < BEGUN and not self.knows_better
 
     @property
-    def believed(self) -> bool:
-        """Whether nothing speaks against a network that only others have taught."""
-        return self.knows_better or not self.unaided
+    def dismisses_others(self) -> bool:
+        """Whether other volumes had their chance and did not help."""
+        return not self.knows_better and not self.early
 
     @property
     def matching_everywhere(self) -> float:
@@ -90,29 +76,12 @@ class Outcome:
         return min(1.0, self.likeness / max(self.network, 1e-6))
 
     @property
-    def early(self) -> bool:
-        """Whether the network had not learned enough, so that the test says nothing of it."""
-        return (self.unaided or self.likeness < BEGUN) and not self.knows_better
-
-    @property
-    def dismisses_others(self) -> bool:
-        """Whether other volumes had their chance and did not help."""
-        return not self.knows_better and not self.early
-
-    @property
-    def matching_as_good(self) -> bool:
-        """Whether the matching is likely to be as good as the network all over the volume."""
-        return self.telling and self.matching_everywhere >= self.network
-
-    @property
     def prior_weight(self) -> float:
         """What propagated labels still weigh beside references of other volumes.
 
         Where the network knows better they would unteach it; elsewhere they are what holds it to
-        this volume. What one or two references tell of all slices is worth nothing beside that.
+        this volume.
         """
-        if self.unaided:
-            return 0.0
         better = self.knows_better and self.matching_everywhere < self.network - BETTER
         return UNLIKE_PRIOR if better else 1.0
 
@@ -127,14 +96,7 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values for the head of a model."""
-        return {
-            "network": self.network,
-            "matching": self.matching,
-            "recipe": self.recipe.to_json(),
-            "likeness": self.likeness,
-            "unaided": self.unaided,
-            "extent": self.extent,
-        }
+        return asdict(self)
 
     @classmethod
     def of(cls, head: dict[str, object]) -> Outcome | None:
@@ -145,8 +107,58 @@ class Outcome:
         found = Recipe(recipe.get("temperature"))  # earlier versions kept a share as well
         likeness = float(str(head.get("likeness", 1.0)))
         network, matching = float(str(head["network"])), float(str(head["matching"]))
-        unaided, extent = bool(head.get("unaided", False)), float(str(head.get("extent", 1.0)))
-        return cls(network, matching, found, likeness, unaided, extent)
+        if head.get("unaided", False):
+            extent = float(str(head.get("extent", 1.0)))
+            return UnaidedOutcome(network, matching, found, likeness, extent)
+        return Outcome(network, matching, found, likeness)
+
+
+@dataclass(frozen=True)
+class UnaidedOutcome(Outcome):
+    """What the labelled slices have told of a network that only other volumes had taught.
+
+    There are one or two of them, too few to test the matching: it found nothing, as all were left
+    out.
+
+    Parameters
+    ----------
+    network, matching, recipe, likeness
+        See `Outcome`.
+    extent : float
+        Area of the object in the tested slices, as a share of what it is in a slice of the other
+        volumes; 1 at most.
+    """
+
+    extent: float = 1.0
+
+    @property
+    def telling(self) -> bool:
+        """Whether the tested slices show enough of the object."""
+        return self.extent >= TELLING
+
+    @property
+    def knows_better(self) -> bool:
+        """Whether the network is believed: the matching has hardly anything to carry."""
+        return self.network > TRUSTED or not self.telling
+
+    @property
+    def early(self) -> bool:
+        """Whether it is not: there was nothing to compare it with, so it may still learn."""
+        return not self.knows_better
+
+    @property
+    def matching_as_good(self) -> bool:
+        """Whether the matching is likely to be as good as the network all over the volume."""
+        return self.telling and self.matching_everywhere >= self.network
+
+    @property
+    def prior_weight(self) -> float:
+        """What propagated labels weigh: from one or two references they tell too little."""
+        return 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values for the head of a model."""
+        return {**asdict(self), "unaided": True}
 
 
 def to_test_anew(head: dict[str, object]) -> bool:
@@ -155,7 +167,7 @@ def to_test_anew(head: dict[str, object]) -> bool:
     It had not learned enough, or it was tested on what it has learned from since.
     """
     outcome = Outcome.of(head)
-    return outcome is not None and (outcome.early or outcome.unaided)
+    return outcome is not None and (outcome.early or isinstance(outcome, UnaidedOutcome))
 
 
 def tiles_of(head: dict[str, object]) -> Tiles | None:

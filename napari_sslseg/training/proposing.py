@@ -20,7 +20,7 @@ from .control import Control
 from .events import Emit, Estimated, Progress, ProposalReady, Started
 from .judge import make_proposal, raised_network
 from .other_references import OtherReferences
-from .outcome import Outcome
+from .outcome import Outcome, UnaidedOutcome
 from .recipe import (
     ALIKE,
     ALIKE_AGREED,
@@ -122,7 +122,7 @@ class Proposing:
         # What others have taught need not be like the matching.
         taught = self.others is not None and outcome is not None and outcome.knows_better
         learned = not plan.use_prior or likeness >= LEARNED or taught
-        from_ink = outcome if taught and outcome is not None and outcome.unaided else None
+        from_ink = outcome if taught and isinstance(outcome, UnaidedOutcome) else None
         if from_ink is not None and from_ink.matching_as_good:
             recipe = replace(recipe, alike=ALIKE_AGREED)
         if not learned:
@@ -163,7 +163,7 @@ class Proposing:
             how = "The network needs more time to learn; until then this is the matching."
             self._tell_estimate("semsim", matched, how)
         elif self._unaided is not None:
-            if learned and outcome is not None and outcome.telling:
+            if learned and isinstance(outcome, UnaidedOutcome) and outcome.telling:
                 measured = self._unaided.estimate
                 slices = measured.counted("labelled slice")
                 how = f"Measured on {slices} before the network learned from this volume; only "

@@ -30,11 +30,12 @@ from .checkpoint import load_model, read_head, save_model
 from .control import Control
 from .events import Emit, Finished, Quality
 from .matching_stage import MatchingStage
+from .network_test import AllLabelled, LeftOutReference, NetworkTest
 from .object_box import ObjectBox, foreground
 from .other_references import BEYOND, PRIOR, JoinedSampler, gather
-from .outcome import Outcome, tiles_of, to_test_anew
+from .outcome import Outcome, UnaidedOutcome, tiles_of, to_test_anew
 from .plan import Plan, choose_device, make_plan
-from .recipe import DEFAULT, choose, pixels_away, usual_distance
+from .recipe import Recipe, choose, pixels_away, usual_distance
 from .request import TrainRequest
 from .sampler import Prior, Sampler
 from .size import measure
@@ -42,7 +43,6 @@ from .stack import SliceStack, TrainingError
 from .teachers import NOBODY, find_teachers
 from .threads import usable_cores
 from .trainer import Source, Trainer, predict_slices
-from .unaided import Unaided
 
 __all__ = ["TrainingError", "run_project"]
 
@@ -168,21 +168,21 @@ class Run(MatchingStage):
         end = begin + max(1.0, 0.5 * left, left - self._seconds_to_propose(trainer))
 
         outcome = Outcome.of(head) if own else None
-        if outcome is not None and outcome.unaided:
+        if isinstance(outcome, UnaidedOutcome):
             outcome = None  # of others who are gone
-        tested = [] if own else self._to_leave_out()
-        if tested:
+        test = None if own else self._test(propagated, plan)
+        if test is not None:
             until = begin + TEST_SHARE * (end - begin)
-            outcome = self._test_stage(trainer, tested, propagated, until, generator)
+            outcome = self._test_stage(trainer, test, propagated, until, generator)
         if self.others is not None and outcome is not None and outcome.dismisses_others:
             # What an organ looks like elsewhere may not be what it looks like here.
             self._tell(device, f"{plan.describe()} {self.others.dismissed}")
             self.others, outcome = None, outcome.without_others()
-        elif self.others is not None and outcome is not None and not outcome.believed:
+        elif self.others is not None and isinstance(outcome, UnaidedOutcome) and outcome.early:
             self._tell(device, f"{plan.describe()} {self.others.doubted}")
         prior = outcome.prior_weight if outcome is not None else PRIOR
         sampler = self._sampler(stack.ink, propagated, plan, generator, prior)
-        self._stage(trainer, sampler, end, warm or bool(tested), "Training")
+        self._stage(trainer, sampler, end, warm or test is not None, "Training")
         trainer.settle_statistics(stack)
         frame = {"frame": plan.tiles.size, "reduction": plan.tiles.reduction}
         found = outcome.to_json() if outcome is not None else {}
@@ -190,68 +190,61 @@ class Run(MatchingStage):
         save_model(self.project.models, trainer.model, about, {**frame, **found, "seen": told})
         self._final_proposals(trainer, propagated, outcome, matched)
 
-    def _to_leave_out(self) -> list[int]:
-        """Return the references to test on: the middle one, or all where none is between others.
+    def _test(self, propagated: Propagation, plan: Plan) -> NetworkTest | None:
+        """Return what to test on: the middle reference, or all where none is between others.
 
         Without any the matching knows nothing; the network needs others that teach it.
         """
-        middle = quality.middle_reference(self.stack)
-        if not middle:
-            return self.stack.inked() if self.others is not None else []
-        return middle if self.request.estimate else []
+        stack = self.stack
+        if middle := quality.middle_reference(stack):
+            if not self.request.estimate:
+                return None
+            without = self._without_middle or self._propagate_without(middle, stack.without(middle))
+            self._without_middle = without
+            return LeftOutReference(stack, middle, without.probabilities[middle])
+        if self.others is None:
+            return None
+        return AllLabelled(stack, stack.inked(), self.others.area * plan.tiles.reduction**2)
 
     def _test_stage(
         self,
         trainer: Trainer,
-        tested: list[int],
+        test: NetworkTest,
         propagated: Propagation,
         until: float,
         generator: torch.Generator,
     ) -> Outcome:
         """Train without some references, and compare network and matching on them."""
-        stack, plan = self.stack, trainer.plan
-        ink, known = stack.without(tested), stack.references()
-        unaided = tested == stack.inked()
-        without, matched, baseline = propagated, None, 0.0
-        if not unaided:
-            without = self._without_middle or self._propagate_without(tested, ink)
-            matched = without.probabilities[tested]
-            baseline = quality.pooled_dice(stack, tested, matched)
+        stack, plan, tested = self.stack, trainer.plan, test.slices
+        without = self._without_middle if test.matched is not None else None
         # Beside others only ink teaches, so that the test tells what they know.
-        sampler = self._sampler(ink, without, plan, generator, prior_beside_others=0.0)
-        found = Outcome(0.0, baseline, DEFAULT, unaided=unaided)
-        proposed = torch.empty(0)
+        sampler = self._sampler(
+            stack.without(tested), without or propagated, plan, generator, prior_beside_others=0.0
+        )
         # As they will be mixed where labels are wanted; the tested slices lie farther away.
+        known = stack.references()
         usual = usual_distance(pixels_away(stack.depth, known, stack.spacing), known)
         away = torch.full((len(tested),), usual)
 
-        def score(probabilities: Tensor) -> float:
-            if unaided:
-                return Unaided.of(stack, tested, probabilities.max(1).indices).dice
-            return quality.pooled_dice(stack, tested, probabilities)
-
-        def look() -> None:
-            nonlocal found, proposed
+        def look() -> tuple[Recipe, float, Tensor]:
             trainer.settle_statistics(stack)
-            recipe, dice, proposed = choose(
+            chosen = choose(
                 trainer.model,
                 lambda: predict_slices(trainer.model, stack, tested, plan, self.control),
-                matched if plan.use_prior else None,
-                score,
+                test.matched if plan.use_prior else None,
+                test.score,
                 away,
                 self.alike,
             )
-            found = replace(found, network=dice, recipe=recipe)
-            shown = None if unaided else baseline
-            self.emit(Quality(trainer.step, round(self.clock.spent, 2), dice, shown))
+            self.emit(Quality(trainer.step, round(self.clock.spent, 2), chosen[1], test.baseline))
+            return chosen
 
         self._stage(trainer, sampler, until, False, "Testing the training", look)
-        look()
-        if unaided and self.others is not None:
-            self._unaided = Unaided.of(stack, tested, proposed.max(1).indices)
-            usual_area = self.others.area * plan.tiles.reduction**2
-            found = replace(found, extent=min(1.0, self._unaided.area / max(usual_area, 1.0)))
-        return replace(found, likeness=self._likeness(trainer, propagated))
+        recipe, dice, proposed = look()
+        if isinstance(test, AllLabelled):
+            self._unaided = test.found(proposed)
+        self._without_middle = None  # as large as all that is known of the volume
+        return test.outcome(recipe, dice, proposed, self._likeness(trainer, propagated))
 
     def _likeness(self, trainer: Trainer, propagated: Propagation) -> float:
         """Dice between network and matching on a sample of the slices."""
@@ -288,7 +281,7 @@ class Run(MatchingStage):
         until: float,
         warm: bool,
         phase: str,
-        look: Callable[[], None] | None = None,
+        look: Callable[[], object] | None = None,
     ) -> None:
         looked = self.clock.spent
         every = max(3.0, 0.1 * self.request.seconds)

@@ -170,7 +170,6 @@ class Own:
 def test_half_of_the_labelled_frames_are_theirs_and_nothing_was_propagated_to_those():
     images, labels = torch.zeros(5, 6, 8, 8), torch.full((5, 8, 8), 2, dtype=torch.uint8)
     others = OtherReferences(images, labels, torch.ones(5) / 5, ("other",), ("key",))
-    own = Own().draw()
     batch = JoinedSampler(Own(), others, 4, torch.Generator().manual_seed(0)).draw()
     assert batch.labelled_image[:2].eq(1).all()
     assert batch.labelled_image[2:].eq(0).all()
@@ -178,7 +177,49 @@ def test_half_of_the_labelled_frames_are_theirs_and_nothing_was_propagated_to_th
     assert batch.labelled_target[2:].eq(2).all()
     assert batch.labelled_prior_weight[:2].eq(1).all()
     assert batch.labelled_prior_weight[2:].eq(0).all()
-    assert batch.unlabelled_image.eq(own.unlabelled_image).all()
+
+
+def drawn_with(trust: float, **changes) -> tuple[Batch, Batch]:
+    """Return a volume's own batch, and one that others' frames of class 2 were put into."""
+    images, labels = torch.zeros(5, 6, 8, 8), torch.full((5, 8, 8), 2, dtype=torch.uint8)
+    labels[:, 0] = NOT_ANNOTATED
+    others = OtherReferences(images, labels, torch.ones(5) / 5, ("other",), ("key",))
+    own, whole = Own(), replace(Own().draw(), **changes)
+    own.draw = lambda: whole
+    return whole, JoinedSampler(own, others, 4, torch.Generator().manual_seed(0), trust).draw()
+
+
+def test_propagated_labels_that_are_trusted_stay():
+    own, batch = drawn_with(1.0)
+    assert batch.unlabelled_image.equal(own.unlabelled_image)
+    assert batch.prior.equal(own.prior)
+    assert batch.prior_weight.equal(own.prior_weight)
+
+
+def test_where_they_are_not_trusted_others_take_the_place_of_unlabelled_frames():
+    _, batch = drawn_with(0.0)
+    assert batch.unlabelled_image.eq(0).all()
+    assert batch.prior[:, :, 1:].argmax(1).eq(2).all()
+    assert batch.prior_weight[:, 1:].eq(1).all()
+    assert batch.prior_weight[:, 0].eq(0).all()  # nobody has looked there
+
+
+def test_trust_is_the_share_of_the_volumes_own_frames():
+    unlabelled = {
+        "unlabelled_image": torch.ones(400, 6, 8, 8),
+        "prior": torch.full((400, 3, 8, 8), 1 / 3),
+        "prior_weight": torch.ones(400, 8, 8),
+    }
+    _, batch = drawn_with(0.25, **unlabelled)
+    mine = batch.unlabelled_image[:, 0, 0, 0] == 1
+    assert 0.15 < mine.float().mean() < 0.35
+    assert batch.prior[mine].eq(1 / 3).all()
+    assert batch.prior[~mine].amax(1)[:, 1:].eq(1).all()
+
+
+def test_without_propagated_labels_the_volumes_own_frames_stay():
+    own, batch = drawn_with(0.0, prior=None, prior_weight=None)
+    assert batch.unlabelled_image.equal(own.unlabelled_image)
 
 
 def test_the_usual_area_of_the_object_is_that_of_frames_that_show_it():
@@ -203,7 +244,6 @@ def test_all_labelled_frames_are_theirs_where_the_volume_has_none():
     assert batch.labelled_target.eq(2).all()
     assert batch.labelled_prior.shape == (4, 3, 8, 8)
     assert batch.labelled_prior_weight.eq(0).all()
-    assert batch.prior_weight.eq(0).all()
 
 
 def run(cohort: Cohort, **options) -> list:

@@ -13,14 +13,21 @@ from napari_sslseg.training.outcome import (
     TRUSTED,
     UNLIKE_PRIOR,
     Outcome,
+    UnaidedOutcome,
     tiles_of,
     to_test_anew,
 )
 from napari_sslseg.training.recipe import Recipe
 
 
-def test_an_outcome_survives_the_head_of_a_model():
-    outcome = Outcome(0.8, 0.75, Recipe(0.05), 0.7, unaided=True, extent=0.4)
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Outcome(0.8, 0.75, Recipe(0.05), 0.7),
+        UnaidedOutcome(0.8, 0.0, Recipe(0.05), 0.7, extent=0.4),
+    ],
+)
+def test_an_outcome_survives_the_head_of_a_model(outcome):
     head = json.loads(json.dumps({"frame": [96, 64], "reduction": 2, **outcome.to_json()}))
     assert Outcome.of(head) == outcome
     tiles = tiles_of(head)
@@ -80,14 +87,12 @@ def test_a_test_that_came_too_early_dismisses_nobody():
 
 def test_a_network_that_only_others_have_taught_is_believed_where_it_is_mostly_right():
     right, wrong = (
-        Outcome(network, 0.0, Recipe(), 0.9, unaided=True)
-        for network in (TRUSTED + 0.1, TRUSTED - 0.1)
+        UnaidedOutcome(network, 0.0, Recipe(), 0.9) for network in (TRUSTED + 0.1, TRUSTED - 0.1)
     )
     assert right.knows_better
     assert not wrong.knows_better
-    assert right.believed
-    assert not wrong.believed
-    assert Outcome(0.2, 0.4, Recipe(), 0.9).believed
+    assert not right.early
+    assert wrong.early
     for outcome in (right, wrong):
         assert not outcome.dismisses_others
         assert outcome.prior_weight == 0
@@ -95,7 +100,7 @@ def test_a_network_that_only_others_have_taught_is_believed_where_it_is_mostly_r
 
 
 def test_small_sections_of_an_object_tell_nothing_of_a_network():
-    end = Outcome(0.1, 0.0, Recipe(), 0.4, unaided=True, extent=TELLING - 0.1)
+    end = UnaidedOutcome(0.1, 0.0, Recipe(), 0.4, extent=TELLING - 0.1)
     assert end.knows_better
     assert not end.telling
     assert not end.matching_as_good
@@ -105,5 +110,5 @@ def test_small_sections_of_an_object_tell_nothing_of_a_network():
 
 
 def test_the_matching_is_as_good_where_it_has_enough_in_common_with_the_network():
-    assert Outcome(0.8, 0.0, Recipe(), 0.7, unaided=True).matching_as_good
-    assert not Outcome(0.8, 0.0, Recipe(), 0.5, unaided=True).matching_as_good
+    assert UnaidedOutcome(0.8, 0.0, Recipe(), 0.7).matching_as_good
+    assert not UnaidedOutcome(0.8, 0.0, Recipe(), 0.5).matching_as_good

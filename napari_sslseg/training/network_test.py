@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 from torch import Tensor
 
+from ..volume.annotation import NOT_ANNOTATED
+from ..volume.classes import BACKGROUND
 from .estimate import pooled_dice
-from .outcome import Outcome, UnaidedOutcome
+from .outcome import TELLING, Outcome, TaughtOutcome, likely_matching
 from .recipe import Recipe
 from .stack import SliceStack
 from .unaided import Unaided
 
 
 class NetworkTest(Protocol):
-    """Slices whose ink the network has not seen."""
+    """Some labelled slices, to test a network on that has not seen their ink."""
 
     @property
     def slices(self) -> list[int]:
         """The tested slices."""
+
+    @property
+    def hidden(self) -> list[int]:
+        """Slices whose ink the network has not seen: those, and maybe more."""
 
     @property
     def matched(self) -> Tensor | None:
@@ -41,7 +48,7 @@ class NetworkTest(Protocol):
         dice : float
         proposed : Tensor
         likeness : float
-            See `Outcome`.
+            Dice between network and matching all over the volume.
         """
 
 
@@ -62,6 +69,11 @@ class LeftOutReference:
     matched: Tensor
 
     @property
+    def hidden(self) -> list[int]:
+        """Slices whose ink the network has not seen."""
+        return self.slices
+
+    @property
     def baseline(self) -> float:
         """Dice of the matching there."""
         return self.score(self.matched)
@@ -72,24 +84,45 @@ class LeftOutReference:
 
     def outcome(self, recipe: Recipe, dice: float, proposed: Tensor, likeness: float) -> Outcome:
         """Return what it has told; see `NetworkTest`."""
-        return Outcome(dice, self.baseline, recipe, likeness)
+        return Outcome(dice, self.baseline, recipe)
 
 
 @dataclass(frozen=True)
 class AllLabelled:
-    """All labelled slices, too few to test the matching on: only other volumes have taught.
+    """All labelled slices are hidden: only other volumes have taught, the matching knows nothing.
+
+    Tested are those that show enough of the object. Where it begins and ends others tell least.
 
     Parameters
     ----------
     stack : SliceStack
-    slices : list of int
     usual_area : float
         Pixels of the object in a slice of the other volumes, at this volume's resolution.
+    few : bool
+        Whether no reference lies between others.
     """
 
     stack: SliceStack
-    slices: list[int]
     usual_area: float
+    few: bool
+
+    @property
+    def hidden(self) -> list[int]:
+        """Slices whose ink the network has not seen."""
+        return self.stack.inked()
+
+    @cached_property
+    def slices(self) -> list[int]:
+        """The tested slices: all, where none of them shows enough of the object."""
+        hidden = self.hidden
+        shares = self._shares(hidden)
+        return [z for z, share in zip(hidden, shares, strict=True) if share >= TELLING] or hidden
+
+    def _shares(self, slices: list[int]) -> list[float]:
+        """Return the area of the object in some slices, as a share of the usual one."""
+        ink = self.stack.ink[slices]
+        areas = ((ink != BACKGROUND) & (ink != NOT_ANNOTATED)).flatten(1).sum(1)
+        return (areas / max(self.usual_area, 1.0)).tolist()
 
     @property
     def matched(self) -> None:
@@ -109,7 +142,8 @@ class AllLabelled:
 
     def outcome(
         self, recipe: Recipe, dice: float, proposed: Tensor, likeness: float
-    ) -> UnaidedOutcome:
+    ) -> TaughtOutcome:
         """Return what it has told; see `NetworkTest`."""
-        extent = min(1.0, self.found(proposed).area / max(self.usual_area, 1.0))
-        return UnaidedOutcome(dice, 0.0, recipe, likeness, extent)
+        extent = min(1.0, max(self._shares(self.slices)))
+        matching = likely_matching(dice, likeness)
+        return TaughtOutcome(dice, matching, recipe, extent, self.few)

@@ -89,12 +89,12 @@ class OtherReferences:
     @property
     def dismissed(self) -> str:
         """A sentence that says who has taught in vain."""
-        return f"On a left-out reference {self._named} did not help; goes on without."
+        return f"On the labelled slices {self._named} did not help; goes on without."
 
     @property
     def doubted(self) -> str:
-        """A sentence that says whose teaching does not fit what few slices there are."""
-        return f"What {self._named} shows is not found on the labelled slices; label more of them."
+        """A sentence that says whose teaching does not fit what is labelled."""
+        return f"Learns from {self._named} as well, but finds little of it on the labelled slices."
 
     @property
     def count(self) -> str:

@@ -8,8 +8,7 @@ from typing import Any
 from .recipe import DEFAULT, Recipe
 from .tiles import Tiles
 
-#: Dice by which a network that other volumes have taught must beat the matching to be believed
-#: where the two are unlike.
+#: Dice by which network and matching must differ to say that one knows better.
 BETTER = 0.1
 
 #: Dice on this volume's references that a network must have which only other volumes have taught,
@@ -20,32 +19,22 @@ TRUSTED = 0.5
 #: network: where an object begins and ends, little of it is right or wrong.
 TELLING = 0.5
 
-#: What propagated labels weigh where the network knows better than the matching.
-UNLIKE_PRIOR = 0.1
-
-#: Likeness below which a network that is no better than the matching has not learned yet: one that
-#: has is like the matching, or knows better.
-BEGUN = 0.7
-
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the stage with a left-out reference has told.
+    """What a stage with a left-out reference has told.
 
     Parameters
     ----------
     network, matching : float
-        Dice on it.
+        Dice of the network's proposal and of the matching.
     recipe : Recipe
         How the network's proposal was made best.
-    likeness : float
-        Dice between the network's own prediction and the matching, all over the volume.
     """
 
     network: float
     matching: float
     recipe: Recipe
-    likeness: float = 1.0
 
     @property
     def gain(self) -> float:
@@ -53,83 +42,60 @@ class Outcome:
         return self.network - self.matching
 
     @property
-    def knows_better(self) -> bool:
-        """Whether a network that others have taught knows what the matching cannot know."""
-        return self.gain > BETTER
-
-    @property
-    def early(self) -> bool:
-        """Whether the network had not learned enough, so that the test says nothing of it."""
-        return self.likeness < BEGUN and not self.knows_better
-
-    @property
-    def dismisses_others(self) -> bool:
-        """Whether other volumes had their chance and did not help."""
-        return not self.knows_better and not self.early
-
-    @property
-    def matching_everywhere(self) -> float:
-        """Dice of the matching that is likely all over the volume.
-
-        Two predictions that err independently are about as alike as the product of their Dice.
-        """
-        return min(1.0, self.likeness / max(self.network, 1e-6))
-
-    @property
-    def prior_weight(self) -> float:
-        """What propagated labels still weigh beside references of other volumes.
-
-        Where the network knows better they would unteach it; elsewhere they are what holds it to
-        this volume.
-        """
-        better = self.knows_better and self.matching_everywhere < self.network - BETTER
-        return UNLIKE_PRIOR if better else 1.0
-
-    def without_others(self) -> Outcome:
-        """Return what is known of a network that others no longer teach: nothing yet."""
-        return Outcome(self.matching, self.matching, DEFAULT)
-
-    @property
     def error_ratio(self) -> float:
         """Errors of the network's proposal, as a multiple of the matching's."""
         return (1 - self.network) / max(1 - self.matching, 1e-6)
+
+    @property
+    def dismisses_others(self) -> bool:
+        """Whether the matching has no need of other volumes: once dismissed, they stay away."""
+        return True
+
+    def without_others(self) -> Outcome:
+        """Return what is known of a network that others do not teach."""
+        return self
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values for the head of a model."""
         return asdict(self)
 
-    @classmethod
-    def of(cls, head: dict[str, object]) -> Outcome | None:
+    @staticmethod
+    def of(head: dict[str, object]) -> Outcome | None:
         """Return what the head of an earlier model tells; None if it had no such stage."""
         recipe = head.get("recipe")
         if not isinstance(recipe, dict):
             return None
         found = Recipe(recipe.get("temperature"))  # earlier versions kept a share as well
-        likeness = float(str(head.get("likeness", 1.0)))
         network, matching = float(str(head["network"])), float(str(head["matching"]))
-        if head.get("unaided", False):
-            extent = float(str(head.get("extent", 1.0)))
-            return UnaidedOutcome(network, matching, found, likeness, extent)
-        return Outcome(network, matching, found, likeness)
+        if "extent" not in head:
+            return Outcome(network, matching, found)
+        extent = float(str(head["extent"]))
+        return TaughtOutcome(network, matching, found, extent, bool(head.get("few", True)))
 
 
 @dataclass(frozen=True)
-class UnaidedOutcome(Outcome):
+class TaughtOutcome(Outcome):
     """What the labelled slices have told of a network that only other volumes had taught.
 
-    There are one or two of them, too few to test the matching: it found nothing, as all were left
-    out.
+    The matching, which starts from those slices, is not tested on them.
 
     Parameters
     ----------
-    network, matching, recipe, likeness
+    network : float
+        Dice on the labelled slices.
+    matching : float
+        Dice that the matching is likely to have all over the volume, see `likely_matching`.
+    recipe : Recipe
         See `Outcome`.
     extent : float
         Area of the object in the tested slices, as a share of what it is in a slice of the other
         volumes; 1 at most.
+    few : bool
+        Whether no reference lies between others.
     """
 
     extent: float = 1.0
+    few: bool = False
 
     @property
     def telling(self) -> bool:
@@ -137,37 +103,77 @@ class UnaidedOutcome(Outcome):
         return self.extent >= TELLING
 
     @property
-    def knows_better(self) -> bool:
-        """Whether the network is believed: the matching has hardly anything to carry."""
+    def believed(self) -> bool:
+        """Whether nothing speaks against what others have taught."""
         return self.network > TRUSTED or not self.telling
 
     @property
-    def early(self) -> bool:
-        """Whether it is not: there was nothing to compare it with, so it may still learn."""
-        return not self.knows_better
+    def knows_better(self) -> bool:
+        """Whether the network knows what the matching cannot know.
+
+        From one or two references the matching has hardly anything to carry.
+        """
+        return self.believed and (self.few or self.network > self.matching + BETTER)
+
+    @property
+    def dismisses_others(self) -> bool:
+        """Whether the matching has no need of other volumes."""
+        return self.believed and not self.few and self.matching > self.network + BETTER
 
     @property
     def matching_as_good(self) -> bool:
         """Whether the matching is likely to be as good as the network all over the volume."""
-        return self.telling and self.matching_everywhere >= self.network
+        return self.telling and self.matching >= self.network
 
     @property
-    def prior_weight(self) -> float:
-        """What propagated labels weigh: from one or two references they tell too little."""
+    def gain(self) -> float:
+        """Nothing is known of the network's proposal, in which the matching takes part."""
         return 0.0
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values for the head of a model."""
-        return {**asdict(self), "unaided": True}
+    @property
+    def error_ratio(self) -> float:
+        """Errors of the network's proposal, as a multiple of the matching's.
+
+        Where the network knows less, the matching teaches it and takes part in the proposal.
+        """
+        return min(1.0, super().error_ratio)
+
+    @property
+    def own_share(self) -> float:
+        """Share of the unlabelled frames that are the volume's own, with propagated labels.
+
+        Where the network knows better those would unteach it; elsewhere they are what holds it to
+        this volume.
+        """
+        return 0.0 if self.few or self.knows_better else 1.0
+
+    def without_others(self) -> Outcome:
+        """Return what is known of a network that others do not teach: nothing yet."""
+        return Outcome(self.matching, self.matching, DEFAULT)
+
+
+def likely_matching(network: float, likeness: float) -> float:
+    """Return the Dice of the matching that is likely all over the volume.
+
+    Two predictions that err independently are about as alike as the product of their Dice.
+
+    Parameters
+    ----------
+    network : float
+        Dice of the network.
+    likeness : float
+        Dice between network and matching.
+    """
+    return min(1.0, likeness / max(network, 1e-6))
 
 
 def to_test_anew(head: dict[str, object]) -> bool:
-    """Whether what an earlier model was tested for should be tested anew.
+    """Whether a network that others teach should begin anew, so that it can be tested again.
 
-    It had not learned enough, or it was tested on what it has learned from since.
+    It was not believed, which more training may change, or few references have told too little.
     """
     outcome = Outcome.of(head)
-    return outcome is not None and (outcome.early or isinstance(outcome, UnaidedOutcome))
+    return isinstance(outcome, TaughtOutcome) and (outcome.few or not outcome.believed)
 
 
 def tiles_of(head: dict[str, object]) -> Tiles | None:

@@ -20,7 +20,7 @@ from .control import Control
 from .events import Emit, Estimated, Progress, ProposalReady, Started
 from .judge import make_proposal, raised_network
 from .other_references import OtherReferences
-from .outcome import Outcome, UnaidedOutcome
+from .outcome import Outcome, TaughtOutcome
 from .recipe import (
     ALIKE,
     ALIKE_AGREED,
@@ -120,10 +120,10 @@ class Proposing:
         output = self._predict(trainer, recipe)
         plain, matched_classes, likeness = self._compare(output, propagated)
         # What others have taught need not be like the matching.
-        taught = self.others is not None and outcome is not None and outcome.knows_better
+        told = outcome if self.others and isinstance(outcome, TaughtOutcome) else None
+        taught = told is not None and told.knows_better
         learned = not plan.use_prior or likeness >= LEARNED or taught
-        from_ink = outcome if taught and isinstance(outcome, UnaidedOutcome) else None
-        if from_ink is not None and from_ink.matching_as_good:
+        if told is not None and taught and told.matching_as_good:
             recipe = replace(recipe, alike=ALIKE_AGREED)
         if not learned:
             # A network that has hardly begun would only blur the proposal, and as a second
@@ -142,7 +142,7 @@ class Proposing:
             against_network = (matched_classes, "matching")
             if plan.use_prior:
                 against_network = (self._raised(proposed, output), "network, counting more")
-        known = replace(guided, proposed=proposed, calibrated=from_ink is not None)
+        known = replace(guided, proposed=proposed, calibrated=taught)
         self.known["network"] = known
         for name, found, (other, called) in (
             (REFERENCE_GUIDED, guided, against_guided),
@@ -162,13 +162,17 @@ class Proposing:
         if matched is not None and not learned:
             how = "The network needs more time to learn; until then this is the matching."
             self._tell_estimate("semsim", matched, how)
-        elif self._unaided is not None:
-            if learned and isinstance(outcome, UnaidedOutcome) and outcome.telling:
+        elif (
+            self._unaided is not None
+            and isinstance(outcome, TaughtOutcome)
+            and (outcome.few or outcome.knows_better)
+        ):
+            if learned and outcome.telling:
                 measured = self._unaided.estimate
                 slices = measured.counted("labelled slice")
-                how = f"Measured on {slices} before the network learned from this volume; only "
-                how += "roughly what it is elsewhere."
-                self._tell_estimate("semsim", measured, how, rough=True)
+                how = f"Measured on {slices} before the network learned from this volume"
+                how += "; only roughly what it is elsewhere." if outcome.few else "."
+                self._tell_estimate("semsim", measured, how, rough=outcome.few)
         elif outcome is not None and matched is not None:
             how = f"Reference matching ({matched.mean:.2f}), and the effect of training on it"
             how += f" and on {self.others.count}." if self.others is not None else "."

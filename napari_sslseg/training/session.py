@@ -33,7 +33,7 @@ from .matching_stage import MatchingStage
 from .network_test import AllLabelled, LeftOutReference, NetworkTest
 from .object_box import ObjectBox, foreground
 from .other_references import BEYOND, PRIOR, JoinedSampler, gather
-from .outcome import Outcome, UnaidedOutcome, tiles_of, to_test_anew
+from .outcome import Outcome, TaughtOutcome, tiles_of, to_test_anew
 from .plan import Plan, choose_device, make_plan
 from .recipe import Recipe, choose, pixels_away, usual_distance
 from .request import TrainRequest
@@ -168,43 +168,45 @@ class Run(MatchingStage):
         end = begin + max(1.0, 0.5 * left, left - self._seconds_to_propose(trainer))
 
         outcome = Outcome.of(head) if own else None
-        if isinstance(outcome, UnaidedOutcome):
+        if self.others is None and isinstance(outcome, TaughtOutcome):
             outcome = None  # of others who are gone
         test = None if own else self._test(propagated, plan)
         if test is not None:
             until = begin + TEST_SHARE * (end - begin)
             outcome = self._test_stage(trainer, test, propagated, until, generator)
+        told = outcome if isinstance(outcome, TaughtOutcome) else None
         if self.others is not None and outcome is not None and outcome.dismisses_others:
             # What an organ looks like elsewhere may not be what it looks like here.
             self._tell(device, f"{plan.describe()} {self.others.dismissed}")
-            self.others, outcome = None, outcome.without_others()
-        elif self.others is not None and isinstance(outcome, UnaidedOutcome) and outcome.early:
+            self.others, self._unaided, told = None, None, None
+            outcome = outcome.without_others()
+        elif self.others is not None and told is not None and not told.believed:
             self._tell(device, f"{plan.describe()} {self.others.doubted}")
-        prior = outcome.prior_weight if outcome is not None else PRIOR
+        prior = told.own_share if told is not None else PRIOR
         sampler = self._sampler(stack.ink, propagated, plan, generator, prior)
         self._stage(trainer, sampler, end, warm or test is not None, "Training")
         trainer.settle_statistics(stack)
         frame = {"frame": plan.tiles.size, "reduction": plan.tiles.reduction}
         found = outcome.to_json() if outcome is not None else {}
-        told = sorted({key} | teachers | (seen if warm else set()))
-        save_model(self.project.models, trainer.model, about, {**frame, **found, "seen": told})
+        known = sorted({key} | teachers | (seen if warm else set()))
+        save_model(self.project.models, trainer.model, about, {**frame, **found, "seen": known})
         self._final_proposals(trainer, propagated, outcome, matched)
 
     def _test(self, propagated: Propagation, plan: Plan) -> NetworkTest | None:
-        """Return what to test on: the middle reference, or all where none is between others.
+        """Return what to test on: the middle reference, or all ink where others teach.
 
-        Without any the matching knows nothing; the network needs others that teach it.
+        Of what others teach one slice tells too little: it may be where one class ends and the next
+        begins. Without any ink the matching knows nothing, but others have taught the network.
         """
-        stack = self.stack
-        if middle := quality.middle_reference(stack):
-            if not self.request.estimate:
-                return None
-            without = self._without_middle or self._propagate_without(middle, stack.without(middle))
-            self._without_middle = without
-            return LeftOutReference(stack, middle, without.probabilities[middle])
-        if self.others is None:
+        stack, middle = self.stack, quality.middle_reference(self.stack)
+        if self.others is not None:
+            area = self.others.area * plan.tiles.reduction**2
+            return AllLabelled(stack, area, few=not middle)
+        if not middle or not self.request.estimate:
             return None
-        return AllLabelled(stack, stack.inked(), self.others.area * plan.tiles.reduction**2)
+        without = self._without_middle or self._propagate_without(middle, stack.without(middle))
+        self._without_middle = without
+        return LeftOutReference(stack, middle, without.probabilities[middle])
 
     def _test_stage(
         self,
@@ -219,7 +221,11 @@ class Run(MatchingStage):
         without = self._without_middle if test.matched is not None else None
         # Beside others only ink teaches, so that the test tells what they know.
         sampler = self._sampler(
-            stack.without(tested), without or propagated, plan, generator, prior_beside_others=0.0
+            stack.without(test.hidden),
+            without or propagated,
+            plan,
+            generator,
+            prior_beside_others=0.0,
         )
         # As they will be mixed where labels are wanted; the tested slices lie farther away.
         known = stack.references()

@@ -24,8 +24,8 @@ class Unaided:
     Parameters
     ----------
     dice : float
-        Of all classes at once. A class that none of those slices shows counts as whichever class
-        lies there, and beside the object as wrong.
+        Of all classes at once. A class that a slice does not show counts as whichever class lies
+        there, and beside the object as wrong.
     area : float
         Pixels of the object in one of those slices.
     estimate : Estimate
@@ -51,8 +51,10 @@ class Unaided:
         truth = stack.ink[list(slices)]
         known = truth != NOT_ANNOTATED
         shown = truth.masked_fill(~known, 0)
-        # Where one class ends and the next begins few slices cannot tell; the references will.
-        elsewhere = ~torch.isin(classes, truth[known].to(classes))
+        # In which slice one class ends and the next begins others cannot tell; the references will.
+        elsewhere = torch.stack(
+            [~torch.isin(p, t[k].to(p)) for p, t, k in zip(classes, truth, known, strict=True)]
+        )
         classes = torch.where(elsewhere & (shown > 0), truth.to(classes), classes)
         return cls(
             overall_dice(classes[known], truth[known]),

@@ -7,46 +7,68 @@ import torch
 from torch.nn.functional import one_hot
 
 from napari_sslseg.training.network_test import AllLabelled, LeftOutReference
-from napari_sslseg.training.outcome import Outcome, UnaidedOutcome
+from napari_sslseg.training.outcome import TELLING, Outcome, TaughtOutcome
 from napari_sslseg.training.recipe import Recipe
 
 SLICES = [5, 9]
 
 
-def right(stack):
+def right(stack, slices):
     """Probabilities that say what is inked."""
-    return one_hot(stack.ink[SLICES].long(), stack.classes).permute(0, 3, 1, 2).float()
+    return one_hot(stack.ink[slices].long(), stack.classes).permute(0, 3, 1, 2).float()
 
 
-def nothing(stack):
+def nothing(stack, slices):
     """Probabilities of background alone."""
-    found = torch.zeros_like(right(stack))
+    found = torch.zeros_like(right(stack, slices))
     found[:, 0] = 1
     return found
 
 
+def areas(stack, slices):
+    return [float((stack.ink[z] > 0).sum()) for z in slices]
+
+
 def test_a_reference_left_out_compares_network_and_matching(stack):
-    test = LeftOutReference(stack, SLICES, nothing(stack))
+    test = LeftOutReference(stack, SLICES, nothing(stack, SLICES))
+    assert test.hidden == SLICES
     assert test.baseline == 0
-    assert test.score(right(stack)) == 1
+    assert test.score(right(stack, SLICES)) == 1
     recipe = Recipe(0.05)
-    found = test.outcome(recipe, 0.9, right(stack), 0.4)
-    assert found == Outcome(0.9, 0.0, recipe, 0.4)
-    assert not isinstance(found, UnaidedOutcome)
+    found = test.outcome(recipe, 0.9, right(stack, SLICES), 0.4)
+    assert found == Outcome(0.9, 0.0, recipe)
+    assert not isinstance(found, TaughtOutcome)
 
 
-def test_of_all_labelled_slices_the_matching_knows_nothing(stack):
-    area = float((stack.ink[SLICES] > 0).sum()) / 2
-    test = AllLabelled(stack, SLICES, 2 * area)
+def test_without_all_labelled_slices_the_matching_knows_nothing(stack):
+    test = AllLabelled(stack, 1.0, few=False)
+    assert test.hidden == test.slices == stack.inked()
     assert test.matched is None
     assert test.baseline is None
-    assert test.score(right(stack)) == test.found(right(stack)).estimate.mean == 1
-    assert test.score(nothing(stack)) == 0
-    found = test.outcome(Recipe(), 0.9, right(stack), 0.4)
-    assert found == UnaidedOutcome(0.9, 0.0, Recipe(), 0.4, pytest.approx(0.5))
+    proposed = right(stack, test.slices)
+    assert test.score(proposed) == test.found(proposed).estimate.mean == 1
+    assert test.score(nothing(stack, test.slices)) == 0
+    found = test.outcome(Recipe(), 0.9, proposed, 0.45)
+    assert found == TaughtOutcome(0.9, pytest.approx(0.5), Recipe(), 1.0, few=False)
+    assert AllLabelled(stack, 1.0, few=True).outcome(Recipe(), 0.9, proposed, 0.4).few
 
 
-def test_an_object_larger_than_elsewhere_is_shown_whole(stack):
-    found = AllLabelled(stack, SLICES, 1.0).outcome(Recipe(), 0.9, nothing(stack), 1.0)
-    assert found.extent == 1
-    assert AllLabelled(stack, SLICES, 0.0).outcome(Recipe(), 0.9, right(stack), 1.0).extent == 1
+def test_slices_that_show_little_of_the_object_are_not_tested(stack):
+    small, large = stack.inked()[0], stack.inked()[1]
+    stack.ink[small][torch.arange(stack.ink.shape[1]) > 14] = 0
+    area_small, area_large = areas(stack, [small, large])
+    assert area_small < TELLING * area_large
+    test = AllLabelled(stack, area_large, few=False)
+    assert small not in test.slices
+    assert large in test.slices
+    assert test.hidden == stack.inked()  # nor does the network learn from them
+    assert test.outcome(Recipe(), 0.9, right(stack, test.slices), 1.0).extent == 1
+
+
+def test_where_no_slice_shows_enough_all_are_tested_and_tell_nothing(stack):
+    usual = 10 * max(areas(stack, stack.inked()))
+    test = AllLabelled(stack, usual, few=True)
+    assert test.slices == stack.inked()
+    found = test.outcome(Recipe(), 0.9, right(stack, test.slices), 1.0)
+    assert found.extent == pytest.approx(0.1)
+    assert not found.telling

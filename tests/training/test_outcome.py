@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 
 from napari_sslseg.training.outcome import (
-    BEGUN,
+    BETTER,
     TELLING,
     TRUSTED,
-    UNLIKE_PRIOR,
     Outcome,
-    UnaidedOutcome,
+    TaughtOutcome,
+    likely_matching,
     tiles_of,
     to_test_anew,
 )
@@ -22,10 +22,7 @@ from napari_sslseg.training.recipe import Recipe
 
 @pytest.mark.parametrize(
     "outcome",
-    [
-        Outcome(0.8, 0.75, Recipe(0.05), 0.7),
-        UnaidedOutcome(0.8, 0.0, Recipe(0.05), 0.7, extent=0.4),
-    ],
+    [Outcome(0.8, 0.75, Recipe(0.05)), TaughtOutcome(0.8, 0.6, Recipe(0.05), 0.4, few=True)],
 )
 def test_an_outcome_survives_the_head_of_a_model(outcome):
     head = json.loads(json.dumps({"frame": [96, 64], "reduction": 2, **outcome.to_json()}))
@@ -52,63 +49,67 @@ def test_the_error_ratio_compares_errors_not_scores():
 
 
 def test_how_good_the_matching_is_everywhere_follows_from_what_it_has_in_common_with_a_network():
-    assert Outcome(0.9, 0.4, Recipe(), 0.45).matching_everywhere == pytest.approx(0.5)
-    assert Outcome(0.5, 0.4, Recipe(), 0.7).matching_everywhere == 1
-    assert Outcome(0.0, 0.4, Recipe(), 0.0).matching_everywhere == 0
+    assert likely_matching(0.9, 0.45) == pytest.approx(0.5)
+    assert likely_matching(0.5, 0.7) == 1
+    assert likely_matching(0.0, 0.0) == 0
 
 
-def test_propagated_labels_weigh_less_where_a_taught_network_knows_better_all_over():
-    def weight(network: float, likeness: float) -> float:
-        return Outcome(network, 0.4, Recipe(), likeness).prior_weight
+def test_propagated_labels_are_not_shown_where_a_taught_network_knows_better():
+    better = TaughtOutcome(0.8, 0.8 - BETTER - 0.05, Recipe())
+    alike = replace(better, matching=0.75)
+    assert better.knows_better
+    assert better.own_share == 0
+    assert better.error_ratio < 1
+    assert not alike.knows_better
+    assert alike.own_share == 1
+    assert not alike.dismisses_others
 
-    assert weight(0.8, 0.8 * 0.6) == UNLIKE_PRIOR
-    assert weight(0.8, 0.8 * 0.75) == 1  # the matching is as good
-    assert weight(0.45, 0.45 * 0.3) == 1  # the network is no better
-    assert Outcome(0.8, 0.4, Recipe()).knows_better
-    assert not Outcome(0.45, 0.4, Recipe()).knows_better
+
+def test_others_are_dismissed_where_the_matching_is_clearly_better():
+    worse = TaughtOutcome(0.7, 0.7 + BETTER + 0.05, Recipe())
+    assert worse.dismisses_others
+    assert worse.error_ratio == 1  # the matching teaches it, and takes part
+    assert not replace(worse, few=True).dismisses_others
 
 
 def test_nothing_is_known_of_a_network_that_others_no_longer_teach():
-    alone = Outcome(0.5, 0.7, Recipe(0.05), 0.8).without_others()
-    assert (alone.gain, alone.error_ratio, alone.prior_weight) == (0, 1, 1)
+    alone = TaughtOutcome(0.5, 0.7, Recipe(0.05)).without_others()
+    assert (alone.gain, alone.error_ratio) == (0, 1)
     assert alone.recipe == Recipe()
-    assert alone.dismisses_others  # nor do they the next time
+    assert alone.dismisses_others  # nor do they teach the next time
+    assert alone.without_others() is alone
 
 
-def test_a_test_that_came_too_early_dismisses_nobody():
-    early, late = (Outcome(0.3, 0.4, Recipe(), likeness) for likeness in (BEGUN - 0.1, 0.9))
-    assert not early.dismisses_others
-    assert late.dismisses_others
-    assert not Outcome(0.8, 0.4, Recipe(), 0.9).dismisses_others
-    assert to_test_anew(early.to_json())
-    assert not to_test_anew(late.to_json())
-    assert not to_test_anew({})
-
-
-def test_a_network_that_only_others_have_taught_is_believed_where_it_is_mostly_right():
+@pytest.mark.parametrize("few", [False, True])
+def test_a_network_that_only_others_have_taught_is_believed_where_it_is_mostly_right(few):
     right, wrong = (
-        UnaidedOutcome(network, 0.0, Recipe(), 0.9) for network in (TRUSTED + 0.1, TRUSTED - 0.1)
+        TaughtOutcome(network, 0.2, Recipe(), few=few) for network in (TRUSTED + 0.1, TRUSTED - 0.1)
     )
     assert right.knows_better
     assert not wrong.knows_better
-    assert not right.early
-    assert wrong.early
     for outcome in (right, wrong):
         assert not outcome.dismisses_others
-        assert outcome.prior_weight == 0
-        assert to_test_anew(outcome.to_json())
+    # One that is not believed may have needed more time; few slices tell nothing twice.
+    assert to_test_anew(wrong.to_json())
+    assert to_test_anew(right.to_json()) == few
+    assert wrong.own_share == (0 if few else 1)
+
+
+def test_what_was_found_without_others_is_not_tested_anew():
+    assert not to_test_anew(Outcome(0.1, 0.7, Recipe()).to_json())
+    assert not to_test_anew({})
 
 
 def test_small_sections_of_an_object_tell_nothing_of_a_network():
-    end = UnaidedOutcome(0.1, 0.0, Recipe(), 0.4, extent=TELLING - 0.1)
+    end = TaughtOutcome(0.1, 1.0, Recipe(), TELLING - 0.1, few=True)
     assert end.knows_better
     assert not end.telling
     assert not end.matching_as_good
     middle = replace(end, extent=1.0)
     assert not middle.knows_better
-    assert middle.matching_as_good  # 0.4 in common with a network of 0.1
+    assert middle.matching_as_good
 
 
 def test_the_matching_is_as_good_where_it_has_enough_in_common_with_the_network():
-    assert UnaidedOutcome(0.8, 0.0, Recipe(), 0.7).matching_as_good
-    assert not UnaidedOutcome(0.8, 0.0, Recipe(), 0.5).matching_as_good
+    assert TaughtOutcome(0.8, likely_matching(0.8, 0.7), Recipe()).matching_as_good
+    assert not TaughtOutcome(0.8, likely_matching(0.8, 0.5), Recipe()).matching_as_good

@@ -43,6 +43,15 @@ def test_a_class_that_no_slice_shows_counts_as_object_and_beside_it_as_wrong(sta
     assert Unaided.of(stack, SLICES, other).dice < 0.8
 
 
+def test_it_counts_slice_by_slice_which_classes_are_shown(stack):
+    stack.ink[SLICES[0]][stack.ink[SLICES[0]] == 2] = 1
+    other = stack.ink[SLICES].long()
+    other[0] *= 2  # a class that only the second slice shows
+    assert Unaided.of(stack, SLICES, other).dice == 1
+    other[1][other[1] == 1] = 2
+    assert Unaided.of(stack, SLICES, other).dice < 1
+
+
 def test_a_class_that_a_slice_shows_has_to_be_told_from_the_others(stack):
     assert Unaided.of(stack, SLICES, (stack.ink[SLICES] > 0).long()).dice < 0.9
 

@@ -12,14 +12,18 @@ import os
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 from tour_film import Box, Film, save_picture
 
+from napari_sslseg.app.readers import labels_layer
 from napari_sslseg.demo import Walk, settle, wait_for
+from napari_sslseg.sample import load
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 
@@ -48,6 +52,7 @@ class Tour(Walk):
         self.correct()
         self.retrain()
         self.export()
+        self.next_volume()
         return {}
 
     # -- the steps ------------------------------------------------------------------------
@@ -187,6 +192,45 @@ class Tour(Walk):
         self.scene(
             "5  Export: labels that lie exactly where the image lies", 3.0, panel.export.button
         )
+
+    def next_volume(self) -> None:
+        """Go on with a second volume, which the first one teaches."""
+        panel, before = self.panel, self.session
+        panel.export.close_step()
+        image, truth = (replace(v, array=np.flip(v.array, 0)) for v in load())
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "Brain mirrored.nii.gz"
+            nib.save(nib.Nifti1Image(np.asarray(image.array), image.geometry.affine), path)
+            panel.cohort.add([path])
+            wait_for(lambda: len(panel.cohort.summaries()) > 1, 60, "the second volume")
+            wait_for(lambda: not panel.volumes.hint.text(), 60, "the end of reading")
+        panel.volumes.open()
+        panel.volumes.list.itemClicked.emit(panel.volumes.list.topLevelItem(1), 0)
+        wait_for(lambda: panel.session not in (None, before), 60, "the second volume in view")
+        settle(1.0)
+        self.session, self.truth = panel.session, np.asarray(labels_layer(truth)[0])
+        self.session.go_to(self.first)
+        for item in self.session.classes:
+            self._paint(
+                self.session.references.layer,
+                self.first,
+                self._slice(self.first) == item.id,
+                item.id,
+            )
+        panel.references.mark.click()
+        panel.volume.close_step()
+        panel.references.close_step()
+        self.scene("The next volume needs fewer references", 1.8, panel.volumes.list)
+        self._set_budget()
+        panel.train.open()
+        panel.train.train.click()
+        wait_for(lambda: self._busy(), 20, "the start of training")
+        wait_for(lambda: not self._busy(), 10 * self.seconds + 180, "the end of training")
+        settle(1.5)
+        panel.review.close_step()
+        self.session.go_to(self.first + 10)
+        self.picture("volumes", panel.volumes.list)
+        self.scene("The next volume needs fewer references", 2.4, panel.volumes.teach)
 
     def truth_by_slice(self) -> npt.NDArray[np.uint8]:
         """Return the labels of the sample with the slicing axis first."""

@@ -92,6 +92,7 @@ def make_plan(
     device: torch.device,
     foreground: Tensor,
     tiles: Tiles | None = None,
+    detail: float = 0.0,
 ) -> Plan:
     """Choose network, frames and batch for a volume and a device.
 
@@ -104,6 +105,8 @@ def make_plan(
         Where the object may be: probability of anything but background, see `Tiles.around`.
     tiles : Tiles, optional
         Those that a model to go on with was trained on.
+    detail : float
+        Radius (pixels) of the thinnest structure; 0: that of the labelled slices.
     """
     from ..methods.augment import WeakAugmentation
     from ..methods.shape_prior import thinnest_radius
@@ -127,7 +130,7 @@ def make_plan(
         flip=0.0, quarter_turns=0.0, rotation=15.0, scale=(0.85, 1.2), free=0.8
     )
     stride = 2 ** (len(options["channels"]) - 1)
-    detail = thinnest_radius(stack.ink[stack.inked()], stack.classes)
+    detail = detail or thinnest_radius(stack.ink[stack.inked()], stack.classes)
     tiles = Tiles.around(foreground, stack.ink, stride, 256 if fast else 128, tiles, detail)
     # About as many pixels a step for small objects as for large ones.
     pixels = tiles.pixels

@@ -51,6 +51,9 @@ TOLERANCE = 0.03
 #: too poor to learn from. On volumes with truth the mixture lost below .83 and hardly above.
 LEARNED = 0.85
 
+#: Slices below which what they tell of all the others is rough.
+FEW = 3
+
 
 class Proposing:
     """What a run proposes and says, whatever it comes from; for a `session.Run`.
@@ -170,9 +173,10 @@ class Proposing:
             if learned and outcome.telling:
                 measured = self._unaided.estimate
                 slices = measured.counted("labelled slice")
+                rough = measured.count < FEW
                 how = f"Measured on {slices} before the network learned from this volume"
-                how += "; only roughly what it is elsewhere." if outcome.few else "."
-                self._tell_estimate("semsim", measured, how, rough=outcome.few)
+                how += "; only roughly what it is elsewhere." if rough else "."
+                self._tell_estimate("semsim", measured, how, rough)
         elif outcome is not None and matched is not None:
             how = f"Reference matching ({matched.mean:.2f}), and the effect of training on it"
             how += f" and on {self.others.count}." if self.others is not None else "."

@@ -4,9 +4,9 @@
    is there within seconds.
 2. Each inner reference is left out in turn, to estimate how good that is.
 3. A network is trained on the references and the propagated labels, at first without one of the
-   references; that one tells whether, and how, the network adds to the matching. Where the
-   references are too few for that but other volumes teach, it learns from those alone at first,
-   and all references of this one tell how much it knows.
+   references; that one tells whether, and how, the network adds to the matching. Where other
+   volumes teach, it learns from those alone at first, and all labelled slices of this one tell how
+   much it knows.
 4. It goes on with all references, and proposes.
 """
 
@@ -29,6 +29,7 @@ from . import estimate as quality
 from .checkpoint import load_model, read_head, save_model
 from .control import Control
 from .events import Emit, Finished, Quality
+from .expected_object import ExpectedObject
 from .matching_stage import MatchingStage
 from .network_test import AllLabelled, LeftOutReference, NetworkTest
 from .object_box import ObjectBox, foreground
@@ -133,7 +134,11 @@ class Run(MatchingStage):
         key = cohort.key_of(self.project.path)
         models = cohort.models_for(key)
         head = read_head(models) if request.resume else {}
-        plan = make_plan(stack, request, device, foreground(propagated), tiles_of(head))
+        shown, detail = foreground(propagated), 0.0
+        if self.teachers.volumes and not quality.middle_reference(stack):
+            expected = ExpectedObject.of(self.teachers, stack, self.control.check)
+            shown, detail = expected.around(shown, stack.ink), expected.detail
+        plan = make_plan(stack, request, device, shown, tiles_of(head), detail)
         # One or two references do not say where the object ends: nothing can be aligned by that,
         # and what lies beyond has to be seen.
         box, beyond = None, stack.depth

@@ -307,7 +307,9 @@ def test_many_slices_at_once_give_what_they_give_one_by_one(monkeypatch) -> None
     monkeypatch.setattr(slice_batches, "launches_dominate", lambda device: True)
     monkeypatch.setattr(slice_batches, "_MOST", 4)
     at_once = propagate(image, ink, 2)
-    assert torch.allclose(at_once.probabilities, one_by_one.probabilities, atol=1e-5)
+    # Sums in another order: a read at a low temperature makes more of that than rounding.
+    assert torch.allclose(at_once.probabilities, one_by_one.probabilities, atol=1e-3)
+    assert torch.equal(at_once.labels, one_by_one.labels)
     assert torch.equal(at_once.farther, one_by_one.farther)
 
 

@@ -287,9 +287,8 @@ def test_others_are_left_alone_when_the_matching_is_better_on_labelled_slices(
     plans = [e.plan for e in events if e.kind == "Started"]
     assert ("other did not help" in plans[-1]) is not better
     how = [e for e in events if e.kind == "Estimated"][-1]
-    # The middle one of three shows enough of the object to be measured on.
-    assert how.how.startswith("Measured on 1 labelled slice before") is better
-    assert how.rough is better
+    assert how.how.startswith("Measured on 3 labelled slices before") is better
+    assert not how.rough
     if not better:
         again = run(cohort, estimate=True)  # once dismissed, they are not tested again
         assert not [e for e in again if e.kind == "Quality"]

@@ -19,6 +19,10 @@ TRUSTED = 0.5
 #: network: where an object begins and ends, little of it is right or wrong.
 TELLING = 0.5
 
+#: Likeness of network and matching below which a network that is no better has not learned yet: one
+#: that has is like the matching, or knows better.
+BEGUN = 0.7
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -116,9 +120,19 @@ class TaughtOutcome(Outcome):
         return self.believed and (self.few or self.network > self.matching + BETTER)
 
     @property
+    def heard(self) -> bool:
+        """Whether the network is likely to be better than the matching, however unlike it is."""
+        return self.knows_better or (self.believed and self.network > self.matching)
+
+    @property
+    def early(self) -> bool:
+        """Whether the network had not learned enough for the test to say anything of it."""
+        return not self.believed or (not self.heard and self.network * self.matching < BEGUN)
+
+    @property
     def dismisses_others(self) -> bool:
         """Whether the matching has no need of other volumes."""
-        return self.believed and not self.few and self.matching > self.network + BETTER
+        return not self.early and not self.few and self.matching > self.network + BETTER
 
     @property
     def matching_as_good(self) -> bool:
@@ -170,10 +184,10 @@ def likely_matching(network: float, likeness: float) -> float:
 def to_test_anew(head: dict[str, object]) -> bool:
     """Whether a network that others teach should begin anew, so that it can be tested again.
 
-    It was not believed, which more training may change, or few references have told too little.
+    It had not learned enough, which more training may change, or few references told too little.
     """
     outcome = Outcome.of(head)
-    return isinstance(outcome, TaughtOutcome) and (outcome.few or not outcome.believed)
+    return isinstance(outcome, TaughtOutcome) and (outcome.few or outcome.early)
 
 
 def tiles_of(head: dict[str, object]) -> Tiles | None:

@@ -125,7 +125,7 @@ class Proposing:
         # What others have taught need not be like the matching.
         told = outcome if self.others and isinstance(outcome, TaughtOutcome) else None
         taught = told is not None and told.knows_better
-        learned = not plan.use_prior or likeness >= LEARNED or taught
+        learned = not plan.use_prior or likeness >= LEARNED or (told is not None and told.heard)
         if told is not None and taught and told.matching_as_good:
             recipe = replace(recipe, alike=ALIKE_AGREED)
         if not learned:
@@ -168,7 +168,7 @@ class Proposing:
         elif (
             self._unaided is not None
             and isinstance(outcome, TaughtOutcome)
-            and (outcome.few or outcome.knows_better)
+            and (outcome.few or outcome.heard)
         ):
             if learned and outcome.telling:
                 measured = self._unaided.estimate

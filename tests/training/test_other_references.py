@@ -282,6 +282,7 @@ def test_others_are_left_alone_when_the_matching_is_better_on_labelled_slices(
     add(cohort, "other", ball(7, 26, 30), range(DEPTH))
     monkeypatch.setattr(TaughtOutcome, "dismisses_others", not better)
     monkeypatch.setattr(TaughtOutcome, "knows_better", better)
+    monkeypatch.setattr(TaughtOutcome, "heard", better)
     monkeypatch.setattr(TaughtOutcome, "matching_as_good", False)
     events = run(cohort, estimate=True)
     plans = [e.plan for e in events if e.kind == "Started"]
@@ -306,7 +307,7 @@ def test_a_network_goes_on_with_known_teachers_and_begins_anew_with_new_ones(coh
         return load_model(*given)
 
     monkeypatch.setattr(session, "load_model", spy)
-    monkeypatch.setattr(TaughtOutcome, "believed", True)  # or it is tested again
+    monkeypatch.setattr(TaughtOutcome, "early", False)  # or it is tested again
     run(cohort)
     add(cohort, "other", ball(7, 26, 30), range(DEPTH))
     asked.clear()

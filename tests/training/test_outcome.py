@@ -66,8 +66,9 @@ def test_propagated_labels_are_not_shown_where_a_taught_network_knows_better():
 
 
 def test_others_are_dismissed_where_the_matching_is_clearly_better():
-    worse = TaughtOutcome(0.7, 0.7 + BETTER + 0.05, Recipe())
+    worse = TaughtOutcome(0.8, 0.8 + BETTER + 0.05, Recipe())
     assert worse.dismisses_others
+    assert not worse.heard
     assert worse.error_ratio == 1  # the matching teaches it, and takes part
     assert not replace(worse, few=True).dismisses_others
 
@@ -80,6 +81,22 @@ def test_nothing_is_known_of_a_network_that_others_no_longer_teach():
     assert alone.without_others() is alone
 
 
+def test_a_network_that_is_neither_better_nor_like_the_matching_has_not_learned_yet():
+    begun = TaughtOutcome(0.6, 0.8, Recipe())
+    assert begun.early
+    assert not begun.dismisses_others
+    assert to_test_anew(begun.to_json())
+    assert not to_test_anew(TaughtOutcome(0.85, 0.95, Recipe()).to_json())
+
+
+def test_a_network_that_is_a_little_better_is_heard_and_taught_by_both():
+    little = TaughtOutcome(0.8, 0.8 - BETTER / 2, Recipe())
+    assert little.heard
+    assert not little.early
+    assert not little.knows_better
+    assert little.own_share == 1
+
+
 @pytest.mark.parametrize("few", [False, True])
 def test_a_network_that_only_others_have_taught_is_believed_where_it_is_mostly_right(few):
     right, wrong = (
@@ -89,6 +106,8 @@ def test_a_network_that_only_others_have_taught_is_believed_where_it_is_mostly_r
     assert not wrong.knows_better
     for outcome in (right, wrong):
         assert not outcome.dismisses_others
+    assert right.heard
+    assert not wrong.heard
     # One that is not believed may have needed more time; few slices tell nothing twice.
     assert to_test_anew(wrong.to_json())
     assert to_test_anew(right.to_json()) == few

@@ -63,6 +63,7 @@ class LoopPanel(QWidget):
         keep_shader_programs()
         self.viewer = napari_viewer
         self.session: Session | None = None
+        self._closing = False
         self.volume = VolumeSection(napari_viewer)
         self.cohort = CohortView(self)
         self.volumes = VolumesSection(self.cohort)
@@ -333,7 +334,11 @@ class LoopPanel(QWidget):
             window.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
-        """End the session with the window."""
-        if event.type() == QEvent.Type.Close and watched is self.window():
-            self._end()
+        """End the session when the window has closed; napari may ask first, and stay open."""
+        if watched is self.window():
+            if event.type() == QEvent.Type.Close:
+                self._closing = True
+            gone = event.type() == QEvent.Type.Hide and not event.spontaneous()
+            if self._closing and (gone or self.window().isHidden()):
+                self._end()
         return False

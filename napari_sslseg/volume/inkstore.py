@@ -206,11 +206,12 @@ class InkStore:
             stored, self._generation, self._journal_bytes = self._open()
             saved = (stored[index] for index in range(self.shape[0]))
             self._marks = [b"" if s is None else _mark(s) for s in saved]
+        marks = list(self._marks)
         changed: list[int] = []
         records: list[bytes] = []
         for index in range(self.shape[0]):
             slice_ink = ink[index]
-            if _mark(slice_ink) == self._marks[index]:
+            if _mark(slice_ink) == marks[index]:
                 continue
             # A copy first: the user may be painting into the live array meanwhile, and the
             # record and the remembered state must be the same bytes.
@@ -218,25 +219,24 @@ class InkStore:
             payload = zlib.compress(current.tobytes(), 1)
             records.append(_HEADER.pack(_MAGIC, index, len(payload), zlib.crc32(payload)))
             records.append(payload)
-            self._marks[index] = _mark(current)
+            marks[index] = _mark(current)
             changed.append(index)
         if not changed:
             return 0
+        # Until all is on the disk nobody knows what reached it: whatever fails, the next save
+        # compares afresh.
+        self._marks = None
         self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            journal = self._journal(self._generation)
-            with open(journal, "ab") as file:
-                # A record cut short by a crash would hide all that is written behind it.
-                file.truncate(self._journal_bytes)
-                file.write(b"".join(records))
-                file.flush()
-                os.fsync(file.fileno())
-                self._journal_bytes = file.tell()
-            if self._journal_bytes > math.prod(self.shape) + 2**20:
-                self.compact()
-        except OSError:
-            self._marks = None  # what reached the disk is unknown: compare afresh next time
-            raise
+        with open(self._journal(self._generation), "ab") as file:
+            # A record cut short by a crash would hide all that is written behind it.
+            file.truncate(self._journal_bytes)
+            file.write(b"".join(records))
+            file.flush()
+            os.fsync(file.fileno())
+            self._journal_bytes = file.tell()
+        if self._journal_bytes > math.prod(self.shape) + 2**20:
+            self.compact()
+        self._marks = marks
         return len(changed)
 
     def compact(self) -> None:

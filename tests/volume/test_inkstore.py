@@ -124,6 +124,38 @@ def test_a_failed_write_is_tried_again_in_full(tmp_path, monkeypatch):
     assert np.array_equal(InkStore(tmp_path, "ink", SHAPE).load(), ink)
 
 
+def fails(*args, **options):
+    raise MemoryError
+
+
+def gone(*args, **options):
+    raise OSError(5, "Input/output error")
+
+
+@pytest.mark.parametrize(
+    ("what", "how"),
+    [
+        ("pathlib.Path.mkdir", gone),  # a stick was pulled out
+        ("zlib.compress", fails),
+        ("numpy.array", fails),
+        ("os.fsync", gone),
+    ],
+)
+def test_whatever_fails_in_a_save_the_next_one_writes_every_slice(
+    tmp_path, monkeypatch, what, how
+):
+    store = InkStore(tmp_path / "project", "ink", SHAPE)
+    ink = store.load()
+    ink[2, 1:3] = 1
+    ink[4, 0] = 2
+    with monkeypatch.context() as broken:
+        broken.setattr(what, how)
+        with pytest.raises((OSError, MemoryError)):
+            store.save(ink)
+    store.save(ink)
+    assert np.array_equal(InkStore(tmp_path / "project", "ink", SHAPE).read(), ink)
+
+
 def test_only_one_thread_writes_at_a_time(tmp_path, monkeypatch):
     store = InkStore(tmp_path, "ink", SHAPE)
     first, second = store.load(), store.load()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,42 @@ def command_line(monkeypatch, capfd) -> Callable[..., subprocess.CompletedProces
         return subprocess.CompletedProcess(sys.argv, code, *capfd.readouterr())
 
     return call
+
+
+@pytest.fixture
+def files_end_at() -> Callable[[int], AbstractContextManager[None]]:
+    """Let no file grow beyond a size, as on a disk that fills up."""
+    resource = pytest.importorskip("resource")
+
+    @contextmanager
+    def limited(size: int) -> Iterator[None]:
+        old = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, old[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, old)
+
+    return limited
+
+
+@pytest.fixture
+def replaced(monkeypatch) -> list[tuple[str, bool]]:
+    """Record each file that is replaced, in order, and whether all of it was on the disk then."""
+    flush, replace = os.fsync, os.replace
+    flushed: set[tuple[int, int]] = set()
+    found: list[tuple[str, bool]] = []
+
+    def spy_flush(handle: int) -> None:
+        flush(handle)
+        about = os.fstat(handle)
+        flushed.add((about.st_ino, about.st_size))
+
+    def spy_replace(source: str | Path, target: str | Path) -> None:
+        about = os.stat(source)
+        found.append((Path(target).name, (about.st_ino, about.st_size) in flushed))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", spy_flush)
+    monkeypatch.setattr(os, "replace", spy_replace)
+    return found

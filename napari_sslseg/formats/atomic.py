@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import shutil
 import tempfile
@@ -11,6 +10,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..volume.replacing import flush_file
+from ..volume.system_errors import REASONS
 from .errors import FormatError
 
 if TYPE_CHECKING:
@@ -18,17 +19,6 @@ if TYPE_CHECKING:
 
 #: What is written to see whether the disk takes anything, bytes.
 _PROBE = 1 << 20
-
-#: Errors of the system in words a user knows.
-_REASONS = {
-    errno.ENOSPC: "the disk is full; make room or choose another place",
-    errno.EDQUOT: "your share of the disk is used up; make room or choose another place",
-    errno.EFBIG: "this disk takes no files of that size; choose another place",
-    errno.EACCES: "you may not write there; choose another place or change the permissions",
-    errno.EPERM: "you may not write there; choose another place or change the permissions",
-    errno.EROFS: "the disk is read-only; choose another place",
-    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
-}
 
 #: Files by which a folder is known to be a Zarr group, and may be replaced by another.
 _ZARR = (".zgroup", ".zattrs", "zarr.json")
@@ -81,6 +71,28 @@ def writing(path: str | os.PathLike[str], kind: str) -> Iterator[Path]:
             _discard(staging, written)
 
 
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Refuse a target that cannot be written, before the work whose result it is to hold.
+
+    Parameters
+    ----------
+    path : path-like
+        Target; it is left as it is.
+
+    Raises
+    ------
+    FormatError
+        As `writing` would later, but for a disk that fills up meanwhile.
+    """
+    file = Path(os.path.abspath(path))
+    try:
+        _check(file)
+        with tempfile.TemporaryDirectory(prefix=".writing-", dir=file.parent) as staging:
+            Path(staging, file.name).touch()
+    except OSError as error:
+        raise FormatError(f"{file} cannot be written: {_words(error)}.") from error
+
+
 def _discard(folder: Path, written: bool) -> None:
     """Delete a folder.
 
@@ -117,8 +129,8 @@ def _writable(file: Path) -> bool:
 
 def _reason(error: BaseException, folder: Path) -> str:
     """Why writing failed, as far as the system is the reason; empty for anything else."""
-    if isinstance(error, OSError) and error.errno in _REASONS:
-        return _REASONS[error.errno]
+    if isinstance(error, OSError) and error.errno in REASONS:
+        return _words(error)
     # Some libraries say only that it failed. What they have written still takes up the room.
     try:
         with tempfile.TemporaryFile(dir=folder) as probe:
@@ -126,10 +138,15 @@ def _reason(error: BaseException, folder: Path) -> str:
             probe.flush()
             os.fsync(probe.fileno())
     except OSError as failure:
-        return _REASONS.get(failure.errno or 0, failure.strerror or "the disk refused")
+        return _words(failure)
     if isinstance(error, OSError):
-        return f"{error.strerror or error or 'the disk refused'}; choose another place"
+        return _words(error)
     return ""
+
+
+def _words(error: OSError) -> str:
+    told = REASONS.get(error.errno or 0)
+    return told or f"{error.strerror or error or 'the disk refused'}; choose another place"
 
 
 def _move(staging: Path, file: Path) -> None:
@@ -159,5 +176,4 @@ def _flush(item: Path) -> None:
     """Make sure that what was written is on the disk: only now does a full one say so, maybe."""
     files = [item] if item.is_file() else [p for p in item.rglob("*") if p.is_file()]
     for file in files:
-        with open(file, "rb+") as handle:
-            os.fsync(handle.fileno())
+        flush_file(file)

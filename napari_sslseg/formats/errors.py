@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ..volume.user_error import UserError
 
-class FormatError(ValueError):
+
+class FormatError(UserError):
     """A file cannot be read or written; the message is one sentence fit for the user."""

@@ -93,7 +93,7 @@ def format_for(path: str | os.PathLike[str], key: str | None = None) -> ExportFo
     name = Path(path).name.lower()
     found = [item for item in FORMATS if name.endswith(item.suffixes)]
     if not found:
-        known = ", ".join(suffix for item in FORMATS for suffix in item.suffixes)
+        known = ", ".join(dict.fromkeys(s for item in FORMATS for s in item.suffixes))
         raise FormatError(f"{path} cannot be written: its suffix is none of {known}.")
     return found[0]
 
@@ -185,6 +185,8 @@ def export(
     if reason:
         raise FormatError(f"{file} cannot be written: {reason}")
     values = checked_labels(file, labels, like)
+    # A value without a class is labelled all the same: it must not vanish from single files.
+    classes = classes.covering(np.flatnonzero(voxel_counts(values)))
     suffix = _suffix(file, kind)
     stem = file.name[: -len(suffix)]
     parts: list[tuple[str, SegmentClass | None]] = [("", None)]

@@ -85,6 +85,13 @@ def placement(placed: Geometry, onto: Geometry) -> Placement | None:
     return Placement(permutation, tuple(bool(s < 0) for s in signs), tuple(first))
 
 
+def same_grid(one: Geometry, other: Geometry) -> bool:
+    """Whether each voxel of an array is that of the same index in another one."""
+    placed = placement(one, other)
+    n = one.ndim
+    return one.shape == other.shape and placed == Placement(tuple(range(n)), (False,) * n, (0,) * n)
+
+
 def _fit_free_axes(matrix: NDArray[np.float64], shape: tuple[int, ...]) -> bool:
     """Replace, in place, the steps along axes of one voxel, which lead nowhere, by fitting ones."""
     for axis, length in enumerate(shape):

@@ -29,7 +29,21 @@ _LISTED = 8
 
 
 class GridDiffersError(FormatError):
-    """Labels are on another grid than the image; they can be resampled if the user agrees."""
+    """Labels are on another grid than the image; they can be resampled if the user agrees.
+
+    Parameters
+    ----------
+    path : str
+    reason : str
+        What differs, see `grids.difference`.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.reason = reason
+        super().__init__(
+            f"{path} is on another grid than the image: {reason}; agree to resample it, or give "
+            "labels on the image's grid."
+        )
 
 
 class UnknownClassesError(FormatError):
@@ -153,10 +167,7 @@ def _on_grid(
             "file of the same shape."
         )
     if not resample:
-        raise GridDiffersError(
-            f"{path} is on another grid than the image: {reason}; agree to resample it, or give "
-            "labels on the image's grid."
-        )
+        raise GridDiffersError(path, reason)
     return _resampled(array, source.geometry, onto), True
 
 
@@ -219,11 +230,7 @@ def _from_segmentation(
         return ImportedLabels(labels, False, names)
     volume = whole_volume(Path(found.path))
     if not resample:
-        raise GridDiffersError(
-            f"{found.path} is on another grid than the image: "
-            f"{difference(volume.geometry, onto)}; agree to resample it, or give labels on the "
-            "image's grid."
-        )
+        raise GridDiffersError(found.path, difference(volume.geometry, onto))
     moved = _resampled(table[volume.array], volume.geometry, onto)
     moved[moved == NOT_ANNOTATED] = BACKGROUND
     return ImportedLabels(moved, True, names)

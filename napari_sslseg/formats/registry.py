@@ -168,8 +168,6 @@ def read_labels(path: str | os.PathLike[str], part: str | None = None) -> Volume
 def _format_of(file: Path) -> Format:
     suffix = suffix_of(file)
     if not file.exists():
-        if not suffix:
-            raise _unknown(file)
         raise FormatError(f"{file} does not exist; check the path.")
     name = _format_of_folder(file) if file.is_dir() else READERS.get(suffix, "")
     if not name and (file.name.upper() == "DICOMDIR" or is_dicom(file)):

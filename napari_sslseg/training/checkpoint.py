@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from .. import __version__
+from ..volume.replacing import replace_text, replacing
 
 
 def save_model(
@@ -32,13 +33,10 @@ def save_model(
     state = {k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()}
     number = 1 + max((_number(p) for p in folder.glob("model-*.safetensors")), default=0)
     weights = folder / f"model-{number:06d}.safetensors"
-    part = weights.with_suffix(".part")
-    save_file(state, part)
-    os.replace(part, weights)
+    with replacing(weights) as part:
+        save_file(state, part)
     head = {**about, **(memory or {}), "version": __version__, "weights": weights.name}
-    part = folder / "model.json.part"
-    part.write_text(json.dumps(head, indent=1), encoding="utf-8")
-    os.replace(part, folder / "model.json")
+    replace_text(folder / "model.json", json.dumps(head, indent=1))
     for old in folder.glob("model-*.safetensors"):
         if _number(old) < number:
             old.unlink(missing_ok=True)
@@ -54,22 +52,31 @@ def read_head(folder: Path) -> dict[str, Any]:
 
 
 def load_model(folder: Path, model: nn.Module, about: dict[str, Any]) -> bool:
-    """Load the last model into `model` when it fits.
+    """Load the last model into `model` when it fits; else leave `model` as it is.
 
     Returns
     -------
     bool
-        False when there is none, it is damaged, or `about` differs (other classes, say).
+        False when there is none, it is damaged, `about` differs (other classes, say), or its
+        weights have other names or shapes.
     """
     try:
         head = read_head(folder)
         if not head or any(head.get(key) != value for key, value in about.items()):
             return False
-        model.load_state_dict(load_file(folder / str(head["weights"])))
+        weights = load_file(folder / str(head["weights"]))
+        # Torch copies whatever fits before it says that something does not.
+        if _shapes(weights) != _shapes(model.state_dict()):
+            return False
+        model.load_state_dict(weights)
     except Exception:
         # Whatever is wrong with an old model, training can start without it.
         return False
     return True
+
+
+def _shapes(weights: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in weights.items()}
 
 
 def _number(path: Path) -> int:

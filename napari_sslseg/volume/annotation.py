@@ -17,6 +17,9 @@ import numpy.typing as npt
 
 NOT_ANNOTATED = 255
 
+#: Label of what belongs to no class.
+BACKGROUND = 0
+
 Ink = npt.NDArray[np.uint8]
 
 
@@ -90,6 +93,32 @@ def infer_axis(ink: Ink) -> int:
     return int(np.argmax(filled))
 
 
+def stated(labels: Ink, axis: int) -> Ink:
+    """Return labels that were made elsewhere as ink.
+
+    Where they mark what is not annotated (255), their word is taken. In an ordinary mask, the
+    slices that show any class are taken for whole, the others for untouched: 0 may mean either.
+
+    Parameters
+    ----------
+    labels : ndarray of uint8
+    axis : int
+        Slicing axis.
+
+    Returns
+    -------
+    ndarray of uint8
+        `labels` itself where they have their own word for it, else a copy.
+    """
+    if (labels == NOT_ANNOTATED).any():
+        return labels
+    ink = labels.copy()
+    others = tuple(i for i in range(labels.ndim) if i != axis)
+    empty = ~(labels > BACKGROUND).any(axis=others)
+    np.moveaxis(ink, axis, 0)[empty] = NOT_ANNOTATED
+    return ink
+
+
 def merge_ink(ink: Ink, others: Iterable[Ink]) -> Ink:
     """Join ink from several layers into one; the earlier array wins where both speak."""
     merged = ink.copy()
@@ -99,10 +128,15 @@ def merge_ink(ink: Ink, others: Iterable[Ink]) -> Ink:
     return merged
 
 
-def corrections(edited: Ink, proposed: npt.NDArray[np.uint8], kept: Ink | None = None) -> Ink:
-    """Voxels of an edited proposal that a person has changed.
+def corrections(
+    edited: Ink,
+    proposed: npt.NDArray[np.uint8],
+    said: npt.NDArray[np.bool_] | None = None,
+) -> Ink:
+    """Voxels of an edited proposal that are a person's word.
 
-    Derived by comparison, so that it is right after any mixture of strokes, undo and redo.
+    Where it differs from what was proposed a person has changed it, whatever came between. Where it
+    does not, only whoever followed the strokes knows that one went there.
 
     Parameters
     ----------
@@ -110,20 +144,27 @@ def corrections(edited: Ink, proposed: npt.NDArray[np.uint8], kept: Ink | None =
         The proposal layer as it stands.
     proposed : ndarray of uint8
         What the machine proposed.
-    kept : ndarray of uint8, optional
-        Corrections carried over from an earlier proposal (255 = none). One that still
-        stands counts even where the new proposal happens to say the same.
+    said : ndarray of bool, optional
+        Where strokes went, also those on an earlier version: what stands there is the person's
+        word, even if the same is proposed.
 
     Returns
     -------
     ndarray of uint8
         The class where corrected, 255 elsewhere.
     """
-    result = np.where(edited != proposed, edited, np.uint8(NOT_ANNOTATED))
-    if kept is not None:
-        stands = (kept != NOT_ANNOTATED) & (kept == edited)
-        result[stands] = kept[stands]
-    return result.astype(np.uint8, copy=False)
+    spoken = corrected(edited, proposed, said)
+    return np.where(spoken, edited, np.uint8(NOT_ANNOTATED)).astype(np.uint8, copy=False)
+
+
+def corrected(
+    edited: Ink,
+    proposed: npt.NDArray[np.uint8],
+    said: npt.NDArray[np.bool_] | None = None,
+) -> npt.NDArray[np.bool_]:
+    """Where `corrections` has a class."""
+    found: npt.NDArray[np.bool_] = np.asarray(edited != proposed)
+    return found if said is None else found | said
 
 
 def latest(
@@ -148,20 +189,23 @@ class Corrections:
 
     Parameters
     ----------
-    edited, proposed, kept
+    edited, proposed, said
         As for `corrections`.
     """
 
     def __init__(
-        self, edited: Ink, proposed: npt.NDArray[np.uint8], kept: Ink | None = None
+        self,
+        edited: Ink,
+        proposed: npt.NDArray[np.uint8],
+        said: npt.NDArray[np.bool_] | None = None,
     ) -> None:
-        self._edited, self._proposed, self._kept = edited, proposed, kept
+        self._edited, self._proposed, self._said = edited, proposed, said
         self.shape = edited.shape
 
     def __getitem__(self, key: Any) -> Ink:
         """Return the corrections at an index, or a tuple of indices."""
-        kept = None if self._kept is None else self._kept[key]
-        return corrections(self._edited[key], self._proposed[key], kept)
+        said = None if self._said is None else self._said[key]
+        return corrections(self._edited[key], self._proposed[key], said)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         return self[...].astype(dtype or np.uint8, copy=False)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import mmap
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from .replacing import replacing_all
 
 #: Voxels above which labels are memory-mapped when they are read.
 MAPPED = 1 << 28
@@ -28,9 +29,11 @@ def write_slabs(
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
     slabs: Iterable[Sequence[npt.NDArray[Any]]],
-    sync: bool = False,
 ) -> None:
     """Write arrays of one shape and type index by index of their first axis, then replace files.
+
+    They are on the disk when this returns. After any error, those of `slabs` included, nothing
+    half written is left.
 
     Parameters
     ----------
@@ -40,36 +43,31 @@ def write_slabs(
         Of each array.
     slabs : iterable
         One piece of each array at a time.
-    sync : bool
-        Wait until the disk has them.
 
     Raises
     ------
+    OSError
+        When they cannot be written.
     ValueError
         When there are not as many slabs as the shape says.
     """
-    parts = [path.with_name(path.name + ".part") for path in paths]
     header = {
         "descr": np.lib.format.dtype_to_descr(dtype),
         "fortran_order": False,
         "shape": tuple(int(n) for n in shape),
     }
     count = 0
-    with contextlib.ExitStack() as stack:
-        files = [stack.enter_context(open(part, "wb")) for part in parts]
-        for file in files:
-            np.lib.format.write_array_header_1_0(file, header)
-        for slab in slabs:
-            count += 1
-            for file, array in zip(files, slab, strict=True):
-                file.write(np.ascontiguousarray(array, dtype=dtype).data)
-        for file in files if sync else ():
-            file.flush()
-            os.fsync(file.fileno())
-    if count != shape[0]:
-        raise ValueError(f"{count} slabs do not make an array of the shape {shape}.")
-    for part, path in zip(parts, paths, strict=True):
-        os.replace(part, path)
+    with replacing_all(paths) as parts:
+        with contextlib.ExitStack() as stack:
+            files = [stack.enter_context(open(part, "wb")) for part in parts]
+            for file in files:
+                np.lib.format.write_array_header_1_0(file, header)
+            for slab in slabs:
+                count += 1
+                for file, array in zip(files, slab, strict=True):
+                    file.write(np.ascontiguousarray(array, dtype=dtype).data)
+        if count != shape[0]:
+            raise ValueError(f"{count} slabs do not make an array of the shape {shape}.")
 
 
 def write_hashed(path: Path, array: npt.NDArray[Any]) -> str:
@@ -91,6 +89,26 @@ def write_hashed(path: Path, array: npt.NDArray[Any]) -> str:
 
     write_slabs([path], array.shape, np.dtype(array.dtype), slabs())
     return digest.hexdigest()
+
+
+def map_array(path: Path, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Return an array of a file, memory-mapped read-only.
+
+    Parameters
+    ----------
+    path : Path
+    shape : tuple of int
+        Of its first axes; channels may follow.
+
+    Raises
+    ------
+    OSError, ValueError, EOFError
+        When it is missing, damaged, or of another shape.
+    """
+    mapped: npt.NDArray[Any] = np.load(path, mmap_mode="r")
+    if mapped.shape[: len(shape)] != shape:
+        raise ValueError(f"its shape is {mapped.shape}, not {shape}")
+    return mapped
 
 
 def pieces(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
@@ -141,13 +159,3 @@ def value_counts(array: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
         for slab in piece:
             counts += np.bincount(slab.ravel(), minlength=256)
     return counts
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    with open(part, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)

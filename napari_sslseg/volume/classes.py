@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .annotation import BACKGROUND as BACKGROUND
 from .annotation import NOT_ANNOTATED
 from .terminology import Code, Terms, terms_for
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-
-BACKGROUND = 0
 
 #: Hues that stay apart for the common colour-vision deficiencies on a grey image, and
 #: that are none of the region colours (sky blue, yellow, orange, vermillion).
@@ -67,6 +67,9 @@ class SegmentClass:
 class ClassTable:
     """The classes of a project, in the order of their ids.
 
+    The id of a class that was removed is not given to another one: undo, a proposal or another
+    volume may still hold voxels of it, which would become what they never were.
+
     Parameters
     ----------
     classes : iterable of SegmentClass
@@ -75,6 +78,7 @@ class ClassTable:
 
     def __init__(self, classes: Iterable[SegmentClass] = ()) -> None:
         self._by_id: dict[int, SegmentClass] = {}
+        self._removed: dict[int, SegmentClass] = {}
         for item in classes:
             if item.id in self._by_id:
                 raise ValueError(f"Two classes have the id {item.id}.")
@@ -84,8 +88,7 @@ class ClassTable:
     def from_ids(cls, ids: Iterable[int]) -> ClassTable:
         """Make a table with default names and colours for label ids met in a file."""
         table = cls()
-        for value in sorted({int(i) for i in ids} - {BACKGROUND, NOT_ANNOTATED}):
-            table.set(SegmentClass(value, f"Class {value}", _default_color(value)))
+        table.meet(ids)
         return table
 
     def __iter__(self) -> Iterator[SegmentClass]:
@@ -101,7 +104,9 @@ class ClassTable:
         return self._by_id[class_id]
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, ClassTable) and self._by_id == other._by_id
+        if not isinstance(other, ClassTable):
+            return False
+        return self._by_id == other._by_id and self._removed == other._removed
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -109,16 +114,20 @@ class ClassTable:
         return tuple(sorted(self._by_id))
 
     def add(self, name: str | None = None) -> SegmentClass:
-        """Add a class with the lowest free id and the next colour.
+        """Add a class with the lowest id that no class has or had, and the next colour.
 
         Raises
         ------
         ValueError
             When all 254 ids are taken.
         """
-        free = next((i for i in range(1, NOT_ANNOTATED) if i not in self._by_id), None)
+        taken = {*self._by_id, *self._removed}
+        free = next((i for i in range(1, NOT_ANNOTATED) if i not in taken), None)
         if free is None:
-            raise ValueError("A project has at most 254 classes; remove one first.")
+            raise ValueError(
+                "A project has at most 254 classes, those that were removed included; rename one "
+                "that you no longer need."
+            )
         item = SegmentClass(free, name or f"Class {free}", _default_color(free))
         self._by_id[free] = item
         return item
@@ -126,6 +135,32 @@ class ClassTable:
     def set(self, item: SegmentClass) -> None:
         """Insert a class, or replace the one with the same id."""
         self._by_id[item.id] = item
+        self._removed.pop(item.id, None)
+
+    def meet(self, ids: Iterable[int]) -> bool:
+        """Make classes of label values that were met without one; those removed come back.
+
+        Returns
+        -------
+        bool
+            Whether there were any.
+        """
+        new = {int(i) for i in ids} - {BACKGROUND, NOT_ANNOTATED, *self._by_id}
+        for value in new:
+            default = SegmentClass(value, f"Class {value}", _default_color(value))
+            self.set(self._removed.get(value, default))
+        return bool(new)
+
+    @property
+    def removed_ids(self) -> tuple[int, ...]:
+        """Ids of the classes that were removed, in rising order."""
+        return tuple(sorted(self._removed))
+
+    def covering(self, ids: Iterable[int]) -> ClassTable:
+        """Return a table with a class for each of these label values, too."""
+        table = copy.deepcopy(self)
+        table.meet(ids)
+        return table
 
     def rename(self, class_id: int, name: str) -> SegmentClass:
         """Give a class another name; its id and colour stay, a code of the old name does not."""
@@ -146,7 +181,7 @@ class ClassTable:
 
     def remove(self, class_id: int) -> None:
         """Take a class out of the table. Voxels are not touched: that is the caller's choice."""
-        del self._by_id[class_id]
+        self._removed[class_id] = self._by_id.pop(class_id)
 
     def name(self, class_id: int) -> str:
         """Name of any label value, background and "not annotated" included."""
@@ -158,29 +193,34 @@ class ClassTable:
         return item.name if item else f"Class {class_id}"
 
     def to_json(self) -> list[dict[str, object]]:
-        """Return the table as plain JSON values."""
+        """Return the table as plain JSON values, removed classes last."""
         return [
             {
                 "id": c.id,
                 "name": c.name,
                 "color": c.color,
                 "code": c.code.to_json() if c.code else "",
+                **({"removed": True} if c.id in self._removed else {}),
             }
-            for c in self
+            for c in [*self, *self._removed.values()]
         ]
 
     @classmethod
     def from_json(cls, rows: Iterable[dict[str, object]]) -> ClassTable:
         """Read what `to_json` wrote."""
-        return cls(
-            SegmentClass(
+        table = cls()
+        for row in rows:
+            item = SegmentClass(
                 int(str(row["id"])),
                 str(row["name"]),
                 str(row["color"]),
                 Code.from_json(row.get("code"), str(row["name"])),
             )
-            for row in rows
-        )
+            there = table._removed if row.get("removed") else table._by_id
+            if item.id in there:
+                raise ValueError(f"Two classes have the id {item.id}.")
+            there[item.id] = item
+        return table
 
 
 def voxel_counts(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:

@@ -10,7 +10,7 @@
 
 So a project of one volume becomes one of several by getting a folder more. The class table of the
 first volume is that of all (`Project.open` sees to that). As in any project the application alone
-writes ink, heads and ``shown``, the trainer alone proposals and models.
+writes ink, heads and ``shown``, the trainer alone models, and each proposal has one writer.
 """
 
 from __future__ import annotations
@@ -233,11 +233,7 @@ class Cohort:
                 there = self.open(key).info
                 known[there.digest] = there.name
         folder = self._new_folder(info.name)
-        try:
-            made = Project.create(folder, image, info, first.classes, axis)
-        except ProjectError:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
+        made = Project.create(folder, image, info, first.classes, axis)
         if info.digest in known:
             shutil.rmtree(folder, ignore_errors=True)
             raise ProjectError(

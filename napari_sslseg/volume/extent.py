@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .annotation import NOT_ANNOTATED, Corrections, Ink
+from .stored_ink import StoredInk
 
 
 @dataclass(frozen=True)
@@ -113,12 +114,14 @@ class Extent:
         return "in any slice"
 
 
-def object_slices(ink: Ink | Corrections, axis: int) -> npt.NDArray[np.bool_]:
+def object_slices(ink: Ink | Corrections | StoredInk, axis: int) -> npt.NDArray[np.bool_]:
     """Slices along an axis, shape (Z,), in which ink (255 = none) shows any class but 0."""
     found = np.zeros(ink.shape[axis], dtype=bool)
     # Slab by slab, as the array lies in memory: a mask of all voxels would take as much.
     for index in range(ink.shape[0]):
         slab = ink[index]
+        if slab is None:
+            continue
         shown = (slab != 0) & (slab != NOT_ANNOTATED)
         if axis == 0:
             found[index] = shown.any()

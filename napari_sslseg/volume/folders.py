@@ -1,9 +1,11 @@
-"""The folders of projects: which one a volume belongs to, and which there are."""
+"""The folders of projects: which one a volume belongs to, which there are, and new ones."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,36 @@ def home_of(path: Path) -> Path:
     above = path.parent.parent
     inside = path.parent.name == VOLUMES and (above / "project.json").exists()
     return above if inside else path
+
+
+@contextlib.contextmanager
+def new_folder(path: Path, files: Sequence[str]) -> Iterator[None]:
+    """Make a folder to be filled in the block; after any error all is as it was before.
+
+    Parameters
+    ----------
+    path : Path
+        Made, with those above it, when missing. One that is there already stays, whatever happens.
+    files : sequence of str
+        Names of what the block writes.
+
+    Raises
+    ------
+    OSError
+        When it cannot be made.
+    """
+    made = not path.exists()
+    fresh = [path / name for name in files if not (path / name).exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        if made:
+            shutil.rmtree(path, ignore_errors=True)
+        for file in fresh:
+            with contextlib.suppress(OSError):  # why it failed is what the caller is to hear
+                file.unlink(missing_ok=True)
+        raise
 
 
 def classes_of(path: Path, data: dict[str, Any]) -> ClassTable:

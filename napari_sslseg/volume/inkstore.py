@@ -4,83 +4,42 @@ A stroke changes a few slices of perhaps hundreds, so saving appends those slice
 and check-summed, to a journal, and only now and then writes the whole array anew. Every file
 belongs to a numbered generation and a new generation is written in full before the old one
 goes, so a crash at any moment leaves a complete state; a record cut short by the crash is
-recognised by its checksum and ends the replay.
+recognised by its checksum and passed over. What a disk has damaged is never thrown away.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import math
 import os
-import struct
 import threading
-import zlib
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from .annotation import NOT_ANNOTATED, Ink, blank_ink, merge_ink
-from .array_files import MAPPED, write_slabs
-
-_HEADER = struct.Struct("<4sIII")  # magic, slice index, payload bytes, crc32 of the payload
-_MAGIC = b"SLC1"
-
-
-class LazyInk(Protocol):
-    """Ink whose slices along the first axis are made when they are asked for."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the volume."""
-
-    def __getitem__(self, index: int, /) -> Ink:
-        """Return a slice."""
+from .annotation import NOT_ANNOTATED, Ink, blank_ink
+from .array_files import MAPPED, writable_copy, write_slabs
+from .ink_journal import Journal, record
+from .stored_ink import LazyInk, StoredInk
+from .user_error import ProjectError
 
 
 @dataclass(frozen=True)
-class StoredInk:
-    """Ink as it was last saved, slice by slice along the first axis.
+class _Opened:
+    """What lies on the disk.
 
-    Parameters
-    ----------
-    shape : tuple of int
-    base : ndarray of uint8, or None
-        All slices, memory-mapped; None when only single slices were ever saved.
-    changed : dict of int to ndarray
-        Slices saved since.
+    `generation` is the newest of all files, `end` where its journal goes on, and `damaged` are
+    those that cannot be read, or not all of them.
     """
 
-    shape: tuple[int, ...]
-    base: Ink | None
-    changed: dict[int, Ink]
-
-    def __getitem__(self, index: int) -> Ink | None:
-        """Return a slice, None where nothing was ever stated; not to be written to."""
-        if index in self.changed:
-            return self.changed[index]
-        return None if self.base is None else self.base[index]
-
-
-@dataclass(frozen=True)
-class JoinedInk:
-    """Ink from several stores slice by slice; where several speak, the first one counts."""
-
-    parts: Sequence[StoredInk]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the volume."""
-        return self.parts[0].shape
-
-    def __getitem__(self, index: int) -> Ink | None:
-        """Return a slice along the first axis, None where nothing was ever stated."""
-        spoken = [s for part in self.parts if (s := part[index]) is not None]
-        return merge_ink(spoken[0], spoken[1:]) if len(spoken) > 1 else next(iter(spoken), None)
+    stored: StoredInk
+    generation: int
+    end: int
+    damaged: list[Path]
 
 
 class InkStore:
@@ -89,7 +48,8 @@ class InkStore:
     Parameters
     ----------
     folder : Path
-        Created when missing.
+        Exists when something is saved: a folder that was moved or unmounted must not be made anew,
+        as what is saved there would never be found.
     name : str
         Stem of the files, for example ``"ink"``.
     shape : tuple of int
@@ -100,39 +60,35 @@ class InkStore:
         self.folder = Path(folder)
         self.name = name
         self.shape = tuple(int(n) for n in shape)
+        #: One sentence for the user when not all of what was saved could be read.
+        self.trouble = ""
         self._marks: list[bytes] | None = None  # what each slice was when it was last saved
         self._lock = threading.Lock()
         self._generation = 0
-        self._journal_bytes = 0  # length of the journal's readable part
+        self._journal_end = 0
 
     @property
     def blank(self) -> bool:
         """Whether nothing was ever saved."""
-        return not self._generations() and not self._journal(0).exists()
+        return not self._numbers("npy") and not self._numbers("journal")
 
     def stored(self) -> StoredInk:
-        """Return what was last saved, slice by slice, without holding the volume in memory."""
-        return self._open()[0]
+        """Return what was last saved, slice by slice, without holding the volume in memory.
 
-    def _open(self) -> tuple[StoredInk, int, int]:
-        """Return what was last saved, its generation, and the readable bytes of its journal."""
-        base, newest = None, 0
-        for generation in sorted(self._generations(), reverse=True):
-            try:
-                base = np.load(self._base(generation), mmap_mode="r")
-            except (OSError, ValueError, EOFError):
-                continue  # a base cut short: the generation before it is still whole
-            self._check_shape(base.shape)
-            newest = generation
-            break
-        slices: dict[int, Ink] = {}
-        length = self._read_journal(self._journal(newest), slices.__setitem__)
-        return StoredInk(self.shape, base, slices), newest, length
+        Writes nothing, so any process may call it.
+
+        Raises
+        ------
+        ProjectError
+            When it cannot be read, or has another shape.
+        """
+        # Between two looks at the folder another thread may put the files in order.
+        with self._lock:
+            return self._open().stored
 
     def changed_since(self, ink: Ink) -> npt.NDArray[np.int64]:
         """Return where ink differs from what was last saved, as places in the array laid flat."""
-        with self._lock:
-            stored = self._open()[0]
+        stored = self.stored()
         blank = blank_ink(self.shape[1:])
         found = [np.empty(0, dtype=np.int64)]
         for index, now in enumerate(ink):
@@ -159,8 +115,8 @@ class InkStore:
 
         Raises
         ------
-        ValueError
-            When the stored ink has another shape.
+        ProjectError
+            When the stored ink cannot be read, or has another shape.
         """
         # Autosave may write at the same time: what it has just saved must not be passed over.
         with self._lock:
@@ -168,18 +124,19 @@ class InkStore:
 
     def _load(self) -> Ink:
         large = math.prod(self.shape) > MAPPED
-        if large and not self._generations():
+        opened = self._open()
+        if opened.damaged or (large and opened.stored.base is None):
             with contextlib.suppress(OSError):  # then it is in memory, like any small one
-                self.compact()
-        stored, generation, length = self._open()
+                self._compact(opened)
+                opened = self._open()
+        stored = opened.stored
         if stored.base is None:
             ink = blank_ink(self.shape)
         else:
-            base = np.load(self._base(generation), mmap_mode="c" if large else None)
-            ink = np.asarray(base).astype(np.uint8, copy=False)
+            ink = writable_copy(stored.base) if large else np.array(stored.base, dtype=np.uint8)
         for index, slice_ink in stored.changed.items():
             ink[index] = slice_ink
-        self._generation, self._journal_bytes = generation, length
+        self._generation, self._journal_end = opened.generation, opened.end
         self._marks = [_mark(slice_ink) for slice_ink in ink]
         return ink
 
@@ -194,6 +151,15 @@ class InkStore:
         -------
         int
             Number of slices (along the first axis) written.
+
+        Raises
+        ------
+        ValueError
+            When it has another shape or data type.
+        OSError
+            When the disk does not take it.
+        ProjectError
+            When what was saved before cannot be read.
         """
         if ink.shape != self.shape:
             raise ValueError(f"Ink of shape {ink.shape} does not fit {self.shape}.")
@@ -202,89 +168,131 @@ class InkStore:
             return self._save(ink)
 
     def _save(self, ink: Ink | LazyInk) -> int:
-        if self._marks is None:
-            stored, self._generation, self._journal_bytes = self._open()
-            saved = (stored[index] for index in range(self.shape[0]))
-            self._marks = [b"" if s is None else _mark(s) for s in saved]
-        marks = list(self._marks)
+        marks = self._meet_the_disk()
         changed: list[int] = []
         records: list[bytes] = []
         for index in range(self.shape[0]):
             slice_ink = ink[index]
+            if slice_ink.dtype != np.uint8:  # a cast would turn other labels into wrong ones
+                raise ValueError(f"Ink is stored as unsigned bytes, not as {slice_ink.dtype}.")
             if _mark(slice_ink) == marks[index]:
                 continue
             # A copy first: the user may be painting into the live array meanwhile, and the
             # record and the remembered state must be the same bytes.
             current = np.array(slice_ink, dtype=np.uint8, copy=True, order="C")
-            payload = zlib.compress(current.tobytes(), 1)
-            records.append(_HEADER.pack(_MAGIC, index, len(payload), zlib.crc32(payload)))
-            records.append(payload)
+            records.append(record(index, current))
             marks[index] = _mark(current)
             changed.append(index)
         if not changed:
+            self._marks = marks
             return 0
         # Until all is on the disk nobody knows what reached it: whatever fails, the next save
         # compares afresh.
         self._marks = None
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with open(self._journal(self._generation), "ab") as file:
-            # A record cut short by a crash would hide all that is written behind it.
-            file.truncate(self._journal_bytes)
-            file.write(b"".join(records))
-            file.flush()
-            os.fsync(file.fileno())
-            self._journal_bytes = file.tell()
-        if self._journal_bytes > math.prod(self.shape) + 2**20:
-            self.compact()
+        if not self.folder.is_dir():
+            gone = f"the project folder {self.folder} is no longer there"
+            raise FileNotFoundError(errno.ENOENT, gone)
+        journal = self._journal(self._generation)
+        self._journal_end = journal.append(records, self._journal_end)
         self._marks = marks
+        if self._journal_end > math.prod(self.shape) + 2**20:
+            with contextlib.suppress(OSError):  # a long journal holds all of it as well
+                self._compact(self._open())
         return len(changed)
+
+    def _meet_the_disk(self) -> list[bytes]:
+        """Return what each slice was when it was last saved; learns where the journal goes on."""
+        newest = max(self._numbers("npy") | self._numbers("journal"), default=0)
+        same = newest == self._generation and self._journal(newest).size == self._journal_end
+        if self._marks is not None and same:
+            return list(self._marks)
+        opened = self._open()
+        if opened.damaged:
+            self._compact(opened)
+            opened = self._open()
+        self._generation, self._journal_end = opened.generation, opened.end
+        if self._marks is not None and not self.blank:
+            # Somebody else has written here: only what changed in this window may go on top.
+            return list(self._marks)
+        saved = (opened.stored[index] for index in range(self.shape[0]))
+        return [b"" if s is None else _mark(s) for s in saved]
 
     def compact(self) -> None:
         """Write the whole array as a new generation and drop the older ones."""
-        stored = self.stored()
+        with self._lock:
+            self._compact(self._open())
+
+    def _compact(self, opened: _Opened) -> None:
         blank = blank_ink(self.shape[1:])
-        slices = (stored[index] for index in range(self.shape[0]))
-        old = self._generations() | {self._generation}
-        generation = max(old) + 1
-        self.folder.mkdir(parents=True, exist_ok=True)
+        slices = (opened.stored[index] for index in range(self.shape[0]))
+        bases, journals = self._numbers("npy"), self._numbers("journal")
+        generation = max(bases | journals | {opened.generation}) + 1
         slabs = ((blank if slice_ink is None else slice_ink,) for slice_ink in slices)
-        write_slabs([self._base(generation)], self.shape, np.dtype(np.uint8), slabs, sync=True)
-        self._generation, self._journal_bytes = generation, 0
-        for number in old:
+        write_slabs([self._base(generation)], self.shape, np.dtype(np.uint8), slabs)
+        self._generation, self._journal_end = generation, 0
+        old = [*map(self._base, bases), *(self._journal(n).path for n in journals)]
+        for path in old:
             # On Windows a file that is mapped stays until it is no more; the newest one counts.
             with contextlib.suppress(OSError):
-                self._base(number).unlink(missing_ok=True)
-                self._journal(number).unlink(missing_ok=True)
+                if path in opened.damaged:
+                    os.replace(path, path.with_name(path.name + ".damaged"))
+                path.unlink(missing_ok=True)
 
-    def _check_shape(self, shape: tuple[int, ...]) -> None:
-        if shape != self.shape:
-            raise ValueError(
-                f"The saved ink in {self.folder} has the shape {shape}, the image {self.shape}."
+    def _open(self) -> _Opened:
+        """Look at what was last saved; writes nothing."""
+        bases, journals = self._numbers("npy"), self._numbers("journal")
+        base, newest = None, -1
+        damaged: list[Path] = []
+        for generation in sorted(bases, reverse=True):
+            path = self._base(generation)
+            try:
+                base, newest = np.load(path, mmap_mode="r"), generation
+                break
+            except (OSError, ValueError, EOFError) as error:
+                damaged.append(path)  # the generation before it may still be whole
+                reason = getattr(error, "strerror", None) or error
+        if bases and base is None:
+            raise ProjectError(
+                f"The saved labels in {damaged[0]} cannot be read ({reason}); put back a copy of "
+                "that file, or move it away to go on with what was painted since."
             )
+        if base is not None and base.shape != self.shape:
+            raise ProjectError(
+                f"The saved ink in {self.folder} has the shape {base.shape}, the image "
+                f"{self.shape}; put back the files that belong together."
+            )
+        slices: dict[int, Ink] = {}
+        end = 0
+        # Those behind a damaged base go on from the one before it.
+        for generation in sorted(n for n in journals if n >= newest):
+            journal = self._journal(generation)
+            try:
+                replay = journal.replay(slices.__setitem__)
+            except OSError as error:
+                reason = error.strerror or error
+                raise ProjectError(
+                    f"The saved labels in {journal.path} cannot be read ({reason}); close the "
+                    "project and try again."
+                ) from error
+            end = replay.end
+            if replay.damaged:
+                damaged.append(journal.path)
+        if damaged:
+            names = ", ".join(path.name for path in damaged)
+            self.trouble = (
+                f"Some saved labels in {self.folder} were damaged and could not be read; look over "
+                f"your slices. The damaged file is kept there as {names}.damaged."
+            )
+        top = max(bases | journals, default=0)
+        if top not in journals:
+            end = 0
+        return _Opened(StoredInk(self.shape, base, slices), top, end, damaged)
 
-    def _read_journal(self, path: Path, take: Callable[[int, Ink], object]) -> int:
-        """Hand out the slices of a journal, oldest first; returns the bytes that could be read."""
-        if not path.exists():
-            return 0
-        size = int(np.prod(self.shape[1:]))
-        whole = 0
-        with open(path, "rb") as file:
-            while len(head := file.read(_HEADER.size)) == _HEADER.size:
-                magic, index, length, crc = _HEADER.unpack(head)
-                payload = file.read(length) if magic == _MAGIC else b""
-                if len(payload) != length or zlib.crc32(payload) != crc or magic != _MAGIC:
-                    break
-                values = np.frombuffer(zlib.decompress(payload), dtype=np.uint8)
-                if index >= self.shape[0] or values.size != size:
-                    break
-                take(index, values.reshape(self.shape[1:]))
-                whole = file.tell()
-        return whole
-
-    def _generations(self) -> set[int]:
+    def _numbers(self, kind: str) -> set[int]:
+        """Return the generations that there are files of a kind of."""
         found = set()
-        for path in self.folder.glob(f"{self.name}.*.npy"):
-            number = path.name[len(self.name) + 1 : -4]
+        for path in self.folder.glob(f"{self.name}.*.{kind}"):
+            number = path.name[len(self.name) + 1 : -len(kind) - 1]
             if number.isdigit():
                 found.add(int(number))
         return found
@@ -292,8 +300,8 @@ class InkStore:
     def _base(self, generation: int) -> Path:
         return self.folder / f"{self.name}.{generation:06d}.npy"
 
-    def _journal(self, generation: int) -> Path:
-        return self.folder / f"{self.name}.{generation:06d}.journal"
+    def _journal(self, generation: int) -> Journal:
+        return Journal(self.folder / f"{self.name}.{generation:06d}.journal", self.shape)
 
 
 def _mark(slice_ink: Ink) -> bytes:

@@ -6,6 +6,7 @@
                                  accepted slices, rounds
     image.npy                    the image as shown, (Z, Y, X) or (Z, Y, X, C)
     ink.NNNNNN.npy / .journal    the user's References
+    background.*                 how the background in it came to be
     proposals/<slug>/            proposal.json and the arrays of its versions (`proposal_files`),
                                  corrections.* = what the user changed in it
     models/                      checkpoints, written by the trainer
@@ -13,7 +14,8 @@
     volumes/<key>/               further volumes, each such a folder itself (see `cohort`)
 
 Every file is replaced atomically. Application and trainer share the folder and nothing else:
-the application alone writes ink and project.json, the trainer alone proposals and models.
+the application alone writes ink, corrections, project.json and the proposal that imported labels
+become; the trainer alone writes all other proposals and the models.
 """
 
 from __future__ import annotations
@@ -30,19 +32,18 @@ import numpy as np
 import numpy.typing as npt
 
 from .annotation import Ink, merge_ink
-from .array_files import replace_text, write_hashed
+from .array_files import map_array, write_hashed
 from .classes import ClassTable
 from .extent import Extent, extents_from_json, extents_to_json
-from .folders import classes_of
-from .inkstore import InkStore, JoinedInk
+from .folders import classes_of, new_folder
+from .inkstore import InkStore
 from .proposal import Proposal, proposal_slug
 from .proposal_files import ProposalFiles
+from .replacing import replace_text
+from .stored_ink import JoinedInk
+from .user_error import ProjectError as ProjectError
 
 FORMAT = 1
-
-
-class ProjectError(ValueError):
-    """A project folder that cannot be used; the message is for the user."""
 
 
 @dataclass
@@ -109,6 +110,9 @@ class Project:
         self.created = time.time()
         self.saved = self.created
         self.ink_store = InkStore(self.path, "ink", info.shape)
+        self.background_store = InkStore(self.path, "background", info.shape)
+        #: By slug; snapshots have the same ones, so that there is one lock for the same files.
+        self._correction_stores: dict[str, InkStore] = {}
         self.proposals = ProposalFiles(self.path / "proposals", info.shape)
 
     @classmethod
@@ -135,7 +139,8 @@ class Project:
         Raises
         ------
         ProjectError
-            When the folder holds a project already, or cannot be written.
+            When the folder holds a project already, or cannot be written. After this or any other
+            error, such as that of a lazy image being decoded, nothing is left of what was written.
         """
         path = Path(path)
         if (path / "project.json").exists():
@@ -144,10 +149,10 @@ class Project:
         if tuple(image.shape) != expected:
             raise ProjectError(f"The image has the shape {image.shape}, expected {expected}.")
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            info.digest = write_hashed(path / "image.npy", image)
-            project = cls(path, info, classes, axis)
-            project.save()
+            with new_folder(path, ("image.npy", "project.json")):
+                info.digest = write_hashed(path / "image.npy", image)
+                project = cls(path, info, classes, axis)
+                project.save()
         except OSError as error:
             raise ProjectError(
                 f"The project cannot be written to {path} ({error.strerror or error}); "
@@ -168,23 +173,23 @@ class Project:
         try:
             data = json.loads((path / "project.json").read_text(encoding="utf-8"))
             if data["format"] > FORMAT:
-                raise ProjectError(
-                    f"{path} was saved by a newer version of napari-sslseg; update to open it."
-                )
+                raise ProjectError(f"{path} is of a newer version; update napari-sslseg.")
             info = ImageInfo(**data["image"])
             info.shape, info.spacing = tuple(info.shape), tuple(info.spacing)
             project = cls(path, info, classes_of(path, data), int(data["axis"]))
+            if not 0 <= project.axis < len(info.shape) == len(info.spacing):
+                raise ValueError(f"axis {project.axis} of a shape {info.shape}")
             project.accepted = [AcceptedSlice(**row) for row in data["accepted"]]
             project.extents = extents_from_json(data.get("extents", {}), info.shape)
             project.rounds = list(data["rounds"])
             project.settings = dict(data["settings"])
             project.created, project.saved = data["created"], data["saved"]
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise ProjectError(f"{path} is not a napari-sslseg project folder.") from error
         except (OSError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, ProjectError):
                 raise
-            raise ProjectError(f"The project in {path} is damaged: {error}.") from error
+            raise ProjectError(f"The project in {path} is damaged: {error}; restore it.") from error
         return project
 
     def save(self) -> None:
@@ -227,14 +232,15 @@ class Project:
     def image(self) -> npt.NDArray[Any]:
         """Return the image, memory-mapped read-only."""
         try:
-            mapped: npt.NDArray[Any] = np.load(self.path / "image.npy", mmap_mode="r")
-        except (OSError, ValueError) as error:
-            raise ProjectError(f"The image of the project in {self.path} is missing.") from error
-        return mapped
+            return map_array(self.path / "image.npy", self.info.shape)
+        except (OSError, ValueError, EOFError) as error:
+            where = f"The image of the project in {self.path}"
+            raise ProjectError(f"{where} is missing or damaged ({error}); restore it.") from error
 
     def correction_store(self, slug: str) -> InkStore:
-        """Store of what the user changed in the proposal `slug`."""
-        return InkStore(self.path / "proposals" / slug, "corrections", self.info.shape)
+        """Store of what the user changed in the proposal `slug`; the same one each time."""
+        made = InkStore(self.path / "proposals" / slug, "corrections", self.info.shape)
+        return self._correction_stores.setdefault(slug, made)  # threads may ask at the same time
 
     def all_ink(self) -> Ink:
         """Return the user's latest word on each voxel: corrections, and elsewhere References.
@@ -252,7 +258,7 @@ class Project:
     def _ink_stores(self) -> list[InkStore]:
         """Return where the user's words are, those that count first in front."""
         corrected = [self.correction_store(slug) for slug in self.proposal_slugs()]
-        return [*corrected, InkStore(self.path, "ink", self.info.shape)]
+        return [*corrected, self.ink_store]
 
     # -- proposals ------------------------------------------------------------------------
 

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
 
-#: Region codes of MetaSSL as stored in proposals; 0 = no region (for example inked).
-REGION_NAMES = {1: "UC", 2: "US", 3: "DC", 4: "DS"}
+
+class Region(IntEnum):
+    """Region codes of MetaSSL as stored in proposals; 0 = no region (for example inked).
+
+    Those of `methods.regions`, for who reads proposals without torch.
+    """
+
+    UC = 1
+    US = 2
+    DC = 3
+    DS = 4
+
+
+REGION_NAMES = {region.value: region.name for region in Region}
 
 #: In words that a clinician reads. They hold for every proposal: also of one for a volume without
 #: labels, where nothing is sure, DC is what may be right and DS what is hardly so.

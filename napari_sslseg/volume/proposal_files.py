@@ -6,7 +6,8 @@
                                              and the same of the earlier versions that are kept
     proposals/<slug>/classes.NNNNNN.npy      and so on: the arrays of a version
 
-The trainer alone writes here. What the application shows, it says in project.json.
+Of each proposal one process writes the versions: the trainer of those it makes, the application of
+the one that imported labels become. Which version it shows, the application says in project.json.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from .array_files import MAPPED, replace_text, write_slabs
+from .array_files import MAPPED, write_slabs
 from .proposal import Proposal, proposal_slug
+from .replacing import replace_text
 
 _ARRAYS = ("classes", "regions", "confidence")
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
 from napari_sslseg.formats import FORMATS, FormatError, export, read_labels, write_labels
-from napari_sslseg.formats.atomic import writing
+from napari_sslseg.formats.atomic import check_writable, writing
 from napari_sslseg.formats.provenance import ImageIdentity, Provenance
 from napari_sslseg.volume.classes import ClassTable, SegmentClass
 from napari_sslseg.volume.geometry import Geometry
@@ -43,22 +41,11 @@ def content(folder):
     }
 
 
-@contextmanager
-def files_end_at(size):
-    """Let no file grow beyond a size, as on a disk that fills up."""
-    old = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, old[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, old)
-
-
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize(
     ("shape", "limit"), [((4, 10, 10), 100), ((40, 50, 60), 9000)], ids=["small", "large"]
 )
-def test_disk_that_fills_up_leaves_the_old_file(tmp_path, suffix, shape, limit):
+def test_disk_that_fills_up_leaves_the_old_file(tmp_path, files_end_at, suffix, shape, limit):
     if suffix == ".ome.zarr":
         pytest.importorskip("zarr")
     target = tmp_path / f"a{suffix}"
@@ -118,7 +105,7 @@ for suffix in {[s for s in SUFFIXES if s != ".ome.zarr"]!r}:
     assert run.returncode == 0, run.stderr
 
 
-def test_file_that_itk_cut_off_without_a_word_is_noticed(tmp_path):
+def test_file_that_itk_cut_off_without_a_word_is_noticed(tmp_path, files_end_at):
     shape = (4, 10, 10)
     for suffix in (".nrrd", ".nhdr", ".mha", ".mhd"):
         with files_end_at(100), pytest.raises(FormatError, match="that size"):
@@ -251,3 +238,22 @@ def test_what_a_late_thread_still_writes_is_deleted_too(tmp_path):
         fail()
     threads[0].join()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_target_is_refused_before_the_work_and_left_as_it_is(public, tmp_path):
+    shape = (3, 4, 5)
+    target = tmp_path / "a.nii"
+    write_labels(target, noise(shape), like(shape))
+    before = content(tmp_path)
+    check_writable(target)
+    check_writable(tmp_path / "b.nii")
+    for name, words in (("none/a.nii", "does not exist"), (".", "it is a folder")):
+        with pytest.raises(FormatError, match=words):
+            check_writable(tmp_path / name)
+    with pytest.raises(FormatError, match="the name is too long; choose a shorter one"):
+        check_writable(tmp_path / ("x" * 300))
+    assert content(tmp_path) == before
+    closed = public / "closed"
+    closed.mkdir(0o555)
+    with as_nobody(), pytest.raises(FormatError, match="you may not write there"):
+        check_writable(closed / "a.nii")

@@ -8,11 +8,11 @@ import subprocess
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 pytest.importorskip("highdicom")
-sitk = pytest.importorskip("SimpleITK")
 
-from .test_dicom_seg import export, series, some_labels  # noqa: E402
+from .test_dicom_seg import export, series, some_labels
 
 CONVERTER = shutil.which("segimage2itkimage")
 pytestmark = pytest.mark.skipif(CONVERTER is None, reason="dcmqi is not installed")

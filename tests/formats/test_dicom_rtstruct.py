@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+import pydicom
 import pytest
 from skimage.measure import points_in_poly
 
-pydicom = pytest.importorskip("pydicom")
+from napari_sslseg.formats import FormatError, dicom_rtstruct
+from napari_sslseg.formats.dicom import read
+from napari_sslseg.volume.classes import ClassTable, SegmentClass
+from napari_sslseg.volume.geometry import Geometry
+from napari_sslseg.volume.image import Volume
 
-from napari_sslseg.formats import FormatError, dicom_rtstruct  # noqa: E402
-from napari_sslseg.formats.dicom import read  # noqa: E402
-from napari_sslseg.volume.classes import ClassTable, SegmentClass  # noqa: E402
-from napari_sslseg.volume.geometry import Geometry  # noqa: E402
-from napari_sslseg.volume.image import Volume  # noqa: E402
-
-from .conftest import BY_TURNS, DIRECTIONS  # noqa: E402
-from .dicom_files import write_enhanced, write_series  # noqa: E402
+from .conftest import BY_TURNS, DIRECTIONS
+from .dicom_files import write_enhanced, write_series
 
 ARRAY = np.arange(4 * 9 * 8, dtype=np.int16).reshape(4, 9, 8)
 CLASSES = ClassTable(

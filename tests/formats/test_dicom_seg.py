@@ -6,10 +6,10 @@ import sys
 import warnings
 
 import numpy as np
+import pydicom
 import pytest
 
 hd = pytest.importorskip("highdicom")
-pydicom = pytest.importorskip("pydicom")
 
 from napari_sslseg.formats import FormatError, dicom_origin, dicom_seg, format_for  # noqa: E402
 from napari_sslseg.formats import export as export_any  # noqa: E402

@@ -155,3 +155,15 @@ def test_sheared_axes_are_written_as_they_are(tmp_path):
             lps = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
             found = np.diag([-1.0, -1.0, 1.0]) @ lps
         np.testing.assert_allclose(found, affine[:3, :3], atol=1e-5)
+
+
+def test_a_value_without_a_class_gets_a_file_and_a_line_of_its_own(tmp_path):
+    values = np.zeros(SHAPE, np.uint8)
+    values[:3], values[3:] = 1, 7
+    paths = export(tmp_path / "a.nii.gz", values, volume(), CLASSES, per_class=True)
+    assert [p.name for p in paths] == ["a_Liver.nii.gz", "a_Class_7.nii.gz"]
+    (table,) = export(tmp_path / "a.csv", values, volume(), CLASSES)
+    assert "Class 7" in table.read_text()
+    names = [p.name for p in export(tmp_path / "a.stl", values, volume(), CLASSES)]
+    assert "a_Class_7.stl" in names
+    assert 7 not in CLASSES

@@ -191,6 +191,12 @@ def test_unknown_suffix_is_refused(tmp_path, name, oblique):
         write_labels(tmp_path / name, oblique.labels, volume_of(oblique))
 
 
+def test_what_does_not_exist_is_told_whatever_its_name(tmp_path):
+    for name in ("scan", "scan.nii"):
+        with pytest.raises(FormatError, match="does not exist; check the path"):
+            read(tmp_path / name)
+
+
 def test_pickled_arrays_are_not_opened(tmp_path):
     np.save(tmp_path / "a.npy", np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(FormatError):

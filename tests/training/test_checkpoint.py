@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
@@ -33,6 +34,45 @@ def test_a_damaged_model_is_not_taken_and_changes_nothing(tmp_path):
     before = model.weight.clone()
     assert not load_model(tmp_path, model, ABOUT)
     assert torch.equal(model.weight, before)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        [nn.Linear(2, 2), nn.Linear(2, 3)],  # another shape behind what fits
+        [nn.Linear(2, 2)],
+        [nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 2)],
+        [nn.Linear(2, 2), nn.Linear(2, 2, bias=False)],
+    ],
+)
+def test_weights_that_fit_in_part_are_not_taken_and_change_nothing(tmp_path, other):
+    save_model(tmp_path, nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), ABOUT)
+    model = nn.Sequential(*other)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    assert not load_model(tmp_path, model, ABOUT)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_weights_are_on_the_disk_before_the_head_that_names_them(tmp_path, replaced):
+    save_model(tmp_path, nn.Linear(2, 2), ABOUT)
+    assert replaced == [("model-000001.safetensors", True), ("model.json", True)]
+
+
+def test_a_failed_save_leaves_the_model_before_and_nothing_else(tmp_path, monkeypatch):
+    first, again = nn.Linear(2, 2), nn.Linear(2, 2)
+    save_model(tmp_path, first, ABOUT)
+    before = sorted(path.name for path in tmp_path.iterdir())
+
+    def cut_short(state, path):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("napari_sslseg.training.checkpoint.save_file", cut_short)
+    with pytest.raises(OSError, match="No space"):
+        save_model(tmp_path, nn.Linear(2, 2), ABOUT)
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    assert load_model(tmp_path, again, ABOUT)
+    assert torch.equal(again.weight, first.weight)
 
 
 def test_no_model_is_no_error(tmp_path):

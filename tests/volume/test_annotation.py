@@ -58,8 +58,8 @@ def test_corrections_follow_from_comparison():
     assert corrections(edited, proposed).tolist() == [255, 0, 255, 255]
 
 
-def test_a_kept_correction_counts_even_where_the_new_proposal_agrees():
+def test_where_a_stroke_went_is_a_correction_even_if_the_same_is_proposed():
     proposed = np.array([1, 1, 1], dtype=np.uint8)
     edited = np.array([1, 2, 1], dtype=np.uint8)
-    kept = np.array([1, 2, 0], dtype=np.uint8)  # the last one was painted over since
-    assert corrections(edited, proposed, kept).tolist() == [1, 2, 255]
+    said = np.array([True, False, False])
+    assert corrections(edited, proposed, said).tolist() == [1, 2, 255]

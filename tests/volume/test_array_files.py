@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+import dask.array as da
 import numpy as np
 import pytest
 
@@ -31,7 +32,7 @@ def small_pieces(monkeypatch):
 def test_a_file_is_that_of_the_whole_array(tmp_path, small_pieces, order, lazy):
     array = np.asarray(ARRAY, order=order)
     if lazy:
-        array = pytest.importorskip("dask.array").from_array(array, chunks=(3, 5, 6))
+        array = da.from_array(array, chunks=(3, 5, 6))
     digest = write_hashed(tmp_path / "image.npy", array)
     assert np.array_equal(np.load(tmp_path / "image.npy"), ARRAY)
     np.save(tmp_path / "whole.npy", ARRAY)
@@ -40,7 +41,6 @@ def test_a_file_is_that_of_the_whole_array(tmp_path, small_pieces, order, lazy):
 
 
 def test_pieces_of_a_lazy_array_are_its_blocks(small_pieces):
-    da = pytest.importorskip("dask.array")
     lengths = [len(piece) for piece in pieces(da.from_array(ARRAY, chunks=(3, 5, 6)))]
     assert lengths == [3, 3, 1]
 
@@ -58,6 +58,24 @@ def test_an_incomplete_array_replaces_nothing(tmp_path):
     with pytest.raises(ValueError, match="slabs"):
         write_slabs([path], ARRAY.shape, ARRAY.dtype, ((slab,) for slab in ARRAY[:4]))
     assert np.array_equal(np.load(path), ARRAY)
+    assert [item.name for item in tmp_path.iterdir()] == ["a.npy"]
+
+
+@pytest.mark.parametrize("error", [OSError, ValueError, MemoryError, KeyboardInterrupt])
+def test_an_array_that_cannot_be_read_to_its_end_leaves_nothing(tmp_path, error):
+    def slabs():
+        yield ARRAY[0], ARRAY[0]
+        raise error
+
+    with pytest.raises(error):
+        write_slabs([tmp_path / "a.npy", tmp_path / "b.npy"], ARRAY.shape, ARRAY.dtype, slabs())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_fills_up_is_left_as_it_was(tmp_path, files_end_at):
+    with files_end_at(300), pytest.raises(OSError, match="File too large"):
+        write_hashed(tmp_path / "a.npy", ARRAY)
+    assert not list(tmp_path.iterdir())
 
 
 def test_values_are_counted(small_pieces):

@@ -8,12 +8,31 @@ import pytest
 from napari_sslseg.volume.classes import ClassTable, SegmentClass, voxel_counts
 
 
-def test_add_takes_the_lowest_free_id():
+def test_add_takes_the_lowest_id_that_no_class_has_or_had():
+    table = ClassTable.from_ids([2])
+    assert [table.add().id, table.add("Tumour").id] == [1, 3]
+    table.remove(3)
+    assert table.ids == (1, 2)
+    assert table.removed_ids == (3,)
+    table = ClassTable.from_json(table.to_json())
+    assert table.ids == (1, 2)
+    assert table.add("Vessel").id == 4
+    table.remove(4)
+    assert ClassTable.from_json(table.to_json()) == table
+
+
+def test_a_value_that_is_met_without_a_class_becomes_one_and_a_removed_one_comes_back():
     table = ClassTable()
-    assert [table.add().id, table.add("Tumour").id] == [1, 2]
+    table.add("Tumour")
     table.remove(1)
-    assert table.add("Again").id == 1
-    assert table.name(2) == "Tumour"
+    assert table.covering([1, 7]).ids == (1, 7)
+    assert table.ids == ()
+    assert table.meet([0, 1, 7, 255])
+    assert [(c.id, c.name) for c in table] == [(1, "Tumour"), (7, "Class 7")]
+    assert not table.meet([1, 7])
+    table.remove(7)
+    table.set(SegmentClass(7, "Imported", "#000000"))
+    assert len(ClassTable.from_json(table.to_json())) == 2
 
 
 def test_a_table_survives_json():

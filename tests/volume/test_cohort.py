@@ -100,6 +100,18 @@ def test_what_does_not_fit_or_is_there_already_is_refused_and_leaves_nothing(coh
     assert len(list((cohort.path / "volumes").iterdir())) == 2
 
 
+@pytest.mark.parametrize("error", [ProjectError, ValueError, MemoryError])
+def test_a_volume_that_cannot_be_read_to_its_end_leaves_nothing(cohort, monkeypatch, error):
+    def cut_short(array):
+        yield array[:1]
+        raise error
+
+    monkeypatch.setattr("napari_sslseg.volume.array_files.pieces", cut_short)
+    with pytest.raises(error):
+        cohort.add(image(3), info("fourth"), 0)
+    assert len(list((cohort.path / "volumes").iterdir())) == 2
+
+
 def test_only_volumes_without_ink_can_be_removed(cohort):
     ink_slice(cohort.open("002-third"), 1, 1)
     with pytest.raises(ProjectError, match="has labels"):

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from napari_sslseg.volume import inkstore
 from napari_sslseg.volume.annotation import (
     NOT_ANNOTATED,
     Corrections,
@@ -15,7 +16,9 @@ from napari_sslseg.volume.annotation import (
     corrections,
     merge_ink,
 )
-from napari_sslseg.volume.inkstore import InkStore, JoinedInk
+from napari_sslseg.volume.inkstore import InkStore
+from napari_sslseg.volume.stored_ink import JoinedInk
+from napari_sslseg.volume.user_error import ProjectError
 
 SHAPE = (5, 8, 6)
 
@@ -51,6 +54,27 @@ def test_compacting_keeps_the_ink_and_drops_the_journal(tmp_path):
     ink[0, 0, 0] = 7
     store.save(ink)
     assert np.array_equal(InkStore(tmp_path, "ink", SHAPE).load(), ink)
+
+
+def test_who_reads_waits_while_the_files_are_put_in_order(tmp_path, monkeypatch):
+    store = InkStore(tmp_path, "ink", SHAPE)
+    ink = painted(0)
+    store.save(ink)
+    monkeypatch.setattr(inkstore, "MAPPED", 0)
+    write_slabs, reading = inkstore.write_slabs, []
+
+    with ThreadPoolExecutor() as pool:
+
+        def written_while_read(*given):
+            reading.append(pool.submit(store.stored))
+            time.sleep(0.05)
+            assert not reading[0].done()
+            write_slabs(*given)
+
+        monkeypatch.setattr(inkstore, "write_slabs", written_while_read)
+        store.load()
+        stored = reading[0].result()
+    assert all(np.array_equal(stored[z], ink[z]) for z in range(SHAPE[0]))
 
 
 def test_a_long_journal_compacts_itself(tmp_path, monkeypatch):
@@ -135,16 +159,14 @@ def gone(*args, **options):
 @pytest.mark.parametrize(
     ("what", "how"),
     [
-        ("pathlib.Path.mkdir", gone),  # a stick was pulled out
+        ("builtins.open", gone),
         ("zlib.compress", fails),
         ("numpy.array", fails),
         ("os.fsync", gone),
     ],
 )
-def test_whatever_fails_in_a_save_the_next_one_writes_every_slice(
-    tmp_path, monkeypatch, what, how
-):
-    store = InkStore(tmp_path / "project", "ink", SHAPE)
+def test_whatever_fails_in_a_save_the_next_one_writes_every_slice(tmp_path, monkeypatch, what, how):
+    store = InkStore(tmp_path, "ink", SHAPE)
     ink = store.load()
     ink[2, 1:3] = 1
     ink[4, 0] = 2
@@ -153,7 +175,134 @@ def test_whatever_fails_in_a_save_the_next_one_writes_every_slice(
         with pytest.raises((OSError, MemoryError)):
             store.save(ink)
     store.save(ink)
-    assert np.array_equal(InkStore(tmp_path / "project", "ink", SHAPE).read(), ink)
+    assert np.array_equal(InkStore(tmp_path, "ink", SHAPE).read(), ink)
+
+
+def saved(folder, *slices) -> tuple[InkStore, np.ndarray]:
+    """Save slices one after another; returns the store and all of the ink."""
+    store = InkStore(folder, "ink", SHAPE)
+    ink = store.load()
+    for index in slices:
+        ink[index, 1:4] = index + 1
+        store.save(ink)
+    return store, ink
+
+
+def inked(ink) -> list[int]:
+    return [index for index, slice_ink in enumerate(ink) if (slice_ink != 255).any()]
+
+
+def test_a_folder_that_was_moved_is_not_made_anew_and_nothing_is_lost(tmp_path):
+    there, elsewhere = tmp_path / "project", tmp_path / "moved"
+    there.mkdir()
+    store, ink = saved(there, 1)
+    there.rename(elsewhere)
+    ink[3] = 2
+    with pytest.raises(OSError, match="no longer there"):
+        store.save(ink)
+    assert not there.exists()
+    elsewhere.rename(there)
+    store.save(ink)
+    assert np.array_equal(InkStore(there, "ink", SHAPE).read(), ink)
+
+
+def test_what_disappeared_from_the_folder_is_written_again(tmp_path):
+    store, ink = saved(tmp_path, 1, 2)
+    for path in tmp_path.iterdir():
+        path.unlink()
+    ink[3] = 2
+    store.save(ink)
+    assert np.array_equal(InkStore(tmp_path, "ink", SHAPE).read(), ink)
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_two_windows_do_not_write_over_each_other(tmp_path, compacted):
+    first, ink_first = saved(tmp_path)
+    second, ink_second = saved(tmp_path)
+    ink_first[1] = 1
+    first.save(ink_first)
+    if compacted:
+        first.compact()
+    ink_second[3] = 2
+    second.save(ink_second)
+    ink_first[4] = 1
+    first.save(ink_first)
+    assert inked(InkStore(tmp_path, "ink", SHAPE).read()) == [1, 3, 4]
+
+
+def flip(path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("bad", [0, 2, 4])
+def test_a_damaged_record_costs_its_slice_alone_and_is_kept(tmp_path, bad):
+    saved(tmp_path, *range(bad))
+    (journal,) = [*tmp_path.glob("*.journal")] or [tmp_path / "ink.000000.journal"]
+    start = journal.stat().st_size if bad else 0
+    saved(tmp_path, *range(bad, 5))
+    flip(journal, start + 20)
+    bytes_before = journal.read_bytes()
+    store = InkStore(tmp_path, "ink", SHAPE)
+    found = store.load()
+    assert inked(found) == [z for z in range(5) if z != bad]
+    assert "damaged" in store.trouble
+    found[bad, 0, 0] = 7
+    store.save(found)
+    again = InkStore(tmp_path, "ink", SHAPE)
+    assert np.array_equal(again.load(), found)
+    assert not again.trouble
+    assert (tmp_path / "ink.000000.journal.damaged").read_bytes() == bytes_before
+
+
+def test_a_damaged_base_is_an_error_not_blank_ink(tmp_path):
+    store, ink = saved(tmp_path, 1)
+    store.compact()
+    ink[3] = 2
+    store.save(ink)
+    (base,) = tmp_path.glob("*.npy")
+    base.write_bytes(base.read_bytes()[:40])
+    before = sorted(path.name for path in tmp_path.iterdir())
+    other = InkStore(tmp_path, "ink", SHAPE)
+    for look in (other.load, other.read, other.stored, lambda: other.save(ink)):
+        with pytest.raises(ProjectError, match=r"ink\.000001\.npy cannot be read"):
+            look()
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    # As the message says: what was painted since is still there.
+    base.rename(tmp_path / "elsewhere")
+    assert inked(InkStore(tmp_path, "ink", SHAPE).load()) == [3]
+
+
+def test_what_was_painted_after_a_damaged_base_goes_on_from_the_one_before(tmp_path, monkeypatch):
+    store, ink = saved(tmp_path, 1)
+    store.compact()
+    (older,) = tmp_path.glob("*.npy")
+    kept = older.read_bytes()
+    store.compact()
+    older.write_bytes(kept)  # as on Windows, where a mapped file cannot be removed
+    ink[3] = 2
+    store.save(ink)
+    newest = max(tmp_path.glob("*.npy"))
+    newest.write_bytes(b"")
+    again = InkStore(tmp_path, "ink", SHAPE)
+    assert np.array_equal(again.load(), ink)
+    assert "damaged" in again.trouble
+    assert np.array_equal(InkStore(tmp_path, "ink", SHAPE).load(), ink)
+
+
+def test_a_disk_too_full_to_put_files_in_order_still_saves(tmp_path, monkeypatch):
+    store = InkStore(tmp_path, "ink", (4, 1024, 1024))
+    ink, rng = store.load(), np.random.default_rng(0)
+
+    def full(*args, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("napari_sslseg.volume.inkstore.write_slabs", full)
+    for _ in range(3):
+        ink[:] = rng.integers(0, 250, ink.shape)
+        assert store.save(ink) == 4
+    assert np.array_equal(InkStore(tmp_path, "ink", ink.shape).read(), ink)
 
 
 def test_only_one_thread_writes_at_a_time(tmp_path, monkeypatch):
@@ -253,3 +402,17 @@ def test_lazy_ink_is_saved(tmp_path):
     assert store.save(Corrections(edited, proposed)) == 1
     found = InkStore(tmp_path, "corrections", SHAPE).load()
     assert np.array_equal(found, corrections(edited, proposed))
+
+
+def test_other_data_types_are_refused_and_leave_what_was_saved(tmp_path):
+    store = InkStore(tmp_path, "ink", SHAPE)
+    ink = store.load()
+    ink[1] = 4
+    store.save(ink)
+    wide = ink.astype(np.int16)
+    wide[1], wide[2] = 300, 511
+    with pytest.raises(ValueError, match="unsigned bytes, not as int16"):
+        store.save(wide)
+    assert np.array_equal(InkStore(tmp_path, "ink", SHAPE).read(), ink)
+    ink[2] = 5
+    assert store.save(ink) == 1

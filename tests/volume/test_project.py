@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from napari_sslseg.formats.errors import FormatError
 from napari_sslseg.volume.annotation import NOT_ANNOTATED
 from napari_sslseg.volume.classes import ClassTable
 from napari_sslseg.volume.extent import Extent
@@ -81,6 +82,51 @@ def test_a_project_is_never_overwritten(project):
         Project.create(project.path, np.zeros(SHAPE), project.info, project.classes, 0)
 
 
+class Undecodable:
+    """A lazy image whose last slice is damaged."""
+
+    shape, dtype = SHAPE, np.dtype(np.int16)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def __getitem__(self, where: slice) -> np.ndarray:
+        if where.stop >= SHAPE[0]:
+            raise self.error
+        return np.zeros((where.stop - where.start, *SHAPE[1:]), self.dtype)
+
+
+@pytest.fixture
+def slice_by_slice(monkeypatch):
+    monkeypatch.setattr("napari_sslseg.volume.array_files._PIECE", 1)
+
+
+@pytest.mark.parametrize("error", [FormatError("cut short"), ValueError(), KeyboardInterrupt()])
+def test_a_project_whose_image_cannot_be_decoded_leaves_nothing(tmp_path, slice_by_slice, error):
+    info = ImageInfo("scan", SHAPE, (1.0, 1.0, 1.0))
+    with pytest.raises(type(error)):
+        Project.create(tmp_path / "q", Undecodable(error), info, ClassTable(), 0)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("limit", [150, 400])  # within the image; within project.json
+def test_a_project_on_a_full_disk_leaves_nothing(tmp_path, files_end_at, limit):
+    info = ImageInfo("scan", SHAPE, (1.0, 1.0, 1.0))
+    image = np.zeros(SHAPE, np.uint8)
+    with files_end_at(limit), pytest.raises(ProjectError, match="cannot be written"):
+        Project.create(tmp_path / "q", image, info, ClassTable(), 0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_was_there_is_left_with_all_that_was_in_it(tmp_path, files_end_at):
+    (tmp_path / "notes.txt").write_text("mine")
+    info = ImageInfo("scan", SHAPE, (1.0, 1.0, 1.0))
+    image = np.zeros(SHAPE, np.uint8)
+    with files_end_at(400), pytest.raises(ProjectError):
+        Project.create(tmp_path, image, info, ClassTable(), 0)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
 def test_an_image_of_another_shape_is_refused(tmp_path):
     info = ImageInfo("scan", SHAPE, (1.0, 1.0, 1.0))
     with pytest.raises(ProjectError, match="expected"):
@@ -139,6 +185,33 @@ def test_corrections_count_as_ink_and_have_the_last_word(project):
     stored = project.stored_ink()
     assert all(np.array_equal(stored[z], merged[z]) for z in (0, 3))
     assert merged[2, 0, 0] == NOT_ANNOTATED
+
+
+def test_the_same_corrections_have_one_store_and_so_one_lock(project):
+    snapshot = project.snapshot()
+    store = snapshot.correction_store("semsim")
+    assert project.correction_store("semsim") is store
+    assert project.correction_store("reference-guided") is not store
+    assert snapshot.ink_store is project.ink_store
+    assert Project.open(project.path).correction_store("semsim") is not store
+
+
+def test_an_image_of_no_bytes_is_said_to_be_missing(project):
+    (project.path / "image.npy").write_bytes(b"")
+    with pytest.raises(ProjectError, match="is missing"):
+        project.image()
+
+
+def test_an_image_of_another_shape_is_told_and_so_is_an_axis_that_is_none(project):
+    np.save(project.path / "image.npy", np.zeros((1, 2, 3)))
+    with pytest.raises(ProjectError, match=r"its shape is \(1, 2, 3\), not .*; restore it"):
+        project.image()
+    project.axis = 3
+    project.save()
+    with pytest.raises(ProjectError, match="is damaged: axis 3 of a shape"):
+        Project.open(project.path)
+    with pytest.raises(ProjectError, match="is not a napari-sslseg project"):
+        Project.open(project.path / "image.npy")
 
 
 def test_projects_are_listed_newest_first(project, tmp_path):

@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_sslseg.methods.regions import Region as Judged
 from napari_sslseg.volume.proposal import (
+    REGION_MEANINGS,
     Proposal,
+    Region,
     object_neighbourhood,
     proposal_slug,
     region_shares,
@@ -16,6 +19,11 @@ from napari_sslseg.volume.proposal import (
 def test_slug():
     assert proposal_slug("Reference-guided") == "reference-guided"
     assert proposal_slug(" My  Proposal! 2 ") == "my-proposal-2"
+
+
+def test_regions_are_stored_as_they_are_judged():
+    assert {r.name: int(r) for r in Region} == {r.name: int(r) for r in Judged}
+    assert list(Region) == list(REGION_MEANINGS)
 
 
 def test_arrays_must_fit_together():

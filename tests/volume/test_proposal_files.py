@@ -45,6 +45,26 @@ def test_the_version_that_is_shown_outlives_newer_ones_with_all_that_is_known_of
     assert files.info("semsim", 1) is None
 
 
+def test_arrays_are_on_the_disk_before_the_head_that_names_them(files, replaced):
+    write(files, 1)
+    arrays = [f"{array}.000001.npy" for array in ("classes", "regions", "confidence")]
+    assert replaced == [*((array, True) for array in arrays), ("proposal.json", True)]
+
+
+def test_a_version_that_fails_leaves_the_one_before_and_nothing_else(files):
+    write(files, 1)
+    before = sorted(path.name for path in files.folder.rglob("*"))
+
+    def slabs():
+        yield [np.zeros(SHAPE[1:], np.uint8)] * 3
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        files.write("SemSim", SHAPE, slabs(), dict)
+    assert sorted(path.name for path in files.folder.rglob("*")) == before
+    assert (files.read("semsim").classes == 1).all()
+
+
 def test_a_head_of_before_versions_were_kept_is_read_and_gone_on_with(files):
     write(files, 1)
     head = files.folder / "semsim" / "proposal.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydicom.sr._concepts_dict import concepts
 
 from napari_sslseg.volume.classes import ClassTable, SegmentClass
 from napari_sslseg.volume.terminology import (
@@ -18,9 +19,8 @@ from napari_sslseg.volume.terminology import (
 
 
 def test_every_built_in_code_is_the_one_that_dicom_uses():
-    concepts = pytest.importorskip("pydicom.sr._concepts_dict").concepts["SCT"]
     meanings: dict[str, set[str]] = {}
-    for entries in concepts.values():
+    for entries in concepts["SCT"].values():
         for value, (meaning, _) in entries.items():
             meanings.setdefault(value, set()).add(meaning.lower())
     found = known_structures()

@@ -1,0 +1,140 @@
+"""A journal of slices: each one appended compressed and check-summed, the latest one counting."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .annotation import Ink
+
+_HEADER = struct.Struct("<4sIII")  # magic, slice index, payload bytes, crc32 of the payload
+_MAGIC = b"SLC1"
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What was found in a journal.
+
+    Parameters
+    ----------
+    end : int
+        Bytes up to the end of the last whole record. What follows was cut short by a crash.
+    damaged : bool
+        Whether a record was written whole and cannot be read any more.
+    """
+
+    end: int
+    damaged: bool
+
+
+def record(index: int, slice_ink: Ink) -> bytes:
+    """Return the record of a slice."""
+    payload = zlib.compress(slice_ink.tobytes(), 1)
+    return _HEADER.pack(_MAGIC, index, len(payload), zlib.crc32(payload)) + payload
+
+
+class Journal:
+    """A journal file, which need not exist.
+
+    Parameters
+    ----------
+    path : Path
+    shape : tuple of int
+        Of the volume; its slices lie along the first axis.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
+        self.path = path
+        self._shape = shape
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file, 0 when there is none."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def replay(self, take: Callable[[int, Ink], object]) -> Replay:
+        """Hand out the slices, oldest first; what cannot be read is passed over.
+
+        Raises
+        ------
+        OSError
+            When the file cannot be read at all.
+        """
+        if not self.size:
+            return Replay(0, False)
+        with (
+            open(self.path, "rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        ):
+            at = end = 0
+            damaged = False
+            while at >= 0:
+                found = self._read(data, at)
+                if found is None:
+                    # One bad record must not hide those behind it.
+                    damaged |= _whole(data, at)
+                    at = data.find(_MAGIC, at + 1)
+                    continue
+                damaged |= at != end
+                index, slice_ink, end = found
+                take(index, slice_ink)
+                at = end
+        return Replay(end, damaged)
+
+    def append(self, records: Iterable[bytes], end: int) -> int:
+        """Write records behind the last whole one, and wait until the disk has them.
+
+        Parameters
+        ----------
+        records : iterable of bytes
+            See `record`.
+        end : int
+            As `replay` returned it: what lies behind is cut off, as it would hide the new ones.
+
+        Returns
+        -------
+        int
+            The end of the last record.
+
+        Raises
+        ------
+        OSError
+            When the disk does not take them.
+        """
+        with open(self.path, "ab") as file:
+            file.truncate(end)
+            file.write(b"".join(records))
+            file.flush()
+            os.fsync(file.fileno())
+            return file.tell()
+
+    def _read(self, data: mmap.mmap, at: int) -> tuple[int, Ink, int] | None:
+        """Return slice, ink and end of the record at a place; None if there is no sound one."""
+        head = data[at : at + _HEADER.size]
+        if len(head) < _HEADER.size:
+            return None
+        magic, index, length, crc = _HEADER.unpack(head)
+        begin = at + _HEADER.size
+        payload = data[begin : begin + length] if magic == _MAGIC else b""
+        if magic != _MAGIC or len(payload) != length or zlib.crc32(payload) != crc:
+            return None
+        values = np.frombuffer(zlib.decompress(payload), dtype=np.uint8)
+        if index >= self._shape[0] or values.size != int(np.prod(self._shape[1:])):
+            return None
+        return index, values.reshape(self._shape[1:]), begin + length
+
+
+def _whole(data: mmap.mmap, at: int) -> bool:
+    """Whether a record begins at a place and the file goes on to its end: it was not cut short."""
+    head = data[at : at + _HEADER.size]
+    if len(head) < _HEADER.size or not head.startswith(_MAGIC):
+        return False
+    length: int = _HEADER.unpack(head)[2]
+    return at + _HEADER.size + length <= len(data)

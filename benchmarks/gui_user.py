@@ -145,7 +145,7 @@ def put_proposal(session: Any, name: str, shift: float) -> None:
     thread.start()
     wait(300, lambda: not thread.is_alive())
     slug, version = written[0]
-    session._on_event(ProposalReady(slug, name, version))
+    session.rounds.follow(ProposalReady(slug, name, version))
     wait(120, lambda: slug in session.proposals and session.proposals[slug].version == version)
 
 

@@ -11,6 +11,9 @@ from qtpy.QtCore import QObject, QTimer, Signal
 #: a crash costs at most this and the time of one save.
 DELAY_MS = 800
 
+#: Milliseconds until a save that failed is tried again, doubling up to the second of them.
+RETRY_MS = (2_000, 60_000)
+
 
 class Autosave(QObject):
     """Runs a save function in one worker thread, soon after `request`.
@@ -24,7 +27,7 @@ class Autosave(QObject):
     saved = Signal(int)
     """Pieces written; emitted on the GUI thread."""
     failed = Signal(str)
-    """One sentence; the next stroke tries again."""
+    """One sentence; it is tried again, after the next stroke or a while, and told once a stroke."""
     _done = Signal(object)
     _did = Signal(object, object, object)
 
@@ -34,17 +37,23 @@ class Autosave(QObject):
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sslseg-autosave")
         self._running: Future[int] | None = None
         self._jobs = 0
-        self._again = False
+        self._again = self._closed = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(DELAY_MS)
         self._timer.timeout.connect(self._start)
+        self._retry = QTimer(self)
+        self._retry.setSingleShot(True)
+        self._retry.timeout.connect(self._try_again)
+        self._wait = RETRY_MS[0]
+        self._told = False
         self._done.connect(self._finish)
         self._did.connect(self._after)
 
     def request(self) -> None:
         """Something may have changed."""
-        if not self._timer.isActive():
+        self._told = False
+        if not self._closed and not self._timer.isActive():
             self._timer.start()
 
     @property
@@ -53,12 +62,12 @@ class Autosave(QObject):
         return self._timer.isActive() or self._running is not None or self._jobs > 0
 
     def flush(self) -> None:
-        """Save now and wait.
+        """Save now and wait, however long it takes.
 
         Raises
         ------
-        OSError
-            When the save fails.
+        Exception
+            What the save raised, most likely an OSError.
         """
         self._timer.stop()
         self._pool.submit(self._save).result()
@@ -83,11 +92,21 @@ class Autosave(QObject):
         future.add_done_callback(lambda future: self._did.emit(future, done, failed))
 
     def close(self, save: bool = True) -> None:
-        """End the thread, by default after saving what is left."""
+        """End the thread after what was asked for before, and by default after a last save.
+
+        However long that takes: a disk far away may be slow, and what is not saved now is lost.
+
+        Raises
+        ------
+        Exception
+            What the last save raised.
+        """
+        self._closed = True
         self._timer.stop()
+        self._retry.stop()
         try:
             if save:
-                self._pool.submit(self._save).result(timeout=30)
+                self.flush()
         finally:
             self._pool.shutdown(wait=True)
 
@@ -97,6 +116,19 @@ class Autosave(QObject):
             return
         self._running = self._pool.submit(self._save)
         self._running.add_done_callback(self._done.emit)
+
+    def _failed(self, error: BaseException) -> None:
+        """Tell it once a stroke, and try again: nobody may paint any more."""
+        if not self._told:
+            self.failed.emit(_sentence(error))
+        self._told = True
+        if not self._closed:
+            self._retry.start(self._wait)
+            self._wait = min(2 * self._wait, RETRY_MS[1])
+
+    def _try_again(self) -> None:
+        if not self._closed and self._running is None and not self._timer.isActive():
+            self._start()
 
     def _after(
         self,
@@ -116,8 +148,9 @@ class Autosave(QObject):
         self._running = None
         error = future.exception()
         if error is not None:
-            self.failed.emit(_sentence(error))
+            self._failed(error)
         else:
+            self._wait = RETRY_MS[0]
             self.saved.emit(future.result())
         if self._again:
             self._again = False

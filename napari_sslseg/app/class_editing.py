@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from psygnal import Signal
@@ -11,6 +12,7 @@ from psygnal import Signal
 from ..volume.annotation import NOT_ANNOTATED
 from ..volume.classes import SegmentClass
 from ..volume.terminology import Code
+from .background import in_background
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -33,6 +35,8 @@ class ClassEditing:
 
     changed = Signal()
     """The table is another one."""
+    refused = Signal(str)
+    """Why a class stays, in one sentence."""
 
     def __init__(
         self,
@@ -43,8 +47,10 @@ class ClassEditing:
     ) -> None:
         self._viewer, self._project = viewer, project
         self._references, self._shelf = references, shelf
-        #: Names the other volumes of the project that are painted with a class.
-        self.painted_elsewhere: Callable[[int], list[str]] = lambda class_id: []
+        #: Tells, now or later, the names of the project's other volumes that a class is painted in.
+        self.painted_elsewhere: Callable[[int, Callable[[list[str]], object]], object] = (
+            lambda class_id, tell: tell([])
+        )
 
     def add(self, name: str | None = None) -> SegmentClass:
         """Add a class and select it for painting."""
@@ -83,30 +89,65 @@ class ClassEditing:
             self._project.classes.recolor(class_id, color)
         self.changed.emit()
 
-    def remove(self, class_id: int) -> None:
-        """Remove a class that no ink uses, in this volume or another one of the project.
+    def meet(self, ids: Iterable[int]) -> None:
+        """Make classes of label values that are painted without one."""
+        if self._project.classes.meet(ids):
+            self.changed.emit()
 
-        Raises
-        ------
-        ValueError
-            When voxels are painted with it: ink is never thrown away silently.
+    def remove(self, class_id: int) -> None:
+        """Remove a class that no ink or correction uses, here or in the project's other volumes.
+
+        It goes when the others have been asked, which may have to be read first, and this volume
+        has been counted, in a thread. When voxels are painted with it, `refused` says so: ink is
+        never thrown away silently.
         """
-        name = self._project.classes.name(class_id)
-        painted = sum(int(np.count_nonzero(s == class_id)) for s in self._references.ink)
-        if painted:
-            raise ValueError(
-                f"“{name}” is painted on {painted} voxels; "
-                "repaint or erase them before removing the class."
-            )
-        others = self.painted_elsewhere(class_id)
+        ask = partial(self.painted_elsewhere, class_id, partial(self._remove_unless, class_id))
+        if class_id in self._references.index.painted():  # no need to ask the others
+            self._unless_painted(class_id, ask)
+        else:
+            ask()
+
+    def _remove_unless(self, class_id: int, others: list[str]) -> None:
         if others:
             more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-            raise ValueError(
-                f"“{name}” is painted in the volume “{others[0]}”{more}; "
-                "repaint or erase it there before removing the class."
+            self.refused.emit(
+                f"“{self._project.classes.name(class_id)}” is painted in the volume "
+                f"“{others[0]}”{more}; repaint or erase it there before removing the class."
             )
+        else:
+            self._unless_painted(class_id, partial(self._remove, class_id))
+
+    def _remove(self, class_id: int) -> None:
         self._project.classes.remove(class_id)
         self.changed.emit()
+
+    def _unless_painted(self, class_id: int, follow: Callable[[], object]) -> None:
+        """Go on if no voxel of this volume is painted with a class; else say so."""
+        serials, ink = self._serials(), self._references.ink
+        words: list[Any] = [ink, *(proposal.corrections() for proposal in self._shelf.all())]
+        stores = [self._project.correction_store(slug) for slug in self._shelf.unread.awaited]
+
+        def count() -> int:
+            everything = words + [store.stored() for store in stores]
+            return sum(_voxels(everything, z, class_id) for z in range(ink.shape[0]))
+
+        def done(painted: int) -> None:
+            if self._shelf.closed or class_id not in self._project.classes:
+                return  # asked for twice
+            if self._serials() != serials:
+                self._unless_painted(class_id, follow)
+            elif painted:
+                self.refused.emit(
+                    f"“{self._project.classes.name(class_id)}” is painted on {painted} voxels, in "
+                    "References or proposals; repaint or erase them before removing the class."
+                )
+            else:
+                follow()
+
+        in_background(count, done, lambda error: self.refused.emit(str(error)))
+
+    def _serials(self) -> tuple[int, ...]:
+        return (self._references.serial, *self._shelf.serials())
 
     def choose(self, class_id: int) -> None:
         """Paint with a class from now on, in References and proposals alike."""
@@ -118,3 +159,9 @@ class ClassEditing:
         active = self._viewer.layers.selection.active
         if active in layers and active.mode in ("pan_zoom", "erase", "pick"):
             active.mode = "paint"
+
+
+def _voxels(words: Iterable[Any], z: int, class_id: int) -> int:
+    """Count the voxels of a slice that any of these words says are of a class."""
+    slices = [slab for word in words if (slab := word[z]) is not None]
+    return int(np.count_nonzero(np.any([slab == class_id for slab in slices], axis=0)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from napari.utils.notifications import show_info, show_warning
+from napari.utils.notifications import show_warning
 
 if TYPE_CHECKING:
     from .class_list import ClassList
@@ -32,16 +32,16 @@ class ClassWishes:
         classes.recoded.connect(self._recode)
 
     def _add(self) -> None:
-        if (session := self._session()) is not None:
-            session.add_class()
-
-    def _remove(self, class_id: int) -> None:
         if (session := self._session()) is None:
             return
         try:
+            session.add_class()
+        except ValueError as error:
+            show_warning(str(error))
+
+    def _remove(self, class_id: int) -> None:
+        if (session := self._session()) is not None:
             session.remove_class(class_id)
-        except (ValueError, KeyError) as error:
-            show_info(str(error))
 
     def _choose(self, class_id: int) -> None:
         if (session := self._session()) is not None:

@@ -156,10 +156,10 @@ class ClickTools:
         there = labels == value
         grows = self.tool == "grow"
         mask = snap(picture, there if grows else ~there, (middle[0], middle[1]), radius)
-        change = mask & (~there if grows else there)
-        if not change.any():
+        # What holds the class already, or gives way already, is under the brush as well, and said.
+        rows, columns = np.nonzero(mask if grows else mask & (there | (labels == 0)))
+        if not rows.size:
             return
-        rows, columns = np.nonzero(change)
         indices: list[Any] = [rows + window[flat[0]].start, columns + window[flat[1]].start]
         indices.insert(axis, np.full_like(rows, index))
         layer.data_setitem(tuple(indices), value if grows else 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -127,20 +127,35 @@ class CohortView(QObject):
                 found.append(self._summaries.get(key, VolumeSummary(key, key[4:] or "…")))
         return found
 
-    def painted_elsewhere(self, class_id: int) -> list[str]:
-        """Names of the other volumes in which a class is painted."""
-        if self.cohort is None:
-            return []
-        names = []
-        for key in self.cohort.keys:
-            if key == self.current:
-                continue
-            if key not in self._summaries or key in self._unsure:  # the answer must be right
-                self._summaries[key] = self.cohort.summary(key)
-                self._unsure.discard(key)
-            if class_id in self._summaries[key].painted:
-                names.append(self._summaries[key].name)
-        return names
+    def painted_elsewhere(self, class_id: int, tell: Callable[[list[str]], object]) -> None:
+        """Tell the names of the other volumes in which a class is painted.
+
+        At once if that is known, else when those volumes have been read in a thread; not at all
+        if another volume is in view by then.
+        """
+        cohort, session = self.cohort, self.session
+        if cohort is None:
+            return
+        others = [key for key in cohort.keys if key != self.current]
+        # The answer must be right.
+        unread = [key for key in others if key not in self._summaries or key in self._unsure]
+
+        def done(found: dict[str, VolumeSummary]) -> None:
+            if self.cohort is not cohort or self.session is not session:
+                return
+            self._summaries.update(found)
+            self._unsure.difference_update(found)
+            known = [self._summaries[key] for key in others if key in self._summaries]
+            tell([summary.name for summary in known if class_id in summary.painted])
+
+        if not unread:
+            done({})
+            return
+        in_background(
+            lambda: {key: cohort.summary(key) for key in unread},
+            done,
+            lambda error: self.trouble.emit(str(error)),
+        )
 
     def add(self, paths: Iterable[Path]) -> None:
         """Take files and folders into the project, one after another, in a thread."""

@@ -35,8 +35,7 @@ def facts_at(session: Session, point: tuple[int, ...]) -> list[str]:
     if proposal is None:
         return labelled or ["not labelled"]
     value = int(proposal.layer.data[point])
-    kept = proposal.kept is not None and int(proposal.kept[point]) == value
-    if value != ink and (value != int(proposal.proposed[point]) or kept):
+    if value != ink and proposal.corrections()[point] != NOT_ANNOTATED:
         since = [f"labelled {session.classes.name(ink)} before"] if labelled else []
         return [f"{session.classes.name(value)}, corrected by you", *since]
     if labelled:

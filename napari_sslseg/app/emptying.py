@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from ..volume.array_files import writable_copy
 from ..volume.extent import Extent, object_slices
-from ..volume.proposal import Proposal
+from ..volume.proposal import Proposal, Region
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from ..volume.project import Project
     from .proposal_layer import ProposalLayer
     from .reference_layer import ReferenceLayer
-
-#: Region of agreed and sure background.
-_UC = 1
+    from .unread import Corrected
 
 Said = tuple[int, Extent]
 """Slicing axis, and what was said of the slices along it."""
@@ -42,7 +40,7 @@ class Emptying:
         self,
         project: Project,
         references: ReferenceLayer,
-        layers: Callable[[], list[ProposalLayer]],
+        layers: Callable[[], Sequence[Corrected]],
     ) -> None:
         self._project, self._references, self._layers = project, references, layers
         self._whole: dict[tuple[str, int], Proposal] = {}
@@ -58,11 +56,10 @@ class Emptying:
         if extent:
             read = {layer.slug: layer for layer in self._layers()}
             for name in self._project.proposal_slugs():
-                store = self._project.correction_store(name)
                 if name in read:
                     found |= object_slices(read[name].corrections(), axis)
-                elif not store.blank:
-                    found |= object_slices(store.load(), axis)
+                else:
+                    found |= object_slices(self._project.correction_store(name).stored(), axis)
             self._corrected = axis, found
             found = found | object_slices(self._references.ink, axis)
         result = emptied(proposal, extent.outside(found), axis)
@@ -110,7 +107,7 @@ def emptied(proposal: Proposal, outside: npt.NDArray[np.bool_], axis: int) -> Pr
     if not outside.any():
         return proposal
     arrays: dict[str, Any] = {}
-    for name, value in (("classes", 0), ("regions", _UC), ("confidence", 255)):
+    for name, value in (("classes", 0), ("regions", Region.UC), ("confidence", 255)):
         array = writable_copy(getattr(proposal, name))
         for index, slab in enumerate(array):
             where = np.full(slab.shape, axis == 0 and outside[index])

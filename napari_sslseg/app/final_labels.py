@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ..volume.project import AcceptedSlice
     from .proposal_layer import ProposalLayer
+    from .proposal_shelf import ProposalShelf
     from .reference_layer import ReferenceLayer
 
 #: Times that the mask is made afresh because the user went on painting meanwhile.
@@ -46,7 +47,7 @@ class FinalLabels:
 def labels_maker(
     references: ReferenceLayer,
     proposal: ProposalLayer | None,
-    others: Iterable[ProposalLayer] = (),
+    shelf: ProposalShelf | None = None,
 ) -> Callable[[], npt.NDArray[np.uint8]]:
     """Return a function that makes the mask, for a thread.
 
@@ -54,7 +55,7 @@ def labels_maker(
     meanwhile is not in it. It is made again when a stroke was painted meanwhile, so that a stroke
     is in it as a whole or not at all (unless the user paints without a pause).
     """
-    make = final_maker(references, proposal, others=others)
+    make = final_maker(references, proposal, shelf=shelf)
     return lambda: make().labels
 
 
@@ -63,7 +64,7 @@ def final_maker(
     proposal: ProposalLayer | None,
     accepted: Sequence[AcceptedSlice] = (),
     axis: int = 0,
-    others: Iterable[ProposalLayer] = (),
+    shelf: ProposalShelf | None = None,
 ) -> Callable[[], FinalLabels]:
     """Return a function that makes the mask and counts origins, for a thread; as `labels_maker`.
 
@@ -73,14 +74,17 @@ def final_maker(
         Slices that the user accepted as a whole. Those that no longer are whole do not count.
     axis : int
         Slicing axis.
-    others : iterable of ProposalLayer
-        Proposals that are not in view. Where they were corrected over ink they count, being later.
+    shelf : ProposalShelf, optional
+        Of those of its proposals that are not in view, corrections over ink count, being later. Of
+        those that cannot be brought into view, as they are damaged or their layer was deleted, all
+        corrections count.
     """
     ink = references.ink
     base = proposal.layer.data if proposal is not None else None
     mine = proposal.corrections() if proposal is not None else None
-    layers = [layer for layer in others if layer is not proposal]
-    theirs = [layer.corrections() for layer in layers]
+    gone = [] if shelf is None else shelf.gone()
+    layers = [] if shelf is None else [one for one in shelf.all() if one is not proposal]
+    theirs = [(layer.corrections(), layer in gone) for layer in layers]
     places = [(row.axis, row.index) for row in accepted]
 
     def serial() -> tuple[int, ...]:
@@ -103,9 +107,10 @@ def final_maker(
                     slab, corrected = base[z], mine[z] != NOT_ANNOTATED
                     codes = np.where(corrected, _CORRECTED, _PROPOSED).astype(np.uint8)
                 said = ink[z]
-                for other in theirs:
+                for other, alone in theirs:
                     word = other[z]
-                    said = np.where((said != NOT_ANNOTATED) & (word != NOT_ANNOTATED), word, said)
+                    heard = (word != NOT_ANNOTATED) & (alone | (ink[z] != NOT_ANNOTATED))
+                    said = np.where(heard, word, said)
                 final.labels[z] = latest(said, slab, corrected)
                 codes[said != ink[z]] = _CORRECTED
                 stated = ink[z] == final.labels[z]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from psygnal import Signal
 
 from ..editing.change import Change
-from .last_word import stroke_positions
+from .strokes import Strokes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,6 +60,8 @@ class _Followed:
     layer: Labels
     undo: Callable[[], None]
     redo: Callable[[], None]
+    written: Strokes = field(init=False)
+    """Where the strokes on it go."""
     strokes: int = 0
     """Strokes that are being drawn on it."""
     accompany: list[Callable[[Positions | None], Iterable[Companion]]] = field(default_factory=list)
@@ -150,6 +152,7 @@ class History:
     def follow(self, layer: Labels) -> None:
         """Take the steps of a layer into the row from now on."""
         owner = _Followed(layer, layer.undo, layer.redo)
+        owner.written = Strokes(layer, lambda: self._on_silent(owner))
         self._followed.append(owner)
         self.lead_here(layer)
         layer.events.paint.connect(lambda event: self._on_paint(owner, event.value))
@@ -285,17 +288,27 @@ class History:
         return next(f for f in self._followed if f.layer is layer)
 
     def _on_paint(self, owner: _Followed, atoms: Any) -> None:
-        text, place = self._name or (f"painting in {owner.layer.name}", self._where())
-        where = stroke_positions(atoms, owner.layer.data.shape) if owner.accompany else None
-        self._push(Step(owner, text, place), where)
+        text, place = self._what(owner)
+        self._push(Step(owner, text, place), owner.written.take(atoms))
         mine = [step for step in self._done if step.owner is owner and step.change is None]
         if len(mine) > NAPARI_LIMIT:
             # napari has dropped its oldest; what came before it on the layer cannot be undone.
             self._drop_until(mine[0])
 
-    def _push(self, step: Step, where: Positions | None) -> None:
+    def _on_silent(self, owner: _Followed) -> None:
+        """Make a step of a stroke that changed no voxel, if anything goes with it."""
+        step = Step(owner, *self._what(owner), Change.nothing(owner.layer.data.shape))
+        self._push(step, owner.written.take(), alone=False)
+
+    def _what(self, owner: _Followed) -> tuple[str, Place]:
+        return self._name or (f"painting in {owner.layer.name}", self._where())
+
+    def _push(self, step: Step, where: Positions | None, alone: bool = True) -> None:
+        """Enter a step with what goes with it; if not `alone`, only where something does."""
         for make in step.owner.accompany:
             step.companions += make(where)
+        if not (alone or step.companions):
+            return
         self._done.append(step)
         self._undone.clear()
         large = [s for s in self._done if s.nbytes]

@@ -15,6 +15,7 @@ from napari.settings import get_settings
 from napari.utils.key_bindings import coerce_keybinding
 from napari.viewer import Viewer
 
+from ..volume.replacing import replace_text
 from .image_source import HOME_VARIABLE
 
 FILE_NAME = "keys.json"
@@ -163,6 +164,4 @@ class Keys:
         path.parent.mkdir(parents=True, exist_ok=True)
         defaults = {action.name: action.key for action in ACTIONS}
         chosen = {n: k for n, k in self.by_name.items() if k != defaults[n]}
-        part = path.with_name(path.name + ".part")
-        part.write_text(json.dumps(chosen, indent=1), encoding="utf-8")
-        os.replace(part, path)
+        replace_text(path, json.dumps(chosen, indent=1))

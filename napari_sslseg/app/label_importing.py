@@ -16,7 +16,7 @@ from ..formats.label_import import (
     UnknownClassesError,
     import_labels,
 )
-from ..volume.annotation import NOT_ANNOTATED
+from ..volume.annotation import NOT_ANNOTATED, stated
 from ..volume.classes import BACKGROUND, ClassTable, SegmentClass, voxel_counts
 from ..volume.proposal import Proposal
 from .background import in_background
@@ -157,21 +157,6 @@ class LabelImport(QWidget):
     def _agreed(self, text: str) -> bool:
         answer = QMessageBox.question(self, "Import labels", text)
         return bool(answer == QMessageBox.StandardButton.Yes)
-
-
-def stated(labels: npt.NDArray[np.uint8], axis: int) -> npt.NDArray[np.uint8]:
-    """Return imported labels as ink.
-
-    Where a file marks what is not annotated (255), its word is taken. In an ordinary mask, the
-    slices that show any class are taken for whole, the others for untouched: 0 may mean either.
-    """
-    if (labels == NOT_ANNOTATED).any():
-        return labels
-    ink = labels.copy()
-    others = tuple(i for i in range(labels.ndim) if i != axis)
-    empty = ~(labels > BACKGROUND).any(axis=others)
-    np.moveaxis(ink, axis, 0)[empty] = NOT_ANNOTATED
-    return ink
 
 
 def _add_classes(session: Session, shown: npt.NDArray[np.uint8], names: dict[int, str]) -> None:

@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..volume.annotation import NOT_ANNOTATED
+from .reference_layer import NotNowError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
     from .proposal_layer import ProposalLayer
     from .proposal_shelf import ProposalShelf
     from .reference_layer import ReferenceLayer
+    from .unread import Corrected
 
     Positions = npt.NDArray[np.integer]
+
 
 #: Voxels up to which a stroke that napari describes in an unknown way is looked for.
 _SEARCHED = 4_000_000
@@ -38,7 +41,7 @@ _SEARCHED = 4_000_000
 class _Overruled:
     """Corrections of one proposal that a step in another layer spoke over."""
 
-    proposal: ProposalLayer
+    proposal: Corrected
     said: Callable[[], npt.NDArray[np.uint8]]
     positions: Positions
     old: npt.NDArray[np.uint8]
@@ -69,7 +72,7 @@ class _Early:
     said: Callable[[], npt.NDArray[np.uint8]]
     positions: Positions
     done: bool = True
-    late: list[ProposalLayer] = field(default_factory=list)
+    late: list[Corrected] = field(default_factory=list)
     parts: list[_Overruled] = field(default_factory=list)
 
     @property
@@ -77,7 +80,7 @@ class _Early:
         """Memory that it takes."""
         return int(self.positions.nbytes) + sum(part.nbytes for part in self.parts)
 
-    def settle(self, proposal: ProposalLayer) -> None:
+    def settle(self, proposal: Corrected) -> None:
         """Let the step speak over the corrections of a proposal that has come."""
         if self.done:
             self.parts += _speak_over(proposal, self.said, self.positions)
@@ -121,7 +124,9 @@ class LastWord:
         self._saved = saved
         self._early: list[_Early] = []
         history.accompany(references.layer, self.follow)
+        references.words_in = self.words_in
         shelf.added.connect(self._take_up)
+        shelf.unread.settled.connect(self._settle)
 
     def follow(self, positions: Positions | None) -> list[Companion]:
         """Write new ink into the proposals where they hold another correction.
@@ -145,12 +150,38 @@ class LastWord:
             positions = self._saved.changed_since(self._references.ink)
         return self._speak(lambda: _flat(self._references.ink), positions, None)
 
+    def words_in(self, index: int) -> npt.NDArray[np.uint8]:
+        """Return the corrections in a slice, 255 where there are none.
+
+        Parameters
+        ----------
+        index : int
+            Along the slicing axis.
+
+        Raises
+        ------
+        NotNowError
+            While some have not been read.
+        """
+        if reason := self._shelf.unread.why_not:
+            raise NotNowError(f"Nothing was changed: {reason}")
+        axis, shown = self._references.axis, self._shelf.in_view()
+        words = np.full(self._references.slice_ink(index).shape, NOT_ANNOTATED, dtype=np.uint8)
+        # Where two proposals hold one, they hold the same, unless they were never there together.
+        for proposal in sorted(self._shelf.all(), key=lambda one: one is shown):
+            found = proposal.corrections()[(slice(None),) * axis + (index,)]
+            np.copyto(words, found, where=found != NOT_ANNOTATED)
+        return words
+
     def _take_up(self, proposal: ProposalLayer) -> None:
         """Let the strokes in a new proposal speak, and those before it was there."""
         self._history.accompany(proposal.layer, partial(self._follow_correction, proposal))
+        self._settle(proposal)
+
+    def _settle(self, proposal: Corrected) -> None:
         for step in self._early:
             step.settle(proposal)
-        if not self._shelf.awaited:
+        if not self._shelf.unread.awaited:
             self._early.clear()
 
     def _follow_correction(
@@ -170,14 +201,14 @@ class LastWord:
         for proposal in self._shelf.all():
             if proposal is not speaker:
                 found += _speak_over(proposal, said, positions)
-        if self._shelf.awaited:
+        if self._shelf.unread.awaited:
             self._early.append(_Early(said, positions))
             found.append(self._early[-1])
         return found
 
 
 def _speak_over(
-    proposal: ProposalLayer, said: Callable[[], npt.NDArray[np.uint8]], positions: Positions
+    proposal: Corrected, said: Callable[[], npt.NDArray[np.uint8]], positions: Positions
 ) -> list[_Overruled]:
     """Write what was said into a proposal where it holds another correction."""
     words = said()
@@ -190,44 +221,12 @@ def _speak_over(
 
 
 def _overruled(
-    proposal: ProposalLayer, words: npt.NDArray[np.uint8], positions: Positions
+    proposal: Corrected, words: npt.NDArray[np.uint8], positions: Positions
 ) -> Positions:
     """Return where, of these places, a correction says something else."""
     said = words[positions]
     here = positions[(said != NOT_ANNOTATED) & (said != proposal.flat[positions])]
     return here[proposal.corrected_at(here)]
-
-
-def stroke_positions(atoms: Any, shape: tuple[int, ...]) -> Positions | None:
-    """Return the places that a stroke of napari's wrote to, in the array laid flat.
-
-    Parameters
-    ----------
-    atoms : list
-        Value of a labels layer's ``paint`` event: either indices with values, or masks in boxes.
-    shape : tuple of int
-        Of the layer's array.
-
-    Returns
-    -------
-    ndarray of int or None
-        Each place once, rising; None when napari says it in another way.
-    """
-    found = []
-    for atom in atoms:
-        try:
-            if hasattr(atom, "slice_key"):
-                box = zip(atom.slice_key, shape, strict=True)
-                ranges = [np.arange(*key.indices(n)) for key, n in box]
-                grid = np.ix_(*ranges)
-                flat = np.ravel_multi_index(np.broadcast_arrays(*grid), shape)
-                found.append(flat.ravel() if atom.mask is None else flat[atom.mask])
-            else:
-                indices = np.broadcast_arrays(*(np.atleast_1d(i) for i in atom[0]))
-                found.append(np.ravel_multi_index(tuple(indices), shape).ravel())
-        except (AttributeError, IndexError, TypeError, ValueError):
-            return None
-    return np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
 
 
 def _flat(array: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

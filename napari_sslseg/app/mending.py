@@ -15,6 +15,7 @@ from ..editing.interpolation import interpolate
 from ..editing.runner_up import runner_up
 from ..editing.smoothing import smooth
 from ..volume.annotation import NOT_ANNOTATED, SliceState, latest
+from ..volume.proposal import Region
 from .background import in_background
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ class Mender:
             raise ValueError("There is no proposal to accept from yet; press Train first.")
         axis, index = self._project.axis, self._references.current_slice()
         classes, corrected = proposal.slice_of(axis, index)
-        sure = (np.moveaxis(proposal.regions, axis, 0)[index] == 1) & ~corrected
+        sure = (np.moveaxis(proposal.regions, axis, 0)[index] == Region.UC) & ~corrected
         ink = self._references.slice_ink(index)
         wanted = (sure & (ink == NOT_ANNOTATED)) | corrected
         values = np.where(wanted, classes, ink).astype(np.uint8)

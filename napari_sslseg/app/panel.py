@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error, show_warning
+from napari.utils.notifications import show_error, show_info, show_warning
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from ..training.events import (
@@ -24,6 +24,7 @@ from ..training.request import TrainRequest
 from .background import in_background
 from .channels import channels_of
 from .class_wishes import ClassWishes
+from .closing import WindowClosing
 from .cohort_view import CohortView
 from .image_source import show_image
 from .key_help import KeyHelp
@@ -31,6 +32,7 @@ from .key_settings import Keys, napari_keys
 from .keys import bind_keys
 from .layer_roles import role_of
 from .orthogonal_views import OrthogonalViews
+from .project_lock import ProjectLock
 from .scrolling import Scrolling
 from .sections.export_section import ExportSection
 from .sections.references_section import ReferencesSection
@@ -40,7 +42,7 @@ from .sections.volume_section import VolumeSection
 from .sections.volumes_section import VolumesSection
 from .session import Session
 from .software_rendering import keep_shader_programs
-from .starting import adoptable, make_first_project
+from .starting import adoptable, start_first_project
 from .switching import LoadedVolume, Switching, load_volume
 from .top_bar import TopBar
 
@@ -63,11 +65,12 @@ class LoopPanel(QWidget):
         keep_shader_programs()
         self.viewer = napari_viewer
         self.session: Session | None = None
-        self._closing = False
         self.volume = VolumeSection(napari_viewer)
         self.cohort = CohortView(self)
         self.volumes = VolumesSection(self.cohort)
         self.switching = Switching(self)
+        self.lock = ProjectLock()
+        self.closing = WindowClosing(self, lambda: self.session, self._end)
         self.references = ReferencesSection()
         self.train = TrainSection()
         self.keys = Keys(napari_keys())
@@ -118,9 +121,7 @@ class LoopPanel(QWidget):
                 layers.remove(adopted)
             self._begin(Session(self.viewer, image, *made))
 
-        in_background(
-            lambda: make_first_project(image, channels, axis, adopted), done, self._not_started
-        )
+        start_first_project(image, channels, axis, adopted, done, self._not_started)
 
     def open(self, path: Path) -> None:
         """Open a project folder and go on where it stopped."""
@@ -128,7 +129,11 @@ class LoopPanel(QWidget):
             return
         self.volume.set_busy("Opening the project…")
 
-        in_background(lambda: load_volume(path), self.show_volume, self._not_started)
+        def read() -> LoadedVolume:
+            self.lock.take(path)
+            return load_volume(path)
+
+        in_background(read, self.show_volume, self._not_started)
 
     def show_volume(self, volume: LoadedVolume, again: bool = False) -> None:
         """Begin a session on what was read from disk.
@@ -178,6 +183,7 @@ class LoopPanel(QWidget):
 
     def _begin(self, session: Session, again: bool = False) -> None:
         self.session = session
+        self.lock.take(session.project.path)
         self.cohort.show(session)
         session.slices_changed.connect(self._refresh)
         session.classes_changed.connect(self.volume.show_classes)
@@ -187,12 +193,13 @@ class LoopPanel(QWidget):
         session.shares_changed.connect(lambda slug, shares: self.top.refresh())
         session.estimate_changed.connect(lambda slug, estimate: self.review.show_quality())
         session.trouble.connect(show_warning)
+        session.class_editing.refused.connect(show_info)
         session.training.said.connect(self._on_event)
         session.training.state_changed.connect(lambda state: self._refresh())
         self.viewer.layers.selection.active = session.references.layer
         self.viewer.reset_view()  # the panel may have taken some of the canvas since
         self._show_session(session)
-        self._watch_window()  # the panel may never have been shown, behind another tab
+        self.closing.watch()  # the panel may never have been shown, behind another tab
         bind_keys(self)
         if self.keys.trouble:
             show_warning(self.keys.trouble)
@@ -209,6 +216,7 @@ class LoopPanel(QWidget):
     def _show_session(self, session: Session | None) -> None:
         if session is None and not self.switching.under_way:
             self.cohort.end()
+            self.lock.release()
         self.scrolling.set_on(session is not None)
         self.top.set_session(session)
         self.planes.set_session(session)
@@ -271,6 +279,7 @@ class LoopPanel(QWidget):
 
     def _not_started(self, error: Exception) -> None:
         self.volume.set_busy("")
+        self.lock.release()
         reason = getattr(error, "strerror", None) or str(error)
         show_warning(f"The project could not be opened: {reason}")
 
@@ -292,6 +301,7 @@ class LoopPanel(QWidget):
         self.planes.shown_changed.connect(self.top.planes.setChecked)
         self.review.retrain_wanted.connect(self._on_retrain)
         self.review.trouble.connect(show_warning)
+        self.planes.drawer.trouble.connect(show_warning)
         self.viewer.dims.events.point.connect(self._on_step)
         self.scrolling.arrived.connect(self._on_slice)
         self.viewer.events.theme.connect(self._follow_theme)
@@ -321,24 +331,11 @@ class LoopPanel(QWidget):
         session, self.session = self.session, None
         if session is not None:
             session.close()
+        self.planes.drawer.close()
         self.cohort.end()
+        self.lock.release()
 
     def showEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
         """Watch the window that holds the panel, to save and end the trainer when it closes."""
         super().showEvent(event)
-        self._watch_window()
-
-    def _watch_window(self) -> None:
-        window = self.window()
-        if window is not self:
-            window.installEventFilter(self)
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
-        """End the session when the window has closed; napari may ask first, and stay open."""
-        if watched is self.window():
-            if event.type() == QEvent.Type.Close:
-                self._closing = True
-            gone = event.type() == QEvent.Type.Hide and not event.spontaneous()
-            if self._closing and (gone or self.window().isHidden()):
-                self._end()
-        return False
+        self.closing.watch()

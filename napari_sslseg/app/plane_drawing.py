@@ -78,6 +78,8 @@ class PlaneDrawer(QObject):
 
     drawn = Signal(int, object)
     """Number of the view, and its `PlanePicture`."""
+    trouble = Signal(str)
+    """Why nothing is drawn, once until it is again: every stroke asks for pictures."""
     _over = Signal(object, object)
 
     def __init__(self, wanted: Callable[[int], tuple[Frame, int]]) -> None:
@@ -86,8 +88,8 @@ class PlaneDrawer(QObject):
         self._session: Session | None = None
         self._image: Any = None
         self._stale: set[int] = set()
-        self._running = self.awake = False
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sslseg-planes")
+        self._running = self._failing = self.awake = False
+        self._pool: ThreadPoolExecutor | None = None
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(_SOON_MS)
@@ -103,6 +105,7 @@ class PlaneDrawer(QObject):
         """Draw this session's planes from now on."""
         self._session = session
         self._image = None
+        self._failing = False
         if session is not None:
             with contextlib.suppress(ProjectError):  # without its file there is nothing to show
                 self._image = session.project.image()
@@ -119,6 +122,14 @@ class PlaneDrawer(QObject):
         if awake and self._stale and not self._soon.isActive():
             self._soon.start()
 
+    def close(self) -> None:
+        """End the thread; what is drawn after all has another one."""
+        self.set_session(None)
+        self._soon.stop()
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
+
     # -- inside ---------------------------------------------------------------------------
 
     def _draw(self) -> None:
@@ -129,9 +140,9 @@ class PlaneDrawer(QObject):
             self._soon.start()
             return
         jobs = [(number, *self._wanted(number)) for number in self._stale]
+        greys, labels = _greys(session), _labels(session)
         self._stale.clear()
         self._running = True
-        greys, labels = _greys(session), _labels(session)
 
         def work() -> list[tuple[int, PlanePicture]]:
             return [(n, _picture(image, greys, labels, frame, i)) for n, frame, i in jobs]
@@ -140,13 +151,23 @@ class PlaneDrawer(QObject):
             with contextlib.suppress(RuntimeError):  # the window may be gone
                 self._over.emit(session, future)
 
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sslseg-planes")
         self._pool.submit(work).add_done_callback(over)
 
     def _deliver(self, session: Session, future: Future[list[tuple[int, PlanePicture]]]) -> None:
         self._running = False
-        if session is self._session and future.exception() is None:
+        if session is not self._session or future.cancelled():
+            return
+        error = future.exception()
+        if error is None:
+            self._failing = False
             for number, picture in future.result():
                 self.drawn.emit(number, picture)
+        elif not self._failing:
+            self._failing = True
+            reason = str(error).rstrip(".") or type(error).__name__
+            self.trouble.emit(f"The other planes cannot be drawn: {reason}.")
 
 
 def _greys(session: Session) -> list[GreyLook]:

@@ -9,14 +9,15 @@ import numpy as np
 from psygnal import Signal
 
 from ..acquisition.evidence import chance_of_error
-from ..volume.annotation import NOT_ANNOTATED, Corrections
-from ..volume.array_files import writable_copy
+from ..volume.annotation import NOT_ANNOTATED, Corrections, corrected
 from ..volume.proposal import REGION_NAMES, neighbourhood_slab
 from .layer_edits import follow_edits
 from .layer_roles import forget_history, placement, role_metadata
+from .own_array import OwnArray
 from .palette import proposal_colormap
 from .reference_layer import class_features
 from .region_view import RegionArray
+from .spoken import Overlay, Spoken, overlay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from ..volume.classes import ClassTable
     from ..volume.inkstore import InkStore
     from ..volume.proposal import Proposal
+
+    Positions = npt.NDArray[np.integer]
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,21 @@ class OpenCount:
     areas: npt.NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """A version and its array. One object, so that threads see all of a version or of another."""
+
+    version: int
+    proposal: Proposal
+    edited: npt.NDArray[np.uint8]
+    said: npt.NDArray[np.bool_]
+
+
 class ProposalLayer:
     """The labels layer of one proposal.
 
-    The layer's array always holds plain class ids. `proposed` is what the machine said;
-    wherever the two differ the user has made a correction, which outlives the next version.
+    The layer's array always holds plain class ids. `proposed` is what the machine said; wherever
+    the two differ, or the user's strokes went, is a correction, which outlives the next version.
 
     Parameters
     ----------
@@ -76,7 +89,7 @@ class ProposalLayer:
     classes : ClassTable
     store : InkStore
         Where corrections are kept.
-    data, kept
+    words : Overlay
         From `prepare`.
     """
 
@@ -91,20 +104,20 @@ class ProposalLayer:
         version: int,
         classes: ClassTable,
         store: InkStore,
-        data: npt.NDArray[np.uint8],
-        kept: npt.NDArray[np.uint8] | None,
+        words: Overlay,
     ) -> None:
         self.slug, self.name = proposal.slug, proposal.name
         self.store = store
-        self.kept = kept
+        #: Label values of the corrections of earlier sessions.
+        self.known_ids = words.ids
+        self._shown = _Shown(version, proposal, words.data, words.said)
         # Neighbourhood of the objects in each slab, as bits; None where there is none.
         self._near: tuple[npt.NDArray[np.uint8], list[npt.NDArray[np.uint8] | None]] | None = None
-        self._take(proposal, version)
         self.stroking = False
         self.serial = 0
         self.opacity: dict[int, float] = {}
         self.layer: Labels = viewer.add_labels(
-            data,
+            words.data,
             name=proposal.name,
             opacity=0.5,
             colormap=proposal_colormap(classes),
@@ -113,23 +126,46 @@ class ProposalLayer:
             **placement(image),
         )
         self.layer.selected_label = classes.ids[0] if len(classes) else 1
+        self._own = OwnArray(self.layer, self._on_edit)
         follow_edits(viewer, self.layer, self._on_edit)
         self.layer.mouse_drag_callbacks.append(self._watch_stroke)
 
+    @property
+    def version(self) -> int:
+        """Number of the version."""
+        return self._shown.version
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        """What is known of the version."""
+        return self._shown.proposal.info
+
+    @property
+    def proposed(self) -> npt.NDArray[np.uint8]:
+        """What the machine said."""
+        return self._shown.proposal.classes
+
+    @property
+    def regions(self) -> npt.NDArray[np.uint8]:
+        """MetaSSL's regions of that."""
+        return self._shown.proposal.regions
+
+    @property
+    def confidence(self) -> npt.NDArray[np.uint8]:
+        """Confidence in that."""
+        return self._shown.proposal.confidence
+
     def corrections(self) -> Corrections:
-        """Class where the user changed the proposal, 255 elsewhere; compared slice by slice."""
-        return Corrections(self.layer.data, self.proposed, self.kept)
+        """Return the user's word on the proposal, 255 elsewhere; found slice by slice."""
+        shown = self._shown
+        return Corrections(shown.edited, shown.proposal.classes, shown.said)
 
     @staticmethod
-    def prepare(
-        proposal: Proposal, store: InkStore
-    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
+    def prepare(proposal: Proposal, store: InkStore) -> Overlay:
         """Lay the corrections of an earlier session over a proposal; safe in a worker thread."""
-        return _overlay(proposal.classes, None if store.blank else store.load())
+        return overlay(proposal.classes, None if store.blank else store.load())
 
-    def merge(
-        self, proposal: Proposal
-    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None, int]:
+    def merge(self, proposal: Proposal) -> tuple[Overlay, int]:
         """Prepare a new version: its classes under the user's corrections.
 
         Safe in a worker thread. The last value is the `serial` it was made from; if the user
@@ -137,20 +173,36 @@ class ProposalLayer:
         """
         serial = self.serial
         self.store.save(self.corrections())
-        return *self.prepare(proposal, self.store), serial
+        return self.prepare(proposal, self.store), serial
 
-    def replace(
-        self,
-        proposal: Proposal,
-        version: int,
-        data: npt.NDArray[np.uint8],
-        kept: npt.NDArray[np.uint8] | None,
-    ) -> None:
+    def replace(self, proposal: Proposal, version: int, words: Overlay) -> None:
         """Show a new version that `merge` prepared. The undo history starts anew."""
-        self._take(proposal, version)
-        self.kept = kept
-        self.layer.data = data
+        self._shown = _Shown(version, proposal, words.data, words.said)
+        self._own.become(words.data)
         forget_history(self.layer)
+
+    def speak(self, positions: Positions | None) -> list[Spoken]:
+        """Take what stands at places of a step as the user's word, changed by it or not.
+
+        Parameters
+        ----------
+        positions : ndarray of int or None
+            In the array laid flat. None where they are not known: what changed counts all the same.
+
+        Returns
+        -------
+        list
+            What goes with the step, to be undone and done again with it.
+        """
+        if positions is None:
+            return []
+        said = self._shown.said.reshape(-1)
+        new = positions[~said[positions]]
+        if not new.size:
+            return []
+        made = Spoken(said, new, self.touch)
+        made.redo()
+        return [made]
 
     def set_classes(self, classes: ClassTable, opacity: Mapping[int, float] | None = None) -> None:
         """Show another class table, each class as opaque as given."""
@@ -168,30 +220,29 @@ class ProposalLayer:
 
         `rest` is called between slabs, to wait while the processor is wanted for something else.
         """
-        edited, proposed, regions = self.layer.data, self.proposed, self.regions
+        shown = self._shown
+        edited, said, proposed = shown.edited, shown.said, shown.proposal.classes
+        regions, confidence = shown.proposal.regions, shown.proposal.confidence
         if self._near is None or self._near[0] is not proposed:
             slabs = (neighbourhood_slab(proposed, z) for z in range(proposed.shape[0]))
             self._near = (proposed, [np.packbits(s) if s.any() else None for s in slabs])
         near = self._near[1]
         counts = np.zeros((regions.shape[axis], 5), dtype=np.int64)
-        corrected = np.zeros(regions.shape[axis], dtype=np.int64)
+        spoken = np.zeros(regions.shape[axis], dtype=np.int64)
         areas = np.zeros(regions.shape[axis], dtype=np.int64)
         doubt = np.zeros(regions.shape[axis])
         judged = np.zeros(5, dtype=np.int64)
-        kept = self.kept
         # Slab by slab, as the arrays lie in memory: this runs after every stroke.
         for z in range(regions.shape[0]):
             rest()
-            changed = edited[z] != proposed[z]
-            if kept is not None:
-                changed |= (kept[z] != NOT_ANNOTATED) & (kept[z] == edited[z])
+            changed = corrected(edited[z], proposed[z], said[z])
             closed = (ink[z] != NOT_ANNOTATED) | changed
             if axis == 0:
-                corrected[z] = np.count_nonzero(changed)
+                spoken[z] = np.count_nonzero(changed)
             else:
-                corrected += np.count_nonzero(changed, axis=2 - axis)
+                spoken += np.count_nonzero(changed, axis=2 - axis)
             slab = np.where(closed, np.uint8(0), regions[z])
-            wrong = chance_of_error(np.where(closed, np.uint8(255), self.confidence[z]))
+            wrong = chance_of_error(np.where(closed, np.uint8(255), confidence[z]))
             if axis == 0:
                 doubt[z], areas[z] = wrong.sum(), np.count_nonzero(edited[z])
             else:
@@ -207,37 +258,33 @@ class ProposalLayer:
                     counts[:, code] += np.count_nonzero(slab == code, axis=2 - axis)
         total = max(int(judged[1:].sum()), 1)
         shares = {name: float(judged[code]) / total for code, name in REGION_NAMES.items()}
-        return OpenCount(axis, counts, corrected, shares, doubt, areas)
+        return OpenCount(axis, counts, spoken, shares, doubt, areas)
 
     def open_regions(self, ink: npt.NDArray[np.uint8]) -> RegionArray:
         """Return the regions where neither corrected nor inked, computed as they are looked at."""
-        return RegionArray(self.layer.data, self.proposed, self.regions, self.kept, ink)
+        shown = self._shown
+        classes, regions = shown.proposal.classes, shown.proposal.regions
+        return RegionArray(shown.edited, classes, regions, shown.said, ink)
 
     def slice_of(
         self, axis: int, index: int
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
         """Classes of a slice as they stand, and where the user corrected them."""
-        edited = np.moveaxis(self.layer.data, axis, 0)[index]
-        corrected = edited != np.moveaxis(self.proposed, axis, 0)[index]
-        if self.kept is not None:
-            kept = np.moveaxis(self.kept, axis, 0)[index]
-            corrected |= (kept != NOT_ANNOTATED) & (kept == edited)
-        return edited, corrected
+        shown = self._shown
+        arrays = (shown.edited, shown.proposal.classes, shown.said)
+        edited, proposed, said = (np.moveaxis(array, axis, 0)[index] for array in arrays)
+        return edited, corrected(edited, proposed, said)
 
     @property
     def flat(self) -> npt.NDArray[np.uint8]:
         """The live array, laid flat; a view."""
-        data: npt.NDArray[np.uint8] = self.layer.data.reshape(-1)
-        return data
+        return self._shown.edited.reshape(-1)
 
     def corrected_at(self, positions: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
         """Whether the user changed the proposal, for places in the array laid flat."""
-        edited = self.flat[positions]
-        found: npt.NDArray[np.bool_] = edited != self.proposed.reshape(-1)[positions]
-        if self.kept is not None:
-            kept = self.kept.reshape(-1)[positions]
-            found |= (kept != NOT_ANNOTATED) & (kept == edited)
-        return found
+        shown = self._shown
+        arrays = (shown.edited, shown.proposal.classes, shown.said)
+        return corrected(*(array.reshape(-1)[positions] for array in arrays))
 
     def write_at(self, positions: npt.NDArray[np.integer], values: npt.NDArray[np.uint8]) -> None:
         """Write at places in the array laid flat, on the user's word; no step of its own."""
@@ -249,13 +296,6 @@ class ProposalLayer:
     def touch(self) -> None:
         """Take note that voxels have changed: a hidden layer of napari says nothing."""
         self._on_edit()
-
-    def _take(self, proposal: Proposal, version: int) -> None:
-        self.version = version
-        self.info = proposal.info
-        self.proposed = proposal.classes
-        self.regions = proposal.regions
-        self.confidence = proposal.confidence
 
     def _on_edit(self) -> None:
         self.serial += 1
@@ -269,18 +309,3 @@ class ProposalLayer:
                 yield
         finally:
             self.stroking = False
-
-
-def _overlay(
-    classes: npt.NDArray[np.uint8], kept: npt.NDArray[np.uint8] | None
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
-    data = writable_copy(classes)
-    if kept is None:
-        return data, None
-    any_kept = False
-    for slab, own in zip(data, kept, strict=True):
-        inked = own != NOT_ANNOTATED
-        if inked.any():
-            slab[inked] = own[inked]
-            any_kept = True
-    return data, kept if any_kept else None

@@ -19,6 +19,7 @@ from .open_counts import OpenCounts
 from .orientation_letters import slice_ends
 from .proposal_layer import OpenCount, ProposalLayer
 from .region_view import RegionArray, RegionView
+from .unread import Corrected, Unread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
+    from ..volume.inkstore import InkStore
     from ..volume.project import Project
     from ..volume.proposal import Proposal
     from .history import History, Step
     from .reference_layer import ReferenceLayer
+    from .spoken import Overlay
 
 #: Times that a new proposal is merged afresh because the user went on painting meanwhile.
 _MERGE_TRIES = 5
@@ -73,8 +76,8 @@ class ProposalShelf:
         self.layers: dict[str, ProposalLayer] = {}
         #: Those whose layer the user deleted: their corrections still count.
         self._away: dict[str, ProposalLayer] = {}
-        #: Proposals with corrections on disk that have not been read yet.
-        self.awaited: set[str] = set()
+        self.unread = Unread(project)
+        self.unread.settled.connect(lambda loose: self.changed.emit())
         self.active = ""
         self.regions = RegionView(viewer, image, history)
         self._history = history
@@ -109,14 +112,13 @@ class ProposalShelf:
         """
         versions = versions or {}
         for slug in slugs:
-            known = slug in self.layers or slug in self._away
-            if not known and not self._project.correction_store(slug).blank:
-                self.awaited.add(slug)
+            if slug not in self.layers and slug not in self._away:
+                self.unread.expect(slug)
         for slug in slugs:
             in_background(
                 partial(self._load, slug, versions.get(slug)),
                 lambda loaded, slug=slug: self._show(slug, *loaded),  # type: ignore[misc]
-                self._fail,
+                partial(self.unread.give_up, slug, self._fail),
             )
 
     def renew(self) -> None:
@@ -143,9 +145,13 @@ class ProposalShelf:
         """Return the proposal to edit and accept."""
         return self.layers.get(self.active)
 
-    def all(self) -> list[ProposalLayer]:
-        """Return all proposals, those whose layer the user deleted too."""
-        return [*self.layers.values(), *self._away.values()]
+    def all(self) -> list[Corrected]:
+        """Return what the user may have corrected, in the viewer or not."""
+        return [*self.layers.values(), *self.gone()]
+
+    def gone(self) -> list[Corrected]:
+        """Return the proposals whose layer the user deleted, and what is left of damaged ones."""
+        return [*self._away.values(), *self.unread.loose.values()]
 
     def suggest(self) -> Suggestion | None:
         """Return the slice whose correction would help most; None while nothing is counted."""
@@ -195,8 +201,8 @@ class ProposalShelf:
             axis = self._project.axis
             self._news[slug] = (axis, differing(layer.proposed, proposal.classes, axis))
             return proposal, version, layer.merge(proposal)
-        store = self._project.correction_store(slug)
-        return proposal, version, (*ProposalLayer.prepare(proposal, store), store)
+        store = self.unread.store_for(slug)
+        return proposal, version, (ProposalLayer.prepare(proposal, store), store)
 
     def _again(self, layer: ProposalLayer) -> tuple[Proposal, int, Any]:
         proposal = self.emptying.again(layer)
@@ -218,7 +224,7 @@ class ProposalShelf:
             self._add(slug, proposal, version, *merged)
             return
         if version > layer.version or (again and version == layer.version):
-            data, kept, serial = merged
+            words, serial = merged
             if (serial != layer.serial or layer.stroking) and tries > 0:
                 # The user painted while this was prepared: prepare again, stroke included.
                 in_background(
@@ -228,8 +234,8 @@ class ProposalShelf:
                 )
                 return
             if serial != layer.serial:
-                data, kept, _ = layer.merge(proposal)
-            layer.replace(proposal, version, data, kept)
+                words, _ = layer.merge(proposal)
+            layer.replace(proposal, version, words)
             self.emptying.forget(slug, version)
             if slug in self._away:
                 self._bring_back(slug)
@@ -255,7 +261,7 @@ class ProposalShelf:
             )
 
     def _add(
-        self, slug: str, proposal: Proposal, version: int, data: Any, kept: Any, store: Any
+        self, slug: str, proposal: Proposal, version: int, words: Overlay, store: InkStore
     ) -> None:
         """Add a proposal's layer, and before it, in a turn of its own, that of the regions.
 
@@ -263,19 +269,15 @@ class ProposalShelf:
         """
         if not self.regions.exists:
             selected = self._viewer.layers.selection.active
-            ink = self._references.ink
-            self.regions.show_array(
-                RegionArray(data, proposal.classes, proposal.regions, kept, ink)
-            )
+            arrays = (words.data, proposal.classes, proposal.regions, words.said)
+            self.regions.show_array(RegionArray(*arrays, self._references.ink))
             self._viewer.layers.selection.active = selected
-            QTimer.singleShot(
-                0, partial(self._add_layer, slug, proposal, version, data, kept, store)
-            )
+            QTimer.singleShot(0, partial(self._add_layer, slug, proposal, version, words, store))
         else:
-            self._add_layer(slug, proposal, version, data, kept, store)
+            self._add_layer(slug, proposal, version, words, store)
 
     def _add_layer(
-        self, slug: str, proposal: Proposal, version: int, data: Any, kept: Any, store: Any
+        self, slug: str, proposal: Proposal, version: int, words: Overlay, store: InkStore
     ) -> None:
         if self.closed:
             return
@@ -283,13 +285,13 @@ class ProposalShelf:
             self.bring_up([slug])
             return
         selected = self._viewer.layers.selection.active
-        layer = ProposalLayer(
-            self._viewer, self._image, proposal, version, self._project.classes, store, data, kept
-        )
+        first = (self._viewer, self._image, proposal, version, self._project.classes, store)
+        layer = ProposalLayer(*first, words)
         layer.edited.connect(self.edited.emit)
         self._history.follow(layer.layer)
+        self._history.accompany(layer.layer, layer.speak)
         self.layers[slug] = layer
-        self.awaited.discard(slug)
+        self.unread.arrived(slug)
         self.added.emit(layer)
         self._place(slug, selected)
         self._check_emptied(layer)

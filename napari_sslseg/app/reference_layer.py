@@ -16,16 +16,18 @@ from ..volume.annotation import NOT_ANNOTATED, SliceState
 from ..volume.classes import BACKGROUND, ClassTable
 from .layer_edits import follow_edits
 from .layer_roles import REFERENCES, forget_history, placement, role_metadata
+from .own_array import OwnArray
 from .palette import reference_colormap
 from .slice_index import SliceIndex, index_slices
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import numpy.typing as npt
     from napari.components import ViewerModel
     from napari.layers import Image, Labels
 
+    from .background_origin import BackgroundOrigin
     from .history import Companion, History
 
 #: Voxels up to which all slices are looked at without a thread, some milliseconds of work, and up
@@ -33,7 +35,11 @@ if TYPE_CHECKING:
 _AT_ONCE = 4_000_000
 
 
-class StrokeUnderWayError(ValueError):
+class NotNowError(ValueError):
+    """A slice cannot be written as it is; the message says why."""
+
+
+class StrokeUnderWayError(NotNowError):
     """A slice cannot be written while the user draws on the layer."""
 
 
@@ -71,6 +77,11 @@ class ReferenceLayer:
         self.index = index
         self.serial = 0
         self._writing = False
+        #: Whether what is being written makes slices whole, other than by the user's hand.
+        self.filling = False
+        #: Corrections in a slice (`LastWord.words_in`), and how its background came to be.
+        self.words_in: Callable[[int], npt.NDArray[np.uint8]] | None = None
+        self.origin: BackgroundOrigin | None = None
         self.layer: Labels = viewer.add_labels(
             ink,
             name=REFERENCES,
@@ -81,6 +92,7 @@ class ReferenceLayer:
             **placement(image),
         )
         self.layer.selected_label = classes.ids[0] if len(classes) else 1
+        self._own = OwnArray(self.layer, self._on_edit)
         follow_edits(viewer, self.layer, self._on_edit)
         history.follow(self.layer)
 
@@ -147,21 +159,49 @@ class ReferenceLayer:
         return np.moveaxis(self.ink, self.axis, 0)[index]
 
     def mark(self, index: int) -> int:
-        """State that all that is not inked in a slice is background.
+        """State that all that is not inked or corrected in a slice is background.
+
+        Corrections of proposals are the user's word already. They become ink, so that the slice
+        holds what was said of it last.
 
         Returns
         -------
         int
-            Number of voxels that became background.
+            Number of voxels that became ink or are another class now.
+
+        Raises
+        ------
+        NotNowError
+            When a stroke is being drawn, or corrections are still being read; nothing is done.
         """
         ink = self.slice_ink(index)
-        values = np.where(ink == NOT_ANNOTATED, np.uint8(BACKGROUND), ink)
+        words = ink if self.words_in is None else self.words_in(index)
+        values = np.where(words == NOT_ANNOTATED, ink, words)
+        values[values == NOT_ANNOTATED] = BACKGROUND
         return self._write(index, values, f"marking slice {index} as reference")
 
     def unmark(self, index: int) -> int:
-        """Take back the background of a slice; what was painted in classes stays as partial ink."""
+        """Take back the background that came with a slice being made a reference.
+
+        What was painted in classes, or as background by hand, stays as partial ink, and so does
+        background of references along another axis.
+
+        Raises
+        ------
+        NotNowError
+            When there is none, a stroke is being drawn, or what was painted is still being read;
+            nothing is done.
+        """
         ink = self.slice_ink(index)
-        values = np.where(ink == BACKGROUND, np.uint8(NOT_ANNOTATED), ink)
+        taken = ink == BACKGROUND
+        if self.origin is not None:
+            taken &= ~self.origin.stays(self.axis, index)
+        if not taken.any():
+            raise NotNowError(
+                "Nothing was changed: you painted this slice by hand. Choose “Not annotated” and "
+                "paint over what you want to take back."
+            )
+        values = np.where(taken, np.uint8(NOT_ANNOTATED), ink)
         return self._write(index, values, f"taking slice {index} from the references")
 
     def write_slice(
@@ -218,7 +258,7 @@ class ReferenceLayer:
         count = int(np.count_nonzero(where))
         if count == 0:
             return 0
-        self._writing = True
+        self._writing = self.filling = True
         try:
             if count <= _AT_ONCE:
                 after = np.where(where, values, ink).astype(np.uint8)
@@ -232,7 +272,7 @@ class ReferenceLayer:
                 self._history.written_over(self.layer, _places(where))
                 self.layer.refresh()
         finally:
-            self._writing = False
+            self._writing = self.filling = False
             self.serial += 1
         return count
 
@@ -256,13 +296,13 @@ class ReferenceLayer:
         where = None
         if said is not None:
             where = slice_places(self.ink.shape, self.axis, index, said)
-        self._writing = True
+        self._writing, self.filling = True, not (values == NOT_ANNOTATED).any()
         try:
             written = self._history.write(
                 self.layer, change, text, (self.axis, index), also, said=where
             )
         finally:
-            self._writing = False
+            self._writing = self.filling = False
             self.serial += 1
         if not written:
             raise StrokeUnderWayError(

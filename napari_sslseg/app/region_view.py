@@ -1,8 +1,8 @@
 """The confidence layer: MetaSSL regions of the active proposal, where it still stands.
 
 The layer's array is computed as it is looked at, by comparing the proposal layer with what was
-proposed. So a corrected voxel loses its colour with the stroke and has it back with the undo,
-whatever tool made the change, and no second array has to be kept in step.
+proposed and where strokes went. So what was painted loses its colour with the stroke, changed or
+not, and has it back with the undo, and no second array has to be kept in step.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class RegionArray:
         The proposal layer's live array.
     proposed, regions : ndarray of uint8
         What was proposed, and its regions.
-    kept : ndarray of uint8 or None
-        Corrections carried over from earlier proposals (255 = none).
+    said : ndarray of bool or None
+        Where the layer holds the user's word, even if the same is proposed.
     ink : ndarray of uint8
         The References layer's live array.
     """
@@ -48,11 +48,11 @@ class RegionArray:
         edited: npt.NDArray[np.uint8],
         proposed: npt.NDArray[np.uint8],
         regions: npt.NDArray[np.uint8],
-        kept: npt.NDArray[np.uint8] | None,
+        said: npt.NDArray[np.bool_] | None,
         ink: npt.NDArray[np.uint8],
     ) -> None:
         self._edited, self._proposed, self._regions = edited, proposed, regions
-        self._kept, self._ink = kept, ink
+        self._said, self._ink = said, ink
         self.shape = regions.shape
         self.ndim = regions.ndim
         self.size = regions.size
@@ -62,9 +62,9 @@ class RegionArray:
 
     def __getitem__(self, key: Any) -> npt.NDArray[np.uint8]:
         edited = self._edited[key]
-        stands = (edited == self._proposed[key]) & (self._ink[key] == NOT_ANNOTATED)
-        if self._kept is not None:
-            stands &= self._kept[key] != edited
+        stands = np.asarray((edited == self._proposed[key]) & (self._ink[key] == NOT_ANNOTATED))
+        if self._said is not None:
+            stands &= ~self._said[key]
         regions = self._regions[key]
         # Agreed and sure background is nearly all of an image; painting it would hide it.
         stands &= (regions != 1) | (edited > 0)

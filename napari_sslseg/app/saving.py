@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from typing import TYPE_CHECKING
 
 from psygnal import Signal
+from qtpy.QtCore import QTimer
 
 from .autosave import Autosave
 from .background import in_background
+from .background_origin import BackgroundOrigin
 from .slice_index import SliceIndex, index_slices
 
 if TYPE_CHECKING:
     from ..volume.project import Project
+    from .history import History
     from .proposal_shelf import ProposalShelf
     from .reference_layer import ReferenceLayer
 
@@ -28,25 +33,53 @@ class Saving:
     project : Project
     references : ReferenceLayer
     shelf : ProposalShelf
+    history : History
     """
 
     saved = Signal(float)
     """Something was written, at this time."""
     trouble = Signal(str)
 
-    def __init__(self, project: Project, references: ReferenceLayer, shelf: ProposalShelf) -> None:
+    def __init__(
+        self,
+        project: Project,
+        references: ReferenceLayer,
+        shelf: ProposalShelf,
+        history: History,
+    ) -> None:
         self._project, self._references, self._shelf = project, references, shelf
+        store = project.background_store
+        self._background = BackgroundOrigin(
+            references, history, store, lambda error: self.trouble.emit(str(error))
+        )
         self._index = references.index
         self._saved_serials: tuple[int, ...] = ()
+        #: Whether the project's folder could only be read when it was opened.
+        self.read_only = not os.access(project.path, os.W_OK)
         self._closed = False
         self.autosave = Autosave(self._save)
         self.autosave.saved.connect(self._on_saved)
         self.autosave.failed.connect(self.trouble.emit)
+        if self.read_only:
+            QTimer.singleShot(0, self._say_read_only)  # when somebody listens
+
+    @property
+    def up_to_date(self) -> bool:
+        """Whether all strokes are on the disk."""
+        return self._saved_serials == self._serials()
 
     def save_head(self) -> None:
         """Write project.json as it stands now, in the autosave thread: a disk may be slow."""
-        if not self._closed:  # closing writes it at the end
-            self.autosave.do(self._project.snapshot().save)
+        if self._closed:
+            return  # closing writes it at the end
+        head = self._project.snapshot()
+
+        def work() -> None:
+            # Where nothing can be written that was said at opening; of ink it is said again.
+            with contextlib.suppress(OSError) if self.read_only else contextlib.nullcontext():
+                head.save()
+
+        self.autosave.do(work)
 
     def index(self, tries: int = _INDEX_TRIES) -> None:
         """Learn the state of all slices along the current axis, in a thread."""
@@ -74,11 +107,22 @@ class Saving:
             All has just been saved: write only if a stroke came in since.
         """
         self._closed = True
-        try:
-            self.autosave.close(save=not saved or self._saved_serials != self._serials())
-            self._project.save()
-        except OSError as error:
-            self.trouble.emit(f"The last changes could not be saved: {error}.")
+        save = not saved or not self.up_to_date
+        # The one may succeed where the other does not, and whatever fails, the window must close.
+        errors: list[Exception] = []
+        for work in (lambda: self.autosave.close(save), self._project.save):
+            try:
+                work()
+            except Exception as error:
+                errors.append(error)
+        if errors:
+            self.trouble.emit(f"The last changes could not be saved: {errors[0]}.")
+
+    def _say_read_only(self) -> None:
+        self.trouble.emit(
+            "The project can only be read, so nothing that you do in it can be saved: "
+            f"{self._project.path} cannot be written to. Copy the folder to work on it."
+        )
 
     def _save(self) -> int:
         """Write what changed; runs in the autosave thread."""
@@ -89,7 +133,7 @@ class Saving:
         try:
             pieces += self._shelf.save()
         finally:
-            pieces += self._project.ink_store.save(self._references.ink)
+            pieces += self._project.ink_store.save(self._references.ink) + self._background.save()
         # An undo may change slices that are not in view; the whole volume is looked at here.
         self._index = index_slices(self._references.ink, self._references.axis)
         self._saved_serials = serials

@@ -13,7 +13,7 @@ import numpy as np
 from psygnal import Signal
 
 from ..acquisition.suggestion import Suggestion
-from ..training.events import Estimated, Event
+from ..training.events import Estimated
 from ..training.request import TrainRequest
 from ..volume.classes import ClassTable, SegmentClass
 from ..volume.project import Project
@@ -21,6 +21,7 @@ from .accepting import Accepting
 from .activity import Activity
 from .class_editing import ClassEditing
 from .class_look import ClassLook
+from .class_meeting import ClassMeeting
 from .click_tools import ClickTools
 from .cursor_facts import CursorFacts
 from .final_labels import labels_maker
@@ -87,7 +88,7 @@ class Session:
         self.history = History(lambda: (project.axis, self.references.current_slice()))
         self.references = ReferenceLayer(viewer, image, ink, project.classes, index, self.history)
         self.shelf = ProposalShelf(viewer, image, project, self.references, self.history)
-        self.saving = Saving(project, self.references, self.shelf)
+        self.saving = Saving(project, self.references, self.shelf, self.history)
         self.class_editing = ClassEditing(viewer, project, self.references, self.shelf)
         self.accepting = Accepting(project, self.references, self.shelf, self.save_head)
         LastWord(self.references, self.shelf, self.history, project.ink_store)
@@ -115,6 +116,8 @@ class Session:
         self.shelf.trouble.connect(self.trouble.emit)
         self.putting_back.trouble.connect(self.trouble.emit)
         self.look = ClassLook(self)
+        meet = self.class_editing.meet
+        self.meeting = ClassMeeting(self.references, self.shelf, self.history, meet)
         self.tools = ClickTools(self)
         self.cursor = CursorFacts(self)
         self._show_axis(project.axis)
@@ -148,7 +151,7 @@ class Session:
         self.class_editing.edit(class_id, name=name, color=color, code=code)
 
     def remove_class(self, class_id: int) -> None:
-        """Remove a class that no ink uses; see `ClassEditing.remove`."""
+        """Remove a class that no ink uses, maybe a little later; see `ClassEditing.remove`."""
         self.class_editing.remove(class_id)
 
     def choose_class(self, class_id: int) -> None:
@@ -234,7 +237,7 @@ class Session:
 
     def final_labels_later(self) -> Callable[[], npt.NDArray[np.uint8]]:
         """Return a function that makes the mask to export, for a thread."""
-        return labels_maker(self.references, self.shelf.in_view(), self.shelf.all())
+        return labels_maker(self.references, self.shelf.in_view(), self.shelf)
 
     # -- training -------------------------------------------------------------------------
 
@@ -272,8 +275,19 @@ class Session:
         self.saving.save_head()
 
     def save_then(self, done: Callable[[], object], failed: Callable[[], object]) -> None:
-        """Save all off the GUI thread; `failed` is called after `trouble` was."""
-        self.autosave.flush_then(done, failed)
+        """Save all off the GUI thread; `failed` is called after `trouble` was.
+
+        What comes in meanwhile is saved too: with `done` nothing is left that closing would have to
+        save, while all wait for it.
+        """
+
+        def saved() -> None:
+            if self._closed or self.saving.up_to_date:
+                done()
+            else:
+                self.save_then(done, failed)
+
+        self.autosave.flush_then(saved, failed)
 
     def close(self, saved: bool = False) -> None:
         """Save and end everything. Safe to call twice.
@@ -312,9 +326,6 @@ class Session:
         self.save_head()
         self.look.apply()
         self.classes_changed.emit()
-
-    def _on_event(self, event: Event) -> None:
-        self.rounds.follow(event)
 
     def _on_step(self) -> None:
         self.rounds.new_ink = True

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from qtpy.QtCore import QTimer
 
 from ..volume.classes import ClassTable
+from .background import in_background
 from .image_source import adopt_ink, make_project, new_project_path, read_layer
 from .layer_roles import METADATA, REFERENCES
 from .slice_index import SliceIndex, index_slices
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels
 
     from ..volume.project import Project
+
+#: Milliseconds until it is asked again whether a stroke has ended.
+_LOOK_AGAIN_MS = 60
 
 
 def adoptable(layers: Iterable[Any], image: Image) -> Labels | None:
@@ -55,3 +60,91 @@ def make_first_project(
         table.add("Structure")
     made = make_project(new_project_path(info.name), array, info, table, axis, ink)
     return *made, index_slices(made[1], axis)
+
+
+def start_first_project(
+    image: Image,
+    channels: Sequence[Image],
+    axis: int,
+    adopted: Labels | None,
+    done: Callable[[tuple[Project, npt.NDArray[np.uint8], SliceIndex]], object],
+    failed: Callable[[Exception], object],
+) -> None:
+    """Make a project for an image in a thread, with all that is painted until it is there.
+
+    Parameters
+    ----------
+    image, channels, axis, adopted
+        As for `make_first_project`.
+    done : callable
+        Given the project, its ink and the index of that, at a moment when no stroke is being drawn;
+        the adopted layer holds nothing else then.
+    failed : callable
+        Given the error.
+    """
+    painting = None if adopted is None else _Painting(adopted)
+
+    def made(found: tuple[Project, npt.NDArray[np.uint8], SliceIndex]) -> None:
+        if painting is None:
+            done(found)
+        elif painting.under_way:
+            QTimer.singleShot(_LOOK_AGAIN_MS, lambda: made(found))
+        elif painting.take_edited():
+            # What was painted while it was read is to come along: read it again.
+            project = found[0]
+            in_background(lambda: _adopt_again(project, painting.layer), made, stopped)
+        else:
+            painting.stop()
+            done(found)
+
+    def stopped(error: Exception) -> None:
+        if painting is not None:
+            painting.stop()
+        failed(error)
+
+    in_background(lambda: make_first_project(image, channels, axis, adopted), made, stopped)
+
+
+def _adopt_again(
+    project: Project, layer: Labels
+) -> tuple[Project, npt.NDArray[np.uint8], SliceIndex]:
+    ink = adopt_ink(layer)
+    project.ink_store.save(ink)
+    return project, ink, index_slices(ink, project.axis)
+
+
+class _Painting:
+    """Whether a layer is being painted on, from the moment on that this is made."""
+
+    def __init__(self, layer: Labels) -> None:
+        self.layer = layer
+        self.under_way = self._edited = False
+        # Slicing is among these, and only costs another look.
+        self._events = (layer.events.paint, layer.events.set_data, layer.events.labels_update)
+        for event in self._events:
+            event.connect(self._on_edit)
+        layer.mouse_drag_callbacks.append(self._watch)
+
+    def take_edited(self) -> bool:
+        """Return whether it was painted on since this was last asked."""
+        edited, self._edited = self._edited, False
+        return edited
+
+    def stop(self) -> None:
+        """Listen no more."""
+        for event in self._events:
+            event.disconnect(self._on_edit)
+        if self._watch in self.layer.mouse_drag_callbacks:
+            self.layer.mouse_drag_callbacks.remove(self._watch)
+
+    def _on_edit(self, event: Any = None) -> None:
+        self._edited = True
+
+    def _watch(self, layer: Labels, event: Any) -> Iterator[None]:
+        self.under_way = self._edited = True
+        try:
+            yield
+            while event.type == "mouse_move":
+                yield
+        finally:
+            self.under_way = False

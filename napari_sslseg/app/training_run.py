@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from enum import Enum
 from pathlib import Path
 
@@ -67,7 +68,9 @@ class TrainingRun(QObject):
     def warm_up(self) -> None:
         """Start a trainer that imports what it needs and waits, so that Train is prompt."""
         if not self._closed and not self.busy and (self._job is None or not self._job.alive):
-            self._renew()
+            # Nobody has asked for it yet. Who presses Train is told.
+            with contextlib.suppress(OSError):
+                self._renew()
 
     def prepare(self, request: TrainRequest | BatchRequest) -> None:
         """Say that a run begins as soon as what it needs is saved; busy from now on.
@@ -107,8 +110,9 @@ class TrainingRun(QObject):
         self._timer.start()
 
     def _renew(self) -> None:
-        if self._job is not None:
-            self._job.close(wait=False)
+        old, self._job = self._job, None
+        if old is not None:
+            old.close(wait=False)
         self._job = LocalJob(self._project)
 
     def pause(self) -> None:

@@ -123,6 +123,9 @@ class VolumeAdding(QObject):
         in_background(work, done, lambda error: self._on_failed(path, error))
 
     def _on_failed(self, path: Path, error: Exception) -> None:
+        if self._stopped:
+            self._end()
+            return
         if isinstance(error, SeveralVolumesError):
             chosen = ask(error)
             self._waiting.extendleft((path, key) for key in reversed(chosen or []))

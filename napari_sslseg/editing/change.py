@@ -61,6 +61,12 @@ class Change:
         return cls(tuple(shape), slice_places(shape, axis, index, here), before[here], after[here])
 
     @classmethod
+    def nothing(cls, shape: tuple[int, ...]) -> Change:
+        """Return a change of no voxel."""
+        none = np.empty(0, dtype=np.uint8)
+        return cls(tuple(shape), np.empty(0, dtype=np.int64), none, none)
+
+    @classmethod
     def _at(
         cls, shape: tuple[int, ...], flat: npt.NDArray[np.int64], before: Labels, after: Labels
     ) -> Change:

@@ -41,9 +41,10 @@ class LocalJob:
         log.mkdir(parents=True, exist_ok=True)
         with open(log / "trainer.log", "ab") as errors:
             # A module call instead of multiprocessing: a spawned child of that would run the
-            # main script of whoever opened the viewer again.
+            # main script of whoever opened the viewer again. And -P: a user's own random.py in the
+            # folder that the viewer was started in is none of the trainer's modules.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "napari_sslseg.jobs.worker", str(self.project)],
+                [sys.executable, "-P", "-m", "napari_sslseg.jobs.worker", str(self.project)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

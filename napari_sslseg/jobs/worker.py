@@ -13,15 +13,15 @@ import json
 import os
 import sys
 import threading
-import traceback
 from pathlib import Path
 from typing import TextIO
 
 from ..training.control import FIRST_WORK, Cancelled, Control
 from ..training.events import Cancelled as CancelledEvent
-from ..training.events import Emit, Event, Failed, MadeWay, Paused, Resumed
+from ..training.events import Emit, Event, Failed, MadeWay, Paused, Resumed, VolumeFailed
 from ..training.request import BatchRequest, read_request
 from ..training.threads import calm_threads
+from ..training.trouble import explain
 
 #: Seconds that a run gets to reach a check-point before the process ends by force.
 GRACE = 0.7
@@ -46,15 +46,16 @@ def main(project: str) -> int:
 
 
 def serve(project: Path, request_line: str, control: Control, emit: Emit) -> int:
-    """Run the request and turn every outcome into an event.
+    """Run the request and turn every outcome into an event; details of failures go to stderr.
 
     Returns
     -------
     int
         0 finished, 1 failed, 3 cancelled.
     """
-    from ..training.session import TrainingError, run_project
+    from ..training.session import run_project
 
+    emit = _logging(emit)
     try:
         request = read_request(request_line)
         if isinstance(request, BatchRequest):
@@ -66,21 +67,22 @@ def serve(project: Path, request_line: str, control: Control, emit: Emit) -> int
     except Cancelled:
         emit(CancelledEvent())
         return 3
-    except TrainingError as error:
-        emit(Failed(str(error)))
-        return 1
-    except MemoryError:
-        emit(Failed("The memory is full; close other programs or crop the image, then retry."))
-        return 1
     except Exception as error:
-        detail = traceback.format_exc()
-        print(detail, file=sys.stderr)
-        if "out of memory" in str(error).lower():
-            emit(Failed("The GPU's memory is full; choose the CPU as device, then retry.", detail))
-        else:
-            emit(Failed(f"Training stopped by an error ({type(error).__name__}: {error}).", detail))
+        trouble = explain(error)
+        emit(Failed(trouble.sentence, trouble.detail))
         return 1
     return 0
+
+
+def _logging(emit: Emit) -> Emit:
+    """Write the details of what failed to stderr, which is the trainer's log."""
+
+    def emit_and_log(event: Event) -> None:
+        if isinstance(event, Failed | VolumeFailed) and event.detail:
+            print(event.detail, file=sys.stderr, flush=True)
+        emit(event)
+
+    return emit_and_log
 
 
 def _listen(stream: TextIO, control: Control, emit: Emit) -> None:

@@ -134,7 +134,7 @@ def put_proposal(session, classes: np.ndarray, until, name: str = "SemSim") -> N
     confidence[4] = 60  # as the regions say
     proposal = Proposal(name, classes.astype(np.uint8), regions, confidence, {"shares": {}})
     version = session.project.write_proposal(proposal)
-    session._on_event(ProposalReady(proposal.slug, name, version))
+    session.rounds.follow(ProposalReady(proposal.slug, name, version))
     until(
         lambda: (
             proposal.slug in session.proposals

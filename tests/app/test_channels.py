@@ -7,6 +7,7 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
+import tifffile
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
 from qtpy.QtCore import Qt
@@ -88,7 +89,6 @@ def test_two_files_opened_twice_are_not_mixed_up(tmp_path):
 
 
 def test_stains_are_added_up_in_colours(tmp_path):
-    tifffile = pytest.importorskip("tifffile")
     stack = np.random.default_rng(0).integers(0, 999, (2, 4, 6, 7)).astype(np.uint16)
     tifffile.imwrite(tmp_path / "a.ome.tif", stack, metadata={"axes": "CZYX"})
     layers = opened(ViewerModel(), tmp_path / "a.ome.tif")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dask.array as da
 import nibabel as nib
 import numpy as np
-import pytest
 from napari.components import ViewerModel
 from napari.layers import Layer
 
@@ -57,7 +57,6 @@ def test_range_holds_the_window_and_finite_values_only():
 
 
 def test_lazy_arrays_are_not_read_as_a_whole():
-    da = pytest.importorskip("dask.array")
     seen = []
 
     def block(block_info=None):

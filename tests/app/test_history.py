@@ -22,6 +22,8 @@ class Model:
         self.now = self._copy(session)
         for name in ("ink", *self._proposed):
             self.now[f"{name} said at"] = np.zeros(SHAPE, int)
+        for slug in self._proposed:
+            self.now[f"{slug} spoken"] = np.zeros(SHAPE, bool)
         self.clock = 0
         self.done: list[dict] = []
         self.undone: list[dict] = []
@@ -30,19 +32,31 @@ class Model:
     def _copy(session) -> dict[str, np.ndarray]:
         found = {slug: p.layer.data.copy() for slug, p in session.proposals.items()}
         accepted = {(a.axis, a.index, a.proposal) for a in session.project.accepted}
-        return {"ink": session.references.ink.copy(), "accepted": accepted, **found}
+        stays = np.stack([session.references.origin.stays(0, z) for z in range(SHAPE[0])])
+        ink = session.references.ink.copy()
+        return {"ink": ink, "accepted": accepted, "by hand": stays, **found}
 
-    def write(self, name: str, after: np.ndarray, accepted: tuple | None = None, said=None) -> None:
-        """Enter a step, unless nothing changes by it."""
+    def write(
+        self, name: str, after: np.ndarray, accepted: tuple | None = None, said=None, hand=False
+    ) -> None:
+        """Enter a step, unless nothing changes by it; by hand also what is said again is said."""
         state, changed = dict(self.now), after != self.now[name]
         if accepted is not None:
             state["accepted"] = {a for a in state["accepted"] if a[:2] != accepted[:2]} | {accepted}
-        if not changed.any() and state["accepted"] == self.now["accepted"]:
+        said = changed if said is None else said
+        new = changed.any() or state["accepted"] != self.now["accepted"]
+        if not new and not hand:
             return
         self.clock += 1
         state[name] = after
-        state[f"{name} said at"] = np.where(changed, self.clock, state[f"{name} said at"])
-        said = changed if said is None else said
+        state[f"{name} said at"] = np.where(said, self.clock, state[f"{name} said at"])
+        if name != "ink":
+            state[f"{name} spoken"] = state[f"{name} spoken"] | said
+            new |= (said & ~self.now[f"{name} spoken"]).any()
+        else:
+            by_hand = np.where(said, after == 0, state["by hand"]) if hand else state["by hand"]
+            state["by hand"] = by_hand & (after == 0)
+            new |= (state["by hand"] != self.now["by hand"]).any()
         for slug in self._proposed:  # what was corrected before shows the new word
             if slug != name:
                 over = said & (after != NOT_ANNOTATED) & (after != self.now[slug])
@@ -50,6 +64,9 @@ class Model:
                 state[slug] = np.where(over, after, state[slug])
                 at = f"{slug} said at"
                 state[at] = np.where(over, self.clock, state[at])
+                new |= over.any()
+        if not new:
+            return
         if name == "ink":
             whole = {z for z in range(SHAPE[0]) if (after[z] != NOT_ANNOTATED).all()}
             state["accepted"] = {a for a in state["accepted"] if a[1] in whole}
@@ -58,8 +75,8 @@ class Model:
         self.now = state
 
     def corrected(self, slug: str) -> np.ndarray:
-        """Where a proposal is not what was proposed."""
-        return self.now[slug] != self._proposed[slug]
+        """Where a proposal is not what was proposed, or was painted all the same."""
+        return (self.now[slug] != self._proposed[slug]) | self.now[f"{slug} spoken"]
 
     def accept(self, slug: str, index: int) -> None:
         """Make a slice ink; where both layers have a word, the later one counts."""
@@ -89,6 +106,9 @@ class Model:
         return all(
             v == self.now[k] if k == "accepted" else np.array_equal(v, self.now[k])
             for k, v in self._copy(session).items()
+        ) and all(
+            np.array_equal(np.asarray(p.corrections()) != NOT_ANNOTATED, self.corrected(slug))
+            for slug, p in session.proposals.items()
         )
 
 
@@ -123,9 +143,9 @@ def test_any_sequence_of_edits_is_undone_and_redone_in_its_order(two_proposals, 
         value = int(rng.choice([0, 1, 2, NOT_ANNOTATED] if name == "ink" else [0, 1, 2]))
         session.go_to(index)
         paint(layer, index, mask, value)
-        after = model.now[name].copy()
-        after[index][mask] = value
-        model.write(name, after)
+        after, said = model.now[name].copy(), np.zeros(SHAPE, bool)
+        after[index][mask], said[index] = value, mask
+        model.write(name, after, said=said, hand=True)
 
     def accept() -> None:
         index = int(rng.choice(FEW))
@@ -303,7 +323,7 @@ def test_the_oldest_large_steps_go_when_memory_is_short(with_proposal, monkeypat
     _, panel = with_proposal
     session = panel.session
     states = [session.references.ink.copy()]
-    monkeypatch.setattr("napari_sslseg.app.history.MOST_BYTES", 25_000)
+    monkeypatch.setattr("napari_sslseg.app.history.MOST_BYTES", 50_000)
     for index in (2, 3, 4, 5):
         session.go_to(index)
         panel.review.accept.click()

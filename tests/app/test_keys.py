@@ -181,6 +181,16 @@ def test_a_key_that_is_taken_is_refused_with_the_reason(make_panel, monkeypatch)
         assert not settings_file().exists(), key
 
 
+def test_keys_that_cannot_be_saved_leave_the_old_ones_and_say_so(home, files_end_at):
+    keys = Keys(napari_keys())
+    keys.set("accept", "Shift+K")
+    with files_end_at(30), pytest.raises(ValueError, match="could not be saved"):
+        keys.set("flip", "Shift+U")
+    assert keys.by_name["flip"] == DEFAULTS["flip"]
+    assert json.loads(settings_file().read_text()) == {"accept": "Shift+K"}
+    assert [path.name for path in home.iterdir()] == [settings_file().name]
+
+
 @pytest.mark.parametrize("text", ["{", "[1, 2]", '{"accept": "P"}', '{"accept": 7, "x": "Y"}'])
 def test_a_damaged_settings_file_leaves_the_defaults_and_says_so(home, text):
     home.mkdir()

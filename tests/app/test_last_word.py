@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
-from napari.layers import Labels
 
-from napari_sslseg.app.last_word import stroke_positions
 from napari_sslseg.volume.annotation import NOT_ANNOTATED
 
 from .conftest import put_proposal
@@ -218,36 +215,6 @@ def test_accepting_is_recorded_only_when_it_was_done(with_proposal, paint):
     assert 6 in session.references.references()
 
 
-@pytest.mark.parametrize("dimensions", [2, 3])
-@pytest.mark.parametrize("how", ["paint", "fill", "polygon", "indices"])
-def test_places_of_a_stroke_are_those_that_changed(how, dimensions):
-    layer = Labels(np.zeros((6, 12, 14), np.uint8))
-    layer.data[2:5, 4:9, 3:8] = 3
-    layer.n_edit_dimensions = dimensions
-    layer.brush_size = 5
-    before, said = layer.data.copy(), []
-    layer.events.paint.connect(lambda event: said.append(event.value))
-    with layer.block_history():
-        if how == "paint":
-            layer.paint((3, 5, 5), 1)
-            layer.paint((3, 6, 9), 1)
-        elif how == "fill":
-            layer.fill((3, 5, 5), 2)
-        elif how == "polygon":
-            layer.n_edit_dimensions = 2
-            layer.paint_polygon([(0, 1, 1), (0, 8, 1), (0, 8, 9), (0, 1, 9)], 2)
-        else:
-            layer.data_setitem((np.array([1, 3]), np.array([2, 5]), np.array([3, 5])), 1)
-    changed = np.flatnonzero(layer.data != before)
-    assert changed.size
-    assert np.array_equal(stroke_positions(said[0], layer.data.shape), changed)
-
-
-def test_places_that_are_told_in_another_way_are_not_guessed():
-    assert stroke_positions([object()], (2, 3, 4)) is None
-    assert stroke_positions([], (2, 3, 4)).size == 0
-
-
 def test_a_large_import_is_the_last_word_only_where_it_writes(with_proposal, paint, monkeypatch):
     monkeypatch.setattr("napari_sslseg.app.reference_layer._AT_ONCE", 0)  # all imports are large
     _, panel = with_proposal
@@ -264,3 +231,21 @@ def test_a_large_import_is_the_last_word_only_where_it_writes(with_proposal, pai
     assert session.references.ink[4, 5, 5] == 1
     assert layer.data[AT] == 2
     assert layer.data[4, 5, 5] == 1
+
+
+def test_ink_that_is_painted_once_more_is_the_later_word_though_it_changes_nothing(
+    with_proposal, paint
+):
+    _, panel = with_proposal
+    session = panel.session
+    layer = session.proposals["semsim"].layer
+    paint(session.references.layer, 4, MASK, 1)
+    paint(layer, 4, MASK, 2)
+    ink = session.references.ink.copy()
+    paint(session.references.layer, 4, MASK, 1)
+    assert np.array_equal(session.references.ink, ink)
+    for _ in range(2):
+        assert layer.data[AT] == session.final_labels()[AT] == 1
+        session.history.undo()
+        assert layer.data[AT] == session.final_labels()[AT] == 2
+        session.history.redo()

@@ -37,22 +37,3 @@ def test_a_project_that_cannot_be_saved_is_not_closed(with_proposal, until, monk
     assert panel.session is session
     assert "References" in viewer.layers
     monkeypatch.undo()
-
-
-def test_a_window_that_stays_open_goes_on_saving(with_proposal, paint, until, monkeypatch):
-    viewer, panel = with_proposal
-    session = panel.session
-    window = viewer.window._qt_window
-    window.show()
-    with monkeypatch.context() as asking:  # the user presses Cancel when napari asks
-        asking.setattr(type(window), "closeEvent", lambda window, event: event.ignore())
-        window.close()
-    assert panel.session is session
-    mask = np.zeros((40, 44), bool)
-    mask[3:6, 3:6] = True
-    paint(session.references.layer, 2, mask, 1)
-    until(lambda: not session.autosave.pending)
-    ink = session.references.ink.copy()
-    assert np.array_equal(Project.open(session.project.path).ink_store.read(), ink)
-    viewer.close()
-    assert panel.session is None

@@ -127,6 +127,7 @@ def test_work_is_recovered_after_the_viewer_was_closed_without_saving(
     session.training.close()  # the application dies: nothing is closed properly
     path = session.project.path
     panel.session = None
+    panel.lock.release()  # as the system does then
 
     other = make_napari_viewer()
     again = LoopPanel(other)

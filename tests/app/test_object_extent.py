@@ -7,7 +7,8 @@ import json
 import numpy as np
 from qtpy.QtCore import QPoint
 
-from napari_sslseg.app.emptying import emptied
+from napari_sslseg.app.emptying import Emptying, emptied
+from napari_sslseg.volume import inkstore
 from napari_sslseg.volume.extent import Extent
 from napari_sslseg.volume.proposal import Proposal
 
@@ -75,6 +76,30 @@ def test_what_lies_outside_is_empty_from_the_moment_it_is_said(with_proposal, pa
     assert not strip.facts.outside.any()
     assert line.hint.text() == ""
     assert line.label.text() == ""
+
+
+def test_corrections_that_were_not_read_yet_count_and_their_files_stay_as_they_are(
+    with_proposal, paint, monkeypatch
+):
+    _, panel = with_proposal
+    session = panel.session
+    project = session.project
+    mask = np.zeros(SHAPE[1:], bool)
+    mask[5:8, 5:8] = True
+    paint(session.proposals["semsim"].layer, 9, mask, 1)
+    session.autosave.flush()
+    files = {p: p.read_bytes() for p in project.path.glob("proposals/*/corrections.*")}
+    assert files
+    # As a large volume, of which `load` makes another file.
+    monkeypatch.setattr(inkstore, "MAPPED", 0)
+    project.extent = Extent(3, 7)
+    emptying = Emptying(project, session.references, lambda: [])
+    made = emptying.take("semsim", 1, project.read_proposal("semsim"))
+    assert np.flatnonzero(emptying.corrected_objects()).tolist() == [9]
+    assert np.array_equal(made.classes[9], panel.truth[9])
+    assert not made.classes[8].any()
+    now = {p: p.read_bytes() for p in project.path.glob("proposals/*/corrections.*")}
+    assert now == files
 
 
 def test_what_was_said_of_one_axis_waits_while_it_is_another(started):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication
+
+from napari_sslseg.app import plane_drawing
 
 from .conftest import SHAPE
 
@@ -138,3 +142,56 @@ def test_the_dock_is_opened_and_closed_in_every_way(opened, until):
     assert planes.shown, "as it was left"
     viewer.theme = "light"
     assert planes.views[0].text.lightness() < 128
+
+
+def test_why_nothing_is_drawn_is_told_once_until_it_is_again(opened, until, monkeypatch):
+    _, panel, pictures = opened
+    planes, told = panel.planes, []
+    planes.drawer.trouble.connect(told.append)
+
+    def move(index: int) -> None:
+        planes.set_point((4, index, index))
+        drawn(panel, until)
+
+    def broken(*given):
+        raise OSError("the image is gone.")
+
+    for failures in (1, 2):
+        pictures.clear()
+        with monkeypatch.context() as disk:
+            disk.setattr(plane_drawing, "draw_image", broken)
+            move(10)
+            move(11)
+        assert told == ["The other planes cannot be drawn: the image is gone."] * failures
+        assert not pictures
+        move(12)
+        assert len(pictures) == 2, "as soon as it can be"
+
+
+def drawing_threads() -> set[threading.Thread]:
+    return {t for t in threading.enumerate() if t.name.startswith("sslseg-planes")}
+
+
+@pytest.fixture
+def threads_before():
+    return drawing_threads()
+
+
+def test_the_thread_that_draws_ends_with_the_window(threads_before, opened, until):
+    viewer, panel, _ = opened
+    mine = drawing_threads() - threads_before
+    assert len(mine) == 1
+    panel.planes.set_point((4, 10, 10))
+    viewer.close()
+    until(lambda: not any(thread.is_alive() for thread in mine), 5)
+    assert panel.planes.drawer.idle
+
+
+def test_a_drawer_that_was_closed_draws_again_with_the_next_session(opened, until):
+    _, panel, pictures = opened
+    path = panel.session.project.path
+    panel._end()
+    pictures.clear()
+    panel.planes.set_session(None)
+    panel.open(path)
+    until(lambda: panel.session is not None and len(pictures) == 2)

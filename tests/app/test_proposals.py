@@ -125,3 +125,125 @@ def test_regions_lie_on_the_proposal_in_view_and_below_references(with_proposal,
         panel.session.activate(slug)
         names = [layer.name for layer in viewer.layers]
         assert names.index(name) < names.index("Confidence") < names.index("References")
+
+
+LENS = np.zeros((40, 44), bool)
+LENS[14:30, 12:30] = True
+
+
+def stroke(layer, index: int, mask: np.ndarray, how: str) -> None:
+    """Paint a mask with class 1 in one of napari's ways."""
+    rows, columns = np.nonzero(mask)
+    if how == "polygon":
+        (top, bottom), (left, right) = (rows.min(), rows.max()), (columns.min(), columns.max())
+        corners = [(top, left), (bottom, left), (bottom, right), (top, right)]
+        layer.paint_polygon([(index, *corner) for corner in corners], 1)
+        return
+    with layer.block_history():
+        if how == "brush":
+            layer.brush_size = 1
+            for row, column in zip(rows, columns, strict=True):
+                layer.paint((index, row, column), 1)
+        else:
+            layer.data_setitem((np.full_like(rows, index), rows, columns), 1)
+
+
+@pytest.mark.parametrize("how", ["brush", "polygon", "indices"])
+def test_what_was_painted_outlives_new_versions_also_where_it_was_proposed_already(
+    with_proposal, until, how
+):
+    _, panel = with_proposal
+    session = panel.session
+    proposal = session.proposals["semsim"]
+    session.go_to(4)
+    assert (panel.truth[4][LENS] == 1).any()
+    stroke(proposal.layer, 4, LENS, how)
+    assert not session.regions.layer.data[4][LENS].any(), "painted is the user's word: no colour"
+    session.autosave.flush()
+    assert (session.project.all_ink()[4][LENS] == 1).all()
+    for _ in range(2):
+        put_proposal(session, np.zeros_like(panel.truth), until)
+        assert np.array_equal(proposal.layer.data[4] == 1, LENS)
+    path = session.project.path
+    panel.leave()
+    until(lambda: panel.session is None)
+    panel.open(path)
+    until(lambda: panel.session is not None and "semsim" in panel.session.proposals)
+    put_proposal(panel.session, np.zeros_like(panel.truth), until)
+    assert np.array_equal(panel.session.proposals["semsim"].layer.data[4] == 1, LENS)
+
+
+def test_a_stroke_that_changes_nothing_is_a_step_and_its_word_is_undone_with_it(
+    with_proposal, paint, until
+):
+    _, panel = with_proposal
+    session = panel.session
+    proposal, history = session.proposals["semsim"], session.history
+    inside = LENS & (panel.truth[4] == 1)
+    session.go_to(4)
+    before, undo = proposal.layer.data.copy(), history.next_undo
+    colours = session.regions.layer.data[4].copy()
+    assert colours[inside].all()
+    paint(proposal.layer, 4, inside, 1)
+    assert np.array_equal(proposal.layer.data, before)
+    for _ in range(2):
+        assert history.next_undo == "painting in SemSim"
+        assert np.array_equal(proposal.corrections()[4] != NOT_ANNOTATED, inside)
+        assert not session.regions.layer.data[4][inside].any()
+        history.undo()
+        assert history.next_undo == undo
+        assert (proposal.corrections()[4] == NOT_ANNOTATED).all()
+        assert np.array_equal(session.regions.layer.data[4], colours)
+        history.redo()
+    paint(proposal.layer, 4, inside, 1)  # said already
+    history.undo()
+    assert history.next_undo == undo
+    put_proposal(session, np.zeros_like(panel.truth), until)
+    assert not proposal.layer.data[4].any(), "nothing is left of what was undone"
+
+
+def test_the_undo_of_a_stroke_takes_back_its_word_as_a_whole(with_proposal, paint, until):
+    _, panel = with_proposal
+    session = panel.session
+    proposal = session.proposals["semsim"]
+    paint(proposal.layer, 4, LENS, 1)
+    session.autosave.flush()
+    session.history.undo()
+    session.autosave.flush()
+    assert (session.project.all_ink()[4] == NOT_ANNOTATED).all()
+    put_proposal(session, np.zeros_like(panel.truth), until)
+    assert not proposal.layer.data[4].any()
+
+
+def test_a_brush_that_stops_at_edges_says_what_lies_under_it_too(with_proposal, until):
+    _, panel = with_proposal
+    session = panel.session
+    session.go_to(4)
+    session.tools.choose("grow")
+    layer = session.proposals["semsim"].layer
+    layer.brush_size, layer.selected_label = 9, 1
+    with layer.block_history():
+        session.tools._paint(layer, (4.0, 20.0, 20.0))
+    said = session.proposals["semsim"].corrections()[4] == 1
+    assert said[20, 20], "in the middle of the object, proposed already"
+    put_proposal(session, np.zeros_like(panel.truth), until)
+    assert np.array_equal(layer.data[4] == 1, said)
+
+
+def test_no_thread_sees_the_half_of_a_new_version(with_proposal, paint, until, monkeypatch):
+    _, panel = with_proposal
+    session = panel.session
+    proposal = session.proposals["semsim"]
+    paint(proposal.layer, 4, one_voxel(2, 2), 1)
+    seen = []
+    plainly = proposal.layer._ensure_int_labels
+
+    def look(data):  # as another thread might, while napari takes the new array
+        seen.append(np.asarray(proposal.corrections()))
+        return plainly(data)
+
+    monkeypatch.setattr(proposal.layer, "_ensure_int_labels", look)
+    put_proposal(session, 1 - panel.truth, until)
+    assert seen
+    for corrections in seen:
+        assert np.argwhere(corrections != NOT_ANNOTATED).tolist() == [[4, 2, 2]]

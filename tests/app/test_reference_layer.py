@@ -101,3 +101,141 @@ def test_slices_of_a_large_volume_are_looked_at_in_a_thread(started, until, monk
     session.set_axis(0)
     until(lambda: len(session.references.partial()) == 11)
     assert session.references.references() == [3]
+
+
+CORNER = np.zeros((40, 44), bool)
+CORNER[3:8, 3:8] = True
+OTHER = np.zeros((40, 44), bool)
+OTHER[30:35, 30:35] = True
+
+
+def test_marking_takes_corrections_as_ink_and_leaves_them_in_the_proposal(
+    with_proposal, paint, until
+):
+    _, panel = with_proposal
+    session = panel.session
+    layer, ink = session.proposals["semsim"].layer, session.references.ink
+    paint(session.references.layer, 4, OTHER, 2)
+    paint(layer, 4, CORNER | OTHER, 1)  # over the ink too: the later word
+    before = ink.copy()
+    session.go_to(4)
+    panel.references.mark.click()
+    for _ in range(2):
+        assert (layer.data[4][CORNER | OTHER] == 1).all()
+        assert np.array_equal(ink[4], np.where(CORNER | OTHER, 1, 0))
+        assert (session.final_labels()[4][CORNER] == 1).all()
+        session.history.undo()
+        assert np.array_equal(ink, before)
+        assert (layer.data[4][CORNER] == 1).all()
+        session.history.redo()
+    panel.references.mark.click()  # not a reference after all
+    assert 4 in session.references.partial()
+    session.autosave.flush()
+    assert (session.project.all_ink()[4][CORNER] == 1).all()
+    assert (session.final_labels()[4][CORNER] == 1).all()
+
+
+def test_marking_takes_the_word_on_a_proposal_whose_layer_was_deleted(with_proposal, paint):
+    viewer, panel = with_proposal
+    session = panel.session
+    paint(session.proposals["semsim"].layer, 4, CORNER, 1)
+    viewer.layers.remove("SemSim")
+    session.references.mark(4)
+    assert (session.references.ink[4][CORNER] == 1).all()
+
+
+def test_nothing_is_marked_while_corrections_are_still_being_read(with_proposal, paint):
+    _, panel = with_proposal
+    session = panel.session
+    session.shelf.unread.awaited.add("semsim")
+    session.go_to(4)
+    panel.references.mark.click()
+    assert "not been read yet" in panel.references.hint.text()
+    assert session.references.states[4] == SliceState.EMPTY
+    session.shelf.unread.awaited.clear()
+    panel.references.mark.click()
+    assert session.references.states[4] == SliceState.WHOLE
+
+
+def test_unmarking_leaves_background_that_was_painted_in_this_session_or_an_earlier_one(
+    started, paint, until
+):
+    _, panel = started
+    session = panel.session
+    paint(session.references.layer, 4, CORNER, 1)
+    paint(session.references.layer, 4, OTHER, 0)
+    session.references.mark(4)
+    paint(session.references.layer, 5, OTHER, 0)
+    session.references.mark(5)
+    session.autosave.flush()
+    path = session.project.path
+    session.references.unmark(4)
+    expected = np.full((40, 44), NOT_ANNOTATED)
+    expected[CORNER], expected[OTHER] = 1, 0
+    assert np.array_equal(session.references.ink[4], expected)
+    session.history.undo()
+    assert session.references.references() == [4, 5]
+    session.history.redo()
+    assert np.array_equal(session.references.ink[4], expected)
+    panel.leave()
+    until(lambda: panel.session is None)
+    panel.open(path)
+    until(lambda: panel.session is not None)
+    references = panel.session.references
+    until(lambda: references.origin._known)
+    references.unmark(5)
+    assert np.array_equal(references.ink[5] == 0, OTHER)
+
+
+def test_background_that_was_painted_and_erased_again_is_none_when_marked(started, paint):
+    _, panel = started
+    references = panel.session.references
+    paint(references.layer, 4, OTHER, 0)
+    paint(references.layer, 4, OTHER, NOT_ANNOTATED)
+    references.mark(4)
+    paint(references.layer, 4, CORNER, 0)  # said by hand, though it changes nothing
+    assert panel.session.history.next_undo == "painting in References"
+    references.unmark(4)
+    assert np.array_equal(references.ink[4] == 0, CORNER)
+    panel.session.history.undo()
+    panel.session.history.undo()  # the stroke that changed nothing
+    references.unmark(4)
+    assert references.states[4] == SliceState.EMPTY
+
+
+def test_a_slice_that_was_painted_by_hand_throughout_says_how_to_take_it_back(started, paint):
+    _, panel = started
+    session = panel.session
+    session.go_to(4)
+    paint(session.references.layer, 4, np.ones((40, 44), bool), 0)
+    panel.references.mark.click()
+    assert "by hand" in panel.references.hint.text()
+    assert session.references.references() == [4]
+
+
+def test_unmarking_along_one_axis_leaves_the_references_along_another(started):
+    _, panel = started
+    session = panel.session
+    session.references.mark(3)
+    session.set_axis(1)
+    session.references.mark(20)
+    session.references.unmark(20)
+    assert session.references.states[20] == SliceState.PARTIAL
+    session.set_axis(0)
+    assert session.references.references() == [3]
+
+
+def test_background_of_a_project_from_before_is_taken_back_as_ever(started, until):
+    _, panel = started
+    session = panel.session
+    session.references.mark(3)
+    session.autosave.flush()
+    path = session.project.path
+    panel.leave()
+    until(lambda: panel.session is None)
+    for file in path.glob("background.*"):
+        file.unlink()
+    panel.open(path)
+    until(lambda: panel.session is not None)
+    panel.session.references.unmark(3)
+    assert panel.session.references.states[3] == SliceState.EMPTY

@@ -45,11 +45,11 @@ def test_sure_background_is_not_painted():
     assert np.asarray(view).shape == shape
 
 
-def test_kept_corrections_have_no_region_even_if_the_new_proposal_agrees():
+def test_what_was_said_has_no_region_even_if_the_proposal_agrees():
     classes = np.ones((1, 1, 2), dtype=np.uint8)
-    kept = np.array([[[1, 255]]], dtype=np.uint8)
+    said = np.array([[[True, False]]])
     blank = np.full((1, 1, 2), 255, dtype=np.uint8)
-    view = RegionArray(classes, classes, classes * 4, kept, blank)
+    view = RegionArray(classes, classes, classes * 4, said, blank)
     assert view[0].tolist() == [[0, 4]]
 
 

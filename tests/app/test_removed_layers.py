@@ -60,7 +60,7 @@ def test_the_recommended_proposal_is_shown_once_it_has_been_read(with_proposal, 
 
     _, panel = with_proposal
     session = panel.session
-    session._on_event(Finished(1.0, "reference-guided"))
+    session.rounds.follow(Finished(1.0, "reference-guided"))
     assert session.active == "semsim"
     put_proposal(session, 1 - panel.truth, until, name="Reference-guided")
     assert session.active == "reference-guided"

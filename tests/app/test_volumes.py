@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -89,11 +91,16 @@ def test_volumes_are_added_shown_in_turn_and_share_their_classes(several, paint,
     assert np.array_equal(Cohort(home).open("").ink_store.load(), ink)
 
     # The table is one: what another volume is painted with stays, what is added is everywhere.
-    with pytest.raises(ValueError, match="painted in the volume “cone”"):
-        second.remove_class(2)
+    refused = []
+    second.class_editing.refused.connect(refused.append)
+    second.remove_class(2)
+    until(lambda: bool(refused))
+    assert "painted in the volume “cone”" in refused[0]
+    assert 2 in second.classes
     second.edit_class(2, name="Renamed")
     added = second.add_class("Third").id
     second.remove_class(added)
+    until(lambda: added not in second.classes)
     second.go_to(8)
     switch(panel, 0, until)
     assert names(viewer) == ["cone", "References"]
@@ -117,8 +124,55 @@ def test_volumes_are_added_shown_in_turn_and_share_their_classes(several, paint,
     assert not panel.volumes.isVisibleTo(panel)
     panel.open(home)
     until(lambda: panel.session is not None)
-    assert panel.session.image.name == "c [1]" or panel.session.project.info.name == "c"
+    assert panel.session.project.info.name == "c"
     assert len(panel.cohort.summaries()) == 3
+
+
+def test_a_class_is_removed_when_the_other_volumes_were_asked_in_a_thread(
+    several, paint, until, monkeypatch
+):
+    _, panel, _ = several
+    session, cohort = panel.session, panel.cohort
+    third, fourth = (session.add_class().id for _ in range(2))
+    switch(panel, 1, until)
+    session = panel.session
+    asking, answer, summary = [], threading.Event(), Cohort.summary
+    refused = []
+    session.class_editing.refused.connect(refused.append)
+
+    def slowly(cohort, key):
+        asking.append(threading.current_thread())
+        assert answer.wait(30)
+        return summary(cohort, key)
+
+    def ask(class_id: int) -> None:
+        asking.clear()
+        answer.clear()
+        cohort._unsure.add("")
+        panel.volume.classes.remove_wanted.emit(class_id)
+        until(lambda: bool(asking))
+
+    monkeypatch.setattr(Cohort, "summary", slowly)
+    ask(third)
+    assert threading.main_thread() not in asking
+    assert third in session.classes, "nobody knows yet"
+    answer.set()
+    until(lambda: third not in session.classes)
+    # What is painted meanwhile counts.
+    ask(fourth)
+    paint(session.references.layer, 2, panel.truth[2] == 1, fourth)
+    answer.set()
+    until(lambda: bool(refused))
+    assert "painted on" in refused[0]
+    assert fourth in session.classes
+    # A volume that is no longer in view when the answer comes keeps its classes.
+    last = session.add_class().id
+    ask(last)
+    panel.close_session()
+    answer.set()
+    panel.open(session.project.path)
+    until(lambda: panel.session is not None)
+    assert last in panel.session.classes
 
 
 def test_the_others_are_proposed_for_while_the_user_looks_at_them(several, paint, until):

@@ -186,3 +186,15 @@ def test_a_job_runs_once(job):
     wait_for(job, Finished)
     with pytest.raises(RuntimeError, match="once"):
         job.start(TrainRequest())
+
+
+def test_scripts_beside_the_user_are_none_of_the_trainers(project, tmp_path, monkeypatch):
+    (tmp_path / "random.py").write_text("raise SystemExit('a script of the user')")
+    monkeypatch.chdir(tmp_path)
+    job = LocalJob(project.path)
+    try:
+        job.start(TrainRequest("reference", 5, device="cpu"))
+        events = wait_for(job, Finished)
+    finally:
+        job.close()
+    assert not [event for event in events if isinstance(event, Failed)]

@@ -81,10 +81,10 @@ class ExportSection(Step):
         session, kind = self._session, self.kind
         if session is None:
             reason = "start labelling a volume first."
-        elif not session.references.references() and not session.proposals:
+        elif not session.references.references() and not session.shelf.all():
             reason = "there is nothing to export yet."
         else:
-            reason = ""
+            reason = session.shelf.unread.why_not
         said: list[str] = []
         if session is not None:
             like = bare(remembered_order(session.project.info).source)
@@ -101,6 +101,9 @@ class ExportSection(Step):
         session = self._session
         if session is None:
             return
+        if unread := session.shelf.unread.why_not:
+            say(self.hint, f"Not exported: {unread}")
+            return
         try:
             kind = self.kind
             if not path.name.lower().endswith(kind.suffixes):
@@ -111,9 +114,7 @@ class ExportSection(Step):
         project = session.project
         info, classes = project.info, project.snapshot().classes
         proposal, accepted = session.shelf.in_view(), list(project.accepted)
-        make = final_maker(
-            session.references, proposal, accepted, project.axis, session.shelf.all()
-        )
+        make = final_maker(session.references, proposal, accepted, project.axis, session.shelf)
         facts = SessionFacts(session)
         per_class, anonymous = self.per_class.isChecked(), self.anonymous.isChecked()
 
@@ -167,7 +168,9 @@ class ExportSection(Step):
             return
         path = named(chosen, kind)
         split = self.per_class.isChecked() and self.per_class.isEnabled()
-        files = possible_files(path, kind, session.classes, split)
+        # A proposal may still hold voxels of a class that was removed.
+        classes = session.classes.covering(session.classes.removed_ids)
+        files = possible_files(path, kind, classes, split)
         # The dialog has asked about the name that it knew, not about those made from it.
         there = [file.name for file in files if file.exists() and file != Path(chosen)]
         if not there or self._may_replace(there):

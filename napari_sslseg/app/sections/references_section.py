@@ -14,7 +14,7 @@ from ...acquisition.registry import create
 from ...volume.annotation import SliceState
 from ..background import in_background
 from ..head_up import picture_rows
-from ..reference_layer import StrokeUnderWayError
+from ..reference_layer import NotNowError
 from ..step import Step, allow, hint_label, say
 from ..thumbnails import icon, slice_picture
 from .extent_line import ExtentLine
@@ -96,11 +96,13 @@ class ReferencesSection(Step):
         whole, partial = session.references.references(), session.references.partial()
         if state is SliceState.WHOLE:
             self.mark.setText("Not a reference after all")
-            allow(self.mark, "", "Take back this slice's background; painted classes stay as ink")
+            tip = "Take back the background of this slice that you have not painted yourself"
+            allow(self.mark, "", tip)
             text = f"Slice {index} is a reference."
         else:
             self.mark.setText("Mark this slice as reference")
-            allow(self.mark, "", "All that is not painted in this slice becomes background")
+            tip = "All that you have not painted or corrected in this slice becomes background"
+            allow(self.mark, "", tip)
             text = (
                 f"Slice {index} is outside of the object, as you said."
                 if session.extent.outside()[index] and state is SliceState.EMPTY
@@ -129,7 +131,7 @@ class ReferencesSection(Step):
                 session.references.unmark(index)
             else:
                 session.references.mark(index)
-        except StrokeUnderWayError as error:
+        except NotNowError as error:
             say(self.hint, str(error))
 
     def _on_suggest(self) -> None:

@@ -1,0 +1,87 @@
+"""The array of References and proposals stays ours, whatever is put in its place."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from napari.layers import _layer_actions
+
+from napari_sslseg.app import own_array
+from napari_sslseg.volume.project import Project
+
+MASK = np.zeros((40, 44), bool)
+MASK[3:8, 3:8] = True
+
+
+@pytest.fixture
+def warned(monkeypatch):
+    """Give what the user was told."""
+    heard = []
+    monkeypatch.setattr(own_array, "show_warning", heard.append)
+    return heard
+
+
+@pytest.mark.parametrize("name", ["References", "SemSim"])
+def test_a_converted_layer_is_converted_back_and_goes_on_being_saved(
+    with_proposal, paint, warned, name
+):
+    viewer, panel = with_proposal
+    session = panel.session
+    layer = viewer.layers[name]
+    array, before = layer.data, layer.data.copy()
+    viewer.layers.selection = {layer}
+    _layer_actions._convert_dtype(viewer.layers, "int16")
+    assert layer.data is array
+    assert np.array_equal(array, before)
+    assert len(warned) == 1
+    assert f"“{name}” keeps its data type" in warned[0]
+    paint(layer, 5, MASK, 1)
+    assert (session.final_labels()[5][MASK] == 1).all()
+    session.autosave.flush()
+    assert (Project.open(session.project.path).all_ink()[5][MASK] == 1).all()
+    session.history.undo()
+    assert np.array_equal(layer.data, before)
+    session.references.mark(5)
+
+
+def test_labels_that_do_not_fit_leave_what_was_there(with_proposal, paint, warned):
+    viewer, panel = with_proposal
+    session = panel.session
+    layer = viewer.layers["References"]
+    paint(layer, 4, MASK, 2)
+    other = layer.data.astype(np.int32)
+    other[4, 3, 3], other[4, 3, 4], other[8, 1, 1] = 300, -1, 2
+    layer.selected_label = 1
+    layer.data = other
+    assert layer.data.dtype == np.uint8
+    assert (layer.data[4][MASK] == 2).all()
+    assert layer.data[8, 1, 1] == 2
+    assert "2 voxels of “References” stay as they were" in warned[0]
+    assert layer.selected_label <= 255
+    session.autosave.flush()
+    assert Project.open(session.project.path).ink_store.read()[8, 1, 1] == 2
+
+
+def test_an_array_of_the_right_kind_is_taken_without_a_word(with_proposal, warned):
+    viewer, panel = with_proposal
+    session = panel.session
+    for name in ("References", "SemSim"):
+        layer = viewer.layers[name]
+        array, other = layer.data, layer.data.copy()
+        other[4, 1, 1] = 1
+        layer.data = other
+        assert layer.data is array
+        assert array[4, 1, 1] == 1
+    assert not warned
+    session.autosave.flush()
+    assert session.project.all_ink()[4, 1, 1] == 1
+
+
+def test_labels_of_another_shape_are_refused(with_proposal, warned):
+    viewer, _ = with_proposal
+    layer = viewer.layers["References"]
+    array, before = layer.data, layer.data.copy()
+    layer.data = np.zeros((3, 4, 5), np.uint8)
+    assert layer.data is array
+    assert np.array_equal(array, before)
+    assert "another shape" in warned[0]

@@ -1,0 +1,154 @@
+"""What a session writes, in which order, and what becomes of it when the disk fails."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import numpy as np
+import pytest
+
+from napari_sslseg.volume.annotation import SliceState
+from napari_sslseg.volume.extent import Extent
+from napari_sslseg.volume.inkstore import InkStore
+from napari_sslseg.volume.project import Project
+
+MASK = np.zeros((40, 44), bool)
+MASK[3:6, 3:6] = True
+AT = (3, 3)
+
+
+def full(*given):
+    raise OSError(28, "No space left on device")
+
+
+@pytest.fixture
+def session(with_proposal, until):
+    _, panel = with_proposal
+    until(lambda: not panel.session.autosave.pending)
+    return panel.session
+
+
+@pytest.fixture
+def told(session) -> list[str]:
+    heard: list[str] = []
+    session.trouble.connect(heard.append)
+    return heard
+
+
+def on_disk(session) -> tuple[np.ndarray, np.ndarray]:
+    """Ink and corrections."""
+    project = Project.open(session.project.path)
+    return project.ink_store.read(), project.correction_store("semsim").read()
+
+
+def test_corrections_are_saved_before_ink(session, paint, until, monkeypatch):
+    order = []
+    save = InkStore.save
+
+    def noted(store, ink):
+        if store.name in ("corrections", "ink"):
+            order.append(store.name)
+        return save(store, ink)
+
+    monkeypatch.setattr(InkStore, "save", noted)
+    paint(session.proposals["semsim"].layer, 4, MASK, 1)
+    paint(session.references.layer, 4, MASK, 0)  # spoken over the correction
+    until(lambda: not session.autosave.pending)
+    assert order[:2] == ["corrections", "ink"]
+    assert order == order[:2] * (len(order) // 2)
+    ink, corrections = on_disk(session)
+    assert ink[4][AT] == 0
+    assert corrections[4][AT] != 1
+
+
+def test_ink_is_saved_though_corrections_cannot_be_and_both_once_they_can(
+    session, told, paint, until, monkeypatch
+):
+    with monkeypatch.context() as disk:
+        disk.setattr(session.proposals["semsim"].store, "save", full)
+        paint(session.proposals["semsim"].layer, 4, MASK, 1)
+        paint(session.references.layer, 2, MASK, 1)
+        until(lambda: bool(told) and not session.autosave.pending)
+    assert told == ["Not saved: No space left on device. Your work is still in the viewer."]
+    assert not session.saving.up_to_date
+    assert on_disk(session)[0][2][AT] == 1
+    paint(session.references.layer, 3, MASK, 1)
+    until(lambda: not session.autosave.pending)
+    ink, corrections = on_disk(session)
+    assert ink[3][AT] == 1
+    assert corrections[4][AT] == 1
+    assert session.saving.up_to_date
+
+
+def test_what_comes_in_while_all_is_saved_is_saved_before_anything_follows(
+    session, paint, until, monkeypatch
+):
+    save = session.project.ink_store.save
+    written, painted = threading.Event(), threading.Event()
+
+    def slow(ink):
+        pieces = save(ink)
+        written.set()
+        assert painted.wait(30)
+        return pieces
+
+    monkeypatch.setattr(session.project.ink_store, "save", slow)
+    found = []
+    session.save_then(lambda: found.append(on_disk(session)[0]), pytest.fail)
+    until(written.is_set)
+    paint(session.references.layer, 3, MASK, 1)
+    painted.set()
+    until(lambda: bool(found))
+    assert found[0][3][AT] == 1
+
+
+def test_a_session_ends_without_waiting_when_all_was_just_saved(session, paint, monkeypatch):
+    session.autosave.flush()
+    writes = []
+    monkeypatch.setattr(session.project.ink_store, "save", lambda ink: writes.append(1) or 0)
+    session.close(saved=True)
+    assert not writes
+
+
+def test_a_last_stroke_is_saved_when_a_session_ends(session, told, paint):
+    paint(session.references.layer, 2, MASK, 1)
+    paint(session.proposals["semsim"].layer, 4, MASK, 1)
+    session.close()
+    ink, corrections = on_disk(session)
+    assert ink[2][AT] == corrections[4][AT] == 1
+    assert told == []
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ValueError("no array")])
+def test_a_session_ends_on_a_failing_disk_and_saves_what_it_can(
+    session, told, paint, monkeypatch, error
+):
+    def failing(ink):
+        raise error
+
+    monkeypatch.setattr(session.project.ink_store, "save", failing)
+    paint(session.references.layer, 2, MASK, 1)
+    paint(session.proposals["semsim"].layer, 4, MASK, 1)
+    session.project.extent = Extent(1, 9)
+    session.close()
+    assert told == [f"The last changes could not be saved: {error}."]
+    assert on_disk(session)[1][4][AT] == 1
+    head = json.loads((session.project.path / "project.json").read_text())
+    assert head["extents"] == {"0": [1, 9]}
+
+
+def test_a_head_that_cannot_be_written_is_told(session, told, paint, monkeypatch):
+    paint(session.references.layer, 2, MASK, 1)
+    monkeypatch.setattr(session.project, "save", full)
+    session.close()
+    assert len(told) == 1
+    assert on_disk(session)[0][2][AT] == 1
+
+
+def test_the_state_of_slices_out_of_view_is_learned_with_a_save(session, paint, until):
+    assert session.references.states[2] == SliceState.EMPTY
+    session.references.ink[2][MASK] = 1  # as by what napari says nothing of
+    session.autosave.request()
+    until(lambda: not session.autosave.pending)
+    assert session.references.states[2] == SliceState.PARTIAL

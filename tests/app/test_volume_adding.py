@@ -1,0 +1,58 @@
+"""Adding volumes to a project that is closed meanwhile."""
+
+from __future__ import annotations
+
+import threading
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from napari_sslseg.app import volume_adding
+
+
+@pytest.fixture
+def several(tmp_path):
+    """Give a file of twelve volumes, of which the user has to choose."""
+    path = tmp_path / "series.nii.gz"
+    data = np.random.default_rng(0).integers(0, 99, (20, 18, 9, 12)).astype(np.int16)
+    nib.save(nib.Nifti1Image(data, np.eye(4)), path)
+    return path
+
+
+@pytest.fixture
+def reading(monkeypatch):
+    """Hold back what is read until it may go on; also tell of what is asked."""
+    begun, go_on, asked = threading.Event(), threading.Event(), []
+    read = volume_adding.read_volume
+
+    def slowly(path, part):
+        begun.set()
+        assert go_on.wait(30)
+        return read(path, part)
+
+    monkeypatch.setattr(volume_adding, "read_volume", slowly)
+    monkeypatch.setattr(volume_adding, "ask", lambda error: asked.append(error))
+    yield begun, go_on, asked
+    go_on.set()
+
+
+def test_who_adds_a_file_of_several_volumes_is_asked(started, several, reading, until):
+    _, panel = started
+    _, go_on, asked = reading
+    go_on.set()
+    panel.cohort.add([several])
+    until(lambda: bool(asked))
+
+
+def test_nobody_is_asked_after_the_project_was_closed(started, several, reading, until):
+    _, panel = started
+    begun, go_on, asked = reading
+    panel.cohort.add([several])
+    adding = panel.cohort._adding
+    until(begun.is_set)
+    panel.close_session()
+    assert adding.running
+    go_on.set()
+    until(lambda: not adding.running)
+    assert not asked

@@ -1,0 +1,54 @@
+"""What the trainer makes of errors: an event with a sentence, and a log with the rest."""
+
+from __future__ import annotations
+
+import pytest
+
+from napari_sslseg.jobs.worker import serve
+from napari_sslseg.training import batch, session
+from napari_sslseg.training.control import Control
+from napari_sslseg.training.events import Failed, VolumeFailed
+from napari_sslseg.training.request import BatchRequest, TrainRequest
+
+RUN = TrainRequest("reference", seconds=5)
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (MemoryError(), "The memory is full; close other programs"),
+        (RuntimeError("CUDA out of memory."), "The GPU's memory is full; choose the CPU"),
+        (TypeError("no number"), "An unexpected error ended this (TypeError: no number)."),
+    ],
+)
+def test_an_error_is_a_sentence_and_its_traceback_is_in_the_log(
+    tmp_path, monkeypatch, capsys, error, sentence
+):
+    def fail(*rest):
+        raise error
+
+    monkeypatch.setattr(session, "run_project", fail)
+    events = []
+    assert serve(tmp_path, RUN.to_json(), Control(), events.append) == 1
+    (failed,) = events
+    assert isinstance(failed, Failed)
+    assert failed.message.startswith(sentence)
+    assert "in fail" in failed.detail
+    assert failed.detail in capsys.readouterr().err
+
+
+def test_what_is_the_users_to_mend_is_told_without_a_traceback(tmp_path, capsys):
+    events = []
+    assert serve(tmp_path / "none", RUN.to_json(), Control(), events.append) == 1
+    assert events == [Failed(f"{tmp_path / 'none'} is not a napari-sslseg project folder.")]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_volume_of_a_batch_leaves_its_traceback_in_the_log_too(tmp_path, monkeypatch, capsys):
+    told = VolumeFailed("a", "a", "A sentence.", "Traceback of a")
+    monkeypatch.setattr(batch, "run_batch", lambda path, request, emit, control: emit(told))
+    events = []
+    request = BatchRequest(RUN, ("a",)).to_json()
+    assert serve(tmp_path, request, Control(), events.append) == 0
+    assert events == [told]
+    assert capsys.readouterr().err == "Traceback of a\n"

@@ -146,6 +146,7 @@ def rectify(
     at: Literal["features", "logits"] = "features",
     block: int = BLOCK,
     axis: Axis = "source",
+    smoothed: bool = True,
 ) -> Tensor:
     """Add to the logits what similar pixels of the same image say (Eq. 5).
 
@@ -161,24 +162,30 @@ def rectify(
         Resolution of the result. ``"features"``: both terms on the grid of `features`, as in the
         paper. ``"logits"``: the correction is resized and added to the logits as they are, which
         keeps the fine borders of the decoder.
+    smoothed
+        See `resize`.
 
     Returns
     -------
     Tensor
         Rectified logits, ``(B, C, h, w)`` or ``(B, C, H, W)``.
     """
-    resized = resize(logits.float(), (features.shape[-2], features.shape[-1]))
+    resized = resize(logits.float(), (features.shape[-2], features.shape[-1]), smoothed)
     correction = spread(resized, features, temperature, block, axis)
     if at == "features":
         return resized + correction
     return logits.float() + resize(correction, (logits.shape[-2], logits.shape[-1]))
 
 
-def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize ``(B, C, H, W)`` bilinearly, smoothing first where it shrinks."""
+def resize(maps: Tensor, size: tuple[int, int], smoothed: bool = True) -> Tensor:
+    """Resize ``(B, C, H, W)`` bilinearly.
+
+    Where it shrinks, it smooths first, so that each pixel counts; without `smoothed` it is the
+    plain I of Eq. 5, which to a quarter of the sides reads four pixels of each sixteen.
+    """
     if tuple(maps.shape[-2:]) == tuple(size):
         return maps
-    shrinks = size[0] < maps.shape[-2] or size[1] < maps.shape[-1]
+    shrinks = smoothed and (size[0] < maps.shape[-2] or size[1] < maps.shape[-1])
     return F.interpolate(maps, size, mode="bilinear", align_corners=False, antialias=shrinks)
 
 

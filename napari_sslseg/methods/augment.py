@@ -8,12 +8,15 @@ the device. Images are ``(B, C, H, W)`` with any number of channels, of any inte
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .augment_draws import draw_own, draw_published, draw_window
 from .losses import IGNORE
 
 
@@ -21,28 +24,70 @@ from .losses import IGNORE
 class WeakAugmentation:
     """How images are moved: chances and ranges.
 
-    Defaults are those of the published 2D protocols: quarter turns and flips, and small
-    rotations.
-
     Attributes
     ----------
+    draw
+        ``"own"``, which no paper has: flips, a turn, and a rotation with a magnification are drawn
+        each for itself, and may all come together. ``"published"``, as in the public code of the 2D
+        baselines (source: SSL4MIS and UniMatch): with the chance `quarter_turns` a turn and a flip
+        along one of the two axes; otherwise, with the chance `free`, a rotation by a whole number
+        of degrees from -`rotation` up to, but not, `rotation`; no magnification, and images by
+        nearest neighbour, like labels. Volumes are turned, flipped and rotated in their planes.
     flip
         Probability of a flip along each axis. Set to 0 where left and right are distinct classes.
+        The published draw flips with each turn, unless this is 0.
     quarter_turns
         Probability of a random multiple of 90 degrees (of 180 on images that are not square).
     rotation
         Largest rotation, degrees.
     scale
-        Smallest and largest magnification.
+        Smallest and largest magnification; of the own draw.
     free
         Probability that rotation and scale are drawn at all.
+    stretch
+        Probability that the sides are magnified, each by its own factor from 1 to `stretched`;
+        source: released code of RPG, with 0.6 and 1.2. Of images.
+    stretched
+        Largest of these factors.
+    crop
+        Share of each side that is seen, at a random place, with pixels as large as before; source:
+        released code of RPG, 480 of 512. The views are that much smaller. Of images.
     """
 
+    draw: Literal["own", "published"] = "own"
     flip: float = 0.5
     quarter_turns: float = 0.5
     rotation: float = 20.0
     scale: tuple[float, float] = (0.9, 1.1)
     free: float = 0.5
+    stretch: float = 0.0
+    stretched: float = 1.2
+    crop: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.crop <= 1:
+            raise ValueError(f"crop is a share above 0 and up to 1, not {self.crop}")
+        if self.stretched < 1:
+            raise ValueError(f"stretched is a factor of at least 1, not {self.stretched}")
+
+    @property
+    def interpolation(self) -> Literal["bilinear", "nearest"]:
+        """How moved images are read."""
+        return "nearest" if self.draw == "published" else "bilinear"
+
+    def size(self, sides: Sequence[int], multiple: int) -> tuple[int, ...]:
+        """Return the sides of a view, in pixels: of cropped ones the nearest multiples.
+
+        Parameters
+        ----------
+        sides
+            Of the image, multiples of `multiple`.
+        multiple
+            What the network divides sides by.
+        """
+        if self.crop == 1:
+            return tuple(sides)
+        return tuple(max(multiple, round(self.crop * n / multiple) * multiple) for n in sides)
 
 
 @dataclass(frozen=True)
@@ -51,14 +96,20 @@ class StrongAugmentation:
 
     Attributes
     ----------
+    draw
+        ``"own"``, which no paper has: gamma, contrast, and a shift. ``"published"``, the colour
+        jitter of the baselines' public code (source: UniMatch, torchvision): factors of brightness,
+        from the darkest pixel, and of contrast, around the mean, in random order, each cut to the
+        image's range; no gamma. Blur and CutMix are the same in both.
     jitter
         Probability of brightness, contrast and gamma changes.
     brightness
-        Largest shift, in standard deviations of the image.
+        Largest shift, in standard deviations of the image; published: largest relative change.
     contrast
         Largest relative change of the spread around the mean.
     gamma
-        Largest absolute natural logarithm of the exponent applied on the image's own range.
+        Largest absolute natural logarithm of the exponent applied on the image's own range; of the
+        own draw.
     saturation
         Of colour images: largest relative change of the distance from grey.
     hue
@@ -75,6 +126,7 @@ class StrongAugmentation:
         Smallest aspect ratio of the box; the largest is its inverse.
     """
 
+    draw: Literal["own", "published"] = "own"
     jitter: float = 0.8
     brightness: float = 0.5
     contrast: float = 0.5
@@ -126,9 +178,23 @@ def uniform(
 
 
 def sample_weak(
-    images: Tensor, generator: torch.Generator, config: WeakAugmentation | None = None
+    images: Tensor,
+    generator: torch.Generator,
+    config: WeakAugmentation | None = None,
+    size: Sequence[int] | None = None,
 ) -> Tensor:
     """Draw one affine map an image.
+
+    Parameters
+    ----------
+    images
+        ``(B, C, H, W)``.
+    generator
+        Source of randomness.
+    config
+        Chances and ranges.
+    size
+        Height and width of the views, in pixels of the images; None takes theirs.
 
     Returns
     -------
@@ -143,15 +209,8 @@ def sample_weak(
     def draw(low: float = 0.0, high: float = 1.0) -> Tensor:
         return uniform(b, low, high, generator, device)
 
-    flips = [torch.where(draw() < config.flip, -1.0, 1.0) for _ in range(2)]
-    turns = (4 * draw()).floor().clamp(max=3)
-    if h != w:
-        turns = 2 * (turns % 2)
-    turns = torch.where(draw() < config.quarter_turns, turns, 0.0)
-    free = draw() < config.free
-    limit = math.radians(config.rotation)
-    angle = torch.where(free, draw(-limit, limit), 0.0)
-    zoom = torch.where(free, draw(*config.scale), 1.0)
+    drawn = (draw_own if config.draw == "own" else draw_published)(draw, config, h == w)
+    flips, turns, angle, zoom = drawn
     # Quarter turns by comparison, so that they are exact and lose no border to rounding.
     cos = (turns == 0).float() - (turns == 2).float()
     sin = (turns == 1).float() - (turns == 3).float()
@@ -163,44 +222,61 @@ def sample_weak(
     theta[:, 0, 1] = -sin * flips[1] * h / w
     theta[:, 1, 0] = sin * flips[0] * w / h
     theta[:, 1, 1] = cos * flips[1]
+    if config.stretch or (size is not None and tuple(size) != (h, w)):
+        theta = draw_window(draw, config, theta, (h, w), (h, w) if size is None else size)
     return theta
 
 
-def _grid(theta: Tensor, maps: Tensor) -> Tensor:
-    return F.affine_grid(theta, list(maps.shape), align_corners=False)
+def _grid(theta: Tensor, maps: Tensor, size: Sequence[int] | None = None) -> Tensor:
+    shape = [*maps.shape[:2], *(maps.shape[2:] if size is None else size)]
+    return F.affine_grid(theta, shape, align_corners=False)
 
 
-def move_images(images: Tensor, theta: Tensor) -> Tensor:
-    """Apply drawn affine maps to ``(B, C, ...)``, linearly; the border is repeated outside."""
+def move_images(
+    images: Tensor,
+    theta: Tensor,
+    size: Sequence[int] | None = None,
+    interpolation: Literal["bilinear", "nearest"] = "bilinear",
+) -> Tensor:
+    """Apply drawn affine maps to ``(B, C, ...)``; the border is repeated outside.
+
+    `size` are the sides of the result, in pixels; None keeps those of the images.
+    """
     if images.shape[0] == 0:
-        return images
-    grid = _grid(theta, images)
-    return F.grid_sample(images, grid, "bilinear", "border", align_corners=False)
+        return images if size is None else images.new_zeros(*images.shape[:2], *size)
+    grid = _grid(theta, images, size)
+    return F.grid_sample(images, grid, interpolation, "border", align_corners=False)
 
 
-def move_labels(labels: Tensor, theta: Tensor, outside: int = IGNORE) -> Tensor:
+def move_labels(
+    labels: Tensor, theta: Tensor, outside: int = IGNORE, size: Sequence[int] | None = None
+) -> Tensor:
     """Apply drawn affine maps to ids, nearest; `outside` where no source exists.
 
-    `labels` are ``(B, ...)`` class ids, or ``(B, K, ...)`` of overlapping classes.
+    `labels` are ``(B, ...)`` class ids, or ``(B, K, ...)`` of overlapping classes; `size` as in
+    `move_images`.
     """
-    if labels.shape[0] == 0:
-        return labels
     single = labels.ndim == theta.shape[1] + 1
+    if labels.shape[0] == 0:
+        lead = labels.shape[: 1 if single else 2]
+        return labels if size is None else labels.new_zeros(*lead, *size)
     maps = (labels[:, None] if single else labels).float()
-    grid = _grid(theta, maps)
+    grid = _grid(theta, maps, size)
     moved = F.grid_sample(maps, grid, "nearest", "border", align_corners=False)
     moved = moved.round().to(labels.dtype).masked_fill(_is_outside(grid)[:, None], outside)
     return moved[:, 0] if single else moved
 
 
-def move_maps(maps: Tensor, theta: Tensor, fill: float | None = None) -> Tensor:
+def move_maps(
+    maps: Tensor, theta: Tensor, fill: float | None = None, size: Sequence[int] | None = None
+) -> Tensor:
     """Apply drawn affine maps to soft maps ``(B, C, ...)``, linearly.
 
-    `fill` is the value where no source exists; None repeats the border.
+    `fill` is the value where no source exists; None repeats the border. `size` as in `move_images`.
     """
     if maps.shape[0] == 0:
-        return maps
-    grid = _grid(theta, maps)
+        return maps if size is None else maps.new_zeros(*maps.shape[:2], *size)
+    grid = _grid(theta, maps, size)
     moved = F.grid_sample(maps, grid, "bilinear", "border", align_corners=False)
     return moved if fill is None else moved.masked_fill(_is_outside(grid)[:, None], fill)
 

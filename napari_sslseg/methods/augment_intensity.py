@@ -23,12 +23,15 @@ class IntensityChange:
     ----------
     shift, gain, exponent, sigma
         ``(B,)``: brightness in standard deviations, contrast factor, gamma, blur in pixels (0 for
-        none).
+        none). In the published form `shift` is the factor of brightness, and `exponent` unused.
     largest
         Upper bound of `sigma`, known without looking at it. None has it looked up.
     saturation, turn
         ``(B,)`` factor of the distance from grey and turn around it in radians, of colour images;
         None for others.
+    brighter_first
+        ``(B,)`` bool of the published form, whether brightness changes before contrast; None for
+        our own form.
     """
 
     shift: Tensor
@@ -38,6 +41,7 @@ class IntensityChange:
     largest: float | None = None
     saturation: Tensor | None = None
     turn: Tensor | None = None
+    brighter_first: Tensor | None = None
 
 
 def sample_intensity(
@@ -54,7 +58,9 @@ def sample_intensity(
         return uniform(b, low, high, generator, device)
 
     jitter, blur = draw() < config.jitter, draw() < config.blur
-    shift = draw(-config.brightness, config.brightness)
+    published = config.draw == "published"
+    none = 1.0 if published else 0.0  # a factor that changes nothing, or a shift
+    shift = draw(none - config.brightness, none + config.brightness)
     gain = draw(1 - config.contrast, 1 + config.contrast)
     exponent = draw(-config.gamma, config.gamma).exp()
     sigma = torch.where(blur, draw(*config.sigma), 0.0)
@@ -64,13 +70,14 @@ def sample_intensity(
         saturation = torch.where(jitter, drawn, 1.0)
         turn = torch.where(jitter, 2 * math.pi * draw(-config.hue, config.hue), 0.0)
     return IntensityChange(
-        torch.where(jitter, shift, 0.0),
+        torch.where(jitter, shift, none),
         torch.where(jitter, gain, 1.0),
         torch.where(jitter, exponent, 1.0),
         sigma,
         config.sigma[1] if config.blur > 0 else 0.0,
         saturation,
         turn,
+        draw() < 0.5 if published else None,
     )
 
 
@@ -85,13 +92,33 @@ def change_intensity(images: Tensor, change: IntensityChange) -> Tensor:
     axes = tuple(range(1, images.ndim))
     low, high = images.amin(axes, keepdim=True), images.amax(axes, keepdim=True)
     span = (high - low).clamp_min(1e-6)
-    x = ((images - low) / span).clamp(0, 1).pow(change.exponent.view(shape)) * span + low
-    mean = x.mean(axes, keepdim=True)
-    spread = x.std(axes, keepdim=True, unbiased=False)
-    x = mean + (x - mean) * change.gain.view(shape) + change.shift.view(shape) * spread
+    share = ((images - low) / span).clamp(0, 1)
+    if change.brighter_first is None:
+        x = share.pow(change.exponent.view(shape)) * span + low
+        mean = x.mean(axes, keepdim=True)
+        spread = x.std(axes, keepdim=True, unbiased=False)
+        x = mean + (x - mean) * change.gain.view(shape) + change.shift.view(shape) * spread
+    else:
+        drawn = (change.shift, change.gain, change.brighter_first)
+        x = _jitter(share, *(each.view(shape) for each in drawn)) * span + low
     if change.saturation is not None and change.turn is not None:
         x = _change_colours(x, change.saturation.view(shape), change.turn.view(shape))
     return blur(x, change.sigma, change.largest)
+
+
+def _jitter(share: Tensor, factor: Tensor, gain: Tensor, first: Tensor) -> Tensor:
+    """Multiply shares of the range by a factor and spread them, cut to [0, 1] after each.
+
+    `first` says whether the factor comes before the spread.
+    """
+    axes = tuple(range(1, share.ndim))
+
+    def spread(x: Tensor) -> Tensor:
+        mean = x.mean(axes, keepdim=True)
+        return (mean + (x - mean) * gain).clamp(0, 1)
+
+    brighter = (factor * share).clamp(0, 1)
+    return torch.where(first, spread(brighter), (factor * spread(share)).clamp(0, 1))
 
 
 def _change_colours(images: Tensor, saturation: Tensor, turn: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """Random geometry and CutMix of volumes ``(B, C, D, H, W)``; applied by the functions of `augment`.
 
 Turns and rotations stay in the plane of the last two axes, as volumes of medical images are seldom
-isotropic and patients seldom lie across the table; flips take all three axes.
+isotropic and patients seldom lie across the table; flips take all three axes, but for the published
+draw, which flips in the plane alone.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ def sample_weak_volume(
     theta = torch.zeros(b, 3, 4, device=device)
     # Normalised coordinates run from the last axis to the first: x, y, z.
     theta[:, :2, :2] = planar[:, :, :2]
-    theta[:, 2, 2] = torch.where(drawn < config.flip, -1.0, 1.0)
+    along = drawn < (config.flip if config.draw == "own" else 0.0)
+    theta[:, 2, 2] = torch.where(along, -1.0, 1.0)
     return theta
 
 

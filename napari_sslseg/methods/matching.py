@@ -82,14 +82,14 @@ def transfer(
         ``(Q, k)`` of `votes`.
     divisors
         ``(Q, k)`` divisors of the scores, from `align_frequencies`; None is all ones. Without them
-        the label is that of the nearest reference, whatever k.
+        the label is that of the most similar neighbour, whatever k.
     temperature
         None for shares of the total score, else a softmax of the scores of the labels found.
 
     Returns
     -------
     choice : Tensor
-        ``(Q,)``, a column of `scores`.
+        ``(Q,)``, a column of `scores`: that of the largest probability, of equal ones the first.
     probabilities : Tensor
         ``(Q, k)`` of the labels at their first neighbours; all zero where no neighbour has any
         similarity.
@@ -102,9 +102,8 @@ def transfer(
         shares = ((biased - peak) / temperature).exp() * (scores > 0)
     total = shares.sum(1, keepdim=True)
     probabilities = torch.where(total > 0, shares / total.clamp_min(1e-12), 0.0)
-    # Ties go to the neighbour that came first.
-    choice = torch.zeros_like(scores[:, 0], dtype=torch.long)
-    return choice if divisors is None else biased.argmax(1), probabilities
+    # Of the scores themselves: shares that round to the same number would tie.
+    return biased.argmax(1), probabilities
 
 
 def agreement_weight(marginals: Tensor, form: Agreement = "entropy") -> Tensor:
@@ -152,7 +151,7 @@ def match(
     pool
         Common to all images. From an empty pool nothing is learnt: labels are `IGNORE`, weights 0.
     k
-        Neighbours; k changes the weight, not the label.
+        Neighbours; k changes the weight, and the label only with `standardise`.
     grid
         Largest side of the matching grid, sampled nearest.
     block
@@ -165,7 +164,8 @@ def match(
         Clean the label map up afterwards; images only.
     standardise
         See `nearest.nearest_references`; over the pixels of each image, so that its labels do not
-        depend on the other images of the batch.
+        depend on the other images of the batch. It says which references are neighbours; which of
+        their labels a pixel takes is a matter of similarity, as without.
     agreement
         See `agreement_weight`.
     temperature

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from .networks import EncoderDecoder
 
 #: Widths of the U-Net that the published volume protocols use: a quarter of 64 to 1024.
 UNET3D_CHANNELS = (16, 32, 64, 128, 256)
+
+#: Probabilities of dropout of the published volume protocols, by the name of the network; source:
+#: MetaSSL's released code for the U-Net, V-Net's own value for the other.
+DROPOUT = {"unet3d": 0.3, "vnet": 0.5}
 
 
 class MissingMonaiError(ImportError):
@@ -69,7 +73,8 @@ class UNet3d(EncoderDecoder):
     channels
         Five widths, finest first.
     dropout
-        In every block.
+        Probability of dropping a value of the deepest map, and of the last one before the
+        classifier: the two places of the released U-Net (source: MetaSSL, 3D scripts).
     """
 
     def __init__(
@@ -77,7 +82,7 @@ class UNet3d(EncoderDecoder):
         in_channels: int,
         classes: int,
         channels: Sequence[int] = UNET3D_CHANNELS,
-        dropout: float = 0.0,
+        dropout: float = DROPOUT["unet3d"],
     ) -> None:
         super().__init__()
         if len(channels) != 5:
@@ -85,12 +90,14 @@ class UNet3d(EncoderDecoder):
         nets = _monai_networks()
         self.in_channels, self.classes, self.levels = in_channels, classes, 5
         features = (*channels, channels[0])
-        self.net = nets.BasicUNet(3, in_channels, classes, features, norm="batch", dropout=dropout)
+        self.net = nets.BasicUNet(3, in_channels, classes, features, norm="batch")
+        self.deep, self.last = nn.Dropout(dropout), nn.Dropout(dropout)
 
     def down(self, level: int, x: Tensor) -> Tensor:
         """Return the map of one encoder level."""
         n = self.net
-        return (n.conv_0, n.down_1, n.down_2, n.down_3, n.down_4)[level](x)
+        x = (n.conv_0, n.down_1, n.down_2, n.down_3, n.down_4)[level](x)
+        return self.deep(x) if level == self.levels - 1 else x
 
     def up(self, step: int, x: Tensor, skip: Tensor) -> Tensor:
         """Return the result of one decoder step."""
@@ -99,7 +106,7 @@ class UNet3d(EncoderDecoder):
 
     def classify(self, x: Tensor) -> Tensor:
         """Return the logits of the last decoder map."""
-        return self.net.final_conv(x)
+        return self.net.final_conv(self.last(x))
 
 
 def _monai_networks():  # type: ignore[no-untyped-def]

@@ -45,6 +45,7 @@ def warm_up(
 
 def _warm_up_on_device(progress: Tensor, start: float, end: float, form: Ramp) -> Tensor:
     t = ((progress - start) / max(end - start, 1e-12)).clamp(0, 1)
+    t = torch.where(progress >= end, 1.0, t)  # a ramp without length is over where it starts
     values = {
         "gaussian": torch.exp(-5 * (1 - t) ** 2),
         "steps": (0.2 * (1 + (5 * t).floor())).clamp(max=1),

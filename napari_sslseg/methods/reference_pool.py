@@ -46,6 +46,9 @@ class ReferencePool:
         Number of pool images.
     symbol_count
         Upper bound of `symbols`.
+    whole
+        The pool that a bounded one was drawn from, whose labels are as frequent as in the images;
+        None for one that holds all pixels.
     """
 
     features: Tensor
@@ -56,6 +59,7 @@ class ReferencePool:
     multilabel: bool
     images: int
     symbol_count: int
+    whole: ReferencePool | None = None
 
     def __len__(self) -> int:
         """Return the number of annotated pixels; a device is waited for."""
@@ -130,10 +134,11 @@ class ReferencePool:
             members=self.members[kept],
             image=self.image[kept],
             valid=self.valid[kept],
+            whole=self,
         )
 
     def frequencies(self) -> Tensor:
-        """Return the share of each symbol in the pool, ``(symbol_count,)``."""
+        """Return the share of each symbol in the images, ``(symbol_count,)``."""
         return _shares(self._counts().sum(0))
 
     def image_frequencies(self) -> Tensor:
@@ -141,6 +146,8 @@ class ReferencePool:
         return _shares(self._counts())
 
     def _counts(self) -> Tensor:
+        if self.whole is not None:
+            return self.whole._counts()
         table = self.features.new_zeros(self.images * self.symbol_count)
         place = self.image * self.symbol_count + self.symbols
         table = table.index_add_(0, place, self.valid.to(table.dtype))
@@ -151,6 +158,8 @@ class ReferencePool:
 
         The two are ``(images, D)`` and ``(images,)`` bool.
         """
+        if self.whole is not None:
+            return self.whole.image_means()
         of = (self.image == torch.arange(self.images, device=self.image.device)[:, None]).float()
         of = of * self.valid
         count = of.sum(1, keepdim=True)

@@ -41,11 +41,42 @@ LABELLED_ORDER = (Region.UC, Region.US, Region.DS, Region.DC)
 """Decreasing weight on labelled pixels: a confident contradiction hints at a wrong annotation."""
 
 
+def stated(
+    probs: Tensor, classes: Tensor | None = None, ignore: int = IGNORE
+) -> tuple[Tensor, Tensor]:
+    """Return how sure a prediction is of what it states, and that; no gradient.
+
+    Parameters
+    ----------
+    probs
+        ``(B, K, ...)`` probabilities.
+    classes
+        ``(B, ...)`` class ids that it stands for, likeliest or not; None is the likeliest ones.
+    ignore
+        Id in `classes` where it stands for nothing.
+
+    Returns
+    -------
+    confidence : Tensor
+        ``(B, ...)`` float32, the probability of the class; without meaning where there is none.
+    classes : Tensor
+        ``(B, ...)`` int64.
+    """
+    probs = probs.detach().float()
+    if classes is None:
+        confidence, likeliest = probs.max(1)
+        return confidence, likeliest
+    classes = classes.long()
+    rows = classes.masked_fill(classes == ignore, 0).unsqueeze(1)
+    return probs.gather(1, rows).squeeze(1), classes
+
+
 def partition(
     reference_probs: Tensor,
     supervised_classes: Tensor,
     thresholds: Tensor,
     ignore: int = IGNORE,
+    reference_classes: Tensor | None = None,
 ) -> Tensor:
     """Assign every pixel to one of the four regions.
 
@@ -56,11 +87,13 @@ def partition(
     supervised_classes
         ``(B, ...)`` class ids to agree with: the supervised prediction, or the annotation.
     thresholds
-        ``(K,)``; a pixel is confident when its largest probability exceeds, strictly, the threshold
-        of the class that the reference predicts. ``(K, S)`` where the first axis of the maps after
-        the batch is one of S overlapping structures, each with thresholds of its own.
+        ``(K,)``; a pixel is confident when the probability of the class that the reference states
+        exceeds, strictly, the threshold of that class. ``(K, S)`` where the first axis of the maps
+        after the batch is one of S overlapping structures, each with thresholds of its own.
     ignore
-        Id in `supervised_classes` of pixels that get no region.
+        Id in `supervised_classes` or `reference_classes` of pixels that get no region.
+    reference_classes
+        ``(B, ...)`` class ids that the reference states; None is its likeliest ones.
 
     Returns
     -------
@@ -81,10 +114,12 @@ def partition(
             f"{reference_probs.shape[1]} classes need as many thresholds, got {thresholds.numel()}"
         )
     with torch.no_grad():
-        confidence, classes = reference_probs.detach().float().max(1)
-        confident = confidence > _threshold_of(classes, thresholds.to(confidence.device))
+        confidence, classes = stated(reference_probs, reference_classes, ignore)
+        blank = (supervised_classes == ignore) | (classes == ignore)
+        rows = classes.masked_fill(classes == ignore, 0)
+        confident = confidence > _threshold_of(rows, thresholds.to(confidence.device))
         codes = region_codes(confident, classes != supervised_classes)
-        return codes.masked_fill(supervised_classes == ignore, 0)
+        return codes.masked_fill(blank, 0)
 
 
 def _threshold_of(classes: Tensor, thresholds: Tensor) -> Tensor:

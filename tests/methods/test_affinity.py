@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_sslseg.methods.affinity import affinity, limit_grid, rectify, spread
+from napari_sslseg.methods.affinity import affinity, limit_grid, rectify, resize, spread
 
 
 def _two_classes(side=6):
@@ -111,3 +111,16 @@ def test_printed_product_by_hand_and_in_blocks():
     torch.testing.assert_close(whole.sum((2, 3)), values.sum((2, 3)))
     with pytest.raises(ValueError, match="axis"):
         spread(values, features, axis="both")
+
+
+def test_shrinking_smooths_or_reads_four_pixels_as_printed():
+    maps = torch.arange(64.0).square().view(1, 1, 8, 8)
+    plain, smoothed = resize(maps, (2, 2), smoothed=False), resize(maps, (2, 2))
+    torch.testing.assert_close(plain[0, 0, 0, 0], maps[0, 0, 1:3, 1:3].mean())
+    assert (plain - smoothed).abs().min() > 0.5
+    noise = torch.randn(1, 1, 64, 64)
+    assert resize(noise, (8, 8)).std() < 0.5 * resize(noise, (8, 8), smoothed=False).std()
+    torch.testing.assert_close(resize(maps, (16, 16)), resize(maps, (16, 16), smoothed=False))
+    features = torch.rand(1, 3, 2, 2)
+    rectified = rectify(maps, features, smoothed=False)
+    torch.testing.assert_close(rectified, plain + spread(plain, features))

@@ -165,3 +165,90 @@ def test_cutmix_of_a_single_image_or_none_is_harmless():
     assert sample_cutmix(none, _generator()).mix(none).shape == none.shape
     assert change_intensity(none, sample_intensity(none, _generator())).shape == none.shape
     assert move_images(none, sample_weak(none, _generator())).shape == none.shape
+
+
+# -- the published draw, and windows ------------------------------------------------------
+
+PUBLISHED = WeakAugmentation(draw="published")
+
+
+def test_published_draw_turns_with_a_flip_or_rotates_or_does_nothing():
+    images = torch.zeros(4000, 1, 8, 8)
+    linear = sample_weak(images, _generator(), PUBLISHED)[:, :, :2]
+    size = torch.linalg.det(linear)
+    torch.testing.assert_close(size.abs(), torch.ones(4000))  # no magnification
+    turned = size < 0
+    still = (linear - torch.eye(2)).abs().amax((1, 2)) < 1e-6
+    rotated = ~turned & ~still
+    for share, expected in ((turned, 0.5), (still, 0.25), (rotated, 0.25)):
+        assert share.float().mean().item() == pytest.approx(expected, abs=0.025)
+    # Never a free rotation beside a turn and a flip.
+    exact = linear[turned].abs()
+    torch.testing.assert_close(exact, exact.round())
+    seen = {tuple(m.flatten().round().int().tolist()) for m in linear[turned]}
+    assert len(seen) == 4
+    degrees = torch.rad2deg(torch.atan2(linear[rotated, 1, 0], linear[rotated, 0, 0]))
+    torch.testing.assert_close(degrees, degrees.round(), atol=1e-3, rtol=0)
+    assert (degrees.min().round().item(), degrees.max().round().item()) == (-20, 19)
+
+
+def test_our_own_draw_combines_what_the_published_one_does_not():
+    linear = sample_weak(torch.zeros(4000, 1, 8, 8), _generator())[:, :, :2]
+    size = torch.linalg.det(linear)
+    still = (linear - torch.eye(2)).abs().amax((1, 2)) < 1e-6
+    assert still.float().mean() < 0.15
+    assert ((size < 0) & ((size.abs() - 1).abs() > 1e-3)).float().mean() > 0.1
+
+
+def test_published_draw_moves_images_as_labels_and_spares_distinct_sides():
+    labels = torch.randint(0, 9, (64, 16, 16))
+    images = labels[:, None].float()
+    theta = sample_weak(images, _generator(), PUBLISHED)
+    moved = move_labels(labels, theta)
+    shown = move_images(images, theta, interpolation=PUBLISHED.interpolation)[:, 0]
+    inside = moved != 255
+    assert torch.equal(shown[inside], moved[inside].float())
+    assert WeakAugmentation().interpolation == "bilinear"
+    unflipped = WeakAugmentation(draw="published", flip=0)
+    theta = sample_weak(torch.zeros(256, 1, 8, 8), _generator(), unflipped)
+    assert (torch.linalg.det(theta[:, :, :2]) > 0).all()
+    wide = sample_weak(torch.zeros(256, 1, 8, 12), _generator(), PUBLISHED)
+    assert not ((wide[:, 0, 0].abs() < 0.5) & (wide[:, 0, 1].abs() > 0.5)).any()
+
+
+def test_windows_are_cropped_anywhere_and_sides_stretched_apart():
+    crop = 480 / 512
+    config = WeakAugmentation(
+        flip=0, quarter_turns=0, free=0, stretch=0.6, stretched=1.2, crop=crop
+    )
+    assert config.size((512, 256), 16) == (480, 240)
+    assert WeakAugmentation().size((20, 33), 16) == (20, 33)
+    y, x = torch.meshgrid(torch.arange(64.0), torch.arange(96.0), indexing="ij")
+    images = torch.stack([y, x]).expand(500, 2, 64, 96)
+    size = config.size((64, 96), 1)
+    assert size == (60, 90)
+    theta = sample_weak(images, _generator(), config, size)
+    moved = move_images(images, theta, size)
+    assert moved.shape == (500, 2, 60, 90)
+    down = moved[:, 0, 40, 10] - moved[:, 0, 39, 10]  # source pixels a pixel of the view
+    along = moved[:, 1, 10, 50] - moved[:, 1, 10, 49]
+    for step in (down, along):
+        assert step.min().item() == pytest.approx(1 / 1.2, abs=0.01)
+        assert step.max().item() == pytest.approx(1, abs=1e-3)
+    stretched = (down < 0.999) | (along < 0.999)
+    assert stretched.float().mean().item() == pytest.approx(0.6, abs=0.06)
+    assert (down - along).abs().max() > 0.1
+    first = moved[:, :, 0, 0]
+    assert first.min() < 1
+    assert (first[~stretched, 1].min() < 1) & (first[~stretched, 1].max() > 5)
+    labels = torch.ones(500, 64, 96, dtype=torch.uint8)
+    assert (move_labels(labels, theta, size=size) == 1).all()
+    assert move_maps(images[:, :1], theta, fill=0, size=size).shape == (500, 1, 60, 90)
+    none = torch.zeros(0, 2, 64, 96)
+    assert move_images(none, theta[:0], size).shape == (0, 2, 60, 90)
+
+
+def test_windows_that_cannot_be_are_refused():
+    for bad in ({"crop": 0.0}, {"crop": 1.5}, {"stretched": 0.9}):
+        with pytest.raises(ValueError, match=next(iter(bad))):
+            WeakAugmentation(**bad)

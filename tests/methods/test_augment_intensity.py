@@ -69,3 +69,36 @@ def test_frameworks_change_colours_of_colour_images():
         framework = create("fixmatch", 3, 2, channels=(4, 8), colour=colour, strong=strong)
         view = framework.strong_view(image, torch.Generator().manual_seed(0))
         assert torch.allclose(view, image, atol=1e-4) != colour
+
+
+def test_published_jitter_by_hand():
+    image = torch.rand(2, 1, 9, 9) * 40 - 15
+    two = torch.ones(2)
+    first = torch.tensor([True, False])
+    change = IntensityChange(1.4 * two, 0.6 * two, 9 * two, 0 * two, 0.0, brighter_first=first)
+    low, high = image.amin((1, 2, 3), keepdim=True), image.amax((1, 2, 3), keepdim=True)
+    share = (image - low) / (high - low)
+
+    def brighter(x):
+        return (1.4 * x).clamp(0, 1)
+
+    def flatter(x):
+        return (x.mean() + 0.6 * (x - x.mean())).clamp(0, 1)
+
+    expected = torch.stack([flatter(brighter(share[0])), brighter(flatter(share[1]))])
+    torch.testing.assert_close(change_intensity(image, change), expected * (high - low) + low)
+
+
+def test_published_jitter_is_of_factors_and_in_eight_of_ten():
+    image = torch.rand(2000, 1, 4, 4)
+    config = StrongAugmentation(draw="published", blur=0)
+    change = sample_intensity(image, torch.Generator().manual_seed(0), config)
+    changed = change.shift != 1
+    assert changed.float().mean().item() == pytest.approx(0.8, abs=0.03)
+    assert ((change.shift - 1).abs() <= 0.5).all()
+    assert change.shift[changed].mean().item() == pytest.approx(1, abs=0.03)
+    assert change.brighter_first.float().mean().item() == pytest.approx(0.5, abs=0.05)
+    out = change_intensity(image, change)
+    torch.testing.assert_close(out[~changed], image[~changed])
+    assert out.min() >= image.min()
+    assert out.max() <= image.max()

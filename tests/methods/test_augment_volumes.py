@@ -81,3 +81,11 @@ def test_intensities_of_volumes_change_and_keep_their_shape():
     assert (changed - volumes).abs().max() > 1e-2
     alone = change_intensity(volumes[:, :, 1:2], sample_intensity(volumes, _generator(9)))
     assert alone.shape == (2, 1, 1, 12, 12)
+
+
+def test_published_draw_of_volumes_turns_and_flips_in_the_plane_alone():
+    volumes = torch.zeros(64, 1, 6, 8, 8)
+    config = WeakAugmentation(draw="published", quarter_turns=1, free=0)
+    theta = sample_weak_volume(volumes, _generator(), config)
+    assert (theta[:, 2, 2] == 1).all()
+    assert (torch.linalg.det(theta[:, :2, :2]) < 0).all()

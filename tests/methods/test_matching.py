@@ -101,7 +101,7 @@ def test_scores_and_probabilities_by_hand():
     scores = votes(similarities, symbols)
     torch.testing.assert_close(scores, torch.tensor([[0.9, 0.0, 0.3], [0.5, 0.8, 0.0]]))
     choice, probs = transfer(scores)
-    assert choice.tolist() == [0, 0]
+    assert choice.tolist() == [0, 1]
     expected = torch.tensor([[0.75, 0.0, 0.25], [0.5 / 1.3, 0.8 / 1.3, 0.0]])
     torch.testing.assert_close(probs, expected)
     # A label that is not sorted first, as after standardising, has its best score all the same.
@@ -131,6 +131,49 @@ def test_small_temperature_trusts_the_nearest_and_changes_no_label():
     plain, sharp = match(queries, pool), match(queries, pool, temperature=0.001)
     assert torch.equal(plain.labels, sharp.labels)
     assert sharp.weight.mean() > plain.weight.mean()
+
+
+def _directions(*degrees):
+    """Return features ``(1, 3, 1, n)`` in a plane."""
+    angles = torch.tensor(degrees).deg2rad()
+    return torch.stack([angles.cos(), angles.sin(), 0 * angles])[None, :, None]
+
+
+def test_two_labels_among_the_neighbours_share_the_probability():
+    # Two references with one label each: from the east, and from 60 degrees north of it.
+    pool = ReferencePool.from_maps(_directions(0.0, 60.0), torch.tensor([[[1, 2]]]), 4)
+    found = match(_directions(30.0, 0.0), pool, k=2)
+    # As near to both; and at similarities of 1 and 1/2.
+    expected = torch.tensor([[0, 0.5, 0.5, 0], [0, 2 / 3, 1 / 3, 0]])
+    torch.testing.assert_close(found.probabilities[0, :, 0].T, expected)
+    entropy = -(2 / 3 * math.log(2 / 3) + 1 / 3 * math.log(1 / 3)) / math.log(4)
+    torch.testing.assert_close(found.weight, torch.tensor([[[0.5, 1 - entropy]]]))
+    assert found.labels[0, 0, 1] == 1
+
+
+def test_two_label_sets_among_the_neighbours_by_hand():
+    sets = torch.tensor([[[[1, 1]], [[1, 0]], [[0, 0]]]])  # {0, 1} and {0}
+    pool = ReferencePool.from_maps(_directions(0.0, 60.0), sets, 3)
+    found = match(_directions(30.0), pool, k=2)
+    torch.testing.assert_close(found.probabilities.flatten(), torch.tensor([1.0, 0.5, 0.0]))
+    torch.testing.assert_close(found.weight.item(), 1 - 0.5 * math.log(2) / math.log(3))
+
+
+@pytest.mark.parametrize("multilabel", [False, True])
+@pytest.mark.parametrize("temperature", [None, 0.1])
+@pytest.mark.parametrize("refine", [None, "full"])
+@pytest.mark.parametrize("standardise", [False, True])
+def test_label_is_the_likeliest_whatever_ranks_the_neighbours(
+    standardise, refine, temperature, multilabel
+):
+    features, labels = _maps()
+    if multilabel:  # sets that exclude each other, so that marginals are theirs
+        labels = F.one_hot(labels, 4).movedim(-1, 1)
+    pool = ReferencePool.from_maps(features, labels, 4)
+    options = {"standardise": standardise, "refine": refine, "temperature": temperature}
+    found = match(_maps(seed=1)[0], pool, **options)
+    chosen = found.labels.argmax(1) if multilabel else found.labels
+    assert torch.equal(chosen, found.probabilities.argmax(1))
 
 
 def test_opposite_features_are_not_similar_and_not_trusted():
@@ -194,6 +237,57 @@ def test_grid_bounds_queries_and_pool():
     pool = ReferencePool.from_maps(features, labels, 4, grid=5)
     assert len(pool) == 2 * 25
     assert match(features, pool, grid=5).labels.shape == (2, 5, 5)
+
+
+def _two_images_of_two_labels():
+    """Return a pool, and 16 pixels that are nearer to its label 1 than to 2, each a bit less.
+
+    The first image has both labels where the pixels can see them, a quarter being 2; an eighth of
+    the second is, out of their sight.
+    """
+    east, north, up = (torch.tensor(v) for v in ([1.0, 0, 0], [0.0, 1, 0], [0.0, 0, 1]))
+    rows = torch.stack([*[east] * 6, *[north] * 2, *[up] * 8])
+    features = rows.view(2, 1, 8, 3).permute(0, 3, 1, 2)
+    labels = torch.tensor([[[1] * 6 + [2] * 2], [[1] * 7 + [2]]])
+    queries = _directions(*torch.linspace(43, 44.9, 16).tolist())
+    return ReferencePool.from_maps(features, labels, 3), queries
+
+
+@pytest.mark.parametrize(
+    ("source", "most"),
+    [("full", 3), ("features", 4), ("distribution", 2)],
+)
+def test_refined_labels_are_as_frequent_as_in_the_whole_pool_or_the_nearest_image(source, most):
+    pool, queries = _two_images_of_two_labels()
+    plain, found = (match(queries, pool, k=8, refine=r) for r in (None, source))
+    assert (plain.labels == 1).all()
+    # Those that are nearest to 2 change sides, as many as are 2 of 3/16, of a quarter in the image
+    # whose features are nearest, or of an eighth in that whose labels are, where all are 1.
+    assert found.labels.flatten().tolist() == [1] * (16 - most) + [2] * most
+    assert (found.probabilities[:, 2] > plain.probabilities[:, 2]).all()
+
+
+def test_specks_are_cleaned_from_matched_labels():
+    features, labels = torch.zeros(1, 2, 6, 6), torch.ones(1, 6, 6).long()
+    labels[0, :, 3:], labels[0, 1, 1] = 2, 0
+    for label, direction in enumerate(([1.0, 0.0], [0.6, 0.8], [0.0, 1.0])):
+        features[0, :, labels[0] == label] = torch.tensor(direction)[:, None]
+    pool = ReferencePool.from_maps(features, labels, 3)
+    assert torch.equal(match(features, pool, k=1).labels, labels)
+    found = match(features, pool, k=1, morph=True)
+    labels[0, 1, 1] = 1
+    assert torch.equal(found.labels, labels)
+
+
+def test_bounded_pool_keeps_the_frequencies_of_all_pixels():
+    features, labels = _maps(classes=2)
+    labels[0, 2:], labels[1, :9] = 3, 255
+    whole = ReferencePool.from_maps(features, labels, 4)
+    pool = ReferencePool.from_maps(features, labels, 4, most=15)
+    assert torch.bincount(pool.symbols).tolist() == [5, 5, 0, 5]
+    assert torch.equal(pool.frequencies(), whole.frequencies())
+    assert torch.equal(pool.image_frequencies(), whole.image_frequencies())
+    assert torch.equal(pool.image_means()[0], whole.image_means()[0])
 
 
 def test_pool_can_be_bounded_without_losing_rare_labels():

@@ -22,6 +22,7 @@ def _rows():
 
 def test_every_test_on_the_page_exists():
     files = {path.stem: path for path in HERE.rglob("test_*.py")}
+    files |= {path.stem: path for path in (HERE.parent / "training").rglob("test_*.py")}
     names = {
         name for path in files.values() for name in re.findall(r"def test_(\w+)", path.read_text())
     }

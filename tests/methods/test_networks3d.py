@@ -52,3 +52,20 @@ def test_what_cannot_be_built_is_refused_in_words():
         VNet3d(3, 2)
     with pytest.raises(ValueError, match="five levels"):
         UNet3d(1, 2, (4, 8))
+
+
+@pytest.mark.parametrize("place", ["deep", "last"])
+def test_the_u_net_drops_values_in_two_places(place):
+    torch.manual_seed(0)
+    network = UNet3d(1, 2, SMALL).eval()
+    assert (network.deep.p, network.last.p) == (0.3, 0.3)
+    image = torch.randn(1, 1, 32, 32, 32)
+    with torch.no_grad():
+        getattr(network, place).train()
+        seen, again = network.taps(image), network.taps(image)
+    # The map that is matched lies before the second place.
+    assert torch.equal(seen.decoder, again.decoder) == (place == "last")
+    assert torch.equal(seen.encoder[-1], again.encoder[-1]) == (place == "last")
+    assert torch.equal(seen.encoder[-2], again.encoder[-2])
+    assert not torch.equal(seen.logits, again.logits)
+    assert not any("Dropout" in type(m).__name__ and m.p for m in network.net.modules())

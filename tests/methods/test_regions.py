@@ -12,6 +12,7 @@ from napari_sslseg.methods.regions import (
     Region,
     partition,
     region_weights,
+    stated,
 )
 
 
@@ -44,6 +45,18 @@ def test_threshold_is_looked_up_by_the_class_of_the_reference():
 def test_ignored_pixels_have_no_region():
     codes = partition(torch.ones(1, 1, 1, 2), torch.tensor([[[0, 255]]]), torch.tensor([0.5]))
     assert codes.flatten().tolist() == [Region.UC, 0]
+
+
+def test_a_reference_is_as_sure_as_it_is_of_what_it_states():
+    probs = torch.tensor([[0.7, 0.7, 0.4], [0.3, 0.3, 0.6]]).view(1, 2, 1, 3)
+    classes = torch.tensor([[[0, 1, 255]]])
+    confidence, found = stated(probs, classes)
+    assert confidence[..., :2].flatten().tolist() == pytest.approx([0.7, 0.3])
+    assert torch.equal(found, classes)
+    limits, learner = torch.tensor([0.5, 0.5]), torch.tensor([[[0, 1, 1]]])
+    codes = partition(probs, learner, limits, reference_classes=classes)
+    assert codes.flatten().tolist() == [Region.UC, Region.US, 0]
+    assert stated(probs)[1].flatten().tolist() == [0, 0, 1]
 
 
 def test_wrong_shapes_are_refused():

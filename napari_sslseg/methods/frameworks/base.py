@@ -60,9 +60,10 @@ class FrameworkConfig:
         Widths of the U-Net. The published ones give 1.81 M parameters; ``(16, 32, 64, 128)`` is for
         quick training on a CPU.
     dropout
-        One value a level, or None for the published ones.
+        One value a level, or None for the published ones. Of networks for volumes, which drop in
+        two places, the first value counts.
     weak, strong
-        Augmentations, with the published ranges.
+        Augmentations: our own, wider than any paper's, unless their `draw` is ``"published"``.
     metassl
         Replace the framework's unlabelled loss by the heterogeneous one, and add it on labelled
         pixels. Off by default: each framework is then as published.
@@ -117,6 +118,8 @@ class Framework(nn.Module):
         What its channels mean.
     takes_volumes
         Whether the method is defined for volumes too.
+    compares_labelled
+        Whether there are two predictions of each labelled image, so that MetaSSL can compare them.
     reference_predictions
         Number of predictions that serve as reference, each with its own thresholds.
     rectified_index
@@ -126,6 +129,7 @@ class Framework(nn.Module):
     reference_predictions = 1
     rectified_index = 0
     takes_volumes = True
+    compares_labelled = False
 
     def __init__(
         self, in_channels: int, classes: int, config: FrameworkConfig | None = None
@@ -139,6 +143,16 @@ class Framework(nn.Module):
             raise ValueError(
                 f"{type(self).__name__} is defined on images; for volumes use another framework"
             )
+        if self.config.network != "unet" and (
+            self.config.weak.stretch or self.config.weak.crop < 1
+        ):
+            raise ValueError("stretch and crop are made for images; switch them off")
+        agreement = self.config.regions.labelled_agreement
+        if self.config.metassl and agreement == "predictions" and not self.compares_labelled:
+            raise ValueError(
+                f"{type(self).__name__} makes one prediction of a labelled image, which cannot be "
+                "compared with another; set labelled_agreement to annotation"
+            )
         self.network = self.build_network()
         self.metassl = MetaSSL(classes, self.reference_predictions, self.config.regions, self.space)
 
@@ -149,10 +163,10 @@ class Framework(nn.Module):
             return UNet2d(self.in_channels, self.classes, c.channels, c.dropout)
         from .. import networks3d
 
+        published = networks3d.DROPOUT[c.network]
+        dropout = published if c.dropout is None else c.dropout[0]
         if c.network == "unet3d":
-            dropout = c.dropout[0] if c.dropout else 0.0
             return networks3d.UNet3d(self.in_channels, self.classes, c.channels, dropout)
-        dropout = c.dropout[0] if c.dropout else 0.5
         return networks3d.VNet3d(self.in_channels, self.classes, dropout)
 
     @property
@@ -187,7 +201,8 @@ class Framework(nn.Module):
         dict of str to Tensor
             Scalars; ``"total"`` is the one to minimise, the others are its unweighted parts.
         """
-        batch = batch.normalised().padded(self.network.stride).moved(generator, self.config.weak)
+        stride = self.network.stride
+        batch = batch.normalised().padded(stride).moved(generator, self.config.weak, stride)
         return self.step(batch, progress, generator)
 
     def step(self, batch: Batch, progress: Scalar, generator: torch.Generator) -> dict[str, Tensor]:

@@ -88,22 +88,35 @@ class Batch:
             constant(self.labelled_prior_weight, 0),
         )
 
-    def moved(self, generator: torch.Generator, config: WeakAugmentation) -> Batch:
-        """Return the batch under random geometry; 255 or weight 0 where nothing is known."""
-        sample = sample_weak if self.labelled_image.ndim == 4 else sample_weak_volume
-        labelled = sample(self.labelled_image, generator, config)
-        unlabelled = sample(self.unlabelled_image, generator, config)
+    def moved(
+        self, generator: torch.Generator, config: WeakAugmentation, multiple: int = 1
+    ) -> Batch:
+        """Return the batch under random geometry; 255 or weight 0 where nothing is known.
+
+        Sides of cropped views are multiples of `multiple`, pixels.
+        """
+        size = None
+        if self.labelled_image.ndim == 4:
+            size = config.size(self.labelled_image.shape[2:], multiple)
+            labelled = sample_weak(self.labelled_image, generator, config, size)
+            unlabelled = sample_weak(self.unlabelled_image, generator, config, size)
+        else:
+            labelled = sample_weak_volume(self.labelled_image, generator, config)
+            unlabelled = sample_weak_volume(self.unlabelled_image, generator, config)
+        how = config.interpolation
 
         def soft(maps: Tensor | None, theta: Tensor) -> Tensor | None:
-            return None if maps is None else move_maps(maps, theta)
+            return None if maps is None else move_maps(maps, theta, size=size)
 
         def weight(maps: Tensor | None, theta: Tensor) -> Tensor | None:
-            return None if maps is None else move_maps(maps[:, None], theta, fill=0)[:, 0]
+            if maps is None:
+                return None
+            return move_maps(maps[:, None], theta, fill=0, size=size)[:, 0]
 
         return Batch(
-            move_images(self.labelled_image, labelled),
-            move_labels(self.labelled_target, labelled),
-            move_images(self.unlabelled_image, unlabelled),
+            move_images(self.labelled_image, labelled, size, how),
+            move_labels(self.labelled_target, labelled, size=size),
+            move_images(self.unlabelled_image, unlabelled, size, how),
             soft(self.prior, unlabelled),
             weight(self.prior_weight, unlabelled),
             soft(self.labelled_prior, labelled),

@@ -77,6 +77,7 @@ class CCT(Framework):
     """
 
     config: CCTConfig
+    compares_labelled = True
 
     def __init__(self, in_channels: int, classes: int, config: CCTConfig | None = None) -> None:
         config = config or CCTConfig()
@@ -170,7 +171,15 @@ class CCT(Framework):
         followers = range(1, len(logits))
         forth = [PredictionPair(probs[0][1], logits[k][1], 0) for k in followers]
         back = [PredictionPair(probs[k][1], logits[0][1], k) for k in followers]
-        labelled = [PredictionPair(probs[k][0], z[0], k) for k, z in enumerate(logits)]
+        # The other prediction of an auxiliary decoder is the main one, and that of the main one
+        # what the auxiliary ones say together.
+        main, *others = (p[0] for p in probs)
+        together = self.space.decide(torch.stack(others).mean(0))[1]
+        compared = [together, *[self.space.decide(main)[1] for _ in followers]]
+        labelled = [
+            PredictionPair(p[0], z[0], k, compared=answers)
+            for k, (p, z, answers) in enumerate(zip(probs, logits, compared, strict=True))
+        ]
         self.metassl.observe([*forth, *back] if nu else (), labelled)
         parts = {"labelled_regions": self.metassl.labelled(labelled, batch.labelled_target)}
         if nu:

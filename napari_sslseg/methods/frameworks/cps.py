@@ -24,9 +24,10 @@ class CPSConfig(FrameworkConfig):
     ramp_end
         Share of the training at which it is reached; two fresh networks have nothing to teach.
     labelled_reference
-        Whose prediction partitions the labelled pixels for a network, with MetaSSL: its ``"own"``,
+        Whose confidence partitions the labelled pixels for a network, with MetaSSL: its ``"own"``,
         as in the released script, so that its own doubts count; or that of the ``"other"``, which
-        teaches it on unlabelled images, as the paper's figure can be read.
+        teaches it on unlabelled images, as the paper's figure can be read. Where `regions` ask for
+        the agreement of ``"predictions"``, it is that of the two networks either way.
     """
 
     cross: float = 1.0
@@ -43,6 +44,7 @@ class CPS(Framework):
 
     config: CPSConfig
     reference_predictions = 2
+    compares_labelled = True
 
     def __init__(self, in_channels: int, classes: int, config: CPSConfig | None = None) -> None:
         super().__init__(in_channels, classes, config or CPSConfig())
@@ -57,9 +59,14 @@ class CPS(Framework):
         each = [self.labelled_losses(z[0], batch) | self.prior_loss(z[1], batch) for z in logits]
         parts = {name: each[0][name] + each[1][name] for name in each[0]}
         unlabelled = [PredictionPair(probs[k][1], logits[1 - k][1], k) for k in (0, 1)]
-        # On labelled images a prediction is partitioned against the annotation.
+        # On labelled images a prediction is partitioned against the annotation, or, as released,
+        # against that of the other network; a network compared with itself would always agree.
         turn = self.config.labelled_reference == "other"
-        labelled = [PredictionPair(probs[k][0], logits[k ^ turn][0], k) for k in (0, 1)]
+        answers = [self.space.decide(p[0])[1] for p in probs]
+        labelled = [
+            PredictionPair(probs[k][0], logits[k ^ turn][0], k, compared=answers[1 - k])
+            for k in (0, 1)
+        ]
         self.metassl.observe(unlabelled if nu else (), labelled)
         if self.config.metassl:
             parts["labelled_regions"] = self.metassl.labelled(labelled, batch.labelled_target)

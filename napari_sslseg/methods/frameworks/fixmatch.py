@@ -33,6 +33,8 @@ class FixMatchConfig(FrameworkConfig):
         Probability of dropping encoder channels in a stream of its own; 0 for FixMatch.
     criterion
         Cross-entropy, or Dice as in UniMatch's medical variant.
+    supervised
+        Weight of the supervised loss: 1, as in FixMatch; UniMatch halves both losses.
     unlabelled
         Largest weight of the unlabelled loss, which is a mean over its streams (those of the strong
         views and that of features count half each): 1, as in FixMatch.
@@ -44,6 +46,7 @@ class FixMatchConfig(FrameworkConfig):
     strong_views: int = 1
     feature_dropout: float = 0.0
     criterion: Literal["cross_entropy", "dice"] = "cross_entropy"
+    supervised: float = 1.0
     unlabelled: float = 1.0
     ramp_end: float = 0.2
 
@@ -97,7 +100,7 @@ class FixMatch(Framework):
                 ) / 2
             parts |= self.prior_loss(streams[0], mixed_prior(batch, boxes[0]))
         ramp = c.unlabelled * warm_up(progress, 0.0, c.ramp_end)
-        weights = {"supervised": 1.0, "labelled_regions": ramp, "unlabelled": ramp}
+        weights = {"supervised": c.supervised, "labelled_regions": ramp, "unlabelled": ramp}
         return weighted_total(parts, weights | self.prior_weights)
 
     @torch.no_grad()

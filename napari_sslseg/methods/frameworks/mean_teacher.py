@@ -54,6 +54,7 @@ class MeanTeacher(Framework):
     """A student learns from a moving average of itself; the student predicts."""
 
     config: MeanTeacherConfig
+    compares_labelled = True
     steps: Tensor
 
     def __init__(
@@ -74,10 +75,11 @@ class MeanTeacher(Framework):
             teacher_l, teacher_u = self.space.probabilities(self.teacher(seen)).split([nl, nu])
         parts = self.labelled_losses(student_l, batch) | self.prior_loss(student_u, batch)
         unlabelled = [PredictionPair(teacher_u, student_u)] if nu else []
-        reference_l = teacher_l
+        reference_l, other = teacher_l, self.space.probabilities(student_l.detach())
         if self.config.labelled_reference == "student":
-            reference_l = self.space.probabilities(student_l.detach())
-        labelled = [PredictionPair(reference_l, student_l)]
+            reference_l, other = other, reference_l
+        answers = self.space.decide(other)[1]
+        labelled = [PredictionPair(reference_l, student_l, compared=answers)]
         self.metassl.observe(unlabelled, labelled)
         if self.config.metassl:
             parts["labelled_regions"] = self.metassl.labelled(labelled, batch.labelled_target)

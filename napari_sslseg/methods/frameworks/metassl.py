@@ -25,6 +25,7 @@ from ..regions import (
     Split,
     partition,
     region_weights,
+    stated,
 )
 
 
@@ -44,12 +45,23 @@ class PredictionPair:
         ``(B, ...)`` in [0, 1], what the framework itself thinks of single pixels of the reference;
         multiplies their loss. None is 1 everywhere. Shaped like a class map; with overlapping
         classes it may lack the axis of classes.
+    target
+        ``(B, ...)`` answers, as of `LabelSpace.decide`, that the reference states on unlabelled
+        images; `IGNORE` where it states none. Its confidence is their probability. None is its
+        likeliest answers.
+    compared
+        ``(B, ...)`` answers that `labelled_agreement` of ``"predictions"`` compares the reference
+        of labelled images with: those of the framework's other prediction. None is those of
+        `supervised_logits`, which are another prediction only where the reference is not the
+        learner's own.
     """
 
     reference_probs: Tensor
     supervised_logits: Tensor
     index: int = 0
     trust: Tensor | None = None
+    target: Tensor | None = None
+    compared: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -82,8 +94,9 @@ class MetaSSLConfig:
     labelled_agreement
         What the reference of a labelled pixel is compared with: the ``"annotation"``, as the
         paper draws it, which lets a confident contradiction show an error in the annotation; or
-        ``"predictions"``, the supervised prediction, as the released scripts do. The target is the
-        annotation either way.
+        ``"predictions"``, the framework's other prediction of the same image, as the released
+        scripts do: for the frameworks that make two, Mean Teacher, CPS, CCT and R-Drop. The target
+        is the annotation either way.
     dice
         Share of a Dice loss with the same pixel weights in the unlabelled loss. 0 is the published
         cross-entropy alone; small structures gain from a share.
@@ -176,7 +189,7 @@ class MetaSSL(nn.Module):
             for index, pair in first.items():
                 if pair.reference_probs.shape[0]:
                     probs = self.space.exclusive_probabilities(pair.reference_probs)
-                    self.thresholds.update(probs, index, split)
+                    self.thresholds.observe(*stated(probs, pair.target), index, split)
 
     def unlabelled(self, pairs: Sequence[PredictionPair]) -> Tensor:
         """Return the loss of unlabelled images, summed over pairs.
@@ -190,8 +203,10 @@ class MetaSSL(nn.Module):
         c, space = self.config, self.space
         reference = space.exclusive_probabilities(pair.reference_probs.detach())
         logits = space.exclusive_logits(pair.supervised_logits)
-        target = reference.argmax(1)
-        regions = partition(reference, logits.detach().argmax(1), self.thresholds.get(pair.index))
+        target = stated(reference, pair.target)[1]
+        thresholds = self.thresholds.get(pair.index)
+        learner = logits.detach().argmax(1)
+        regions = partition(reference, learner, thresholds, reference_classes=pair.target)
         weights = self.unlabelled_weights
         trust = None
         if pair.trust is not None:
@@ -228,8 +243,8 @@ class MetaSSL(nn.Module):
             logits = self.space.exclusive_logits(pair.supervised_logits)
             compared = annotation
             if self.config.labelled_agreement == "predictions":
-                predicted = logits.detach().argmax(1)
-                compared = torch.where(annotation == ignore, annotation, predicted.to(annotation))
+                other = logits.detach().argmax(1) if pair.compared is None else pair.compared
+                compared = torch.where(annotation == ignore, annotation, other.to(annotation))
             regions = partition(reference, compared, thresholds, ignore)
             losses.append(
                 heterogeneous_loss(

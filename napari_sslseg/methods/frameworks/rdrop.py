@@ -32,10 +32,14 @@ class RDropConfig(FrameworkConfig):
 
 
 class RDrop(Framework):
-    """One network, two dropout passes; each is the reference of the other once."""
+    """One network, two dropout passes; each is the reference of the other once.
+
+    Every term is the mean of the two passes.
+    """
 
     config: RDropConfig
     reference_predictions = 2
+    compares_labelled = True
 
     def __init__(self, in_channels: int, classes: int, config: RDropConfig | None = None) -> None:
         super().__init__(in_channels, classes, config or RDropConfig())
@@ -50,7 +54,10 @@ class RDrop(Framework):
         # One network: the mean of its passes, not their sum, is one supervised loss.
         parts = {name: (each[0][name] + each[1][name]) / 2 for name in each[0]}
         unlabelled = [PredictionPair(probs[k][1], logits[1 - k][1], k) for k in (0, 1)]
-        labelled = [PredictionPair(probs[k][0], logits[k][0], k) for k in (0, 1)]
+        answers = [self.space.decide(p[0])[1] for p in probs]
+        labelled = [
+            PredictionPair(probs[k][0], logits[k][0], k, compared=answers[1 - k]) for k in (0, 1)
+        ]
         self.metassl.observe(unlabelled if nu else (), labelled)
         if self.config.metassl:
             parts["labelled_regions"] = self.metassl.labelled(labelled, batch.labelled_target) / 2

@@ -28,8 +28,15 @@ _REGISTRY: dict[str, tuple[type[Framework], type[FrameworkConfig], dict[str, Any
     "unimatch": (
         FixMatch,
         FixMatchConfig,
-        # As published, without a ramp.
-        {"strong_views": 2, "feature_dropout": 0.5, "criterion": "dice", "ramp_end": 0.0},
+        # As published: (L_x + 1/4 L_s1 + 1/4 L_s2 + 1/2 L_fp) / 2, without a ramp.
+        {
+            "strong_views": 2,
+            "feature_dropout": 0.5,
+            "criterion": "dice",
+            "supervised": 0.5,
+            "unlabelled": 0.5,
+            "ramp_end": 0.0,
+        },
     ),
     "cps": (CPS, CPSConfig, {}),
     "cct": (CCT, CCTConfig, {}),
@@ -68,11 +75,22 @@ def create(name: str, in_channels: int, classes: int, **options: Any) -> Framewo
     return framework(in_channels, classes, config(**{**preset, **options}))
 
 
-def check_options(name: str, options: Mapping[str, Any]) -> None:
-    """Raise what `create` raises for an unknown name or option, without building anything."""
+def config_of(name: str) -> type[FrameworkConfig]:
+    """Return the configuration of a framework, whose fields are its options.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, naming the known ones.
+    """
     if name not in _REGISTRY:
         raise ValueError(f"unknown framework {name!r}; there are {', '.join(_REGISTRY)}")
-    known = {f.name for f in fields(_REGISTRY[name][1])}
+    return _REGISTRY[name][1]
+
+
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+    """Raise what `create` raises for an unknown name or option, without building anything."""
+    known = {f.name for f in fields(config_of(name))}
     if unknown := sorted(set(options) - known):
         raise ValueError(
             f"{name} has no option {', '.join(unknown)}; it has {', '.join(sorted(known))}"

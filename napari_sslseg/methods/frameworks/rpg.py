@@ -45,6 +45,10 @@ class RPGConfig(FrameworkConfig):
     start, end
         Ramp of both unlabelled terms: nothing before a tenth of the training, as untrained features
         match at random, all from four tenths on.
+    most_references
+        Match against at most this many annotated pixels, drawn in each step, of each label as many
+        as of any other as far as there are; None, as in the base method, against all. The cost of a
+        step falls with the pool, and rare labels stay.
     refine, morph
         Optional frequency alignment and clean-up of pseudo-labels, off as in the base method.
     matched, strong_consistency
@@ -53,8 +57,9 @@ class RPGConfig(FrameworkConfig):
         Which views matched labels teach: the ``"weak"`` one, as in the base method, the
         ``"strong"`` one, or ``"both"``; the last two are variants of the released code.
     standardise
-        Rank references by standardised similarity, against hubs; a switch of the released code.
-        The label is then no longer that of the nearest reference.
+        Choose neighbours by standardised similarity, against hubs; a switch of the released code.
+        The label is then that of the most similar among them, which need not be the nearest
+        reference of all.
     temperature
         None: a label's share of the neighbours is its best similarity over the sum of those of all
         labels found, as in the released configuration; a number: a softmax of the similarities at
@@ -77,12 +82,14 @@ class RPGConfig(FrameworkConfig):
         weight of a label 0, which is mended: they weigh nothing. Images only.
     heterogeneous
         With `metassl`, the terms whose pixels are weighed by regions: the ``"plain"`` weak
-        prediction's, and that of the ``"matched"`` labels, if named. There the marginals of the
-        neighbours are the reference, and regions take the place of the agreement weight.
+        prediction's, and that of the ``"matched"`` labels, if named. There, too, the matched label
+        is taught, a set of classes as a whole. The marginals of the neighbours say how sure it is,
+        and regions take the place of the agreement weight; where that is 0, nothing is taught.
     """
 
     neighbours: int = DEFAULT_NEIGHBOURS
     grid: int = DEFAULT_GRID
+    most_references: int | None = None
     threshold: float = 0.95
     start: float = 0.1
     end: float = 0.4
@@ -140,7 +147,7 @@ class RPG(Framework):
         if c.metassl:
             parts["labelled_regions"] = self.metassl.labelled([pair], batch.labelled_target)
         if nu:
-            found = self.matches(taps.decoder[: nl + nu], batch)
+            found = self.matches(taps.decoder[: nl + nu], batch, generator)
             parts["matched"] = self.matched_loss(found, weak_z, strong_z, box, warp)
             parts["unlabelled"] = self.weak_to_strong(box.mix(probs), strong_z, warp)
             if warp is None:
@@ -157,7 +164,9 @@ class RPG(Framework):
         }
         return weighted_total(parts, weights)
 
-    def matches(self, decoder: Tensor, batch: Batch) -> Match:
+    def matches(
+        self, decoder: Tensor, batch: Batch, generator: torch.Generator | None = None
+    ) -> Match:
         """Match the unlabelled images to the labelled ones.
 
         Parameters
@@ -166,10 +175,19 @@ class RPG(Framework):
             Last decoder map of the labelled images, then of the weak views.
         batch
             Weakly augmented.
+        generator
+            Randomness of a bounded pool.
         """
         c, nl = self.config, batch.labelled_count
         grid = c.grid if decoder.ndim == 4 else min(c.grid, VOLUME_GRID)
-        pool = ReferencePool.from_maps(decoder[:nl], batch.labelled_target, self.classes, grid)
+        pool = ReferencePool.from_maps(
+            decoder[:nl],
+            batch.labelled_target,
+            self.classes,
+            grid,
+            most=c.most_references,
+            generator=generator,
+        )
         return match(
             decoder[nl:],
             pool,
@@ -225,6 +243,8 @@ class RPG(Framework):
                 F.interpolate(z.float(), size, mode="nearest-exact"),
                 1,
                 (m.weight > 0).float(),
+                # Marginals above one half need not be a set that any reference has.
+                m.labels,
             )
             for z, m in chosen
         ]

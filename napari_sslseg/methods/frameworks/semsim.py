@@ -202,10 +202,11 @@ class SemSim(Framework):
     def rectified(self, logits: Tensor, fused: Tensor) -> Tensor:
         """Return the logits of the intra-image prediction (Eq. 5), on the grid of `fused`."""
         c = self.config
-        size = (fused.shape[-2], fused.shape[-1])
+        smoothed = c.affinity_resize == "smoothed"
         if c.affinity_values == "logits" and c.affinity_learns == "both":
-            return rectify(logits, fused, c.affinity_temperature, axis=c.affinity_axis)
-        own = resize(logits.float(), size)
+            temperature, axis = c.affinity_temperature, c.affinity_axis
+            return rectify(logits, fused, temperature, axis=axis, smoothed=smoothed)
+        own = resize(logits.float(), (fused.shape[-2], fused.shape[-1]), smoothed)
         if c.affinity_learns == "affinity":
             own = own.detach()
         if c.affinity_values == "logits":
@@ -335,5 +336,6 @@ class SemSim(Framework):
         logits, _ = self.decode(features, fused, size=image.shape[2:])
         fused = limit_grid(fused, 2 * self.config.grid)
         temperature, axis = self.config.affinity_temperature, self.config.affinity_axis
-        rectified = rectify(logits, fused, temperature, at="logits", axis=axis)
+        smoothed = self.config.affinity_resize == "smoothed"
+        rectified = rectify(logits, fused, temperature, "logits", axis=axis, smoothed=smoothed)
         return PredictOutput(self.space.probabilities(logits), self.space.probabilities(rectified))

@@ -43,6 +43,10 @@ class SemSimConfig(FrameworkConfig):
     affinity_axis
         ``"source"``: what a pixel reads is a mean. ``"output"``: the printed product; see
         `affinity.spread`.
+    affinity_resize
+        I of Eq. 5, which brings the prediction to the grid of the affinities: ``"smoothed"`` takes
+        the mean of all pixels that a cell holds, ``"plain"``, as printed, is bilinear between the
+        four next to its middle; see `affinity.resize`.
     affinity_values
         What is spread: ``"logits"``, as the text says, so that the unnormalised sum of Eq. 5 is
         fit for a softmax; or ``"probabilities"``, whose sum is then divided by its total.
@@ -94,6 +98,7 @@ class SemSimConfig(FrameworkConfig):
     grid: int = 56
     second_view: bool = True
     affinity_axis: Axis = "source"
+    affinity_resize: Literal["smoothed", "plain"] = "smoothed"
     affinity_values: Literal["logits", "probabilities"] = "logits"
     affinity_learns: Literal["both", "affinity"] = "both"
     intra_at: Literal["features", "image"] = "features"

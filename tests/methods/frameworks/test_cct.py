@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from napari_sslseg.methods.frameworks import create
-from napari_sslseg.methods.frameworks.metassl import PredictionPair
+from napari_sslseg.methods.frameworks.metassl import MetaSSLConfig
 
+from . import by_hand
 from .small import generator, small, touched
 
 
@@ -54,16 +55,45 @@ def test_plain_cross_consistency_is_the_mean_squared_difference_to_the_main_deco
 
 
 def test_every_auxiliary_decoder_and_the_main_one_are_a_pair_of_metassl(disc_batch):
-    framework = small("cct", metassl=True, auxiliary=("none", "none")).eval()
-    batch = disc_batch().normalised()
-    nets = (framework.network, *framework.auxiliary)
-    features = framework.network.encode(batch.unlabelled_image)
-    z = [net.decode(features)[0] for net in nets]
-    losses = framework.losses(batch, 1.0, generator())  # sets the thresholds of this batch
-    pairs = [PredictionPair(z[a].softmax(1), z[b], a) for a, b in ((0, 1), (0, 2), (1, 0), (2, 0))]
-    expected = framework.metassl.unlabelled(pairs) / 2
+    framework = small("cct", metassl=True, auxiliary=("none", "none"))
+    losses, logits, _ = _watched_step(framework, disc_batch())
+    z = [each[2:] for each in logits]
+    probs = [each.detach().softmax(1) for each in z]
+    expected = 0
+    for a, b in ((0, 1), (0, 2), (1, 0), (2, 0)):
+        found = by_hand.masks(probs[a], z[b].argmax(1), by_hand.thresholds(probs[a]))
+        taught = by_hand.weight_map(z[b], probs[a].argmax(1), found, by_hand.FALLING)
+        expected = expected + taught / 2
     torch.testing.assert_close(losses["unlabelled"], expected)
     assert framework.thresholds.values.shape[0] == 3
+
+
+@pytest.mark.parametrize("agreement", ["annotation", "predictions"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_labelled_pixels_of_each_decoder_are_compared_with_annotation_or_other_decoders(
+    agreement, count, disc_batch
+):
+    regions = MetaSSLConfig(labelled_agreement=agreement)
+    options = {"auxiliary": ("none",) * count, "regions": regions}
+    framework = small("cct", metassl=True, **options)
+    losses, logits, target = _watched_step(framework, disc_batch())
+    probs = [z[:2].detach().softmax(1) for z in logits]
+    others = [sum(probs[1:]) / count, *[probs[0]] * count]
+    expected = 0
+    for z, own, other in zip(logits, probs, others, strict=True):
+        compared = target if agreement == "annotation" else other.argmax(1)
+        found = by_hand.masks(own, compared, by_hand.thresholds(own))
+        expected = expected + by_hand.weight_map(z[:2], target, found, by_hand.ANNOTATED)
+    torch.testing.assert_close(losses["labelled_regions"], expected)
+
+
+def _watched_step(framework, batch):
+    """Return the losses of a step, what each decoder put out, and the annotation."""
+    last = [net.classifier for net in (framework.network, *framework.auxiliary)]
+    by_hand.sharpen(*last)
+    seen = [by_hand.watch(each) for each in last]
+    losses = framework.losses(batch, 1.0, generator())
+    return losses, [each[0] for each in seen], batch.labelled_target
 
 
 def test_three_auxiliary_decoders_have_the_size_that_the_tables_list():

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from napari_sslseg.methods.frameworks import Batch
-from napari_sslseg.methods.frameworks.metassl import PredictionPair
+from napari_sslseg.methods.frameworks.metassl import MetaSSLConfig
 
+from . import by_hand
 from .small import generator, small, touched
 
 
@@ -30,19 +31,28 @@ def test_squared_difference_to_the_teacher_by_hand(disc_batch):
     torch.testing.assert_close(losses["unlabelled"].detach(), (p - q).square().mean())
 
 
+@pytest.mark.parametrize("agreement", ["annotation", "predictions"])
 @pytest.mark.parametrize("reference", ["teacher", "student"])
 def test_labelled_pixels_of_mean_teacher_are_partitioned_by_the_named_network(
-    reference, disc_batch
+    reference, agreement, disc_batch
 ):
-    framework = small("mean_teacher", metassl=True, labelled_reference=reference).eval()
-    with torch.no_grad():  # a teacher that is sure of one class
-        framework.teacher.classifier.bias[2] += 5
-    batch = disc_batch().normalised()
+    regions = MetaSSLConfig(labelled_agreement=agreement)
+    options = {"labelled_reference": reference, "regions": regions}
+    framework = small("mean_teacher", metassl=True, **options)
+    nets = {"student": framework.network, "teacher": framework.teacher}
+    by_hand.sharpen(*(net.classifier for net in nets.values()))
+    with torch.no_grad():
+        framework.teacher.classifier.weight.copy_(framework.network.classifier.weight.flip(0))
+    seen = {name: by_hand.watch(net) for name, net in nets.items()}
+    batch = disc_batch()
+    target = batch.labelled_target
     losses = framework.losses(batch, 1.0, generator())
-    student = framework.network(batch.labelled_image)
-    chosen = framework.teacher if reference == "teacher" else framework.network
-    pair = PredictionPair(chosen(batch.labelled_image).softmax(1), student)
-    expected = framework.metassl.labelled([pair], batch.labelled_target)
+    probs = {name: z[0][:2].detach().softmax(1) for name, z in seen.items()}
+    other = {"teacher": "student", "student": "teacher"}[reference]
+    compared = target if agreement == "annotation" else probs[other].argmax(1)
+    limits = by_hand.thresholds(probs[reference])
+    found = by_hand.masks(probs[reference], compared, limits)
+    expected = by_hand.weight_map(seen["student"][0][:2], target, found, by_hand.ANNOTATED)
     torch.testing.assert_close(losses["labelled_regions"], expected)
 
 

@@ -9,37 +9,51 @@ import torch
 import torch.nn.functional as F
 
 from napari_sslseg.methods.frameworks.metassl import MetaSSL, MetaSSLConfig, PredictionPair
-from napari_sslseg.methods.heterogeneous import heterogeneous_loss
 from napari_sslseg.methods.label_space import LabelSpace
 from napari_sslseg.methods.losses import masked_dice
-from napari_sslseg.methods.regions import LABELLED_ORDER, Region, partition, region_weights
+from napari_sslseg.methods.regions import LABELLED_ORDER, Region, region_weights
 
+from . import by_hand
 from .small import generator, small
 
 
-def _pair(index=0, seed=0):
+def _pair(index=0, seed=0, sharpness=1.0):
     torch.manual_seed(seed)
-    return PredictionPair(torch.randn(2, 3, 8, 8).softmax(1), torch.randn(2, 3, 8, 8), index)
+    reference = (sharpness * torch.randn(2, 3, 8, 8)).softmax(1)
+    return PredictionPair(reference, torch.randn(2, 3, 8, 8), index)
 
 
 def test_loss_of_pairs_is_the_sum_of_the_single_losses():
     metassl = MetaSSL(3, 2)
-    a, b = _pair(0), _pair(1, seed=1)
-    metassl.observe([a, b])
-    expected = sum(
-        heterogeneous_loss(
-            p.supervised_logits,
-            p.reference_probs.argmax(1),
-            partition(
-                p.reference_probs,
-                p.supervised_logits.argmax(1),
-                metassl.thresholds.get(p.index),
-            ),
-            region_weights(),
+    pairs = [_pair(0, sharpness=2), _pair(1, seed=1, sharpness=5)]
+    metassl.observe(pairs)
+    expected = 0
+    for p in pairs:
+        limits = by_hand.thresholds(p.reference_probs)
+        found = by_hand.masks(p.reference_probs, p.supervised_logits.argmax(1), limits)
+        expected += by_hand.weight_map(
+            p.supervised_logits, p.reference_probs.argmax(1), found, by_hand.FALLING
         )
-        for p in (a, b)
-    )
-    assert torch.isclose(metassl.unlabelled([a, b]), expected)
+    torch.testing.assert_close(metassl.unlabelled(pairs), expected)
+
+
+@pytest.mark.parametrize("split", ["unlabelled", "labelled"])
+def test_each_split_is_partitioned_by_its_own_thresholds(split):
+    # Without annotation the reference is surer, so that the other thresholds find other regions.
+    pairs = {"unlabelled": _pair(sharpness=8), "labelled": _pair(seed=1, sharpness=2)}
+    metassl = MetaSSL(3)
+    metassl.observe([pairs["unlabelled"]], [pairs["labelled"]])
+    annotation = torch.randint(0, 3, (2, 8, 8))
+    reference, logits = pairs[split].reference_probs, pairs[split].supervised_logits
+    limits = by_hand.thresholds(reference)
+    if split == "unlabelled":
+        target, compared, weights = reference.argmax(1), logits.argmax(1), by_hand.FALLING
+        found = metassl.unlabelled([pairs[split]])
+    else:
+        target, compared, weights = annotation, annotation, by_hand.ANNOTATED
+        found = metassl.labelled([pairs[split]], annotation)
+    regions = by_hand.masks(reference, compared, limits)
+    torch.testing.assert_close(found, by_hand.weight_map(logits, target, regions, weights))
 
 
 def test_two_views_of_one_reference_update_its_threshold_once():
@@ -122,14 +136,13 @@ def test_labelled_pixels_can_have_a_scale_of_their_own():
 def test_trust_of_a_pair_reaches_cross_entropy_and_dice():
     pair = _pair()
     trust = torch.zeros(2, 8, 8)
-    trust[:, :, 4:] = 1
-    half = PredictionPair(
-        pair.reference_probs[..., 4:], pair.supervised_logits[..., 4:], trust=None
-    )
-    for dice in (0.0, 1.0):  # half of the pixels are trusted: both count half
-        metassl = MetaSSL(3, config=MetaSSLConfig(dice=dice, unlabelled_step=0.0))
+    trust[..., :4] = 1
+    target, logits = pair.reference_probs[..., :4].argmax(1), pair.supervised_logits[..., :4]
+    # Half of the pixels are trusted: both losses of these count half.
+    halves = (F.cross_entropy(logits, target) / 2, masked_dice(logits.softmax(1), target) / 2)
+    for dice, expected in enumerate(halves):
+        metassl = MetaSSL(3, config=MetaSSLConfig(dice=float(dice), unlabelled_step=0.0))
         whole = PredictionPair(pair.reference_probs, pair.supervised_logits, trust=trust)
-        expected = 0.5 * metassl.unlabelled([half])
         torch.testing.assert_close(metassl.unlabelled([whole]), expected)
 
 
@@ -137,10 +150,31 @@ def test_trust_of_overlapping_classes_may_be_one_map():
     space = LabelSpace(3, overlapping=True)
     probs, logits = torch.rand(2, 3, 5, 5), torch.randn(2, 3, 5, 5)
     trust = torch.rand(2, 5, 5)
-    metassl = MetaSSL(3, config=MetaSSLConfig(dice=0.5), space=space)
-    one = metassl.unlabelled([PredictionPair(probs, logits, trust=trust)])
-    each = trust[:, None].expand(2, 3, 5, 5)
-    torch.testing.assert_close(metassl.unlabelled([PredictionPair(probs, logits, trust=each)]), one)
+    target = (probs > 0.5).float()
+    bce = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    expected = (bce * trust[:, None]).mean()
+    metassl = MetaSSL(3, config=MetaSSLConfig(unlabelled_step=0.0), space=space)
+    for each in (trust, trust[:, None].expand(2, 3, 5, 5)):
+        loss = metassl.unlabelled([PredictionPair(probs, logits, trust=each)])
+        torch.testing.assert_close(loss, expected)
+
+
+def test_a_reference_may_state_what_is_not_its_likeliest_answer():
+    # Four pixels, of which the last states nothing; the likeliest class is 0 everywhere.
+    probs = torch.tensor([[0.5, 0.6, 0.9, 0.9], [0.5, 0.4, 0.1, 0.1]]).view(1, 2, 4)
+    target = torch.tensor([[1, 1, 0, 255]])
+    logits = torch.tensor([[0.0, 1.0, 1.0, 9.0], [2.0, 0.0, 0.0, 0.0]]).view(1, 2, 4)
+    pair = PredictionPair(probs, logits, target=target)
+    metassl = MetaSSL(2)
+    metassl.observe([pair])
+    # Class 0 is stated by one pixel with .9, class 1 by two with .5 and .4.
+    limits = [0.5 * 0.9 / 2 + 0.45, 0.5 * 0.9 / 3 + 0.45]
+    torch.testing.assert_close(metassl.thresholds.get(), torch.tensor(limits))
+    # 0.5 and 0.4 are less than 0.6, and 0.9 more than .675: US, DS, UC.
+    weights = torch.tensor([by_hand.FALLING[i] for i in (1, 3, 0)])
+    ce = torch.log1p(torch.exp(torch.tensor([-2.0, 1.0, -1.0])))
+    expected = (weights * ce).sum() / weights.sum()
+    torch.testing.assert_close(metassl.unlabelled([pair]), expected)
 
 
 def test_agreement_of_labelled_pixels_can_be_that_of_the_predictions():
@@ -155,6 +189,19 @@ def test_agreement_of_labelled_pixels_can_be_that_of_the_predictions():
         loss = part.labelled([PredictionPair(reference, logits)], annotation)
         expected = weight * F.cross_entropy(logits, annotation) / 2
         torch.testing.assert_close(loss, expected)
+    # What the reference is compared with need not be the prediction that learns.
+    pair = PredictionPair(reference, logits, compared=torch.tensor([[1]]))
+    loss = part.labelled([pair], annotation)
+    torch.testing.assert_close(loss, F.cross_entropy(logits, annotation) / 2)
+
+
+@pytest.mark.parametrize(
+    "name", ["supervised", "fixmatch", "unimatch", "rpg", "semsim", "combined"]
+)
+def test_one_prediction_of_a_labelled_image_cannot_be_compared_with_itself(name):
+    regions = MetaSSLConfig(labelled_agreement="predictions")
+    with pytest.raises(ValueError, match="labelled_agreement"):
+        small(name, metassl=True, regions=regions)
 
 
 PAIRS = ["mean_teacher", "fixmatch", "cps", "cct", "rdrop", "semsim", "rpg"]
@@ -185,12 +232,12 @@ def test_dice_share_can_leave_out_classes_that_no_pseudo_label_has():
     torch.manual_seed(0)
     probs = torch.tensor([0.7, 0.2, 0.1]).view(1, 3, 1, 1).expand(1, 3, 4, 4)
     pair = PredictionPair(probs, torch.randn(1, 3, 4, 4))
+    # Nowhere above the threshold of .9: US where the learner agrees, DS where it does not.
+    same = pair.supervised_logits.argmax(1) == 0
+    pixels = torch.where(same, by_hand.FALLING[1], by_hand.FALLING[3])
     losses = {}
     for absent in (True, False):
         part = MetaSSL(3, 1, MetaSSLConfig(dice=1.0, dice_of_absent=absent))
-        pixels = part.unlabelled_weights[
-            partition(probs, pair.supervised_logits.argmax(1), part.thresholds.get()).long()
-        ]
         target = torch.zeros(1, 4, 4, dtype=torch.long)
         expected = masked_dice(pair.supervised_logits.softmax(1), target, pixels, absent=absent)
         losses[absent] = part.unlabelled([pair])

@@ -8,6 +8,8 @@ import torch
 from napari_sslseg.methods.augment import WeakAugmentation
 from napari_sslseg.methods.frameworks import Batch, available, create
 
+from .small import CALM, STILL
+
 SMALL = {"channels": (4, 8, 8, 16), "overlapping": True}
 NAMES = [(name, False) for name in available()] + [
     (name, True) for name in available() if not name.startswith("combined")
@@ -103,6 +105,42 @@ def test_matched_sets_are_those_of_the_pool():
     present = set(map(tuple, batch.labelled_target.movedim(1, -1).reshape(-1, 2).tolist()))
     matched = set(map(tuple, found.labels.movedim(1, -1).reshape(-1, 2).int().tolist()))
     assert matched <= {p for p in present if 255 not in p}
+
+
+def test_matched_sets_are_taught_whole_where_regions_weigh_them():
+    options = {"weak": STILL, "strong": CALM, "grid": 16, "heterogeneous": ("matched",)}
+    options |= {"overlapping": True, "metassl": True, "channels": (4, 8, 8, 16)}
+    framework = create("rpg", 1, 3, **options).eval()
+    g = _generator()
+    one = torch.nn.functional.one_hot(torch.randint(0, 3, (2, 32, 32), generator=g), 3)
+    batch = Batch(
+        torch.randn(2, 1, 32, 32, generator=g),
+        one.movedim(-1, 1).to(torch.uint8),
+        torch.randn(3, 1, 32, 32, generator=g),
+    ).normalised()
+    with torch.no_grad():
+        taps = framework.network.taps(torch.cat([batch.labelled_image, batch.unlabelled_image]))
+    found = framework.matches(taps.decoder, batch)
+    losses = framework.losses(batch, 1.0, g)
+    # Each reference has one structure: where neighbours differ, no marginal need reach one half.
+    assert (found.probabilities <= 0.5).all(1).float().mean() > 0.2
+    assert (found.labels.sum(1) == 1).all()
+    z = taps.logits[2:, :, 1::2, 1::2]
+    stated = found.labels == 1
+    confidence = torch.where(stated, found.probabilities, 1 - found.probabilities)
+    limits = torch.zeros_like(confidence)
+    for k in range(3):
+        for answer in (True, False):
+            same = stated[:, k] == answer
+            mean = confidence[:, k][same].sum() / (same.sum() + 1)
+            limits[:, k][same] = 0.5 * mean + 0.45
+    sure, agree = confidence > limits, stated == (z > 0)
+    rank = (~sure).float() + 2 * (~agree).float()
+    weight = torch.exp(-((0.6 * rank) ** 3))
+    heard = found.weight[:, None] > 0
+    bce = torch.nn.functional.softplus(torch.where(stated, -z, z)) * heard
+    expected = (weight * bce).sum() / weight.sum()
+    torch.testing.assert_close(losses["matched"].detach(), expected)
 
 
 def test_priors_of_overlapping_classes_teach():

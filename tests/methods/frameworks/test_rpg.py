@@ -11,7 +11,7 @@ from napari_sslseg.methods.frameworks import create
 from napari_sslseg.methods.matching import match
 from napari_sslseg.methods.reference_pool import ReferencePool
 
-from .small import CALM, generator, small, touched
+from .small import CALM, LIVELY, generator, outspoken, pasted, small, touched, watched
 
 
 @pytest.mark.parametrize("view", ["weak", "strong", "both"])
@@ -41,6 +41,97 @@ def test_matched_loss_is_the_formula_on_the_matches(disc_batch):
         expected = (found.weight * ce).mean()
     losses = framework.losses(batch, 1.0, generator())
     torch.testing.assert_close(losses["matched"].detach(), expected)
+
+
+def _strong_step(monkeypatch, batch, **options):
+    """Return the losses of a step, its box, and what the network makes of all its views."""
+    framework = outspoken(small("rpg", strong=LIVELY, grid=16, **options), batch)
+    changed, boxes = watched(framework, monkeypatch)
+    losses = framework.losses(batch, 1.0, generator())
+    batch, (box,) = batch.normalised(), boxes
+    views = [batch.labelled_image, batch.unlabelled_image, pasted(changed[0], box)]
+    with torch.no_grad():
+        return losses, box, [framework.network.taps(images) for images in views]
+
+
+@pytest.mark.parametrize("view", ["weak", "strong", "both"])
+def test_matched_labels_are_of_the_weak_view_and_mixed_for_the_strong_one(
+    view, disc_batch, monkeypatch
+):
+    losses, box, views = _strong_step(monkeypatch, disc_batch(), matched_on=view)
+    labelled, weak, strong = views
+    pool = ReferencePool.from_maps(labelled.decoder, disc_batch().labelled_target, 3, 16)
+    found = match(weak.decoder, pool, grid=16)  # queries are of the weak view, whoever is taught
+    assert found.labels.unique().numel() > 1
+    plain, mixed = (
+        (found.labels, found.weight),
+        [pasted(m, box) for m in (found.labels, found.weight)],
+    )
+    expected = 0.0
+    for logits, (labels, weight) in ((weak.logits, plain), (strong.logits, mixed)):
+        ce = F.cross_entropy(logits[..., 1::2, 1::2], labels, reduction="none")
+        if view in ("both", "weak" if logits is weak.logits else "strong"):
+            expected = expected + (weight * ce).mean()
+    torch.testing.assert_close(losses["matched"].detach(), expected)
+
+
+def test_weak_predictions_are_mixed_for_the_strong_view_they_teach(disc_batch, monkeypatch):
+    losses, box, (_, weak, strong) = _strong_step(monkeypatch, disc_batch(), threshold=0.5)
+    confidence, classes = pasted(weak.logits.softmax(1), box).max(1)
+    mask = confidence >= 0.5
+    assert 0 < mask.sum() < mask.numel()
+    ce = F.cross_entropy(strong.logits, classes, reduction="none")
+    torch.testing.assert_close(losses["unlabelled"].detach(), ce[mask].mean())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"refine": "full"},
+        {"refine": "features"},
+        {"refine": "distribution"},
+        {"morph": True},
+        {"standardise": True},
+        {"agreement": "binary"},
+        {"temperature": 0.1},
+    ],
+)
+def test_options_of_matching_reach_it(options, disc_batch):
+    framework = small("rpg", grid=16, neighbours=9, **options).eval()
+    batch = disc_batch().normalised()
+    batch.labelled_target[0, 4:] = 2  # the two images differ in what is frequent
+    with torch.no_grad():
+        images = torch.cat([batch.labelled_image, batch.unlabelled_image])
+        decoder = framework.network.taps(images).decoder
+    found = framework.matches(decoder, batch)
+    pool = ReferencePool.from_maps(decoder[:2], batch.labelled_target, 3, 16)
+    plain, expected = match(decoder[2:], pool, 9, 16), match(decoder[2:], pool, 9, 16, **options)
+    assert torch.equal(found.labels, expected.labels)
+    torch.testing.assert_close(found.weight, expected.weight)
+    same = torch.equal(plain.labels, expected.labels)
+    assert not (same and torch.equal(plain.weight, expected.weight))
+
+
+def test_bounded_pool_leaves_few_references_to_be_matched(disc_batch, monkeypatch):
+    pools = []
+    monkeypatch.setattr(
+        "napari_sslseg.methods.frameworks.rpg.match",
+        lambda features, pool, *rest, **options: (
+            pools.append(pool) or match(features, pool, *rest, **options)
+        ),
+    )
+    for most in (None, 30):
+        framework = small("rpg", grid=16, most_references=most)
+        for seed in (0, 1):
+            losses = framework.losses(disc_batch(), 1.0, generator(seed))
+            assert losses["matched"].isfinite()
+    assert [len(pool) for pool in pools] == [2 * 16 * 12] * 2 + [30] * 2  # a quarter has no ink
+    assert torch.bincount(pools[2].symbols).tolist() == [10, 10, 10]
+    again = small("rpg", grid=16, most_references=30)
+    torch.manual_seed(5)
+    again.losses(disc_batch(), 1.0, generator(0))
+    assert torch.equal(pools[4].features, pools[2].features)  # drawn by the step's generator
+    assert not torch.equal(pools[3].features, pools[2].features)
 
 
 def test_total_of_reference_guidance_has_one_ramp_for_both_terms(disc_batch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -9,6 +11,9 @@ from napari_sslseg.methods.affinity import rectify
 from napari_sslseg.methods.augment import StrongAugmentation
 from napari_sslseg.methods.frameworks import create
 from napari_sslseg.methods.losses import masked_dice
+from napari_sslseg.methods.prototypes import query, regional_prototypes
+
+from .small import LIVELY, generator, outspoken, pasted, small, watched
 
 WHOLE_IMAGE = StrongAugmentation(jitter=0, blur=0, cutmix=1, area=(1, 1), aspect=1)
 SMALL = {"channels": (4, 8, 8, 16), "fusion_width": 16}
@@ -105,6 +110,68 @@ def test_targets_are_mixed_like_the_strong_view(disc_batch):
     torch.testing.assert_close(framework.weak_to_strong(mixed, views.strong_logits), expected)
     expected = masked_dice(rectified, rectified.argmax(1))
     torch.testing.assert_close(framework.intra_image(rectified, views), expected)
+
+
+def _strong_step(monkeypatch, batch, strong):
+    """Return a framework, the losses of a step, and its two strong views and their boxes."""
+    options = {"threshold": 0.5, "cross_temperature": 0.05, "feature_dropout": 0.0}
+    framework = outspoken(small("semsim", strong=strong, **options), batch)
+    changed, boxes = watched(framework, monkeypatch)
+    losses = framework.losses(batch, 1.0, generator())
+    views = [pasted(images, box) for images, box in zip(changed, boxes, strict=True)]
+    assert len(views) == 2
+    return framework, losses, views, boxes
+
+
+def _taught_by_prototypes(framework, batch, view, box):
+    """Return the cross term by which the weak images teach `view`."""
+    batch = batch.normalised()
+
+    def fused(images):
+        return framework.fusion(framework.network.encode(images)[1:4])
+
+    with torch.no_grad():
+        known = regional_prototypes(fused(batch.labelled_image), batch.labelled_target, 3)
+        weak = query(fused(batch.unlabelled_image), known, 0.05)
+        confidence, classes = pasted(weak.probs, box).max(1)
+        learner = query(fused(view), known, 0.05).log_probs.gather(1, classes[:, None])[:, 0]
+    mask = confidence >= framework.config.threshold
+    assert 0 < mask.sum() < mask.numel()
+    return -(mask * pasted(weak.weight, box) * learner).mean()
+
+
+def test_prototypes_teach_the_second_view_and_not_the_first(disc_batch, monkeypatch):
+    jitter = replace(LIVELY, cutmix=0)
+    framework, losses, (first, second), boxes = _strong_step(monkeypatch, disc_batch(), jitter)
+    expected = _taught_by_prototypes(framework, disc_batch(), second, boxes[1])
+    torch.testing.assert_close(losses["cross"].detach(), expected)
+    other = _taught_by_prototypes(framework, disc_batch(), first, boxes[1])
+    assert abs(other - expected) > 1e-3
+
+
+def test_answers_of_prototypes_are_mixed_with_the_box_of_the_second_view(disc_batch, monkeypatch):
+    framework, losses, (_, second), boxes = _strong_step(monkeypatch, disc_batch(), LIVELY)
+    expected = _taught_by_prototypes(framework, disc_batch(), second, boxes[1])
+    torch.testing.assert_close(losses["cross"].detach(), expected)
+    other = _taught_by_prototypes(framework, disc_batch(), second, boxes[0])
+    assert abs(other - expected) > 1e-3
+
+
+def test_decoder_and_affinities_teach_the_first_view_through_its_box(disc_batch, monkeypatch):
+    framework, losses, (first, _), boxes = _strong_step(monkeypatch, disc_batch(), LIVELY)
+    weak = disc_batch().normalised().unlabelled_image
+
+    def predicted(images):
+        features = framework.network.encode(images)
+        logits = framework.network.decode(features)[0]
+        return logits.softmax(1), rectify(logits, framework.fusion(features[1:4])).softmax(1)
+
+    with torch.no_grad():
+        pairs = zip(("unlabelled", "intra"), predicted(weak), predicted(first), strict=True)
+        for name, teacher, learner in pairs:
+            confidence, classes = pasted(teacher, boxes[0]).max(1)
+            expected = masked_dice(learner, classes, (confidence >= 0.5).float())
+            torch.testing.assert_close(losses[name].detach(), expected)
 
 
 def test_matching_teaches_the_strong_view_only(disc_batch):

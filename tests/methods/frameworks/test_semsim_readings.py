@@ -14,6 +14,7 @@ from .small import generator, small, touched
     "options",
     [
         {"affinity_axis": "output", "affinity_temperature": 1.0},
+        {"affinity_resize": "plain"},
         {"affinity_values": "probabilities"},
         {"affinity_learns": "affinity"},
         {"intra_at": "image"},
@@ -63,6 +64,25 @@ def test_readings_of_the_rectification_by_hand():
         found = framework.rectified(logits, fused)
         torch.testing.assert_close(found.flatten(2), wanted)
         torch.testing.assert_close(found.softmax(1).sum(1), torch.ones(1, 4, 4))
+
+
+@pytest.mark.parametrize("learns", ["both", "affinity"])
+def test_printed_resizing_does_not_smooth(learns):
+    fused, logits = torch.rand(1, 5, 4, 4), torch.randn(1, 3, 16, 16)
+    small_ones = torch.nn.functional.interpolate(logits, (4, 4), mode="bilinear")
+    z, m = small_ones.flatten(2), affinity(fused, 0.1)
+    framework = small("semsim", affinity_resize="plain", affinity_learns=learns)
+    found = framework.rectified(logits, fused)
+    torch.testing.assert_close(found.flatten(2), z + z @ m.transpose(1, 2))
+    smoothed = small("semsim", affinity_learns=learns).rectified(logits, fused)
+    assert (smoothed - found).abs().max() > 0.1
+
+
+def test_predictions_are_rectified_with_the_resizing_of_the_training():
+    image = torch.randn(1, 1, 32, 32)
+    found = [small("semsim", affinity_resize=r).predict(image) for r in ("plain", "smoothed")]
+    torch.testing.assert_close(found[0].plain, found[1].plain)
+    assert (found[0].rectified - found[1].rectified).abs().max() > 1e-4
 
 
 def test_only_the_affinities_learn_where_asked():

@@ -57,6 +57,24 @@ def test_losses_of_volumes_teach_the_network(name, metassl):
     assert framework.regions(output).shape == (1, 20, 33, 16)
 
 
+@pytest.mark.parametrize("network", ["unet3d", "vnet"])
+def test_two_passes_of_a_volume_differ_without_being_told_to(network):
+    options = {**SMALL, "network": network}
+    framework = create("rdrop", 1, 2, **options)
+    assert framework.losses(_batch(1), 1.0, _generator())["unlabelled"].item() > 1e-4
+
+
+def test_dropout_of_volumes_can_be_switched_off():
+    still = create("rdrop", 1, 2, dropout=(0.0,), **SMALL)
+    assert still.losses(_batch(1), 1.0, _generator())["unlabelled"].item() < 1e-9
+
+
+def test_windows_are_for_images():
+    for weak in (WeakAugmentation(crop=0.9), WeakAugmentation(stretch=0.5)):
+        with pytest.raises(ValueError, match="made for images"):
+            create("rpg", 1, 2, weak=weak, **SMALL)
+
+
 def test_v_net_trains_with_mean_teacher():
     framework = create("mean_teacher", 1, 2, network="vnet", dropout=(0.1,), metassl=True)
     losses = framework.losses(_batch(1), 1.0, _generator())

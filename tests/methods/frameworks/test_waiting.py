@@ -12,9 +12,15 @@ from dataclasses import fields
 import pytest
 import torch
 
+from napari_sslseg.methods.augment import StrongAugmentation, WeakAugmentation
 from napari_sslseg.methods.frameworks import Batch, available, create
 
 SMALL = {"channels": (4, 8, 8, 16)}
+PUBLISHED = {
+    "weak": WeakAugmentation(draw="published"),
+    "strong": StrongAugmentation(draw="published"),
+}
+WINDOWS = WeakAugmentation(stretch=0.6, crop=0.75)
 SEMSIM = {"fusion_width": 16}
 NAMES = [(name, {}) for name in available()] + [
     (name, {"metassl": True}) for name in available() if not name.startswith("combined")
@@ -26,11 +32,14 @@ OPTIONS = [
     ("combined", {"gated": True}),
     ("cct", {"auxiliary": ("objects", "context", "cutout", "adversarial")}),
     ("rpg", {"refine": "full"}),
+    ("rpg", {"refine": "distribution", "most_references": 50}),
     ("rpg", {"refine": "features", "morph": True}),
     ("rpg", {"refine": "distribution"}),
     ("rpg", {"standardise": True, "agreement": "binary", "matched_on": "both"}),
     ("rpg", {"metassl": True, "heterogeneous": ("plain", "matched")}),
     ("semsim", {"affinity_axis": "output", "intra_at": "image", "divergence": "raw"}),
+    ("fixmatch", PUBLISHED),
+    ("rpg", {**PUBLISHED, "weak": WINDOWS}),
     ("semsim", {"targets": "soft", "cross_mask": "weak", "feature_dropout_at": "decoder+fusion"}),
 ]
 

@@ -1,0 +1,62 @@
+"""FixMatch: what the strong view shows, and what it is taught."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from .small import LIVELY, generator, outspoken, pasted, small, watched
+
+#: A change that can be told from two images: brightness alone.
+BRIGHTNESS = replace(LIVELY, blur=0, contrast=0, gamma=0)
+
+
+def _encoded(framework, monkeypatch):
+    """Return a list to which a step adds what goes through the network's encoder."""
+    seen, encode = [], framework.network.encode
+
+    def spy(images):
+        seen.append(images.detach())
+        return encode(images)
+
+    monkeypatch.setattr(framework.network, "encode", spy)
+    return seen
+
+
+@pytest.mark.parametrize("name", ["fixmatch", "unimatch"])
+def test_strong_views_differ_in_intensity_and_by_a_box_of_another_image(
+    name, disc_batch, monkeypatch
+):
+    framework = small(name, strong=BRIGHTNESS)
+    seen, (_, boxes) = _encoded(framework, monkeypatch), watched(framework, monkeypatch)
+    batch = disc_batch()
+    framework.losses(batch, 1.0, generator())
+    weak = batch.normalised().unlabelled_image
+    spread = weak.std((1, 2, 3), unbiased=False)
+    learners = next(images for images in seen if len(images) > len(weak))
+    assert len(boxes) == framework.config.strong_views
+    for box, strong in zip(boxes, learners[2:].split(3), strict=False):
+        # What each image became is read where no box hides it, and must be in the boxes, too.
+        moved = torch.stack([(strong - weak)[i, 0][~box.mask[i]].mean() for i in range(3)])
+        assert (moved.abs() > 1e-3).all()
+        assert (moved.abs() <= 0.5 * spread + 1e-4).all()
+        expected = pasted(weak + moved[:, None, None, None], box)
+        torch.testing.assert_close(strong, expected, rtol=1e-4, atol=1e-4)
+        assert (strong - weak).abs().max() > 1
+
+
+def test_strong_view_learns_what_the_weak_one_is_sure_of(disc_batch, monkeypatch):
+    framework = outspoken(small("fixmatch", strong=LIVELY, threshold=0.5), disc_batch())
+    changed, boxes = watched(framework, monkeypatch)
+    losses = framework.losses(disc_batch(), 1.0, generator())
+    weak = disc_batch().normalised().unlabelled_image
+    with torch.no_grad():
+        confidence, classes = pasted(framework.network(weak).softmax(1), boxes[0]).max(1)
+        logits = framework.network(pasted(changed[0], boxes[0]))
+    mask = confidence >= 0.5
+    assert 0 < mask.sum() < mask.numel()
+    ce = F.cross_entropy(logits, classes, reduction="none")
+    torch.testing.assert_close(losses["unlabelled"].detach(), ce[mask].mean())

@@ -4,19 +4,25 @@
 2. It proposes for those without labels.
 3. Each labelled one gets its run, as if *Train* had been pressed on it.
 
-A volume that fails says why, and the next one's turn comes.
+A volume that fails says why, and the next one's turn comes. If the network for those without labels
+fails, it is they who say so.
 """
 
 from __future__ import annotations
 
+import gc
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+import torch
 
 from ..methods.check_point import checked
 from ..volume.cohort import Cohort, ink_facts
-from ..volume.project import Project, ProjectError
-from .control import Control
+from ..volume.project import Project
+from .control import Cancelled, Control
 from .events import (
     Emit,
     Estimated,
@@ -36,6 +42,7 @@ from .session import run_project
 from .shared import SharedNetwork
 from .shared_size import SharedSize
 from .stack import TrainingError
+from .trouble import explain
 
 #: Work of a proposal by the network that is there already, where a training is 1.
 _QUICK = 0.1
@@ -98,12 +105,12 @@ class Batch:
         wanted = [e for e in entries if e.key in self._request.volumes]
         bare = [e for e in wanted if not e.painted]
         labelled = [e for e in wanted if e.painted]
-        if not bare and not labelled:
+        if not wanted and not set(self._request.volumes) & set(self._cohort.keys):
             raise TrainingError("There is no further volume to propose for.")
-        self._total = len(labelled) + (1 + _QUICK * len(bare) if bare else 0)
+        self._total = len(labelled) + (1 + _QUICK * len(bare) if bare else 0) or 1.0
         self._count = len(wanted)
         if bare:
-            self._propose_bare([e for e in entries if e.painted], bare)
+            self._propose_bare([e for e in entries if e.painted], bare, bool(labelled))
         for entry in labelled:
             self._propose_labelled(entry)
         self._progress("Done", 0.0)
@@ -118,12 +125,15 @@ class Batch:
                 project = self._cohort.open(key)
                 project.image()
                 found.append(_Entry(key, project, ink_facts(project).painted))
-            except (ProjectError, ValueError, OSError) as error:
+            except Cancelled:
+                raise
+            except Exception as error:
                 if key in self._request.volumes:
-                    self._emit(VolumeFailed(key, key, str(error)))
+                    self._emit(_failed(key, key or self._cohort.path.name, error))
         return found
 
-    def _propose_bare(self, taught: list[_Entry], bare: list[_Entry]) -> None:
+    def _propose_bare(self, taught: list[_Entry], bare: list[_Entry], more: bool) -> None:
+        """Propose for volumes without labels; `more` is whether others are to come after them."""
         self._progress("Matching the references of all volumes", 0.01)
         train = self._request.train
         size = SharedSize.of(train, len({i for e in taught for i in e.painted}) + 1)
@@ -138,13 +148,23 @@ class Batch:
         if not bare:
             self._done += 1
             return
-        network = SharedNetwork(projects, train, self._emit, self._control)
         names = ", ".join(p.info.name for p in projects[:3])
         names += f" and {len(projects) - 3} more" if len(projects) > 3 else ""
-        phase = f"Learning from {names}"
-        network.train(self._cohort, lambda share: self._progress(phase, 0.05 + 0.95 * share))
+        failed: VolumeFailed | None = None
+        try:
+            network, fit = self._learn(projects, f"Learning from {names}")
+        except Cancelled:
+            raise
+        except Exception as error:
+            if not more:
+                raise
+            failed = _failed("", "", error)
         self._done += 1
-        fit = network.fit()
+        if failed is not None:
+            _give_memory_back()
+            for entry in bare:
+                self._refuse(entry, failed.message, failed.detail)
+            return
         how = f"By a network that learned from {names}; nothing here is labelled, so its quality "
         how += "cannot be estimated."
         if fit < LEARNED:
@@ -164,29 +184,46 @@ class Batch:
         for entry in bare:
             self._next(entry)
             self._progress("Proposing", 0.0)
-            try:
-                if fit < USELESS:
-                    raise TrainingError(how)
-                proposal = network.propose(entry.project, info)
-                self._control.check()
-                entry.project.write_proposal(proposal)
-            except (TrainingError, ProjectError, OSError) as error:
-                self._fail(entry, error)
-            else:
-                name = entry.project.info.name
-                self._emit(VolumeProposed(entry.key, name, [proposal.slug], how))
+            self._attempt(entry, partial(self._propose_by, network, entry, fit, how, info))
             self._done += _QUICK
 
-    def _refuse(self, entry: _Entry, why: str) -> bool:
+    def _learn(self, projects: list[Project], phase: str) -> tuple[SharedNetwork, float]:
+        """Train the shared network; returns it with its Dice on what it was taught."""
+        network = SharedNetwork(projects, self._request.train, self._emit, self._control)
+        network.train(self._cohort, lambda share: self._progress(phase, 0.05 + 0.95 * share))
+        return network, network.fit()
+
+    def _propose_by(
+        self,
+        network: SharedNetwork,
+        entry: _Entry,
+        fit: float,
+        how: str,
+        info: dict[str, object],
+    ) -> tuple[list[str], str]:
+        """Write what the shared network proposes; returns its slug, and how it was made."""
+        if fit < USELESS:
+            raise TrainingError(how)
+        proposal = network.propose(entry.project, info)
+        self._control.check()
+        entry.project.write_proposal(proposal)
+        return [proposal.slug], how
+
+    def _refuse(self, entry: _Entry, why: str, detail: str = "") -> bool:
         """Say why nothing is proposed for a volume; returns whether there is a reason."""
         if why:
             self._next(entry)
-            self._fail(entry, TrainingError(why))
+            self._emit(VolumeFailed(entry.key, entry.project.info.name, why, detail))
             self._done += _QUICK
         return bool(why)
 
     def _propose_labelled(self, entry: _Entry) -> None:
         self._next(entry)
+        self._attempt(entry, partial(self._run_alone, entry))
+        self._done += 1
+
+    def _run_alone(self, entry: _Entry) -> tuple[list[str], str]:
+        """Do a labelled volume's own run; returns its proposals' slugs, and how good they are."""
         slugs: list[str] = []
         estimates: dict[str, Estimated] = {}
         best = ""
@@ -202,16 +239,24 @@ class Batch:
             elif not isinstance(event, Started | Loss | Quality) and hasattr(event, "slug"):
                 slugs.append(event.slug)
 
+        run_project(entry.project.path, self._request.train, relay, self._control)
+        found = estimates.get(best)
+        return sorted(set(slugs)), f"Estimated Dice {found.mean:.2f}." if found else "No estimate."
+
+    def _attempt(self, entry: _Entry, work: Callable[[], tuple[list[str], str]]) -> None:
+        """Let a volume have its turn; whatever ends it but cancelling is told, and no more."""
+        name = entry.project.info.name
         try:
-            run_project(entry.project.path, self._request.train, relay, self._control)
-        except (TrainingError, ProjectError, OSError) as error:
-            self._fail(entry, error)
+            slugs, how = work()
+        except Cancelled:
+            raise
+        except Exception as error:
+            self._emit(_failed(entry.key, name, error))
         else:
-            found = estimates.get(best)
-            how = f"Estimated Dice {found.mean:.2f}." if found else "No estimate."
-            name = entry.project.info.name
-            self._emit(VolumeProposed(entry.key, name, sorted(set(slugs)), how))
-        self._done += 1
+            self._emit(VolumeProposed(entry.key, name, slugs, how))
+            return
+        # Only here: as long as there was an error, its frames held all that the run had in memory.
+        _give_memory_back()
 
     def _next(self, entry: _Entry) -> None:
         self._control.check()
@@ -219,11 +264,19 @@ class Batch:
         name = entry.project.info.name
         self._emit(VolumeBegun(entry.key, name, self._number, self._count))
 
-    def _fail(self, entry: _Entry, error: Exception) -> None:
-        reason = getattr(error, "strerror", None) or str(error)
-        self._emit(VolumeFailed(entry.key, entry.project.info.name, reason))
-
     def _progress(self, phase: str, share: float) -> None:
         self._control.check()
         fraction = min(1.0, (self._done + share) / self._total)
         self._emit(Progress(phase, round(fraction, 4)))
+
+
+def _failed(key: str, name: str, error: Exception) -> VolumeFailed:
+    trouble = explain(error)
+    return VolumeFailed(key, name, trouble.sentence, trouble.detail)
+
+
+def _give_memory_back() -> None:
+    """Let the next volume have what a failed run leaves."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -193,14 +193,9 @@ class BlockRun(Run):
             assert view is not None
             grown = grown_view(view, propagated.probabilities)
             if grown == view:
-                self._known = propagated
                 return propagated
             del propagated  # its files are needed for the larger window
             self.stack = self._cut(grown)
-
-    def _propagate_without(self, slices: list[int], ink: Tensor) -> Propagation:
-        # Only the stretches beside them depend on them, and all of them take minutes.
-        return self._propagate(ink, self._known, slices)
 
     def _train_and_propose(self, device: torch.device, *known: object) -> None:
         self.clock = Clock(self.request.seconds, self.control)

@@ -15,9 +15,9 @@ from ..methods.confidence import Predictions, confidence_slices
 from ..methods.frameworks.base import PredictOutput
 from ..methods.regions import AdaptiveThresholds, Region, region_codes
 from ..volume.annotation import NOT_ANNOTATED
-from ..volume.inkstore import JoinedInk
 from ..volume.project import Project
 from ..volume.proposal import REGION_NAMES, neighbourhood_slab
+from ..volume.stored_ink import JoinedInk
 from .coherence import make_coherent
 from .judge import DISCREPANT, raised_network
 from .recipe import Recipe

@@ -123,11 +123,15 @@ class VolumeProposed(Event):
 
 @dataclass(frozen=True)
 class VolumeFailed(Event):
-    """Nothing could be proposed for a volume of a batch; the others go on."""
+    """Nothing could be proposed for a volume of a batch, and why; the others go on.
+
+    As with `Failed`, `message` is one clear sentence, `detail` for the log.
+    """
 
     volume: str
     name: str
     message: str
+    detail: str = ""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from ..volume.annotation import NOT_ANNOTATED
 from ..volume.classes import BACKGROUND
 from ..volume.project import ProjectError
 from .pixel_size import pixel_of
-from .stack import SliceStack
+from .stack import SliceStack, TrainingError
 from .teachers import Teacher, Teachers
 
 #: Slices of a volume in which the thinnest structure is looked for.
@@ -46,7 +46,11 @@ class ExpectedObject:
 
     @classmethod
     def of(
-        cls, teachers: Teachers, stack: SliceStack, check: Callable[[], object]
+        cls,
+        teachers: Teachers,
+        stack: SliceStack,
+        check: Callable[[], object],
+        missed: Callable[[str], object] = lambda name: None,
     ) -> ExpectedObject:
         """Look at the labelled slices of other volumes.
 
@@ -57,11 +61,16 @@ class ExpectedObject:
             The volume of the run.
         check : callable
             Called before each volume; may raise.
+        missed : callable
+            Called with the name of each volume that cannot be used.
         """
         found = []
         for teacher in teachers.volumes:
             check()
-            found.append(_look(teacher, stack))
+            try:
+                found.append(_look(teacher, stack))
+            except (TrainingError, ProjectError, OSError):
+                missed(teacher.project.info.name)
         rows, columns, details = zip(*found, strict=True) if found else ((0.0,), (0.0,), (0.0,))
         return cls(max(rows), max(columns), min((d for d in details if d > 0), default=0.0))
 
@@ -95,10 +104,7 @@ class ExpectedObject:
 def _look(teacher: Teacher, stack: SliceStack) -> tuple[float, float, float]:
     """Rows, columns and radius of the thinnest structure, of one volume's object."""
     project, axis = teacher.project, stack.axis
-    try:
-        ink = np.moveaxis(project.all_ink(), axis, 0)
-    except (ProjectError, OSError, ValueError):
-        return 0.0, 0.0, 0.0  # as one that cannot be opened
+    ink = np.moveaxis(project.all_ink(), axis, 0)
     shown = np.zeros(ink.shape[1:], dtype=bool)
     with_object = []
     for z in teacher.whole:

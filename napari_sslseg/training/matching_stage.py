@@ -40,9 +40,6 @@ class MatchingStage(Proposing):
     def _matched(self) -> Propagation:
         return self._propagate(self.stack.ink)
 
-    def _propagate_without(self, slices: list[int], ink: Tensor) -> Propagation:
-        return self._propagate(ink)
-
     def _match(self) -> Propagation:
         self.progress("Matching the references", 0.01)
         propagated = self._matched()

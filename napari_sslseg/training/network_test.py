@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
 from torch import Tensor
 
+from ..methods.propagation import Propagation
 from ..volume.annotation import NOT_ANNOTATED
 from ..volume.classes import BACKGROUND
 from .estimate import pooled_dice
@@ -29,6 +31,10 @@ class NetworkTest(Protocol):
         """Slices whose ink the network has not seen: those, and maybe more."""
 
     @property
+    def propagated(self) -> Propagation:
+        """Labels that may teach until the test is over."""
+
+    @property
     def matched(self) -> Tensor | None:
         """Probabilities (len(slices), classes, H, W) of the matching; None if it knows nothing."""
 
@@ -39,16 +45,22 @@ class NetworkTest(Protocol):
     def score(self, probabilities: Tensor) -> float:
         """Return the Dice of probabilities (len(slices), classes, H, W)."""
 
-    def outcome(self, recipe: Recipe, dice: float, proposed: Tensor, likeness: float) -> Outcome:
-        """Return what it has told, from what `recipe.choose` returned at last.
+    def unaided(self, probabilities: Tensor) -> Unaided | None:
+        """Return all that is told of probabilities (len(slices), classes, H, W).
+
+        None where the matching takes part in them.
+        """
+
+    def outcome(self, recipe: Recipe, dice: float, likeness: Callable[[], float]) -> Outcome:
+        """Return what it has told.
 
         Parameters
         ----------
         recipe : Recipe
         dice : float
-        proposed : Tensor
-        likeness : float
-            Dice between network and matching all over the volume.
+            As `recipe.choose` returned them at last.
+        likeness : callable
+            Returns the Dice between network and matching all over the volume.
         """
 
 
@@ -59,19 +71,24 @@ class LeftOutReference:
     Parameters
     ----------
     stack : SliceStack
+    propagated : Propagation
+        Made without these references.
     slices : list of int
-    matched : Tensor
-        See `NetworkTest`; made without these references too.
     """
 
     stack: SliceStack
+    propagated: Propagation
     slices: list[int]
-    matched: Tensor
 
     @property
     def hidden(self) -> list[int]:
         """Slices whose ink the network has not seen."""
         return self.slices
+
+    @cached_property
+    def matched(self) -> Tensor:
+        """Probabilities (len(slices), classes, H, W) of the matching."""
+        return self.propagated.probabilities[self.slices]
 
     @property
     def baseline(self) -> float:
@@ -82,7 +99,10 @@ class LeftOutReference:
         """Return the Dice of probabilities (len(slices), classes, H, W)."""
         return pooled_dice(self.stack, self.slices, probabilities)
 
-    def outcome(self, recipe: Recipe, dice: float, proposed: Tensor, likeness: float) -> Outcome:
+    def unaided(self, probabilities: Tensor) -> None:
+        """Nothing is told of the network by itself."""
+
+    def outcome(self, recipe: Recipe, dice: float, likeness: Callable[[], float]) -> Outcome:
         """Return what it has told; see `NetworkTest`."""
         return Outcome(dice, self.baseline, recipe)
 
@@ -96,6 +116,8 @@ class AllLabelled:
     Parameters
     ----------
     stack : SliceStack
+    propagated : Propagation
+        From all labelled slices; beside others none of it teaches until the test is over.
     usual_area : float
         Pixels of the object in a slice of the other volumes, at this volume's resolution.
     few : bool
@@ -103,6 +125,7 @@ class AllLabelled:
     """
 
     stack: SliceStack
+    propagated: Propagation
     usual_area: float
     few: bool
 
@@ -132,18 +155,16 @@ class AllLabelled:
     def baseline(self) -> None:
         """Nor has it a Dice."""
 
-    def found(self, probabilities: Tensor) -> Unaided:
+    def unaided(self, probabilities: Tensor) -> Unaided:
         """Return all that those slices tell of probabilities (len(slices), classes, H, W)."""
         return Unaided.of(self.stack, self.slices, probabilities.max(1).indices)
 
     def score(self, probabilities: Tensor) -> float:
         """Return the Dice of probabilities (len(slices), classes, H, W)."""
-        return self.found(probabilities).dice
+        return self.unaided(probabilities).dice
 
-    def outcome(
-        self, recipe: Recipe, dice: float, proposed: Tensor, likeness: float
-    ) -> TaughtOutcome:
+    def outcome(self, recipe: Recipe, dice: float, likeness: Callable[[], float]) -> TaughtOutcome:
         """Return what it has told; see `NetworkTest`."""
         extent = min(1.0, max(self._shares(self.slices)))
-        matching = likely_matching(dice, likeness)
+        matching = likely_matching(dice, likeness())
         return TaughtOutcome(dice, matching, recipe, extent, self.few)

@@ -20,13 +20,13 @@ from torch import Tensor
 from ..methods.frameworks.base import Batch
 from ..volume.annotation import NOT_ANNOTATED
 from ..volume.classes import BACKGROUND
-from ..volume.project import Project
+from ..volume.project import Project, ProjectError
 from .object_box import ObjectBox, aligned_positions
 from .pixel_size import pixel_of, resized, resized_labels, shape_of, size_at
 from .plan import Plan
 from .sampler import Sampler
 from .stack import CONTEXT, SliceStack, TrainingError
-from .teachers import Teachers
+from .teachers import Teachers, named
 from .tiles import Tiles
 from .windowed import channel_scales
 
@@ -103,8 +103,7 @@ class OtherReferences:
 
     @property
     def _named(self) -> str:
-        more = len(self.names) - 3
-        return ", ".join(self.names[:3]) + (f" and {more} more" if more > 0 else "")
+        return named(self.names)
 
     def to(self, device: torch.device) -> OtherReferences:
         """Return the same on a device."""
@@ -199,6 +198,7 @@ def gather(
     plan: Plan,
     check: Callable[[], object],
     beyond: int = BEYOND,
+    missed: Callable[[str], object] = lambda name: None,
 ) -> OtherReferences | None:
     """Collect the references of the other volumes of a project.
 
@@ -215,6 +215,8 @@ def gather(
         Called now and then; may raise.
     beyond : int
         Slices beyond the object's ends that are shown as well, where they are labelled.
+    missed : callable
+        Called with the name of each volume that cannot be used.
 
     Returns
     -------
@@ -226,8 +228,9 @@ def gather(
         check()
         try:
             frames = _frames(teacher.project, teacher.whole, stack, own, plan, check, beyond)
-        except (TrainingError, OSError, ValueError):
-            continue  # as one that cannot be opened
+        except (TrainingError, ProjectError, OSError):
+            missed(teacher.project.info.name)
+            continue
         if frames is not None:
             parts.append((*frames, torch.full((len(frames[0]),), 1 / len(frames[0]))))
             names.append(teacher.project.info.name)

@@ -90,6 +90,8 @@ class Proposing:
         self._without_middle: Propagation | None = None
         #: Their references, while they teach.
         self.others: OtherReferences | None = None
+        #: Names of those that should teach and cannot.
+        self._missed: list[str] = []
         #: How good a network was that only others had taught.
         self._unaided: Unaided | None = None
         #: Estimates that this run has made, by the proposal's slug.

@@ -18,6 +18,9 @@ PRESETS = {
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
+#: Seeds are smaller: what torch's generators take.
+SEEDS = 2**63
+
 
 @dataclass(frozen=True)
 class TrainRequest:
@@ -59,6 +62,8 @@ class TrainRequest:
             raise ValueError(f"There is no device “{self.device}”; choose from {list(DEVICES)}.")
         if not 0 < self.seconds < 7 * 24 * 3600:
             raise ValueError("The time budget must be more than 0 seconds and less than a week.")
+        if not 0 <= self.seed < SEEDS:
+            raise ValueError(f"The seed must be 0 or more and less than {SEEDS}, not {self.seed}.")
 
     def to_json(self) -> str:
         """One line of JSON."""

@@ -23,26 +23,26 @@ from torch import Tensor
 from ..methods.check_point import checked
 from ..methods.frameworks import registry
 from ..methods.propagation import Propagation
-from ..volume.cohort import Cohort
 from ..volume.project import Project, ProjectError
 from . import estimate as quality
-from .checkpoint import load_model, read_head, save_model
 from .control import Control
+from .earlier_network import EarlierNetwork
 from .events import Emit, Finished, Quality
 from .expected_object import ExpectedObject
 from .matching_stage import MatchingStage
 from .network_test import AllLabelled, LeftOutReference, NetworkTest
 from .object_box import ObjectBox, foreground
 from .other_references import BEYOND, PRIOR, JoinedSampler, gather
-from .outcome import Outcome, TaughtOutcome, tiles_of, to_test_anew
+from .outcome import Outcome, TaughtOutcome
 from .plan import Plan, choose_device, make_plan
 from .recipe import Recipe, choose, pixels_away, usual_distance
 from .request import TrainRequest
 from .sampler import Prior, Sampler
 from .size import measure
 from .stack import SliceStack, TrainingError
-from .teachers import NOBODY, find_teachers
+from .teachers import NOBODY, find_teachers, told_missed
 from .threads import usable_cores
+from .tiles import Tiles
 from .trainer import Source, Trainer, predict_slices
 
 __all__ = ["TrainingError", "run_project"]
@@ -130,23 +130,8 @@ class Run(MatchingStage):
         self, device: torch.device, propagated: Propagation, matched: quality.Estimate | None
     ) -> None:
         stack, request = self.stack, self.request
-        cohort = Cohort(self.project.path)
-        key = cohort.key_of(self.project.path)
-        models = cohort.models_for(key)
-        head = read_head(models) if request.resume else {}
-        shown, detail = foreground(propagated), 0.0
-        if self.teachers.volumes and not quality.middle_reference(stack):
-            expected = ExpectedObject.of(self.teachers, stack, self.control.check)
-            shown, detail = expected.around(shown, stack.ink), expected.detail
-        plan = make_plan(stack, request, device, shown, tiles_of(head), detail)
-        # One or two references do not say where the object ends: nothing can be aligned by that,
-        # and what lies beyond has to be seen.
-        box, beyond = None, stack.depth
-        if quality.middle_reference(stack):
-            box, beyond = ObjectBox.around(p[0] < 0.5 for p in propagated.probabilities), BEYOND
-        self.others = gather(self.teachers, stack, box, plan, self.control.check, beyond)
-        who = self.others.spoken if self.others is not None else ""
-        self._tell(device, f"{plan.describe()} {who}".rstrip())
+        earlier = EarlierNetwork(self.project, request.resume)
+        plan = self._plan(device, propagated, earlier.tiles)
         framework = registry.create(
             plan.framework, stack.in_channels, stack.classes, **plan.options
         ).to(device)
@@ -157,13 +142,7 @@ class Run(MatchingStage):
             "channels": list(plan.options["channels"]),
             "axis": stack.axis,
         }
-        seen = {*head.get("seen", ()), key}
-        teachers = set(self.others.keys) if self.others else set()
-        # With new teachers a network begins anew, so that their worth can be tested.
-        anew = bool(teachers - seen) or (bool(teachers) and to_test_anew(head))
-        warm = request.resume and not anew and load_model(models, framework, about)
-        # A model of another volume may begin, but tells nothing of this one's references.
-        own = warm and models == self.project.models
+        warm = earlier.load(framework, about, self.others.keys if self.others else ())
         trainer = Trainer(framework, plan, self.clock, self.control, self.emit, request.seed)
         generator = torch.Generator().manual_seed(request.seed)
         begin = self.clock.spent
@@ -171,31 +150,63 @@ class Run(MatchingStage):
         # measured on a busy machine may be too much: half is trained in any case.
         left = request.seconds - begin
         end = begin + max(1.0, 0.5 * left, left - self._seconds_to_propose(trainer))
-
-        outcome = Outcome.of(head) if own else None
-        if self.others is None and isinstance(outcome, TaughtOutcome):
-            outcome = None  # of others who are gone
-        test = None if own else self._test(propagated, plan)
-        if test is not None:
+        outcome = earlier.outcome
+        if not earlier.own and (test := self._test(propagated, plan)) is not None:
             until = begin + TEST_SHARE * (end - begin)
             outcome = self._test_stage(trainer, test, propagated, until, generator)
+            warm = True
+            del test
+        self._without_middle = None  # as large as all that is known of the volume
+        outcome, own_share = self._heed(outcome, plan)
+        sampler = self._sampler(stack.ink, propagated, plan, generator, own_share)
+        self._stage(trainer, sampler, end, warm, "Training")
+        trainer.settle_statistics(stack)
+        earlier.keep(trainer.model, about, plan, outcome)
+        self._final_proposals(trainer, propagated, outcome, matched)
+
+    def _plan(self, device: torch.device, propagated: Propagation, tiles: Tiles | None) -> Plan:
+        """Make the plan, and gather what other volumes teach at its resolution."""
+        stack, check = self.stack, self.control.check
+        inner = bool(quality.middle_reference(stack))
+        shown, detail = foreground(propagated), 0.0
+        missed: list[str] = []
+        if self.teachers.volumes and not inner:
+            expected = ExpectedObject.of(self.teachers, stack, check, missed.append)
+            shown, detail = expected.around(shown, stack.ink), expected.detail
+        plan = make_plan(stack, self.request, device, shown, tiles, detail)
+        # One or two references do not say where the object ends: nothing can be aligned by that,
+        # and what lies beyond has to be seen.
+        box, beyond = None, stack.depth
+        if inner:
+            box, beyond = ObjectBox.around(p[0] < 0.5 for p in propagated.probabilities), BEYOND
+        self.others = gather(self.teachers, stack, box, plan, check, beyond, missed.append)
+        self._missed = list(dict.fromkeys(missed))
+        self._tell_plan(plan, self.others.spoken if self.others is not None else "")
+        return plan
+
+    def _tell_plan(self, plan: Plan, who: str) -> None:
+        words = (plan.describe(), who, told_missed(self._missed))
+        self._tell(plan.device, " ".join(each for each in words if each))
+
+    def _heed(self, outcome: Outcome | None, plan: Plan) -> tuple[Outcome | None, float]:
+        """Dismiss the other volumes if that is what the test has told.
+
+        Returns
+        -------
+        Outcome or None
+            What is known of the network from here on.
+        float
+            Share of the unlabelled frames beside others that are the volume's own.
+        """
         told = outcome if isinstance(outcome, TaughtOutcome) else None
         if self.others is not None and outcome is not None and outcome.dismisses_others:
             # What an organ looks like elsewhere may not be what it looks like here.
-            self._tell(device, f"{plan.describe()} {self.others.dismissed}")
+            self._tell_plan(plan, self.others.dismissed)
             self.others, self._unaided, told = None, None, None
             outcome = outcome.without_others()
         elif self.others is not None and told is not None and not told.believed:
-            self._tell(device, f"{plan.describe()} {self.others.doubted}")
-        prior = told.own_share if told is not None else PRIOR
-        sampler = self._sampler(stack.ink, propagated, plan, generator, prior)
-        self._stage(trainer, sampler, end, warm or test is not None, "Training")
-        trainer.settle_statistics(stack)
-        frame = {"frame": plan.tiles.size, "reduction": plan.tiles.reduction}
-        found = outcome.to_json() if outcome is not None else {}
-        known = sorted({key} | teachers | (seen if warm else set()))
-        save_model(self.project.models, trainer.model, about, {**frame, **found, "seen": known})
-        self._final_proposals(trainer, propagated, outcome, matched)
+            self._tell_plan(plan, self.others.doubted)
+        return outcome, told.own_share if told is not None else PRIOR
 
     def _test(self, propagated: Propagation, plan: Plan) -> NetworkTest | None:
         """Return what to test on: the middle reference, or all ink where others teach.
@@ -206,12 +217,13 @@ class Run(MatchingStage):
         stack, middle = self.stack, quality.middle_reference(self.stack)
         if self.others is not None:
             area = self.others.area * plan.tiles.reduction**2
-            return AllLabelled(stack, area, few=not middle)
+            return AllLabelled(stack, propagated, area, few=not middle)
         if not middle or not self.request.estimate:
             return None
-        without = self._without_middle or self._propagate_without(middle, stack.without(middle))
-        self._without_middle = without
-        return LeftOutReference(stack, middle, without.probabilities[middle])
+        without = self._without_middle
+        if without is None:
+            without = self._propagate(stack.without(middle), propagated, middle)
+        return LeftOutReference(stack, without, middle)
 
     def _test_stage(
         self,
@@ -223,11 +235,10 @@ class Run(MatchingStage):
     ) -> Outcome:
         """Train without some references, and compare network and matching on them."""
         stack, plan, tested = self.stack, trainer.plan, test.slices
-        without = self._without_middle if test.matched is not None else None
         # Beside others only ink teaches, so that the test tells what they know.
         sampler = self._sampler(
             stack.without(test.hidden),
-            without or propagated,
+            test.propagated,
             plan,
             generator,
             prior_beside_others=0.0,
@@ -252,10 +263,8 @@ class Run(MatchingStage):
 
         self._stage(trainer, sampler, until, False, "Testing the training", look)
         recipe, dice, proposed = look()
-        if isinstance(test, AllLabelled):
-            self._unaided = test.found(proposed)
-        self._without_middle = None  # as large as all that is known of the volume
-        return test.outcome(recipe, dice, proposed, self._likeness(trainer, propagated))
+        self._unaided = test.unaided(proposed)
+        return test.outcome(recipe, dice, lambda: self._likeness(trainer, propagated))
 
     def _likeness(self, trainer: Trainer, propagated: Propagation) -> float:
         """Dice between network and matching on a sample of the slices."""

@@ -15,9 +15,10 @@ from ..methods.storage import Slices
 from ..volume.annotation import NOT_ANNOTATED, Ink, SliceState, slice_state
 from ..volume.classes import BACKGROUND
 from ..volume.extent import Extent, object_slices
+from ..volume.user_error import UserError
 
 
-class TrainingError(ValueError):
+class TrainingError(UserError):
     """Something that the user must change before training can work; the message says what."""
 
 

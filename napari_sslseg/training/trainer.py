@@ -25,6 +25,9 @@ from .weight_average import WeightAverage
 #: Seconds between two loss messages; also how often the device is waited for.
 REPORT_EVERY = 0.5
 
+#: Largest norm of a step's gradient: a few hundred steps on few images are easily thrown off.
+CLIP = 5.0
+
 
 class Source(Protocol):
     """What batches come from."""
@@ -46,6 +49,8 @@ class Trainer:
     emit : callable
         Receives `Loss` events.
     seed : int
+    clip : float, optional
+        Largest norm of the gradient of a step, longer ones are shortened to it; None leaves them.
     """
 
     def __init__(
@@ -56,6 +61,7 @@ class Trainer:
         control: Control,
         emit: Emit,
         seed: int,
+        clip: float | None = CLIP,
     ) -> None:
         # Channels-last is what convolutions are fastest in, on processors and GPUs alike.
         planar = framework.config.network == "unet"
@@ -63,6 +69,7 @@ class Trainer:
         self.framework = framework.to(memory_format=layout)  # type: ignore[call-overload]
         self.plan = plan
         self._clock, self._control, self._emit = clock, control, emit
+        self._clip = clip
         self.generator = torch.Generator(device=plan.device).manual_seed(seed)
         self.optimizer = self._make_optimizer()
         # Averaged weights predict better than the last ones when training is short and noisy.
@@ -157,7 +164,8 @@ class Trainer:
         if self.plan.device.type == "cpu":
             check_point()  # a step of large frames takes a good part of a second
         parts["total"].backward()
-        torch.nn.utils.clip_grad_norm_(self.framework.parameters(), 5.0)
+        if self._clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.framework.parameters(), self._clip)
         self.optimizer.step()
         self.framework.after_step()
         self.averaged.update(self.framework)
@@ -171,10 +179,11 @@ class Trainer:
 
     def _use_rate(self, rate: float) -> None:
         for group in self.optimizer.param_groups:
+            own = rate * group.get("factor", 1.0)
             if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(rate)
+                group["lr"].fill_(own)
             else:
-                group["lr"] = rate
+                group["lr"] = own
 
     def _report(self, values: dict[str, float]) -> None:
         total = values.pop("total")

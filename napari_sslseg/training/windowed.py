@@ -19,7 +19,7 @@ from torch import Tensor
 from ..methods.propagation import PropagationConfig
 from ..volume.annotation import NOT_ANNOTATED
 from ..volume.array_files import pieces
-from ..volume.inkstore import JoinedInk
+from ..volume.stored_ink import JoinedInk
 from .stack import SliceStack, TrainingError, View, class_ids_of
 from .workspace import Workspace
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from napari_sslseg.training import batch
 from napari_sslseg.training.batch import LEARNED, run_batch
@@ -170,3 +172,102 @@ def test_without_any_label_there_is_one_sentence_and_a_cancelled_batch_stops(coh
     first.ink_store.save(np.full(SHAPE, 255, np.uint8))
     with pytest.raises(TrainingError, match="No volume of the project is labelled"):
         run_batch(cohort.path, request, lambda event: None, Control())
+
+
+def label(cohort: Cohort, key: str, truth: np.ndarray) -> None:
+    project = cohort.open(key)
+    ink = project.ink_store.load()
+    for index in (1, 5, 8):
+        ink[index] = 3 * truth[index]
+    project.ink_store.save(ink)
+
+
+def test_a_labelled_volume_that_fails_in_any_way_stops_nobody(cohort, monkeypatch):
+    label(cohort, cohort.keys[1], disc(2)[1])
+    label(cohort, cohort.keys[2], disc(1, 64)[1])
+    errors: dict[str, Exception] = {
+        "p": RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        cohort.keys[1]: KeyError("weights"),
+    }
+    run = batch.run_project
+
+    def run_or_fail(path, *rest):
+        if path.name in errors:
+            raise errors[path.name]
+        run(path, *rest)
+
+    monkeypatch.setattr(batch, "run_project", run_or_fail)
+    events = []
+    request = BatchRequest(TrainRequest("reference", seconds=5), tuple(cohort.keys))
+    run_batch(cohort.path, request, events.append, Control())
+    failed = [e for e in events if isinstance(e, VolumeFailed)]
+    assert [e.name for e in failed] == ["first", "bare"]
+    assert failed[0].message.startswith("The GPU's memory is full; choose the CPU")
+    assert failed[1].message == "An unexpected error ended this (KeyError: 'weights')."
+    assert all("in run_or_fail" in e.detail for e in failed), "or the log could not tell where"
+    assert [e.name for e in events if isinstance(e, VolumeProposed)] == ["fine"]
+    assert events[-1].kind == "Finished"
+
+
+def test_what_a_failed_volume_held_is_given_back_before_the_next_one_begins(cohort, monkeypatch):
+    label(cohort, cohort.keys[1], disc(2)[1])
+    held: list[weakref.ref[torch.Tensor]] = []
+    left = []
+
+    def run_or_fail(path, *rest):
+        left.extend(reference() for reference in held)
+        large = torch.zeros(1000)
+        held.append(weakref.ref(large))
+        raise MemoryError
+
+    monkeypatch.setattr(batch, "run_project", run_or_fail)
+    request = BatchRequest(TrainRequest("reference", seconds=5), tuple(cohort.keys[:2]))
+    run_batch(cohort.path, request, lambda event: None, Control())
+    assert left == [None]
+
+
+def test_a_cancelled_volume_ends_the_batch(cohort, monkeypatch):
+    def cancelled(*rest):
+        raise Cancelled
+
+    monkeypatch.setattr(batch, "run_project", cancelled)
+    request = BatchRequest(TrainRequest("reference", seconds=5), ("",))
+    with pytest.raises(Cancelled):
+        run_batch(cohort.path, request, lambda event: None, Control())
+
+
+def test_a_shared_network_that_fails_is_told_by_those_that_wait_for_it(cohort, monkeypatch):
+    def full(*rest, **options):
+        raise MemoryError
+
+    monkeypatch.setattr(SharedNetwork, "train", full)
+    events = []
+    request = BatchRequest(TrainRequest("reference", seconds=5), tuple(cohort.keys))
+    run_batch(cohort.path, request, events.append, Control())
+    failed = [e for e in events if isinstance(e, VolumeFailed)]
+    assert [e.name for e in failed] == ["bare", "fine"]
+    assert all(e.message.startswith("The memory is full") for e in failed)
+    assert [e.name for e in events if isinstance(e, VolumeProposed)] == ["first"]
+    fractions = [e.fraction for e in events if e.kind == "Progress"]
+    assert fractions == sorted(fractions)
+    # With nobody else to go on with, it is the batch that failed.
+    with pytest.raises(MemoryError):
+        run_batch(cohort.path, replace(request, volumes=request.volumes[1:]), print, Control())
+
+
+def test_a_bare_volume_that_fails_stops_nobody(cohort, monkeypatch):
+    monkeypatch.setattr(batch, "USELESS", 0.0)
+    propose = SharedNetwork.propose
+
+    def propose_or_fail(network, project, info):
+        if project.info.name == "bare":
+            raise RuntimeError("CUDA out of memory.")
+        return propose(network, project, info)
+
+    monkeypatch.setattr(SharedNetwork, "propose", propose_or_fail)
+    events = []
+    request = BatchRequest(TrainRequest(seconds=0.5, device="cpu"), tuple(cohort.keys[1:]))
+    run_batch(cohort.path, request, events.append, Control())
+    (failed,) = [e for e in events if isinstance(e, VolumeFailed)]
+    assert failed.name == "bare"
+    assert [e.name for e in events if isinstance(e, VolumeProposed)] == ["fine"]

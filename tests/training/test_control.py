@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+import torch
 
 from napari_sslseg.methods.check_point import check_point, checked
 from napari_sslseg.training import control as module
@@ -138,7 +139,6 @@ def test_check_points_deep_in_the_work_call_who_runs_it():
 
 
 def test_every_layer_is_a_check_point_forward_and_backward():
-    torch = pytest.importorskip("torch")
     network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU(inplace=True))
     passed = []
     with checked(lambda: passed.append(1)):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
+from napari_sslseg.methods.augment import WeakAugmentation
 from napari_sslseg.training.dataset.cases import load_case, to_indices, to_values
 from napari_sslseg.training.dataset.description import DatasetError, parse_dataset, read_dataset
 from napari_sslseg.training.dataset.presets import PRESETS, build_options, changed, find_preset
@@ -58,6 +59,17 @@ def test_excluded_patterns_are_left_out(tmp_path):
         ({"middle": 0.5, "dimensions": 3, "size": [4, 8, 8]}, "middle is for slices"),
         ({"dimensions": 4}, "dimensions must be 2 or 3"),
         ({"axis": 3}, "axis must be 0 to 2"),
+        ({"axis": True}, "axis must be 0 to 2"),
+        ({"overlapping": "false"}, "overlapping must be true or false"),
+        ({"dimensions": 2.0}, "dimensions must be 2 or 3"),
+        ({"size": [True, 16]}, "size must be 2 whole numbers"),
+        ({"classes": {True: "x"}}, "from 1 to 254"),
+        ({"not_annotated": 5}, "not_annotated must be a list"),
+        ({"not_annotated": ["x"]}, "not_annotated must be a whole number"),
+        ({"volumes": [{"image": []}]}, "has an image"),
+        ({"volumes": ["{case}.npy"]}, "has an image"),
+        ({"volumes": [{"image": "/data/{case}.npy"}]}, "give the folder as root"),
+        ({"labelled": "c0.npy"}, "cannot be read"),
         ({"classes": {0: "background"}}, "from 1 to 254"),
         ({"classes": {3: "x"}, "overlapping": True}, "powers of two"),
         ({"classes": None}, "classes must name"),
@@ -162,7 +174,8 @@ def test_description_and_caller_change_the_preset(tmp_path):
     dataset = read_dataset(write_dataset(tmp_path))
     settings = make_settings(dataset, "cpu", steps=9, seed=3, preset=None)
     assert (settings.framework, settings.steps, settings.seed) == ("fixmatch", 9, 3)
-    assert settings.options == {"metassl": True, "channels": [4, 8, 8, 16]}
+    views = {"weak": {"draw": "published"}, "strong": {"draw": "published"}}
+    assert settings.options == {**views, "metassl": True, "channels": [4, 8, 8, 16]}
     assert (settings.labelled, settings.optimiser, settings.schedule) == (3, "sgd", "poly")
     assert settings.precision == "float32"
     assert make_settings(dataset, "cuda").precision == "bfloat16"
@@ -178,6 +191,42 @@ def test_papers_have_presets_as_published():
         assert plain.framework == regions.framework
         assert regions.options["metassl"] is True
         assert "metassl" not in plain.options
+        for part in ("weak", "strong"):
+            assert plain.options[part] == regions.options[part]
+
+
+@pytest.mark.parametrize("name", list(PRESETS))
+def test_only_the_default_is_not_as_published(name):
+    preset = PRESETS[name]
+    built = build_options(preset.framework, preset.options)
+    if name == "default":
+        assert preset.clip == 5
+        assert built["weak"] == WeakAugmentation()
+        assert "strong" not in built
+        return
+    assert preset.clip is None
+    assert built["strong"].draw == "published"
+    weak = built["weak"]
+    if preset.framework == "rpg":
+        assert (weak.stretch, weak.stretched, weak.crop) == (0.6, 1.2, 480 / 512)
+        assert (weak.flip, weak.quarter_turns, weak.free) == (0, 0, 0)
+        assert (preset.betas, preset.bias_rate, preset.bias_decay) == ((0.9, 0.99), 2, False)
+    elif name == "semsim-literal":
+        assert (weak.flip, weak.quarter_turns, weak.free) == (0.5, 0, 0)
+        assert built["affinity_resize"] == "plain"
+    else:
+        assert weak == WeakAugmentation(draw="published")
+
+
+def test_volumes_have_a_weak_view_of_their_own(tmp_path):
+    dataset = replace(read_dataset(write_dataset(tmp_path)), dimensions=3, size=(8, 8, 8))
+    for preset in ("cps", "rpg"):
+        settings = make_settings(dataset, "cpu", preset=preset, options={})
+        wanted = {"draw": "published", "quarter_turns": 1.0, "free": 0.0}
+        assert settings.options["weak"] == wanted
+    options = {"weak": {"flip": 0.0}}
+    settings = make_settings(dataset, "cpu", preset="cps", options=options)
+    assert settings.options["weak"] == {**wanted, "flip": 0.0}
 
 
 @pytest.mark.parametrize("name", list(PRESETS))
@@ -185,7 +234,7 @@ def test_every_preset_can_be_built(name):
     from napari_sslseg.methods.frameworks import registry
 
     preset = PRESETS[name]
-    options = build_options({**preset.options, "channels": [4, 8, 8, 16]})
+    options = build_options(preset.framework, {**preset.options, "channels": [4, 8, 8, 16]})
     assert registry.create(preset.framework, 1, 2, **options).classes == 2
 
 
@@ -202,11 +251,41 @@ def test_settings_that_cannot_be_are_told(tmp_path):
         ({"options": {"depth": 3}}, "no option depth"),
         ({"options": {"weak": {"turn": 3}}}, "weak has no option 'turn'"),
         ({"options": "none"}, "name: value"),
+        ({"options": {"weak": {"crop": 2.0}}}, "Crop is a share above 0"),
+        ({"clip": 0}, "clip must be more than 0"),
+        ({"betas": [0.9, 1.0]}, "betas must be from 0"),
         ({"log_every": 0}, "log_every"),
         ({"every_class": "yes"}, "every_class of training must be true or false"),
+        ({"learning_rate": "fast"}, "learning_rate of training must be a number, not 'fast'"),
+        ({"learning_rate": True}, "learning_rate of training must be a number, not True"),
+        ({"learning_rate": 0}, "more than 0"),
+        ({"steps": True}, "steps of training must be a whole number"),
+        ({"labelled": True}, "labelled of training must be a whole number"),
+        ({"seed": "7"}, "seed of training must be a whole number"),
+        ({"seed": 2**63}, "seed must be less than"),
+        ({"save_every": 2.5}, "save_every of training must be a whole number"),
+        ({"validate_every": True}, "validate_every of training must be a whole number"),
+        ({"preset": ["rpg"]}, "preset of training must be a name"),
+        ({"options": {"weak": {"flip": "x"}}}, "flip of weak must be a number"),
     ):
         with pytest.raises(DatasetError, match=message):
             make_settings(dataset, "cpu", **changes)
+
+
+def test_numbers_that_yaml_reads_as_text_are_numbers(tmp_path):
+    path = write_dataset(tmp_path)
+    text = "training: {steps: 6, learning_rate: 1e-3, options: {threshold: 9e-1}}\n"
+    path.write_text(path.read_text().partition("training:")[0] + text)
+    settings = make_settings(read_dataset(path), "cpu", preset="fixmatch")
+    assert settings.learning_rate == 0.001
+    assert settings.options["threshold"] == 0.9
+
+
+def test_a_key_without_a_value_is_told(tmp_path):
+    path = write_dataset(tmp_path)
+    path.write_text(path.read_text().partition("training:")[0] + "training: {log_every: }\n")
+    with pytest.raises(DatasetError, match="log_every of training must be a whole number, 0 or m"):
+        make_settings(read_dataset(path), "cpu")
 
 
 def test_every_class_is_for_slices(tmp_path):
@@ -219,7 +298,8 @@ def test_every_class_is_for_slices(tmp_path):
 
 
 def test_nested_options_become_their_classes():
-    options = build_options({"weak": {"scale": [0.8, 1.1]}, "channels": [4, 8], "metassl": True})
+    given = {"weak": {"scale": [0.8, 1.1]}, "channels": [4, 8], "metassl": True}
+    options = build_options("cps", given)
     assert options["weak"].scale == (0.8, 1.1)
     assert options["channels"] == (4, 8)
     preset = changed(find_preset("rpg"), {"learning_rate": 1, "seed": 4})

@@ -86,3 +86,15 @@ def test_summary_and_files(tmp_path):
     assert rows[0] == ["case", "class", "dice", "jaccard", "hd95", "asd"]
     assert rows[1] == ["one", "a", "0.5", "0.25", "", "1"]
     assert ["mean of 2 cases", "a", "0.7", "0.35", "", "1"] in rows
+
+
+def test_the_larger_directed_percentile_counts_and_not_that_of_both_together():
+    # 100 pixels that the other side has too, and 8 that it has not, at distances 1 to 8.
+    t, p = np.zeros((120, 120), np.uint8), np.zeros((120, 120), np.uint8)
+    t[0, :100] = 1
+    p[0, :108] = 1
+    there = np.r_[np.zeros(100), np.arange(1, 9)]
+    pooled = np.percentile(np.r_[there, np.zeros(100)], 95)
+    found = score_case(p, t, TWO, (1, 1))["a"]["hd95"]
+    assert found == pytest.approx(np.percentile(there, 95))
+    assert found > pooled + 1

@@ -18,7 +18,7 @@ from napari_sslseg.training.dataset.log import Log, read_log
 from napari_sslseg.training.dataset.prediction import in_file_order, predict_case
 from napari_sslseg.training.dataset.run import clear_run, load_run, train_dataset
 from napari_sslseg.training.dataset.settings import make_settings
-from napari_sslseg.training.dataset.state import load_state, save_state
+from napari_sslseg.training.dataset.state import is_finite, load_state, save_state
 
 from .dataset_files import NpyReader, write_dataset
 
@@ -240,6 +240,11 @@ def test_a_state_survives_a_failed_save(tmp_path, monkeypatch):
     assert load_state(tmp_path / "none") is None
 
 
+def test_a_state_is_on_the_disk_before_the_head_that_names_it(tmp_path, replaced):
+    save_state(tmp_path, 1, {"step": 1, "values": torch.ones(2)})
+    assert replaced == [("state-00000001.safetensors", True), ("state.json", True)]
+
+
 def test_a_log_drops_what_will_be_written_again(tmp_path):
     log = Log(tmp_path / "log.csv", 0)
     for step in (1, 2, 3):
@@ -293,9 +298,52 @@ def test_released_and_literal_readings_train(tmp_path):
             assert float(row["cross"]) == 0
 
 
-def test_a_loss_that_is_not_finite_stops_and_keeps_the_state(tmp_path):
+def _poisoned(monkeypatch, after):
+    """Have the network turn into no numbers in the step after `after`."""
+    original = run_module.DatasetTrainer.one_step
+
+    def one_step(self, *given, **named):
+        parts = original(self, *given, **named)
+        if self.step > after:
+            next(self.framework.parameters()).data.fill_(float("nan"))
+        return parts
+
+    monkeypatch.setattr(run_module.DatasetTrainer, "one_step", one_step)
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ({"log_every": 6, "save_every": 1, "validate_every": 9}, "network is not finite at step 3"),
+        ({"log_every": 1, "save_every": 2, "validate_every": 9}, "loss is not finite at step 4"),
+        ({"log_every": 6, "save_every": 2, "validate_every": 3}, "network is not finite at step 3"),
+    ],
+)
+def test_what_is_not_finite_stops_and_keeps_the_state(tmp_path, monkeypatch, how, told):
     path, folder = write_dataset(tmp_path / "data"), tmp_path / "run"
-    changes = {"learning_rate": 1e30, "log_every": 6, "save_every": 1, "validate_every": 9}
-    with pytest.raises(DatasetError, match="not finite at step 6"):
-        _train(path, folder, **changes)
-    assert load_state(folder)["trainer"]["step"] == 5
+    _poisoned(monkeypatch, 2)
+    with pytest.raises(DatasetError, match=told):
+        _train(path, folder, **how)
+    assert load_state(folder)["trainer"]["step"] == 2
+    assert is_finite(load_state(folder))
+    assert not (folder / "last").exists()
+    assert not (folder / "best").exists()
+
+
+def test_neither_a_cancel_nor_the_deadline_saves_what_is_not_finite(tmp_path, monkeypatch):
+    path, folder = write_dataset(tmp_path / "data"), tmp_path / "run"
+    rare = {"log_every": 6, "save_every": 2, "validate_every": 9}
+    _poisoned(monkeypatch, 2)
+    with pytest.raises(DatasetError, match="network is not finite at step 3"):
+        _train(path, folder, StopAt(READS + 3), **rare)
+    assert load_state(folder)["trainer"]["step"] == 2
+
+    def out_of_time(self, sampler, each_log, each_step, deadline=None):
+        self.one_step(sampler, 0.5)
+        return False
+
+    monkeypatch.setattr(run_module.DatasetTrainer, "train", out_of_time)
+    with pytest.raises(DatasetError, match="network is not finite at step 3"):
+        _train(path, folder, seconds=60.0, **rare)
+    assert load_state(folder)["trainer"]["step"] == 2
+    assert not (folder / "last").exists()

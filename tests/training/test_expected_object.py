@@ -83,3 +83,28 @@ def test_a_volume_that_can_no_longer_be_read_tells_nothing(cohort):
     shutil.rmtree(other.path)
     found = ExpectedObject.of(teachers, stack_of(cohort), lambda: None)
     assert found.rows == 0
+
+
+def test_one_that_cannot_be_used_is_named(cohort):
+    other = add(cohort, "broken", ball(7, 24, 26), range(DEPTH))
+    teachers = find_teachers(cohort.open(""), BUDGET)
+    (other.path / "ink.000000.journal").unlink()
+    (other.path / "ink.000000.journal").mkdir()
+    missed = []
+    found = ExpectedObject.of(teachers, stack_of(cohort), lambda: None, missed.append)
+    assert found == ExpectedObject(0.0, 0.0, 0.0)
+    assert missed == ["broken"]
+
+
+def test_an_error_of_our_own_is_not_taken_for_one(cohort, monkeypatch):
+    other = add(cohort, "other", ball(7, 24, 26), range(DEPTH))
+    teachers = find_teachers(cohort.open(""), BUDGET)
+
+    stack = stack_of(cohort)
+
+    def broken(project):
+        raise ValueError("shapes do not match")
+
+    monkeypatch.setattr(type(other), "all_ink", broken)
+    with pytest.raises(ValueError, match="shapes do not match"):
+        ExpectedObject.of(teachers, stack, lambda: None)

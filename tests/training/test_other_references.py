@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from napari_sslseg.methods.frameworks.base import Batch
-from napari_sslseg.training import outcome, session
+from napari_sslseg.training import earlier_network, other_references, outcome, session
 from napari_sslseg.training.checkpoint import load_model, read_head
 from napari_sslseg.training.control import Control
 from napari_sslseg.training.object_box import ObjectBox
@@ -52,12 +52,12 @@ def plan_of(size: int = 32, reduction: int = 1) -> Plan:
     return Plan(torch.device("cpu"), False, "supervised", tiles, labelled=4, unlabelled=2)
 
 
-def gathered(cohort: Cohort, plan: Plan | None = None) -> OtherReferences | None:
+def gathered(cohort: Cohort, plan: Plan | None = None, **options) -> OtherReferences | None:
     teachers = find_teachers(cohort.open(""), 2**30)
     truth = torch.from_numpy(ball(6, 20, 22)[1])
     own = ObjectBox.around(truth > 0)
     stack = stack_of(cohort, teachers.classes)
-    return gather(teachers, stack, own, plan or plan_of(), lambda: None)
+    return gather(teachers, stack, own, plan or plan_of(), lambda: None, **options)
 
 
 def test_nobody_else_has_nothing_to_tell(cohort):
@@ -111,7 +111,31 @@ def test_a_volume_whose_image_is_gone_is_passed_over(cohort):
     broken = add(cohort, "broken", ball(7, 25, 25), range(DEPTH))
     (broken.path / "image.npy").unlink()
     add(cohort, "whole", ball(7, 24, 26), (5, 7))
-    assert gathered(cohort).names == ("whole",)
+    missed = []
+    assert gathered(cohort, missed=missed.append).names == ("whole",)
+    assert missed == ["broken"]
+
+
+@pytest.mark.parametrize("slices", [(3, 6, 9), (6,)])
+def test_a_run_names_those_that_should_teach_and_cannot(tmp_path, slices):
+    cohort = make_cohort(tmp_path / "p", slices)
+    add(cohort, "empty", ball(7, 25, 25), range(DEPTH))
+    add(cohort, "gone", ball(7, 24, 26), range(DEPTH))
+    (cohort.open(cohort.keys[1]).path / "image.npy").write_bytes(b"")
+    (cohort.open(cohort.keys[2]).path / "image.npy").unlink()
+    plans = [e.plan for e in run(cohort) if e.kind == "Started"]
+    assert plans[-1].endswith(" empty, gone cannot be used and teach nothing.")
+
+
+def test_an_error_of_our_own_is_not_taken_for_a_volume_that_cannot_be_read(cohort, monkeypatch):
+    add(cohort, "other", ball(7, 26, 30), range(DEPTH))
+
+    def broken(*given):
+        raise ValueError("shapes do not match")
+
+    monkeypatch.setattr(other_references, "channel_scales", broken)
+    with pytest.raises(ValueError, match="shapes do not match"):
+        gathered(cohort)
 
 
 def test_where_the_object_ends_is_not_known_volumes_are_aligned_as_wholes(cohort):
@@ -306,7 +330,7 @@ def test_a_network_goes_on_with_known_teachers_and_begins_anew_with_new_ones(coh
         asked.append(given)
         return load_model(*given)
 
-    monkeypatch.setattr(session, "load_model", spy)
+    monkeypatch.setattr(earlier_network, "load_model", spy)
     monkeypatch.setattr(TaughtOutcome, "early", False)  # or it is tested again
     run(cohort)
     add(cohort, "other", ball(7, 26, 30), range(DEPTH))
@@ -352,7 +376,7 @@ def test_a_network_that_has_seen_the_references_is_not_tested_on_them_again(
     hardly_labelled, monkeypatch
 ):
     run(hardly_labelled)
-    monkeypatch.setattr(session, "load_model", lambda *given: pytest.fail("goes on"))
+    monkeypatch.setattr(earlier_network, "load_model", lambda *given: pytest.fail("goes on"))
     events = run(hardly_labelled, estimate=True)
     assert [e for e in events if e.kind == "Quality"]
 

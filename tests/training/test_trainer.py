@@ -101,3 +101,17 @@ def test_settled_statistics_make_prediction_see_what_training_saw(stack, propaga
     inked = stack.references()
     right = (output.plain[inked].argmax(1) == stack.ink[inked]).float().mean()
     assert right > 0.85
+
+
+def test_a_run_on_a_volume_cuts_long_gradients(stack, propagated, plan, monkeypatch):
+    trainer = make_trainer(stack, plan)
+    losses = trainer.framework.losses
+
+    def loud(*given):
+        parts = losses(*given)
+        return {**parts, "total": 1e4 * parts["total"]}
+
+    monkeypatch.setattr(trainer.framework, "losses", loud)
+    trainer.one_step(make_sampler(stack, propagated, plan), 0.0)
+    grads = [p.grad for p in trainer.framework.parameters() if p.grad is not None]
+    assert float(torch.stack([g.norm() for g in grads]).norm()) == pytest.approx(5, rel=1e-3)

@@ -18,41 +18,22 @@ training: {preset: semsim, steps: 30000}
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
+
+from .entries import Entry, find_entries, list_names
+from .errors import DatasetError
+from .values import checked
+
+__all__ = ["KEYS", "LISTS", "Dataset", "DatasetError", "Entry", "parse_dataset", "read_dataset"]
 
 LISTS = ("labelled", "unlabelled", "validation", "test")
 KEYS = (
     *("name", "root", "volumes", "exclude", "classes", "overlapping", "not_annotated", "axis"),
     *("dimensions", "size", "middle", "context", "distances", "training", *LISTS),
 )
-
-
-class DatasetError(ValueError):
-    """Something in a description or its files that the user must change; one clear sentence."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One case.
-
-    Attributes
-    ----------
-    name
-        Its name in lists and results.
-    images
-        Its image; several files are channels.
-    labels
-        Its annotation, if there is one.
-    """
-
-    name: str
-    images: tuple[Path, ...]
-    labels: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -144,7 +125,9 @@ def read_dataset(path: Path) -> Dataset:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise DatasetError(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise DatasetError(
+            f"{path} cannot be read: {error.strerror or error}; check the path."
+        ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         where = getattr(error, "problem_mark", None)
         line = f" in line {where.line + 1}" if where is not None else ""
@@ -174,15 +157,15 @@ def parse_dataset(content: Mapping[str, Any], folder: Path, where: str) -> Datas
     if unknown := [key for key in content if key not in KEYS]:
         raise DatasetError(f"{where}: unknown key {unknown[0]!r}; there are {', '.join(KEYS)}.")
     root = folder / str(content.get("root", "."))
-    overlapping = bool(content.get("overlapping", False))
+    overlapping = checked(f"{where}: overlapping", content.get("overlapping", False), bool)
     dimensions = content.get("dimensions", 2)
-    if dimensions not in (2, 3):
+    if dimensions not in (2, 3) or not isinstance(dimensions, int):
         raise DatasetError(f"{where}: dimensions must be 2 or 3, not {dimensions!r}.")
-    entries = _entries(content, root, where)
+    entries = find_entries(content, root, where)
     rest = [key for key in LISTS if content.get(key) == "rest"]
     if len(rest) > 1:
         raise DatasetError(f"{where}: only one list can be the rest, not {' and '.join(rest)}.")
-    lists = {key: _names(content.get(key), key, root, entries, where) for key in LISTS}
+    lists = {key: list_names(content.get(key), key, root, entries, where) for key in LISTS}
     taken = {name for names in lists.values() for name in names}
     for key in rest:
         lists[key] = tuple(name for name in entries if name not in taken)
@@ -204,7 +187,9 @@ def parse_dataset(content: Mapping[str, Any], folder: Path, where: str) -> Datas
         entries=entries,
         classes=_classes(content.get("classes"), overlapping, where),
         overlapping=overlapping,
-        not_annotated=tuple(int(v) for v in content.get("not_annotated", ())),
+        not_annotated=checked(
+            f"{where}: not_annotated", content.get("not_annotated", ()), tuple[int, ...]
+        ),
         axis=_whole(content, "axis", 2, 0, 2, where),
         dimensions=dimensions,
         size=_size(content.get("size"), dimensions, where),
@@ -220,13 +205,17 @@ def _whole(
     content: Mapping[str, Any], key: str, default: int, low: int, high: int, where: str
 ) -> int:
     value = content.get(key, default)
-    if not isinstance(value, int) or not low <= value <= high:
+    if not _is_whole(value) or not low <= value <= high:
         raise DatasetError(f"{where}: {key} must be {low} to {high}, not {value!r}.")
     return value
 
 
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def _size(value: Any, dimensions: int, where: str) -> tuple[int, ...]:
-    good = isinstance(value, list) and all(isinstance(n, int) and n > 0 for n in value)
+    good = isinstance(value, list) and all(_is_whole(n) and n > 0 for n in value)
     if not good or len(value) != dimensions:
         example = "[224, 224]" if dimensions == 2 else "[80, 112, 112]"
         raise DatasetError(f"{where}: size must be {dimensions} whole numbers, such as {example}.")
@@ -246,102 +235,8 @@ def _classes(value: Any, overlapping: bool, where: str) -> dict[int, str]:
     if not isinstance(value, dict) or not value:
         raise DatasetError(f"{where}: classes must name label values, such as {{1: liver}}.")
     for key in value:
-        if not isinstance(key, int) or not 0 < key < 255:
+        if not _is_whole(key) or not 0 < key < 255:
             raise DatasetError(f"{where}: a class has a value from 1 to 254, not {key!r}.")
         if overlapping and key & (key - 1):
             raise DatasetError(f"{where}: overlapping classes are powers of two, not {key}.")
     return {key: str(name) for key, name in value.items()}
-
-
-def _entries(content: Mapping[str, Any], root: Path, where: str) -> dict[str, Entry]:
-    volumes = content.get("volumes")
-    if isinstance(volumes, dict):
-        found = [_entry(str(name), item, root, where) for name, item in volumes.items()]
-    elif isinstance(volumes, list):
-        found = [entry for item in volumes for entry in _expand(item, root, where)]
-    else:
-        raise DatasetError(f"{where}: volumes must be a list of templates or cases by name.")
-    exclude = content.get("exclude", ())
-    patterns = [str(p) for p in (exclude if isinstance(exclude, list | tuple) else [exclude])]
-    entries: dict[str, Entry] = {}
-    for entry in found:
-        if any(fnmatch(entry.name, pattern) for pattern in patterns):
-            continue
-        if entry.name in entries:
-            raise DatasetError(f"{where}: two cases are called {entry.name}.")
-        entries[entry.name] = entry
-    if not entries:
-        raise DatasetError(f"{where}: no image was found in {root}; check volumes.")
-    return entries
-
-
-def _paths(item: Any, where: str) -> tuple[list[str], str | None]:
-    if not isinstance(item, dict) or "image" not in item or set(item) - {"image", "labels"}:
-        raise DatasetError(f"{where}: each of volumes has an image and may have labels.")
-    images = item["image"] if isinstance(item["image"], list) else [item["image"]]
-    labels = item.get("labels")
-    return [str(i) for i in images], None if labels is None else str(labels)
-
-
-def _entry(name: str, item: Any, root: Path, where: str) -> Entry:
-    if Path(name).name != name:
-        raise DatasetError(f"{where}: {name!r} cannot name a case, as it cannot name a file.")
-    images, labels = _paths(item, where)
-    paths = [root / i for i in images] + ([root / labels] if labels else [])
-    for path in paths:
-        if not path.exists():
-            raise DatasetError(f"{where}: {path} of case {name} does not exist.")
-    return Entry(name, tuple(paths[: len(images)]), root / labels if labels else None)
-
-
-def _expand(item: Any, root: Path, where: str) -> list[Entry]:
-    images, labels = _paths(item, where)
-    if "{case}" not in images[0]:
-        raise DatasetError(f"{where}: the template {images[0]} lacks “{{case}}”.")
-    names = _matches(root, images[0])
-    # An image's template may find label files too: "{case}.png" finds "1_gt.png".
-    masks = {labels.replace("{case}", n) for n in _matches(root, labels)} if labels else set()
-    entries = []
-    for name in names:
-        files = [i.replace("{case}", name) for i in images]
-        if files[0] in masks or not all((root / f).exists() for f in files):
-            continue
-        mask = root / labels.replace("{case}", name) if labels else None
-        has_mask = mask is not None and mask.exists()
-        entries.append(Entry(name, tuple(root / f for f in files), mask if has_mask else None))
-    return entries
-
-
-def _matches(root: Path, template: str) -> list[str]:
-    pattern = re.compile(re.escape(template).replace(r"\{case\}", "(?P<case>[^/]+)", 1))
-    found = []
-    for path in sorted(root.glob(template.replace("{case}", "*"))):
-        match = pattern.fullmatch(path.relative_to(root).as_posix())
-        if match:
-            found.append(match["case"])
-    return found
-
-
-def _names(
-    value: Any, key: str, root: Path, entries: Mapping[str, Entry], where: str
-) -> tuple[str, ...]:
-    if value is None or value == "rest":
-        return ()
-    if isinstance(value, str):
-        try:
-            text = (root / value).read_text(encoding="utf-8")
-        except OSError as error:
-            raise DatasetError(
-                f"{where}: the {key} list {root / value} cannot be read; give a list of cases, "
-                "a file with one name a line, or rest."
-            ) from error
-        value = text.split()
-    if not isinstance(value, list):
-        raise DatasetError(f"{where}: {key} must be a list of cases, a file, or rest.")
-    names = [str(name) for name in value]
-    for name in names:
-        if name not in entries:
-            raise DatasetError(f"{where}: {name} of the {key} list is no case of volumes.")
-    if len(set(names)) < len(names):
-        raise DatasetError(f"{where}: the {key} list names a case twice.")
-    return tuple(names)

@@ -1,4 +1,9 @@
-"""Scores of predicted cases: Dice, Jaccard, HD95 and ASD by MONAI, per class and case."""
+"""Scores of predicted cases: Dice, Jaccard, HD95 and ASD by MONAI, per class and case.
+
+MONAI's HD95 is the larger of the two directed 95th percentiles. Most papers use medpy's, the
+percentile of the distances of both directions together, which is smaller as a rule: much so where
+one side lies far from the other but not the other from it.
+"""
 
 from __future__ import annotations
 
@@ -95,7 +100,7 @@ def score_case(
     """Score one case.
 
     A class that neither side has scores 1 in Dice and Jaccard and has no distances; one that only
-    one side has scores 0, and has none either.
+    one side has scores 0, and has none either. HD95 is the larger of the two directed percentiles.
 
     Parameters
     ----------

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .errors import DatasetError
+
 
 class Log:
     """Writes numbers by step.
@@ -22,6 +24,11 @@ class Log:
         Lines of later steps, which an interrupted run will write again, are dropped.
     board
         Folder for TensorBoard; None writes none.
+
+    Raises
+    ------
+    DatasetError
+        When TensorBoard is wanted and not installed.
     """
 
     def __init__(self, path: Path, after: int, board: Path | None = None) -> None:
@@ -31,16 +38,8 @@ class Log:
         self._rewrite()
         self._board: Any = None
         if board is not None:
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError as error:
-                from .description import DatasetError
-
-                raise DatasetError(
-                    "TensorBoard is not installed; install it with: pip install tensorboard, or "
-                    "leave --tensorboard out."
-                ) from error
-            self._board = SummaryWriter(str(board), purge_step=after + 1)
+            # What an interrupted run will write again is hidden, as it is dropped above.
+            self._board = board_writer()(str(board), purge_step=after + 1)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Add a line."""
@@ -58,11 +57,34 @@ class Log:
                 self._board.add_scalar(key, value, step)
             self._board.flush()
 
+    def close(self) -> None:
+        """Finish TensorBoard's file, if there is one."""
+        if self._board is not None:
+            self._board.close()
+
     def _rewrite(self) -> None:
         with self._path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, self._columns, restval="")
             writer.writeheader()
             writer.writerows(self._rows)
+
+
+def board_writer() -> Any:
+    """Return what writes TensorBoard files.
+
+    Raises
+    ------
+    DatasetError
+        When it is not installed.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise DatasetError(
+            "TensorBoard is not installed; install it with: pip install tensorboard, or leave "
+            "--tensorboard out."
+        ) from error
+    return SummaryWriter
 
 
 def read_log(path: Path) -> list[dict[str, str]]:

@@ -29,13 +29,20 @@ class Checks(Protocol):
 
 
 def build_framework(about: Mapping[str, Any]) -> Framework:
-    """Build an untrained framework from what a model's JSON says."""
-    return registry.create(
-        str(about["framework"]),
-        int(about["in_channels"]),
-        int(about["outputs"]),
-        **build_options(about["options"]),
-    )
+    """Build an untrained framework from what a model's JSON says.
+
+    Raises
+    ------
+    DatasetError
+        When the options cannot be, or a package that it needs is missing.
+    """
+    name = str(about["framework"])
+    options = build_options(name, about["options"])
+    try:
+        return registry.create(name, int(about["in_channels"]), int(about["outputs"]), **options)
+    except (ValueError, ImportError) as error:
+        message = str(error)
+        raise DatasetError(f"{message[0].upper()}{message[1:]}.") from error
 
 
 @torch.no_grad()

@@ -21,12 +21,12 @@ from ..control import Cancelled, Control
 from .cases import Case, Loader, Reader, load_case, load_cases
 from .description import Dataset, DatasetError
 from .device import find_device
-from .log import Log
+from .log import Log, board_writer
 from .prediction import build_framework
-from .run_folder import claim_folder, clear_run, load_run
+from .run_folder import BOARD, LOG, check_folder, clear_run, load_run, start_folder
 from .sampling import PatchSampler, Sampler, SliceSampler
 from .settings import Settings, describe_data
-from .state import load_state, save_state
+from .state import is_finite, load_state, save_state
 from .trainer import DatasetTrainer
 from .validation import mean_dice
 
@@ -66,6 +66,7 @@ def train_dataset(
     seconds: float | None = None,
     board: bool = False,
     load: Loader = load_case,
+    fresh: bool = False,
 ) -> Outcome:
     """Train, or go on with a run that was interrupted.
 
@@ -89,19 +90,25 @@ def train_dataset(
         Write TensorBoard files too.
     load
         Loads cases; a caller with many runs may keep them.
+    fresh
+        Start anew: a run in `folder` is deleted, its models too, once the data are read and all
+        else was found good.
 
     Raises
     ------
     DatasetError
-        With one sentence, for instance when `folder` holds a run with other settings.
+        With one sentence, for instance when `folder` holds a run with other settings, or when the
+        network is no longer finite.
     Cancelled
         When the user cancels; the state is saved.
     """
     control = control or Control()
     if not dataset.labelled:
         raise DatasetError("The labelled list is empty; name the cases to learn from.")
-    claim_folder(folder, dataset, settings)
-    run = Run(dataset, settings, folder, reader, device, control, tell, board, load)
+    check_folder(folder, dataset, settings, fresh)
+    if board:
+        board_writer()
+    run = Run(dataset, settings, folder, reader, device, control, tell, board, load, fresh)
     return run.execute(seconds)
 
 
@@ -119,6 +126,7 @@ class Run:
         tell: Callable[[str], None],
         board: bool,
         load: Loader = load_case,
+        fresh: bool = False,
     ) -> None:
         self.dataset, self.settings, self.folder = dataset, settings, folder
         self.control, self.tell, self.device = control, tell, device
@@ -151,22 +159,17 @@ class Run:
                 "network": settings.network,
             },
         }
-        try:
-            framework = build_framework(self.about).to(device)
-        except (ValueError, ImportError) as error:
-            message = str(error)
-            raise DatasetError(f"{message[0].upper()}{message[1:]}.") from error
+        framework = build_framework(self.about).to(device)
         self.trainer = DatasetTrainer(framework, settings, device, dataset.size, control)
         self.best: float | None = None
+        start_folder(folder, dataset, settings, fresh)
         state = load_state(folder)
         if state is not None:
             self.trainer.restore(state["trainer"])
             self.sampler.restore(state["sampler"])
             self.best = state["best"]
             tell(f"Going on after step {self.trainer.step}.")
-        self.log = Log(
-            folder / "log.csv", self.trainer.step, folder / "tensorboard" if board else None
-        )
+        self.log = Log(folder / LOG, self.trainer.step, folder / BOARD if board else None)
 
     def _make_sampler(self, labelled: list[Case], unlabelled: list[Case]) -> Sampler:
         s = self.settings
@@ -185,6 +188,12 @@ class Run:
 
     def execute(self, seconds: float | None) -> Outcome:
         """Train to the end, the deadline, or the user's cancel; each way leaves a state."""
+        try:
+            return self._execute(seconds)
+        finally:
+            self.log.close()
+
+    def _execute(self, seconds: float | None) -> Outcome:
         begin = time.monotonic()
         deadline = None if seconds is None else begin + seconds
         try:
@@ -200,10 +209,7 @@ class Run:
 
     def _logged(self, step: int, values: dict[str, float]) -> None:
         if not math.isfinite(values["total"]):
-            raise DatasetError(
-                f"The loss is not finite at step {step}; lower the learning rate. The last saved "
-                "state is kept."
-            )
+            raise self._diverged("loss")
         self.log.write(step, values)
         self.tell(f"step {step}/{self.settings.steps}: loss {values['total']:.4f}")
 
@@ -214,7 +220,15 @@ class Run:
         if step % s.save_every == 0:
             self._save()
 
+    def _diverged(self, what: str) -> DatasetError:
+        return DatasetError(
+            f"The {what} is not finite at step {self.trainer.step}; lower the learning rate. The "
+            "last saved state is kept."
+        )
+
     def _validate(self, step: int) -> None:
+        if not is_finite(self.trainer.state()):
+            raise self._diverged("network")
         self.trainer.settle(self.sampler.clean())
         # Not to be cancelled: a state saved in between would lack this score for ever.
         bfloat16 = self.trainer.plan.bfloat16
@@ -247,4 +261,7 @@ class Run:
             "sampler": self.sampler.state(),
             "best": self.best,
         }
+        # Between two lines of the log, too: what cannot go on must not replace what can.
+        if not is_finite(tree):
+            raise self._diverged("network")
         save_state(self.folder, self.trainer.step, tree)

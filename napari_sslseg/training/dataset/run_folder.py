@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ...volume.replacing import replace_text
 from ..checkpoint import load_model, read_head
 from .description import Dataset, DatasetError
 from .prediction import build_framework
@@ -16,17 +18,111 @@ from .settings import Settings, describe_data
 from .state import HEAD
 
 SETTINGS = "settings.json"
+LOG = "log.csv"
+BOARD = "tensorboard"
+MODELS = ("best", "last")
+
+#: What the JSON of a model has to tell for a prediction.
+_HEAD = {"framework", "in_channels", "outputs", "options", "data", "precision", "step"}
+
+#: All that a run writes but its settings, which tell that the rest is a run's.
+FILES = (
+    *(LOG, HEAD, f"{HEAD}.part", "state-*.safetensors", "state-*.safetensors.part"),
+    *(f"{model}/{name}" for model in MODELS for name in ("model.json*", "model-*.safetensors*")),
+    f"{BOARD}/events.out.tfevents.*",
+)
 
 
-def claim_folder(folder: Path, dataset: Dataset, settings: Settings) -> None:
-    """Write the settings of a new run; refuse a folder that has others.
+def check_folder(folder: Path, dataset: Dataset, settings: Settings, fresh: bool) -> None:
+    """Refuse a folder that a run cannot have; nothing is written or deleted.
+
+    Parameters
+    ----------
+    folder
+        Of the run; need not exist.
+    dataset, settings
+        Of the run.
+    fresh
+        Whether a run that is there will be deleted, so that it may be another one.
 
     Raises
     ------
     DatasetError
-        When the folder holds another run, or its settings are damaged.
+        When the folder holds another run, files of the same names that are no run's, or settings
+        that are damaged.
     """
-    content = {
+    before = _settings_of(folder)
+    if before is None or fresh:
+        return
+    before["data"].setdefault("middle", 1.0)  # runs of before that key
+    for part, values in _content(dataset, settings).items():
+        for key, value in values.items():
+            if before[part].get(key) != value:
+                raise DatasetError(
+                    f"{folder} holds a run with another {key.replace('_', ' ')}; use another "
+                    "folder, or --fresh to start anew."
+                )
+
+
+def start_folder(folder: Path, dataset: Dataset, settings: Settings, fresh: bool) -> None:
+    """Make a folder that `check_folder` let pass that of the run: emptied if `fresh`, and told so.
+
+    Raises
+    ------
+    DatasetError
+        As `check_folder`.
+    """
+    check_folder(folder, dataset, settings, fresh)
+    if fresh:
+        clear_run(folder)
+    if not (folder / SETTINGS).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        replace_text(folder / SETTINGS, json.dumps(_content(dataset, settings), indent=1))
+
+
+def clear_run(folder: Path) -> None:
+    """Delete all files of a run, and no others, so that it starts anew.
+
+    Raises
+    ------
+    DatasetError
+        When such files are there that are no run's; all are left then.
+    """
+    if _settings_of(folder) is None:
+        return
+    for pattern in FILES:
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)
+    for name in (*MODELS, BOARD):
+        with contextlib.suppress(OSError):  # not there, or somebody's files are in it
+            (folder / name).rmdir()
+    # Last: what is left after an interruption can still be told for a run's.
+    (folder / SETTINGS).unlink(missing_ok=True)
+
+
+def _settings_of(folder: Path) -> dict[str, Any] | None:
+    """Return the settings of the run in a folder; None when it holds nothing like a run."""
+    path = folder / SETTINGS
+    if not path.exists():
+        if found := sorted(p for pattern in FILES for p in folder.glob(pattern)):
+            raise DatasetError(
+                f"{folder} holds {found[0].relative_to(folder)} but no settings of a run; use "
+                "another folder."
+            )
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{path} is damaged; use another folder.") from error
+    held = content if isinstance(content, dict) else {}
+    data, training = held.get("data"), held.get("training")
+    if not isinstance(data, dict) or not isinstance(training, dict) or "preset" not in training:
+        raise DatasetError(f"{path} does not belong to a run; use another folder.")
+    return held
+
+
+def _content(dataset: Dataset, settings: Settings) -> dict[str, dict[str, Any]]:
+    return {
         "data": {
             **{k: v for k, v in describe_data(dataset, 0).items() if k != "channels"},
             "labelled": list(dataset.labelled),
@@ -35,30 +131,6 @@ def claim_folder(folder: Path, dataset: Dataset, settings: Settings) -> None:
         },
         "training": json.loads(json.dumps(settings.to_json())),
     }
-    path = folder / SETTINGS
-    if path.exists():
-        try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DatasetError(f"{path} is damaged; use another folder.") from error
-        before.get("data", {}).setdefault("middle", 1.0)  # runs of before that key
-        for part, values in content.items():
-            for key, value in values.items():
-                if before.get(part, {}).get(key) != value:
-                    raise DatasetError(
-                        f"{folder} holds a run with another {key.replace('_', ' ')}; use another "
-                        "folder, or --fresh to start anew."
-                    )
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=1), encoding="utf-8")
-
-
-def clear_run(folder: Path) -> None:
-    """Delete the state, log and settings of a run, so that it starts anew."""
-    for path in (*folder.glob("state-*.safetensors"), folder / HEAD, folder / SETTINGS):
-        path.unlink(missing_ok=True)
-    (folder / "log.csv").unlink(missing_ok=True)
 
 
 def load_run(folder: Path, which: str, device: torch.device) -> tuple[Any, Mapping[str, Any]]:
@@ -87,6 +159,8 @@ def load_run(folder: Path, which: str, device: torch.device) -> tuple[Any, Mappi
     head = read_head(place)
     if not head:
         raise DatasetError(f"{folder} holds no {which} model; train first.")
+    if not head.keys() >= _HEAD:
+        raise DatasetError(f"The {which} model in {folder} is damaged; train again.")
     model = build_framework(head)
     about = {key: head[key] for key in ("framework", "in_channels", "outputs")}
     if not load_model(place, model, about):

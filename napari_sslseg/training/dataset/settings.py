@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal, get_type_hints
 
 from ...volume.annotation import NOT_ANNOTATED
+from ..request import SEEDS
 from .description import Dataset, DatasetError
-from .presets import changed, check_options, find_preset
+from .presets import OTHER_KEYS, VOLUME_VIEW, changed, find_preset, plain_options
+from .values import checked
 
 #: Bumped when the same settings would no longer give the same run.
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,8 @@ class Settings:
     ----------
     preset
         Its name.
-    framework, options, optimiser, learning_rate, schedule, labelled, unlabelled, steps, average,
-    every_class
+    framework, options, optimiser, learning_rate, betas, bias_rate, bias_decay, clip, schedule,
+    labelled, unlabelled, steps, average, every_class
         Of the preset, as the description and the caller changed it.
     seed
         Of everything random.
@@ -40,6 +42,10 @@ class Settings:
     options: Mapping[str, Any] = field(default_factory=dict)
     optimiser: str = "sgd"
     learning_rate: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.999)
+    bias_rate: float = 1.0
+    bias_decay: bool = True
+    clip: float | None = None
     schedule: str = "poly"
     labelled: int = 12
     unlabelled: int = 12
@@ -48,14 +54,15 @@ class Settings:
     every_class: bool = False
     seed: int = 0
     network: str = "unet"
-    precision: str = "float32"
+    precision: Literal["float32", "bfloat16"] = "float32"
     validate_every: int = 1000
     log_every: int = 50
     save_every: int = 500
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {**asdict(self), "options": dict(self.options), "settings_version": VERSION}
+        # The version first: of a run of another one, that is what there is to tell.
+        return {"settings_version": VERSION, **asdict(self), "options": dict(self.options)}
 
 
 def make_settings(dataset: Dataset, device: str, **overrides: Any) -> Settings:
@@ -76,19 +83,28 @@ def make_settings(dataset: Dataset, device: str, **overrides: Any) -> Settings:
         For settings that cannot be.
     """
     training = {**dataset.training, **{k: v for k, v in overrides.items() if v is not None}}
-    name = str(training.get("preset", "default"))
+    hints = get_type_hints(Settings)
+    own = {
+        k: checked(f"{k} of training", training[k], hints[k]) for k in OTHER_KEYS if k in training
+    }
+    name = own.get("preset", "default")
     preset = changed(find_preset(name), training)
     volumes = dataset.dimensions == 3
-    network = str(training.get("network", "unet3d" if volumes else "unet"))
+    network = own.get("network", "unet3d" if volumes else "unet")
     fitting = ("unet3d", "vnet") if volumes else ("unet",)
     if network not in fitting:
         raise DatasetError(
             f"The network must be {' or '.join(fitting)} for {dataset.dimensions} dimensions, "
             f"not {network!r}."
         )
-    precision = str(training.get("precision", "bfloat16" if device == "cuda" else "float32"))
-    if precision not in ("float32", "bfloat16"):
-        raise DatasetError(f"The precision must be float32 or bfloat16, not {precision!r}.")
+    if preset.learning_rate <= 0:
+        raise DatasetError(f"The learning rate must be more than 0, not {preset.learning_rate:g}.")
+    if not all(0 <= beta < 1 for beta in preset.betas):
+        raise DatasetError(f"The betas must be from 0 to below 1, not {list(preset.betas)}.")
+    if preset.clip is not None and preset.clip <= 0:
+        raise DatasetError(f"clip must be more than 0, or null, not {preset.clip:g}.")
+    if own.get("seed", 0) >= SEEDS:
+        raise DatasetError(f"The seed must be less than {SEEDS}, not {own['seed']}.")
     if preset.steps < 1 or preset.labelled < 1:
         raise DatasetError("A run needs at least one step, and one labelled image in a batch.")
     if volumes and preset.every_class:
@@ -97,29 +113,33 @@ def make_settings(dataset: Dataset, device: str, **overrides: Any) -> Settings:
     if volumes and "labelled" not in training:
         # The published batches for volumes: 2 + 2 patches.
         preset = changed(preset, {"labelled": 2, "unlabelled": min(2, preset.unlabelled)})
-    if volumes and "weak" not in options:
-        options["weak"] = {"free": 0.0}  # quarter turns and flips, as published
-    check_options(preset.framework, options)
+    if volumes:
+        # A preset's weak view is that of slices; what the description changes is added.
+        options["weak"] = {**VOLUME_VIEW, **training.get("options", {}).get("weak", {})}
     every = {}
     for key, default in (("validate_every", 1000), ("log_every", 50), ("save_every", 500)):
-        every[key] = int(training.get(key, min(default, preset.steps)))
+        every[key] = own.get(key, min(default, preset.steps))
         if every[key] < 1:
             raise DatasetError(f"{key} must be at least 1, not {every[key]}.")
     return Settings(
         preset=name,
         framework=preset.framework,
-        options=options,
+        options=plain_options(preset.framework, options),
         optimiser=preset.optimiser,
         learning_rate=preset.learning_rate,
+        betas=preset.betas,
+        bias_rate=preset.bias_rate,
+        bias_decay=preset.bias_decay,
+        clip=preset.clip,
         schedule=preset.schedule,
         labelled=preset.labelled,
         unlabelled=preset.unlabelled,
         steps=preset.steps,
         average=preset.average,
         every_class=preset.every_class,
-        seed=int(training.get("seed", 0)),
+        seed=own.get("seed", 0),
         network=network,
-        precision=precision,
+        precision=own.get("precision", "bfloat16" if device == "cuda" else "float32"),
         **every,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ...volume.replacing import replace_text, replacing
 from .description import DatasetError
 
 HEAD = "state.json"
@@ -44,6 +45,17 @@ def restore(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
     return tree
 
 
+def is_finite(tree: Any) -> bool:
+    """Whether all numbers in nested dicts and lists are, those of tensors too."""
+    if isinstance(tree, Tensor):
+        return not tree.is_floating_point() or bool(tree.isfinite().all())
+    if isinstance(tree, Mapping):
+        return all(is_finite(value) for value in tree.values())
+    if isinstance(tree, list | tuple):
+        return all(is_finite(value) for value in tree)
+    return not isinstance(tree, float) or math.isfinite(tree)
+
+
 def save_state(folder: Path, step: int, tree: Mapping[str, Any]) -> None:
     """Write a state; the one before stays whole until this one is.
 
@@ -60,12 +72,9 @@ def save_state(folder: Path, step: int, tree: Mapping[str, Any]) -> None:
     tensors: dict[str, Tensor] = {}
     rest = flatten("state", tree, tensors)
     name = f"state-{step:08d}.safetensors"
-    part = folder / f"{name}.part"
-    save_file(tensors, part)
-    os.replace(part, folder / name)
-    part = folder / f"{HEAD}.part"
-    part.write_text(json.dumps({"tensors": name, "rest": rest}, indent=1), encoding="utf-8")
-    os.replace(part, folder / HEAD)
+    with replacing(folder / name) as part:
+        save_file(tensors, part)
+    replace_text(folder / HEAD, json.dumps({"tensors": name, "rest": rest}, indent=1))
     for old in folder.glob("state-*.safetensors"):
         if old.name != name:
             old.unlink(missing_ok=True)

@@ -25,6 +25,9 @@ from .state import random_states, set_random_states
 #: Decay of the averaged weights: they look back over some hundred steps.
 AVERAGE = 0.99
 
+#: Weight decay of both optimisers.
+DECAY = 1e-4
+
 
 class DatasetTrainer(Trainer):
     """Trains one framework for a number of steps.
@@ -63,16 +66,36 @@ class DatasetTrainer(Trainer):
             use_prior=False,
         )
         clock = Clock(math.inf, control)
-        super().__init__(framework, plan, clock, control, lambda event: None, settings.seed)
+        super().__init__(
+            framework, plan, clock, control, lambda event: None, settings.seed, settings.clip
+        )
         self.averaged = WeightAverage(framework, AVERAGE)
         self._losses = LossMeans()
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
-        if self.settings.optimiser != "sgd":
-            return super()._make_optimizer()
+        s = self.settings
+        if s.optimiser != "sgd":
+            rate = self._rate_options(capturable=True)
+            return torch.optim.AdamW(self._groups(), betas=s.betas, weight_decay=DECAY, **rate)
         return torch.optim.SGD(
-            self.framework.parameters(), momentum=0.9, weight_decay=1e-4, **self._rate_options()
+            self._groups(), momentum=0.9, weight_decay=DECAY, **self._rate_options()
         )
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Return the parameters by how they are trained: all alike, or biases apart."""
+        s = self.settings
+        if s.bias_rate == 1 and s.bias_decay:
+            return [{"params": list(self.framework.parameters())}]
+        groups: list[dict[str, Any]] = []
+        for biases in (False, True):
+            named = self.framework.named_parameters()
+            own = [p for name, p in named if name.endswith("bias") == biases]
+            # A group of its own has a rate of its own: on CUDA the rate is a tensor.
+            group = {"params": own, "lr": self._rate_options()["lr"]}
+            if biases:
+                group |= {"factor": s.bias_rate, "weight_decay": DECAY if s.bias_decay else 0.0}
+            groups.append(group)
+        return groups
 
     @property
     def predictor(self) -> Framework:
@@ -159,15 +182,15 @@ class DatasetTrainer(Trainer):
         self.step = int(state["step"])
         self.framework.load_state_dict(state["framework"])
         self.averaged.load_state_dict(state["averaged"])
-        rate = self.optimizer.param_groups[0]["lr"]
+        rates = [group["lr"] for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(state["optimizer"])
         for parameter, held in self.optimizer.state.items():
             for name, value in held.items():
                 if value is not None and value.shape == parameter.shape:
                     # Files hold no strides, and fused steps want those of the parameter.
                     held[name] = torch.empty_like(parameter).copy_(value)
-        if isinstance(rate, Tensor):
-            for group in self.optimizer.param_groups:
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            if isinstance(rate, Tensor):
                 group["lr"] = rate
         self.generator.set_state(state["generator"])
         self.framework.set_counters(state["counters"])

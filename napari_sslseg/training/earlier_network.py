@@ -1,0 +1,106 @@
+"""The network that an earlier run has left: whether a run goes on from it, and what it tells."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from torch import nn
+
+from ..volume.cohort import Cohort
+from ..volume.project import Project
+from .checkpoint import load_model, read_head, save_model
+from .outcome import Outcome, TaughtOutcome, tiles_of, to_test_anew
+from .plan import Plan
+from .tiles import Tiles
+
+
+class EarlierNetwork:
+    """The last network of a volume, or one of another volume that has not seen this one's ink.
+
+    Parameters
+    ----------
+    project : Project
+        Of the volume to be trained on.
+    resume : bool
+        Whether to look for one at all.
+    """
+
+    def __init__(self, project: Project, resume: bool) -> None:
+        cohort = Cohort(project.path)
+        self._project, self._key = project, cohort.key_of(project.path)
+        self._folder = cohort.models_for(self._key)
+        self._head: dict[str, Any] = read_head(self._folder) if resume else {}
+        self._warm = False
+        self._teachers: set[str] = set()
+
+    @property
+    def tiles(self) -> Tiles | None:
+        """Frames that it was trained on."""
+        return tiles_of(self._head)
+
+    def load(self, network: nn.Module, about: dict[str, Any], teachers: Collection[str]) -> bool:
+        """Load it into a network, if it fits and need not be tested again.
+
+        Parameters
+        ----------
+        network : nn.Module
+        about : dict
+            See `checkpoint.save_model`.
+        teachers : collection of str
+            Keys of the other volumes that will teach.
+
+        Returns
+        -------
+        bool
+            Whether the run goes on from it.
+        """
+        self._teachers = set(teachers)
+        # With new teachers a network begins anew, so that their worth can be tested.
+        anew = bool(self._teachers - {*self._seen, self._key})
+        anew |= bool(self._teachers) and to_test_anew(self._head)
+        self._warm = bool(self._head) and not anew and load_model(self._folder, network, about)
+        return self._warm
+
+    @property
+    def own(self) -> bool:
+        """Whether the run goes on from it and it has been tested on this volume.
+
+        A network of another volume may begin, but tells nothing of this one's references.
+        """
+        return self._warm and self._folder == self._project.models
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """What its test told, as far as that holds with those who teach now."""
+        found = Outcome.of(self._head) if self.own else None
+        if isinstance(found, TaughtOutcome) and not self._teachers:
+            return None  # of others who are gone
+        return found
+
+    def keep(
+        self, network: nn.Module, about: dict[str, Any], plan: Plan, outcome: Outcome | None
+    ) -> None:
+        """Save what has become of it, for the next run.
+
+        Parameters
+        ----------
+        network : nn.Module
+        about : dict
+            See `checkpoint.save_model`.
+        plan : Plan
+        outcome : Outcome or None
+            What is known of the network now.
+        """
+        seen = {self._key, *self._teachers, *(self._seen if self._warm else ())}
+        memory = {
+            "frame": plan.tiles.size,
+            "reduction": plan.tiles.reduction,
+            **(outcome.to_json() if outcome is not None else {}),
+            "seen": sorted(seen),
+        }
+        save_model(self._project.models, network, about, memory)
+
+    @property
+    def _seen(self) -> list[str]:
+        return list(self._head.get("seen", ()))

@@ -1,0 +1,127 @@
+"""The folder of a run: what it takes, and what a fresh start deletes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from napari_sslseg.training.control import Cancelled, Control
+from napari_sslseg.training.dataset.description import DatasetError, read_dataset
+from napari_sslseg.training.dataset.run import clear_run, load_run, train_dataset
+from napari_sslseg.training.dataset.settings import make_settings
+
+from .dataset_files import NpyReader, write_dataset
+
+CPU = torch.device("cpu")
+
+
+def _train(path, folder, control=None, fresh=False, reader=None, **changes):
+    dataset = read_dataset(path)
+    settings = make_settings(dataset, "cpu", **{"steps": 2, "validate_every": 2, **changes})
+    reader = reader or NpyReader()
+    return train_dataset(dataset, settings, folder, reader, CPU, control, fresh=fresh)
+
+
+def _names(folder):
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+def test_a_fresh_start_leaves_nothing_of_the_run_before(tmp_path):
+    path, folder = write_dataset(tmp_path / "data"), tmp_path / "run"
+    _train(path, folder)
+    (folder / "tensorboard").mkdir()
+    (folder / "tensorboard" / "events.out.tfevents.1.host").touch()
+    (folder / "notes.txt").write_text("mine")
+    (folder / "best" / "mine.txt").touch()
+    before = _names(folder)
+    assert {"settings.json", "log.csv", "state.json", "best/model.json", "last/model.json"} <= {
+        *before
+    }
+    clear_run(folder)
+    assert _names(folder) == ["best/mine.txt", "notes.txt"]
+    assert not (folder / "last").exists()
+    assert _train(path, folder, fresh=True, validate_every=9, steps=1).step == 1
+
+
+def test_the_old_best_model_is_not_taken_for_the_new_one(tmp_path):
+    path, folder = write_dataset(tmp_path / "data"), tmp_path / "run"
+    _train(path, folder)
+    assert load_run(folder, "best", CPU)[1]["step"] == 2
+    path = write_dataset(tmp_path / "data", validation=[])
+    assert _train(path, folder, fresh=True, steps=1).step == 1
+    with pytest.raises(DatasetError, match="no best model"):
+        load_run(folder, "best", CPU)
+
+
+@pytest.mark.parametrize("content", ["{}", '{"data": {}, "training": {}}', "[1]", '{"data": 3}'])
+def test_settings_of_something_else_are_not_touched(tmp_path, content):
+    path, folder = write_dataset(tmp_path / "data"), tmp_path / "other"
+    folder.mkdir()
+    (folder / "settings.json").write_text(content)
+    (folder / "log.csv").write_text("time,value\n1,2\n")
+    for fresh in (True, False):
+        with pytest.raises(DatasetError, match="does not belong to a run"):
+            _train(path, folder, fresh=fresh)
+    with pytest.raises(DatasetError, match="does not belong"):
+        clear_run(folder)
+    assert (folder / "settings.json").read_text() == content
+    assert (folder / "log.csv").read_text() == "time,value\n1,2\n"
+    assert len(_names(folder)) == 2
+
+
+@pytest.mark.parametrize("name", ["log.csv", "best/model.json", "state-00000003.safetensors"])
+def test_files_of_a_runs_names_without_a_run_are_not_touched(tmp_path, name):
+    path, folder = write_dataset(tmp_path / "data"), tmp_path / "other"
+    (folder / name).parent.mkdir(parents=True)
+    (folder / name).write_text("mine")
+    for fresh in (True, False):
+        with pytest.raises(DatasetError, match=f"holds {name} but no settings"):
+            _train(path, folder, fresh=fresh)
+    assert (folder / name).read_text() == "mine"
+    assert _names(folder) == [name]
+
+
+def test_nothing_is_deleted_before_all_else_is_good(tmp_path):
+    path, folder = write_dataset(tmp_path / "data"), tmp_path / "run"
+    _train(path, folder)
+    before = {name: (folder / name).read_bytes() for name in _names(folder)}
+
+    class Broken(NpyReader):
+        """A reader whose files have gone."""
+
+        def image(self, paths):
+            """Fail."""
+            raise DatasetError("The disk is gone.")
+
+    cancelled = Control()
+    cancelled.cancel()
+    with pytest.raises(DatasetError, match="gone"):
+        _train(path, folder, fresh=True, reader=Broken())
+    with pytest.raises(Cancelled):
+        _train(path, folder, cancelled, fresh=True)
+    options = {"channels": [4, 8, 8]}
+    with pytest.raises(DatasetError, match="four levels"):
+        _train(path, folder, fresh=True, preset="semsim", options=options)
+    assert {name: (folder / name).read_bytes() for name in _names(folder)} == before
+
+
+def test_a_fresh_start_in_an_empty_or_missing_folder_is_a_start(tmp_path):
+    path = write_dataset(tmp_path / "data")
+    (tmp_path / "empty").mkdir()
+    for name in ("empty", "missing"):
+        assert _train(path, tmp_path / name, fresh=True, steps=1).finished
+        content = json.loads((tmp_path / name / "settings.json").read_text())
+        assert content["training"]["preset"] == "metassl-fixmatch"
+
+
+def test_a_run_of_another_version_is_told_by_it(tmp_path):
+    path, folder = write_dataset(tmp_path / "data"), tmp_path / "run"
+    _train(path, folder, steps=1)
+    content = json.loads((folder / "settings.json").read_text())
+    content["training"]["settings_version"] -= 1
+    del content["training"]["clip"]
+    (folder / "settings.json").write_text(json.dumps(content))
+    with pytest.raises(DatasetError, match="another settings version"):
+        _train(path, folder, steps=1)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .propose_command import UsageError
 from .training.control import Control
 from .training.events import Event, Progress, VolumeBegun, VolumeFailed, VolumeProposed
 from .training.memory import parse_size
@@ -48,17 +49,21 @@ def run_batch_command(
     Returns
     -------
     list of dict
-        One for each volume, fit for JSON.
+        One for each volume, fit for JSON; ``detail`` is a traceback, where there is one.
 
     Raises
     ------
-    ProjectError
+    UserError
         With one sentence for the user.
     """
     calm_threads()
     from .training.batch import run_batch
-    from .training.stack import TrainingError
 
+    try:
+        budget = parse_size(memory) if memory is not None else None
+        train = TrainRequest(method, seconds, device, seed, memory=budget, others=not alone)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     cohort = Cohort(project)
     cohort.open("")  # says so when this is no project
     keys = tuple("" if name == "first" else name for name in volume or [])
@@ -79,13 +84,9 @@ def run_batch_command(
                 row |= {"proposals": event.slugs, "how": event.how}
             else:
                 row["error"] = event.message
+                if event.detail:
+                    row["detail"] = event.detail
             rows.append(row)
 
-    try:
-        budget = parse_size(memory) if memory is not None else None
-        train = TrainRequest(method, seconds, device, seed, memory=budget, others=not alone)
-        request = BatchRequest(train, keys or tuple(cohort.keys))
-        run_batch(cohort.path, request, follow, Control())
-    except (TrainingError, ValueError) as error:
-        raise ProjectError(str(error)) from error
+    run_batch(cohort.path, BatchRequest(train, keys or tuple(cohort.keys)), follow, Control())
     return rows

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Callable
+import traceback
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,31 +16,65 @@ from . import __version__
 from .batch_command import run_batch_command
 from .dataset_commands import run_evaluate, run_predict, run_train
 from .export_command import run_export
-from .formats import FormatError, read
+from .formats import read
 from .formats.choice import Choice, SeveralVolumesError
-from .propose_command import UsageError, run_propose
+from .propose_command import run_propose
 from .training.control import Cancelled
-from .volume.project import ProjectError
+from .training.trouble import explain
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__
 )
 
 
+@dataclass
+class _Wishes:
+    """What was asked for in front of the command's name."""
+
+    debug: bool = False
+
+
+_wishes = _Wishes()
+
+
 def main() -> None:
-    """Run the command line; errors of the user's are one sentence and exit code 2."""
+    """Run the command line.
+
+    Errors are one sentence. The exit code is 2 where the user can mend it, 1 for a fault of the
+    program, whose traceback ``--debug`` or ``NAPARI_SSLSEG_DEBUG=1`` shows, and 130 after Ctrl-C.
+    """
     try:
         app()
-    except (UsageError, FormatError, ProjectError) as error:
-        print(f"Error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
     except Cancelled:
         raise SystemExit(130) from None
+    except Exception as error:
+        raise SystemExit(_tell(error)) from None
+
+
+def _tell(error: Exception) -> int:
+    """Tell of an error on stderr; returns the exit code."""
+    trouble = explain(error)
+    if _wishes.debug:
+        traceback.print_exception(error)
+    sentence = trouble.sentence
+    if not trouble.foreseen and not _wishes.debug:
+        sentence = (
+            f"{sentence.removesuffix('.')}; to see where, run “napari-sslseg --debug” with the "
+            "same arguments, or set NAPARI_SSLSEG_DEBUG=1."
+        )
+    print(f"Error: {sentence}", file=sys.stderr)
+    return 2 if trouble.foreseen else 1
 
 
 @app.callback()
-def _root() -> None:
+def _root(
+    debug: Annotated[
+        bool,
+        typer.Option("--debug", envvar="NAPARI_SSLSEG_DEBUG", help="Show where errors come from."),
+    ] = False,
+) -> None:
     """Segment a volume from a few labelled slices."""
+    _wishes.debug = debug
 
 
 @app.command()
@@ -76,6 +111,9 @@ def export_command(**options: Any) -> None:
 def batch_command(**options: Any) -> None:
     """Run `run_batch_command` and print what it returns."""
     for row in run_batch_command(**options):
+        detail = row.pop("detail", "")
+        if detail and _wishes.debug:
+            print(detail, file=sys.stderr)
         print(json.dumps(row, ensure_ascii=False))
 
 
@@ -86,7 +124,7 @@ def batch_command(**options: Any) -> None:
 @functools.wraps(run_train)
 def train_command(**options: Any) -> None:
     """Run `run_train` and print what it returns."""
-    _print_outcome(run_train, options)
+    print(json.dumps(run_train(**options)))
 
 
 @app.command(
@@ -95,7 +133,7 @@ def train_command(**options: Any) -> None:
 @functools.wraps(run_predict)
 def predict_command(**options: Any) -> None:
     """Run `run_predict` and print what it returns."""
-    _print_outcome(run_predict, options)
+    print(json.dumps(run_predict(**options)))
 
 
 @app.command(
@@ -105,16 +143,7 @@ def predict_command(**options: Any) -> None:
 @functools.wraps(run_evaluate)
 def evaluate_command(**options: Any) -> None:
     """Run `run_evaluate` and print what it returns."""
-    _print_outcome(run_evaluate, options)
-
-
-def _print_outcome(command: Callable[..., dict[str, Any]], options: dict[str, Any]) -> None:
-    from .training.dataset.description import DatasetError
-
-    try:
-        print(json.dumps(command(**options)))
-    except DatasetError as error:
-        raise UsageError(str(error)) from error
+    print(json.dumps(run_evaluate(**options)))
 
 
 @app.command(name="list")

@@ -13,6 +13,7 @@ import numpy as np
 import typer
 
 from .dataset_files import FormatsReader, find_prediction, prediction_path, write_prediction
+from .propose_command import UsageError
 from .training.control import Control
 from .training.request import DEVICES
 from .training.threads import calm_threads
@@ -36,7 +37,9 @@ def run_train(
     minutes: Annotated[
         float | None, typer.Option(help="Stop, saved, after so many minutes; call again to go on.")
     ] = None,
-    fresh: Annotated[bool, typer.Option(help="Start anew in a folder that has a run.")] = False,
+    fresh: Annotated[
+        bool, typer.Option(help="Start anew in a folder that has a run, whose files are deleted.")
+    ] = False,
     tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard files too.")] = False,
 ) -> dict[str, Any]:
     """Train on a data set, or go on with a run that was interrupted.
@@ -53,14 +56,14 @@ def run_train(
     """
     calm_threads()
     from .training.dataset.description import read_dataset
-    from .training.dataset.run import clear_run, find_device, train_dataset
+    from .training.dataset.run import find_device, train_dataset
     from .training.dataset.settings import make_settings
 
+    if minutes is not None and not minutes > 0:
+        raise UsageError(f"--minutes must be more than 0, not {minutes:g}.")
     described = read_dataset(dataset)
     place = find_device(device)
     settings = make_settings(described, place.type, preset=preset, steps=steps, seed=seed)
-    if fresh:
-        clear_run(run)
     with _stoppable() as control:
         outcome = train_dataset(
             described,
@@ -72,6 +75,7 @@ def run_train(
             _say,
             None if minutes is None else 60 * minutes,
             tensorboard,
+            fresh=fresh,
         )
     return {
         "run": str(run),
@@ -111,8 +115,11 @@ def run_predict(
     from .training.dataset.description import DatasetError, read_dataset
     from .training.dataset.prediction import in_file_order, predict_case
     from .training.dataset.run import find_device, load_run
+    from .training.dataset.run_folder import MODELS
     from .training.dataset.settings import describe_data
 
+    if model not in MODELS:
+        raise UsageError(f"There is no model {model!r}; choose {' or '.join(MODELS)}.")
     described = read_dataset(dataset)
     place = find_device(device)
     trained, head = load_run(run, model, place)
@@ -179,6 +186,8 @@ def run_evaluate(
 ) -> dict[str, Any]:
     """Score predicted label files: Dice, Jaccard, HD95 and ASD, per class and case.
 
+    HD95 is the larger of the two directed 95th percentiles; papers that use medpy pool both.
+
     Returns
     -------
     dict
@@ -216,12 +225,16 @@ def score_files(described: Dataset, predictions: Path, cases: str) -> Any:
     for entry in entries:
         path = find_prediction(predictions, entry)
         if path is None:
-            raise DatasetError(f"There is no prediction of {entry.name} in {predictions}.")
+            raise DatasetError(
+                f"There is no prediction of {entry.name} in {predictions}; name the folder that "
+                "“predict” wrote, and the same list of cases."
+            )
         assert entry.labels is not None
         truth, predicted = reader.labels(entry.labels), reader.labels(path)
         if predicted.shape != truth.shape:
             raise DatasetError(
-                f"{path} has the shape {predicted.shape}, the labels of {entry.name} {truth.shape}."
+                f"{path} has the shape {predicted.shape}, the labels of {entry.name} "
+                f"{truth.shape}; predict that case again."
             )
         spacing = (1.0,) * truth.ndim
         if unit == "mm":

@@ -9,8 +9,11 @@ import numpy as np
 import typer
 
 from .formats import FORMATS, FormatError, export, format_for, losses, read
+from .formats.atomic import check_writable
+from .formats.exporting import named
 from .formats.label_import import import_labels
 from .formats.provenance import ImageIdentity, Provenance, content_digest
+from .propose_command import spare_inputs
 from .volume.annotation import NOT_ANNOTATED
 from .volume.classes import ClassTable, voxel_counts
 
@@ -47,17 +50,23 @@ def run_export(
 
     Raises
     ------
-    FormatError
+    UserError
         With one sentence for the user.
     """
     kind = format_for(output, format_key)
+    given = _names(name or [])
+    spare_inputs([named(output, kind)], [labels, image])
+    check_writable(named(output, kind))
     volume = read(image, series)
     found = import_labels(labels, volume, resample=resample)
     values = np.where(found.labels == NOT_ANNOTATED, np.uint8(0), found.labels)
     classes = ClassTable.from_ids(np.flatnonzero(voxel_counts(values)))
-    for class_id, given in (found.names | _names(name or [])).items():
+    if unknown := sorted(set(given) - set(classes.ids)):
+        there = ", ".join(map(str, classes.ids))
+        raise FormatError(f"{labels} has no class {unknown[0]} to be named; it has {there}.")
+    for class_id, title in (found.names | given).items():
         if class_id in classes:
-            classes.rename(class_id, given)
+            classes.rename(class_id, title)
     shown = volume.geometry.canonical().apply(volume.array)
     identity = ImageIdentity.of(volume.geometry, content_digest(shown), volume.channels)
     files = export(
@@ -82,7 +91,7 @@ def _names(given: list[str]) -> dict[int, str]:
     names = {}
     for text in given:
         class_id, _, name = text.partition("=")
-        if not class_id.strip().isdigit() or not name.strip():
+        if not class_id.strip().isdecimal() or not name.strip():
             raise FormatError(f"A class is named as 1=Liver, not as {text!r}.")
         names[int(class_id)] = name.strip()
     return names

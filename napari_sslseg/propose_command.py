@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +17,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .formats import read, read_labels, writable_suffixes, write_labels
+from .formats.atomic import check_writable
 from .formats.choice import SeveralVolumesError
+from .formats.dicom_seg_reader import is_segmentation
+from .formats.grids import same_grid
+from .formats.label_import import GridDiffersError, import_labels
 from .formats.multichannel import GridsDifferError, read_channels
 from .formats.writing import written_suffix
 from .training.control import Control
@@ -26,11 +30,12 @@ from .training.events import Progress as ProgressEvent
 from .training.memory import default_budget, parse_size
 from .training.request import DEVICES, PRESETS, TrainRequest
 from .training.threads import calm_threads
-from .volume.annotation import NOT_ANNOTATED, infer_axis
+from .volume.annotation import NOT_ANNOTATED, infer_axis, stated
 from .volume.array_files import value_counts
 from .volume.classes import BACKGROUND, ClassTable
 from .volume.extent import Extent
 from .volume.project import ImageInfo, Project
+from .volume.user_error import UserError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -40,7 +45,7 @@ if TYPE_CHECKING:
 _NONE = np.zeros(0, dtype=np.uint8)
 
 
-class UsageError(ValueError):
+class UsageError(UserError):
     """Input that cannot be worked with; the message is one clear sentence."""
 
 
@@ -49,7 +54,11 @@ def run_propose(
         Path, typer.Argument(help="Volume: a file, or a folder of DICOM, OME-Zarr or pictures.")
     ],
     references: Annotated[
-        Path, typer.Option(help="Class ids on the image's grid, 255 where not annotated.")
+        Path,
+        typer.Option(
+            help="Class ids on the image's grid, 255 where not annotated. In a file without any "
+            "255, slices that show a class are taken for wholly labelled."
+        ),
     ],
     output: Annotated[Path, typer.Option(help="Where to write the proposed labels.")],
     axis: Annotated[
@@ -110,14 +119,12 @@ def run_propose(
         request = TrainRequest(method, seconds, device, seed, memory=budget)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    for target in (output, regions):
+    targets = [target for target in (output, regions) if target is not None]
+    for target in targets:
         _check_target(target)
+    spare_inputs(targets, [image, references, *(channel or [])])
     volume = _read_image(image, series, channel or [], resample)
-    ink = _read_references(references, volume)
-    if axis is None:
-        axis = infer_axis(ink)
-    if not 0 <= axis < ink.ndim:
-        raise UsageError(f"The axis must be 0 to {ink.ndim - 1} for this image, not {axis}.")
+    ink, axis = _read_references(references, volume, axis)
     try:
         extent = Extent(first_slice, last_slice).within(ink.shape[axis])
     except ValueError as error:
@@ -169,31 +176,47 @@ def _read_image(path: Path, series: str | None, channels: list[Path], resample: 
     return volume
 
 
-def _check_target(target: Path | None) -> None:
-    if target is None:
-        return
+def _check_target(target: Path) -> None:
     if not written_suffix(target):
         raise UsageError(
             f"{target} cannot be written: name it with one of {', '.join(writable_suffixes())}."
         )
-    if not target.absolute().parent.is_dir():
-        raise UsageError(f"The folder {target.absolute().parent} does not exist; make it first.")
-    if not os.access(target.absolute().parent, os.W_OK):
-        raise UsageError(f"The folder {target.absolute().parent} cannot be written to.")
+    check_writable(target)
 
 
-def _read_references(path: Path, volume: Volume) -> npt.NDArray[np.uint8]:
-    ink: npt.NDArray[np.uint8] = np.asarray(read_labels(path).array)
-    shape = volume.geometry.shape
-    if len(shape) != 3:
-        raise UsageError(f"{volume.source} has {len(shape)} dimensions; a volume has 3.")
-    if ink.shape != shape:
+def spare_inputs(targets: Sequence[Path], inputs: Sequence[Path]) -> None:
+    """Refuse to write over what is read, or two results into one file.
+
+    Raises
+    ------
+    UsageError
+        Naming the file.
+    """
+    taken = {path.resolve() for path in inputs}
+    for target in targets:
+        if target.resolve() in taken:
+            raise UsageError(f"{target} would be overwritten; choose another name for the result.")
+        taken.add(target.resolve())
+
+
+def _read_references(
+    path: Path, volume: Volume, axis: int | None
+) -> tuple[npt.NDArray[np.uint8], int]:
+    """Return the references in the order of the image's file, and their slicing axis."""
+    if len(volume.geometry.shape) != 3:
         raise UsageError(
-            f"{path} has the shape {ink.shape} but the image {shape}; "
-            "the references must be on the image's grid."
+            f"{volume.source} has {len(volume.geometry.shape)} dimensions; a volume has 3."
         )
-    counts = value_counts(ink)
-    if counts[NOT_ANNOTATED] == ink.size:
+    if axis is not None and not 0 <= axis < 3:
+        raise UsageError(f"The axis must be 0 to 2 for this image, not {axis}.")
+    try:
+        labels = _on_the_grid(path, volume)
+    except GridDiffersError as error:
+        raise UsageError(
+            f"{path} is not on the image's grid: {error.reason}; give references on that grid."
+        ) from error
+    counts = value_counts(labels)
+    if counts[NOT_ANNOTATED] == labels.size:
         raise UsageError(
             f"{path} holds no annotation: every voxel is 255; label at least one slice."
         )
@@ -203,7 +226,31 @@ def _read_references(path: Path, volume: Volume) -> npt.NDArray[np.uint8]:
             f"{path} holds a single class ({present[0]}); label at least one structure and "
             "background."
         )
-    return ink
+    if counts[NOT_ANNOTATED]:
+        return labels, infer_axis(labels) if axis is None else axis
+    if axis is None:
+        axis = infer_axis(np.where(labels > BACKGROUND, labels, np.uint8(NOT_ANNOTATED)))
+    ink = stated(labels, axis)
+    if not (ink == NOT_ANNOTATED).any():
+        raise UsageError(
+            f"{path} labels every slice along axis {axis}, so that nothing is left to propose; "
+            f"set what is not annotated to {NOT_ANNOTATED}."
+        )
+    print(
+        f"Note: no voxel of {path} is {NOT_ANNOTATED} (not annotated): the slices along axis "
+        f"{axis} that show a class are taken for wholly labelled, the others for not labelled.",
+        file=sys.stderr,
+    )
+    return ink, axis
+
+
+def _on_the_grid(path: Path, volume: Volume) -> npt.NDArray[np.uint8]:
+    """Read labels in the order of the image's file."""
+    if path.is_file() and not is_segmentation(path):
+        labels = read_labels(path)
+        if same_grid(labels.geometry, volume.geometry):  # spares a large one a copy
+            return np.asarray(labels.array)
+    return import_labels(path, volume).labels
 
 
 def _make_project(
@@ -238,7 +285,7 @@ def _run(project: Project, request: TrainRequest) -> dict[str, Any]:
     estimates: dict[str, Estimated] = {}
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("Reading", total=1.0)
 
         def emit(event: Event) -> None:

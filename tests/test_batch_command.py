@@ -67,3 +67,64 @@ def test_what_is_no_project_or_no_volume_of_it_gets_one_sentence(cohort, tmp_pat
         run(tmp_path)
     with pytest.raises(ProjectError, match=r"it has: first, 001-disc-1\."):
         run(cohort.path, "--volume", "other")
+
+
+def test_an_unforeseen_failure_of_a_volume_is_a_sentence_in_its_row(
+    cohort, monkeypatch, command_line
+):
+    def fault(*rest):
+        raise KeyError("weights")
+
+    monkeypatch.setattr("napari_sslseg.training.batch.run_project", fault)
+    words = ("batch", cohort.path, "--method", "reference")
+    done = command_line(*words)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["error"] for row in rows] == [
+        "An unexpected error ended this (KeyError: 'weights')."
+    ] * 2
+    assert "Traceback" not in done.stderr
+    assert "in fault" in command_line("--debug", *words).stderr
+
+
+def test_a_fault_of_a_library_is_not_told_as_the_users(cohort, monkeypatch, command_line):
+    def fault(*rest):
+        raise ValueError("operands could not be broadcast together")
+
+    monkeypatch.setattr("napari_sslseg.training.batch.run_batch", fault)
+    done = command_line("batch", cohort.path)
+    assert done.returncode == 1
+    assert "ValueError: operands could not be broadcast together" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--seconds", "-3"], "more than 0 seconds"),
+        (["--seed", "-1"], "The seed must be 0 or more"),
+        (["--memory", "0"], "no size of memory"),
+        (["--method", "magic"], "no method"),
+    ],
+)
+def test_bad_options_are_one_sentence_and_exit_code_2(cohort, command_line, words, sentence):
+    done = command_line("batch", cohort.path, *words)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_damaged_projects_are_told_in_a_sentence(cohort, tmp_path, command_line):
+    (tmp_path / "file").write_text("x")
+    done = command_line("batch", tmp_path / "file")
+    assert (done.returncode, "is not a napari-sslseg project" in done.stderr) == (2, True)
+    np.save(cohort.path / "image.npy", np.zeros((3, 24, 24)))
+    head = cohort.path / "volumes" / cohort.keys[1] / "project.json"
+    head.write_text(head.read_text().replace('"axis": 0', '"axis": 7'))
+    done = command_line("batch", cohort.path, "--method", "reference")
+    first, second = (json.loads(line)["error"] for line in done.stdout.splitlines())
+    assert "its shape is (3, 24, 24), not (8, 24, 24)" in first
+    assert "is damaged: axis 7 of a shape" in second
+    head = cohort.path / "project.json"
+    head.write_text("[1]")
+    done = command_line("batch", cohort.path)
+    assert done.returncode == 2
+    assert "is damaged: list indices must be" in done.stderr

@@ -12,6 +12,8 @@ import pytest
 import SimpleITK as sitk
 import tifffile
 
+from napari_sslseg.formats import read
+
 from .formats.dicom_files import write_series
 
 SHAPE = (30, 26, 10)
@@ -128,6 +130,57 @@ def test_propose_leaves_everything_empty_outside_of_the_object(files, tmp_path, 
     assert done.stderr == "Error: There is no slice 10: along this axis they go from 0 to 9.\n"
 
 
+def proposed(image, refs, out, command_line, *words) -> tuple[np.ndarray, str]:
+    done = command_line(
+        "propose", image, "--references", refs, "--output", out, "--method", "reference", *words
+    )
+    assert done.returncode == 0, done.stderr
+    return np.asarray(nib.load(out).dataobj), done.stderr
+
+
+def test_references_count_where_they_lie_not_by_index(files, tmp_path, command_line):
+    image, refs, truth = files(".nii.gz")
+    affine = AFFINE.copy()
+    affine[:, 3] += (SHAPE[0] - 1) * affine[:, 0]
+    affine[:, 0] *= -1
+    turned = np.asarray(nib.load(refs).dataobj)[::-1]
+    nib.save(nib.Nifti1Image(turned, affine), tmp_path / "turned.nii.gz")
+    found, _ = proposed(image, tmp_path / "turned.nii.gz", tmp_path / "o.nii.gz", command_line)
+    straight, _ = proposed(image, refs, tmp_path / "s.nii.gz", command_line)
+    assert np.array_equal(found, straight)
+    assert np.array_equal(found[..., [1, 4, 8]], truth[..., [1, 4, 8]])
+
+
+@pytest.mark.parametrize(("scale", "shift", "word"), [(1, 9, "mm off"), (1.1, 0, "voxels measure")])
+def test_references_that_lie_elsewhere_are_refused(
+    files, tmp_path, command_line, scale, shift, word
+):
+    image, refs, _ = files(".nii.gz")
+    affine = AFFINE.copy()
+    affine[:3, :3] *= scale
+    affine[:3, 3] += shift
+    nib.save(nib.Nifti1Image(np.asarray(nib.load(refs).dataobj), affine), refs)
+    done = command_line("propose", image, "--references", refs, "--output", tmp_path / "o.nii.gz")
+    assert done.returncode == 2
+    assert "not on the image's grid" in done.stderr
+    assert word in done.stderr
+    assert not (tmp_path / "o.nii.gz").exists()
+
+
+@pytest.mark.parametrize("words", [(), ("--axis", 2)])
+def test_an_ordinary_mask_of_some_slices_is_taken_for_those_slices(
+    files, tmp_path, command_line, words
+):
+    image, refs, _ = files(".nii.gz")
+    out = tmp_path / "o.nii.gz"
+    straight, said = proposed(image, refs, out, command_line)
+    assert "Note" not in said
+    change(refs, lambda array: np.where(array == 255, 0, array).astype(np.uint8))
+    found, said = proposed(image, refs, out, command_line, *words)
+    assert "along axis 2 that show a class are taken for wholly labelled" in said
+    assert np.array_equal(found, straight)
+
+
 def change(path, edit) -> None:
     loaded = nib.load(path)
     array = np.asarray(loaded.dataobj).copy()
@@ -142,13 +195,13 @@ def one_class(array):
     return np.where(array == 255, 255, 2).astype(np.uint8)
 
 
-def cropped(array):
-    return array[:-1]
+def complete(array):
+    return np.where(array == 255, 2, array).astype(np.uint8)
 
 
 @pytest.mark.parametrize(
     ("edit", "sentence"),
-    [(blank, "no annotation"), (one_class, "single class"), (cropped, "on the image's grid")],
+    [(blank, "no annotation"), (one_class, "single class"), (complete, "labels every slice")],
 )
 def test_bad_references_are_one_sentence_and_exit_code_2(
     files, tmp_path, edit, sentence, command_line
@@ -216,6 +269,8 @@ def test_series_of_a_folder_are_listed_and_one_has_to_be_chosen(files, tmp_path,
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line["key"] for line in lines] == ["3", "4"]
     assert lines[0]["title"].startswith("scan 3, MR, 30 × 26, 10 slices")
+    place = read(tmp_path / "dicom", "4").geometry.affine
+    nib.save(nib.Nifti1Image(np.asarray(nib.load(refs).dataobj), place), refs)
     words = ["propose", tmp_path / "dicom", "--references", refs, "--output", tmp_path / "o.nii"]
     done = command_line(*words)
     assert done.returncode == 2
@@ -248,3 +303,87 @@ def test_further_images_are_channels_on_one_grid(files, tmp_path, command_line):
         2 * (inside & (truth[..., 2:8] == 2)).sum() / (inside.sum() + (truth[..., 2:8] == 2).sum())
         > 0.9
     )
+
+
+def test_what_is_in_the_way_of_a_result_is_told_before_the_work(
+    files, tmp_path, command_line, monkeypatch
+):
+    image, refs, _ = files(".nii.gz")
+    monkeypatch.setattr(
+        "napari_sslseg.propose_command._run", lambda *rest: pytest.fail("it worked in vain")
+    )
+    (tmp_path / "folder.nii.gz").mkdir()
+    (tmp_path / "file").write_text("x")
+    before = sorted(tmp_path.iterdir())
+    for name, sentence in (
+        ("folder.nii.gz", "it is a folder"),
+        ("file/o.nii.gz", "does not exist"),
+        (f"{'x' * 255}.nii.gz", "the name is too long"),
+        ("image.nii.gz", "image.nii.gz would be overwritten"),
+        ("refs.nii.gz", "refs.nii.gz would be overwritten"),
+    ):
+        done = command_line("propose", image, "--references", refs, "--output", tmp_path / name)
+        assert done.returncode == 2
+        assert sentence in done.stderr
+        assert done.stderr.count("\n") == 1
+    twice = ("--output", tmp_path / "o.nii.gz", "--regions", tmp_path / "o.nii.gz")
+    done = command_line("propose", image, "--references", refs, *twice)
+    assert "o.nii.gz would be overwritten; choose another name" in done.stderr
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("seed", ["-1", str(2**63)])
+def test_seeds_that_generators_do_not_take_are_told(files, tmp_path, command_line, seed):
+    image, refs, _ = files(".nii.gz")
+    words = ("--output", tmp_path / "o.nii.gz", "--seed", seed)
+    done = command_line("propose", image, "--references", refs, *words)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: The seed must be 0 or more and less than")
+
+
+def test_what_cannot_be_listed_is_one_sentence(tmp_path, command_line):
+    (tmp_path / "empty.nii.gz").write_bytes(b"")
+    (tmp_path / "text.nii.gz").write_text("hello")
+    for name, sentence in (
+        ("none", "none does not exist; check the path."),
+        ("", "is a folder without an image"),
+        ("empty.nii.gz", "is empty (0 bytes)"),
+        ("text.nii.gz", "cannot be read as NIfTI"),
+    ):
+        done = command_line("list", tmp_path / name)
+        assert done.returncode == 2
+        assert sentence in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_a_full_disk_is_one_sentence(files, tmp_path, command_line, files_end_at):
+    image, refs, _ = files(".nii.gz")
+    with files_end_at(1000):
+        words = ("--output", tmp_path / "o.nii.gz", "--method", "reference")
+        done = command_line("propose", image, "--references", refs, *words)
+    assert done.returncode == 2
+    assert "too large" in done.stderr or "of that size" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_fault_of_the_program_is_one_sentence_and_its_place_is_shown_when_asked(
+    monkeypatch, command_line
+):
+    def fault(path):
+        raise TypeError("no such thing")
+
+    monkeypatch.setattr("napari_sslseg.cli.read", fault)
+    done = command_line("list", "a")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr == (
+        "Error: An unexpected error ended this (TypeError: no such thing); to see where, run "
+        "“napari-sslseg --debug” with the same arguments, or set NAPARI_SSLSEG_DEBUG=1.\n"
+    )
+    done = command_line("--debug", "list", "a")
+    assert done.returncode == 1
+    assert "in fault" in done.stderr
+    assert done.stderr.endswith("ended this (TypeError: no such thing).\n")
+    assert "in fault" not in command_line("list", "a").stderr
+    monkeypatch.setenv("NAPARI_SSLSEG_DEBUG", "1")
+    assert "in fault" in command_line("list", "a").stderr

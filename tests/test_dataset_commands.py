@@ -72,6 +72,20 @@ def test_train_predict_evaluate(tmp_path, command_line):
     assert 0 < core["hd95"]["mean"] <= 3.01
 
 
+def test_a_run_starts_anew_with_curves(tmp_path, command_line):
+    pytest.importorskip("tensorboard")
+    path, run = write_nifti(tmp_path / "data"), tmp_path / "run"
+    words = ("train", path, "--run", run, "--device", "cpu", "--tensorboard")
+    assert done(command_line(*words, "--steps", 4))["finished"]
+    again = command_line(*words, "--steps", 2)
+    assert again.returncode == 2
+    assert "another steps" in again.stderr
+    anew = done(command_line(*words, "--steps", 2, "--fresh"))
+    assert (anew["step"], anew["finished"]) == (2, True)
+    assert len(list((run / "tensorboard").glob("events.out.tfevents.*"))) == 1
+    assert len(list((run / "last").glob("model-*.safetensors"))) == 1
+
+
 def test_an_interrupted_run_is_saved_and_goes_on(tmp_path, command_line):
     path = write_nifti(tmp_path / "data")
     command = [sys.executable, "-m", "napari_sslseg", "train", str(path)]
@@ -123,7 +137,7 @@ def test_colour_pictures_with_overlapping_classes(tmp_path, command_line):
                 "channels": [4, 8, 8, 16],
                 "grid": 8,
                 "dropout": [0, 0, 0, 0],
-                "weak": {"flip": 0, "quarter_turns": 0, "free": 0},
+                "weak": {"flip": 0, "quarter_turns": 0, "free": 0, "stretch": 0},
             },
         },
     }
@@ -145,6 +159,14 @@ def test_colour_pictures_with_overlapping_classes(tmp_path, command_line):
     ("words", "message"),
     [
         (["train", "none.yaml", "--run", "r"], "cannot be read"),
+        (["train", ".", "--run", "r"], "cannot be read"),
+        (["train", "dataset.yaml", "--run", "c0.npy"], "a file of that name is in the way"),
+        (["train", "dataset.yaml", "--run", "c0.npy/r"], "no folder"),
+        (["train", "dataset.yaml", "--run", "r", "--seed", "-1"], "seed of training must be"),
+        (["train", "dataset.yaml", "--run", "r", "--steps", "-1"], "steps of training must be"),
+        (["train", "dataset.yaml", "--run", "r", "--minutes", "-1"], "--minutes must be more"),
+        (["train", "dataset.yaml", "--run", "r", "--minutes", "nan"], "--minutes must be more"),
+        (["predict", "r", "dataset.yaml", "--output", "o", "--model", "x"], "choose best or last"),
         (["train", "dataset.yaml", "--run", "r", "--preset", "magic"], "no preset"),
         (["train", "dataset.yaml", "--run", "r", "--device", "tpu"], "device"),
         (["predict", "r", "dataset.yaml", "--output", "o"], "holds no last model"),
@@ -162,6 +184,51 @@ def test_what_cannot_be_is_one_sentence_and_exit_code_2(
     assert process.returncode == 2
     assert message in process.stderr
     assert "Traceback" not in process.stderr
+    assert process.stdout == ""
+
+
+def test_places_that_cannot_be_written_to_are_one_sentence(
+    tmp_path, command_line, monkeypatch, files_end_at
+):
+    write_nifti(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    done(command_line("train", "dataset.yaml", "--run", "run", "--steps", 1, "--device", "cpu"))
+    done(command_line("predict", "run", "dataset.yaml", "--output", "o", "--device", "cpu"))
+    Path("scores.json").mkdir()
+    for words, message in (
+        (["predict", "run", "dataset.yaml", "--output", "c0.npy"], "is in the way"),
+        (["predict", "run", "dataset.yaml", "--output", "c0.npy/o"], "no folder"),
+        (["evaluate", "dataset.yaml", "o", "--output", "c0.npy/o"], "is in the way"),
+        (["evaluate", "dataset.yaml", "o", "--output", "scores"], "it is a folder"),
+    ):
+        process = command_line(*words)
+        assert process.returncode == 2
+        assert message in process.stderr
+        assert "Traceback" not in process.stderr
+    with files_end_at(4000):
+        process = command_line("train", "dataset.yaml", "--run", "full", "--device", "cpu")
+    assert process.returncode == 2
+    assert "this disk takes no files of that size" in process.stderr
+    assert "Traceback" not in process.stderr
+
+
+def test_a_damaged_model_or_prediction_is_one_sentence(tmp_path, command_line):
+    path, run = write_nifti(tmp_path / "data"), tmp_path / "run"
+    run_train(path, run, steps=1, device="cpu")
+    head = run / "last" / "model.json"
+    for content in ('{"preset": "semsim"}', "[1]", "{"):
+        head.write_text(content)
+        process = command_line("predict", run, path, "--output", tmp_path / "o", "--device", "cpu")
+        assert process.returncode == 2
+        assert "train" in process.stderr
+        assert process.stderr.count("\n") == 1
+    (tmp_path / "o").mkdir()
+    for content in (b"", b"junk"):
+        (tmp_path / "o" / "c4.nii.gz").write_bytes(content)
+        process = command_line("evaluate", path, tmp_path / "o")
+        assert process.returncode == 2
+        assert "c4.nii.gz" in process.stderr
+        assert process.stderr.count("\n") == 1
 
 
 def test_predictions_never_replace_the_data(tmp_path):

@@ -98,3 +98,29 @@ def test_labels_become_a_segmentation_of_the_series(tmp_path):
     assert np.array_equal(np.asanyarray(found.dataobj) > 0, labels > 0)
     np.testing.assert_allclose(found.affine, affine)
     assert not again["resampled"]
+
+
+def test_what_cannot_be_exported_is_one_sentence(scan, command_line):
+    folder, _ = scan
+    (folder / "folder.nii.gz").mkdir()
+    (folder / "file").write_text("x")
+    before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    labels, image = folder / "labels.nii", folder / "Jane_Doe.nii.gz"
+    for output, words, sentence in (
+        ("o.nii.gz", ["--name", "999=Liver"], "labels.nii has no class 999 to be named; it has 1"),
+        ("o.nii.gz", ["--name", "²=Liver"], "A class is named as 1=Liver"),
+        ("none/o.nii.gz", [], "o.nii.gz cannot be written: the folder"),
+        ("file/o.nii.gz", [], "o.nii.gz cannot be written: the folder"),
+        ("folder.nii.gz", [], "it is a folder"),
+        ("folder", ["--format", "nifti"], "folder.nii.gz cannot be written: it is a folder"),
+        ("labels.nii", [], "labels.nii would be overwritten"),
+        ("Jane_Doe.nii.gz", [], "Jane_Doe.nii.gz would be overwritten"),
+        ("o.xyz", [], "its suffix is none of"),
+    ):
+        done = command_line("export", labels, folder / output, "--image", image, *words)
+        assert done.returncode == 2
+        assert sentence in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert done.stdout == ""
+    after = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    assert after == before

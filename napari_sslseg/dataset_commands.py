@@ -29,7 +29,11 @@ def run_train(
     dataset: DatasetArgument,
     run: Annotated[Path, typer.Option(help="Folder of the run; one that exists goes on.")],
     preset: Annotated[
-        str | None, typer.Option(help="Method, such as semsim or metassl-cps.")
+        str | None,
+        typer.Option(
+            help="Method: default, supervised, fixmatch, semsim, rpg, metassl-cps and more; "
+            "docs/datasets.md has them all."
+        ),
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,

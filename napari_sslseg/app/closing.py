@@ -65,7 +65,7 @@ def saved_or_given_up(session: Session) -> bool:
     bool
         Whether the window may close: all is saved, or the user gives the rest up.
     """
-    while not session.saving.up_to_date:
+    while not (session.saving.closed or session.saving.up_to_date):
         try:
             session.autosave.flush()
         except Exception as error:

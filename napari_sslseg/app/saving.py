@@ -56,7 +56,8 @@ class Saving:
         self._saved_serials: tuple[int, ...] = ()
         #: Whether the project's folder could only be read when it was opened.
         self.read_only = not os.access(project.path, os.W_OK)
-        self._closed = False
+        #: Whether this has ended, all being saved or told.
+        self.closed = False
         self.autosave = Autosave(self._save)
         self.autosave.saved.connect(self._on_saved)
         self.autosave.failed.connect(self.trouble.emit)
@@ -70,7 +71,7 @@ class Saving:
 
     def save_head(self) -> None:
         """Write project.json as it stands now, in the autosave thread: a disk may be slow."""
-        if self._closed:
+        if self.closed:
             return  # closing writes it at the end
         head = self._project.snapshot()
 
@@ -90,7 +91,7 @@ class Saving:
             return index_slices(references.ink, axis)
 
         def done(index: SliceIndex) -> None:
-            if self._closed or axis != references.axis:
+            if self.closed or axis != references.axis:
                 return
             if references.serial != serial and tries > 0:
                 self.index(tries - 1)
@@ -106,7 +107,7 @@ class Saving:
         saved : bool
             All has just been saved: write only if a stroke came in since.
         """
-        self._closed = True
+        self.closed = True
         save = not saved or not self.up_to_date
         # The one may succeed where the other does not, and whatever fails, the window must close.
         errors: list[Exception] = []
@@ -144,7 +145,7 @@ class Saving:
         return (self._references.serial, *self._shelf.serials())
 
     def _on_saved(self, pieces: int) -> None:
-        if self._closed:
+        if self.closed:
             return
         self._references.take_index(self._index)
         if pieces:

@@ -16,7 +16,6 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 DEFAULT_TEMPERATURE = 0.1
-LITERAL_TEMPERATURE = 1.0
 
 #: Affinities held at a time: half a gigabyte, which 8 images on the published grid of 56 just fit.
 BLOCK = 2**27

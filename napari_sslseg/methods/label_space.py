@@ -73,10 +73,6 @@ class LabelSpace:
         """Return a pixel map ``(B, ...)`` so that it fits the maps of `decide`."""
         return weight.unsqueeze(1) if self.overlapping else weight
 
-    def agree_in_shape(self, target: Tensor, image: Tensor) -> bool:
-        """Whether an annotation has the number of axes that images ``(B, C, ...)`` ask for."""
-        return target.ndim == image.ndim - (not self.overlapping)
-
     # -- losses ---------------------------------------------------------------------------
 
     def supervised_loss(self, logits: Tensor, target: Tensor) -> Tensor:

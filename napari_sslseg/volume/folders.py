@@ -76,6 +76,6 @@ def list_projects(folder: Path) -> list[tuple[Path, str, float]]:
                 name = f"{name} and {len(further)} more"
                 when = max(when, *(other.stat().st_mtime for other in further))
             found.append((head.parent, name, when))
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             continue
     return sorted(found, key=lambda row: row[2], reverse=True)

@@ -88,20 +88,6 @@ class CanonicalOrder:
         """Return the display axis of a file axis."""
         return self.permutation.index(file_axis)
 
-    def axis_to_file(self, display_axis: int) -> int:
-        """Return the file axis of a display axis."""
-        return self.permutation[display_axis]
-
-    def index_to_display(self, file_axis: int, index: int) -> int:
-        """Return the position along the display axis of slice `index` of a file axis."""
-        display = self.axis_to_display(file_axis)
-        return self.source.shape[file_axis] - 1 - index if self.flips[display] else index
-
-    def index_to_file(self, display_axis: int, index: int) -> int:
-        """Return the position along the file axis of slice `index` of a display axis."""
-        length = self.source.shape[self.permutation[display_axis]]
-        return length - 1 - index if self.flips[display_axis] else index
-
     @property
     def geometry(self) -> Geometry:
         """Geometry of the array in display order: the same voxels at the same positions."""

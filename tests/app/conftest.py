@@ -44,6 +44,16 @@ def _trainer_when_needed(request, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
+def _nobody_is_asked(monkeypatch):
+    """Let windows close on work that cannot be saved: nobody is there to answer."""
+    from qtpy.QtWidgets import QMessageBox
+
+    from napari_sslseg.app import closing
+
+    monkeypatch.setattr(closing, "_ask", lambda *given: QMessageBox.StandardButton.Discard)
+
+
+@pytest.fixture(autouse=True)
 def _spare_the_collector(request):
     """Set aside what outlives a test, such as modules and windows that Qt holds on to.
 

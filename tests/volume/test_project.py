@@ -215,6 +215,8 @@ def test_an_image_of_another_shape_is_told_and_so_is_an_axis_that_is_none(projec
 
 
 def test_projects_are_listed_newest_first(project, tmp_path):
+    (tmp_path / "strange").mkdir()
+    (tmp_path / "strange" / "project.json").write_text("[]")
     (tmp_path / "other").mkdir()
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "project.json").write_text("{")

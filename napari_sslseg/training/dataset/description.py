@@ -131,7 +131,7 @@ def read_dataset(path: Path) -> Dataset:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         where = getattr(error, "problem_mark", None)
         line = f" in line {where.line + 1}" if where is not None else ""
-        raise DatasetError(f"{path} is not valid YAML{line}; see the documentation.") from error
+        raise DatasetError(f"{path} is not valid YAML{line}; see docs/datasets.md.") from error
     if not isinstance(content, dict):
         raise DatasetError(f"{path} holds no settings; it must be lines of “key: value”.")
     return parse_dataset(content, path.parent, str(path))

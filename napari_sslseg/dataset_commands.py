@@ -132,7 +132,7 @@ def run_predict(
     for key, value in trained_on.items():
         if expected[key] != value:
             raise DatasetError(
-                f"The model in {run} was trained with another {key.replace('_', ' ')} than "
+                f"The model in {run} was trained with {key.replace('_', ' ')} other than "
                 f"{dataset} describes."
             )
     reader = FormatsReader()

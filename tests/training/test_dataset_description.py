@@ -26,6 +26,18 @@ def test_templates_find_cases_and_not_their_labels(tmp_path):
     assert dataset.outputs == 3
 
 
+def test_a_case_may_be_named_more_than_once_in_its_path(tmp_path):
+    for folder, file in (("anna", "anna"), ("ben", "ben"), ("ben", "carl")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        for kind in ("t1", "seg"):
+            (tmp_path / folder / f"{file}_{kind}.npy").touch()
+    volumes = [{"image": "{case}/{case}_t1.npy", "labels": "{case}/{case}_seg.npy"}]
+    lists = {"labelled": ["anna"], "unlabelled": ["ben"], "validation": []}
+    dataset = read_dataset(write_dataset(tmp_path, volumes=volumes, **lists))
+    assert sorted(dataset.entries) == ["anna", "ben"]
+    assert dataset.entries["ben"].labels == tmp_path / "ben" / "ben_seg.npy"
+
+
 def test_a_list_may_be_a_file(tmp_path):
     path = write_dataset(tmp_path, labelled="lists.txt")
     (tmp_path / "lists.txt").write_text("c2\nc3\n")

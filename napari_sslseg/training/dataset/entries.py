@@ -111,7 +111,9 @@ def _expand(item: Any, root: Path, where: str) -> list[Entry]:
 
 
 def _matches(root: Path, template: str, where: str) -> list[str]:
-    pattern = re.compile(re.escape(template).replace(r"\{case\}", "(?P<case>[^/]+)", 1))
+    # A name that occurs again, as in {case}/{case}_t1.nii.gz, is the same one.
+    first, *others = map(re.escape, template.split("{case}"))
+    pattern = re.compile(first + "(?P<case>[^/]+)" + "(?P=case)".join(others))
     found = []
     try:
         paths = sorted(root.glob(template.replace("{case}", "*")))

@@ -58,9 +58,11 @@ def check_folder(folder: Path, dataset: Dataset, settings: Settings, fresh: bool
     for part, values in _content(dataset, settings).items():
         for key, value in values.items():
             if before[part].get(key) != value:
+                held = f"with {key.replace('_', ' ')} other than described"
+                if key == "settings_version":
+                    held = "of another version of napari-sslseg"
                 raise DatasetError(
-                    f"{folder} holds a run with another {key.replace('_', ' ')}; use another "
-                    "folder, or --fresh to start anew."
+                    f"{folder} holds a run {held}; use another folder, or --fresh to start anew."
                 )
 
 

@@ -13,13 +13,13 @@ from torch import Tensor
 from ..methods.check_point import check_point
 from ..methods.confidence import Predictions, confidence_slices
 from ..methods.frameworks.base import PredictOutput
-from ..methods.regions import AdaptiveThresholds, Region, region_codes
+from ..methods.regions import AdaptiveThresholds, Region
 from ..volume.annotation import NOT_ANNOTATED
 from ..volume.project import Project
 from ..volume.proposal import REGION_NAMES, neighbourhood_slab
 from ..volume.stored_ink import JoinedInk
 from .coherence import make_coherent
-from .judge import DISCREPANT, raised_network
+from .judge import judge_voxels, raised_network
 from .recipe import Recipe
 from .reference_shapes import ReferenceShapes
 from .stack import SliceStack, View
@@ -113,48 +113,23 @@ def write_judged(
     dict of str to float
         Share of each region in the object's neighbourhood.
     """
-    shape = tuple(stack.ink.shape)
-    depth = shape[0]
-    proposed = winning_classes(known.proposed, workspace)
-    outside = np.zeros(depth, dtype=bool)
+    depth = stack.depth
+    classes = winning_classes(known.proposed, workspace)
+    outside = torch.zeros(depth, dtype=torch.bool)
     outside[stack.outside] = True
-    certainty = workspace.zeros(shape, torch.float32)
-    sums, counts = torch.zeros(stack.classes).double(), torch.zeros(stack.classes)
-    for z, sure in enumerate(confidence_slices(known)):
-        if outside[z]:
-            certainty[z], proposed[z] = 1.0, 0
-            continue
-        certainty[z] = sure
-        open_ = (stack.ink[z] == NOT_ANNOTATED) & (proposed[z] == other[z])
-        counted = torch.from_numpy(neighbourhood_slab(proposed.numpy(), z)) & open_
-        sums += torch.bincount(proposed[z][counted], sure[counted].double(), stack.classes)
-        counts += torch.bincount(proposed[z][counted], minlength=stack.classes)
-        workspace.release()
-        progress(0.6 * z / depth)
-    initial = AdaptiveThresholds(stack.classes, rate=1.0).get()
-    thresholds = torch.where(counts > 0, (sums / (counts.double() + 1)).float(), initial)
-
-    regions, classes = workspace.zeros(shape, torch.uint8), proposed
+    certainty = workspace.zeros(tuple(stack.ink.shape), torch.float32)
+    thresholds = _thresholds(
+        stack, known, classes, other, outside, certainty, workspace, lambda p: progress(0.6 * p)
+    )
+    regions = workspace.zeros(tuple(stack.ink.shape), torch.uint8)
     for z in range(depth):
-        inked = stack.ink[z] != NOT_ANNOTATED
-        discrepant = (proposed[z] != other[z]) & (not outside[z])
-        least = torch.where(discrepant, DISCREPANT, thresholds[proposed[z].long()])
-        sure = (certainty[z] > least) | bool(outside[z])
-        regions[z] = region_codes(sure, discrepant).masked_fill(inked, 0)
-        classes[z] = torch.where(inked, stack.ink[z], proposed[z])
-        certainty[z] = certainty[z].masked_fill(inked, 1.0)
+        found = judge_voxels(
+            certainty[z], classes[z], other[z], thresholds, stack.ink[z], outside[z]
+        )
+        classes[z], regions[z], certainty[z] = found.classes, found.regions, found.certainty
         workspace.release()
         progress(0.6 + 0.1 * z / depth)
-    totals = np.zeros(5)
-    for z in range(depth):
-        near = neighbourhood_slab(classes.numpy(), z)
-        totals += np.bincount(regions[z].numpy()[near], minlength=5)
-        workspace.release()
-        progress(0.7 + 0.1 * z / depth)
-    judged = totals[1:].sum()
-    shares = {
-        n: float(totals[code] / judged) if judged else 0.0 for code, n in REGION_NAMES.items()
-    }
+    shares = _shares(classes, regions, workspace, lambda part: progress(0.7 + 0.1 * part))
 
     def slabs() -> Iterator[tuple[npt.NDArray[np.uint8], ...]]:
         ids = np.asarray(stack.class_ids, dtype=np.uint8)
@@ -172,6 +147,50 @@ def write_judged(
     about = {**info, "thresholds": [round(float(t), 4) for t in thresholds], "shares": shares}
     version = project.write_proposal_slabs(name, project.info.shape, slabs(), lambda: about)
     return version, shares
+
+
+def _thresholds(
+    stack: SliceStack,
+    known: Predictions,
+    proposed: Tensor,
+    other: Tensor,
+    outside: Tensor,
+    certainty: Tensor,
+    workspace: Workspace,
+    progress: Callable[[float], object],
+) -> Tensor:
+    """Return the thresholds of the classes, as `class_thresholds` does.
+
+    Fills in the certainty, and empties what is proposed outside of the object.
+    """
+    sums, counts = torch.zeros(stack.classes).double(), torch.zeros(stack.classes)
+    for z, sure in enumerate(confidence_slices(known)):
+        if outside[z]:
+            certainty[z], proposed[z] = 1.0, 0
+            continue
+        certainty[z] = sure
+        open_ = (stack.ink[z] == NOT_ANNOTATED) & (proposed[z] == other[z])
+        counted = torch.from_numpy(neighbourhood_slab(proposed.numpy(), z)) & open_
+        sums += torch.bincount(proposed[z][counted], sure[counted].double(), stack.classes)
+        counts += torch.bincount(proposed[z][counted], minlength=stack.classes)
+        workspace.release()
+        progress(z / stack.depth)
+    initial = AdaptiveThresholds(stack.classes, rate=1.0).get()
+    return torch.where(counts > 0, (sums / (counts.double() + 1)).float(), initial)
+
+
+def _shares(
+    classes: Tensor, regions: Tensor, workspace: Workspace, progress: Callable[[float], object]
+) -> dict[str, float]:
+    """Return the share of each region in the object's neighbourhood."""
+    totals = np.zeros(5)
+    for z in range(len(classes)):
+        near = neighbourhood_slab(classes.numpy(), z)
+        totals += np.bincount(regions[z].numpy()[near], minlength=5)
+        workspace.release()
+        progress(z / len(classes))
+    judged = totals[1:].sum()
+    return {n: float(totals[code] / judged) if judged else 0.0 for code, n in REGION_NAMES.items()}
 
 
 def _placed(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -79,14 +81,12 @@ def make_proposal(
     outside[stack.outside] = True
     proposed = torch.stack([p.float().max(0).indices for p in known.proposed])
     proposed = proposed.masked_fill(outside, 0)
-    discrepant = (proposed != other.long()) & ~outside
     certainty = estimate_confidence(known).masked_fill(outside, 1.0)
-    settled = discrepant | inked | outside
+    settled = (proposed != other.long()) | inked | outside
     thresholds = class_thresholds(certainty, proposed, settled, stack.classes)
-    least = torch.where(discrepant, DISCREPANT, thresholds[proposed])
-    regions = region_codes((certainty > least) | outside, discrepant).masked_fill(inked, 0).numpy()
-    classes = torch.where(inked, stack.ink, proposed.to(torch.uint8)).numpy()
-    confidence = (certainty.masked_fill(inked, 1.0) * 255).round().clamp(0, 255).byte().numpy()
+    judged = judge_voxels(certainty, proposed, other, thresholds, stack.ink, outside)
+    classes, regions = judged.classes.numpy(), judged.regions.numpy()
+    confidence = (judged.certainty * 255).round().clamp(0, 255).byte().numpy()
     shares = region_shares(regions, classes)
     info = {**info, "thresholds": [round(float(t), 4) for t in thresholds], "shares": shares}
     proposal = Proposal(
@@ -97,6 +97,58 @@ def make_proposal(
         info,
     )
     return proposal, shares
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Voxels of a proposal, all of one shape.
+
+    Parameters
+    ----------
+    classes, regions : Tensor of uint8
+        Ink as it is, without a region.
+    certainty : Tensor
+        Chance of being right; 1 where inked.
+    """
+
+    classes: Tensor
+    regions: Tensor
+    certainty: Tensor
+
+
+def judge_voxels(
+    certainty: Tensor,
+    proposed: Tensor,
+    other: Tensor,
+    thresholds: Tensor,
+    ink: Tensor,
+    outside: Tensor,
+) -> Judged:
+    """Tell the regions of voxels, each by itself.
+
+    Parameters
+    ----------
+    certainty : Tensor, (...)
+        Chance that the proposed class is right.
+    proposed, other : Tensor, (...)
+        Proposed classes, and those of the second prediction.
+    thresholds : Tensor, (classes,)
+        See `class_thresholds`.
+    ink : Tensor, (...) uint8
+        255 where not annotated.
+    outside : Tensor of bool
+        What lies outside of the object, as the user says; may have fewer axes.
+
+    Returns
+    -------
+    Judged
+    """
+    inked, named = ink != NOT_ANNOTATED, proposed.long()
+    discrepant = (named != other.long()) & ~outside
+    least = torch.where(discrepant, DISCREPANT, thresholds[named])
+    regions = region_codes((certainty > least) | outside, discrepant).masked_fill(inked, 0)
+    classes = torch.where(inked, ink, proposed.to(torch.uint8))
+    return Judged(classes, regions, certainty.masked_fill(inked, 1.0))
 
 
 def class_thresholds(confidence: Tensor, classes: Tensor, excluded: Tensor, number: int) -> Tensor:

@@ -14,8 +14,11 @@ import numpy as np
 
 from .annotation import Ink
 
-_HEADER = struct.Struct("<4sIII")  # magic, slice index, payload bytes, crc32 of the payload
-_MAGIC = b"SLC1"
+_HEADER = struct.Struct("<4sIII")  # magic, slice index, payload bytes, crc32 of all but the magic
+_MAGIC = b"SLC2"
+
+#: Of records before these, whose checksum was that of the payload alone.
+_EARLIER = b"SLC1"
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,12 @@ class Replay:
 def record(index: int, slice_ink: Ink) -> bytes:
     """Return the record of a slice."""
     payload = zlib.compress(slice_ink.tobytes(), 1)
-    return _HEADER.pack(_MAGIC, index, len(payload), zlib.crc32(payload)) + payload
+    return _HEADER.pack(_MAGIC, index, len(payload), _checksum(_MAGIC, index, payload)) + payload
+
+
+def _checksum(magic: bytes, index: int, payload: bytes) -> int:
+    begin = zlib.crc32(struct.pack("<II", index, len(payload))) if magic == _MAGIC else 0
+    return zlib.crc32(payload, begin)
 
 
 class Journal:
@@ -80,7 +88,7 @@ class Journal:
                 if found is None:
                     # One bad record must not hide those behind it.
                     damaged |= _whole(data, at)
-                    at = data.find(_MAGIC, at + 1)
+                    at = data.find(_MAGIC[:3], at + 1)
                     continue
                 damaged |= at != end
                 index, slice_ink, end = found
@@ -122,10 +130,14 @@ class Journal:
             return None
         magic, index, length, crc = _HEADER.unpack(head)
         begin = at + _HEADER.size
-        payload = data[begin : begin + length] if magic == _MAGIC else b""
-        if magic != _MAGIC or len(payload) != length or zlib.crc32(payload) != crc:
+        payload = data[begin : begin + length] if magic in (_MAGIC, _EARLIER) else b""
+        # Zeros, which a crash may leave in place of the rest, are the checksum of nothing.
+        if not payload or len(payload) != length or _checksum(magic, index, payload) != crc:
             return None
-        values = np.frombuffer(zlib.decompress(payload), dtype=np.uint8)
+        try:
+            values = np.frombuffer(zlib.decompress(payload), dtype=np.uint8)
+        except zlib.error:
+            return None
         if index >= self._shape[0] or values.size != int(np.prod(self._shape[1:])):
             return None
         return index, values.reshape(self._shape[1:]), begin + length
@@ -134,7 +146,7 @@ class Journal:
 def _whole(data: mmap.mmap, at: int) -> bool:
     """Whether a record begins at a place and the file goes on to its end: it was not cut short."""
     head = data[at : at + _HEADER.size]
-    if len(head) < _HEADER.size or not head.startswith(_MAGIC):
+    if len(head) < _HEADER.size or head[:4] not in (_MAGIC, _EARLIER):
         return False
     length: int = _HEADER.unpack(head)[2]
     return at + _HEADER.size + length <= len(data)

@@ -27,6 +27,9 @@ from .ink_journal import Journal, record
 from .stored_ink import LazyInk, StoredInk
 from .user_error import ProjectError
 
+#: Looks at files that change meanwhile.
+_LOOKS = 5
+
 
 @dataclass(frozen=True)
 class _Opened:
@@ -63,6 +66,7 @@ class InkStore:
         #: One sentence for the user when not all of what was saved could be read.
         self.trouble = ""
         self._marks: list[bytes] | None = None  # what each slice was when it was last saved
+        self._unsure = False  # whether the journal may hold more than was confirmed
         self._lock = threading.Lock()
         self._generation = 0
         self._journal_end = 0
@@ -168,7 +172,8 @@ class InkStore:
             return self._save(ink)
 
     def _save(self, ink: Ink | LazyInk) -> int:
-        marks = self._meet_the_disk()
+        confirmed = self._meet_the_disk()
+        marks = list(confirmed)
         changed: list[int] = []
         records: list[bytes] = []
         for index in range(self.shape[0]):
@@ -186,15 +191,15 @@ class InkStore:
         if not changed:
             self._marks = marks
             return 0
-        # Until all is on the disk nobody knows what reached it: whatever fails, the next save
-        # compares afresh.
-        self._marks = None
+        # Until the disk has all of it, what it had before counts, and whatever fails, the next save
+        # writes it again: after a failed flush a file may show what the disk has not.
+        self._marks, self._unsure = confirmed, True
         if not self.folder.is_dir():
             gone = f"the project folder {self.folder} is no longer there"
             raise FileNotFoundError(errno.ENOENT, gone)
         journal = self._journal(self._generation)
         self._journal_end = journal.append(records, self._journal_end)
-        self._marks = marks
+        self._marks, self._unsure = marks, False
         if self._journal_end > math.prod(self.shape) + 2**20:
             with contextlib.suppress(OSError):  # a long journal holds all of it as well
                 self._compact(self._open())
@@ -203,9 +208,10 @@ class InkStore:
     def _meet_the_disk(self) -> list[bytes]:
         """Return what each slice was when it was last saved; learns where the journal goes on."""
         newest = max(self._numbers("npy") | self._numbers("journal"), default=0)
-        same = newest == self._generation and self._journal(newest).size == self._journal_end
-        if self._marks is not None and same:
-            return list(self._marks)
+        size = self._journal(newest).size
+        same = size == self._journal_end or (self._unsure and size > self._journal_end)
+        if self._marks is not None and newest == self._generation and same:
+            return self._marks
         opened = self._open()
         if opened.damaged:
             self._compact(opened)
@@ -213,7 +219,7 @@ class InkStore:
         self._generation, self._journal_end = opened.generation, opened.end
         if self._marks is not None and not self.blank:
             # Somebody else has written here: only what changed in this window may go on top.
-            return list(self._marks)
+            return self._marks
         saved = (opened.stored[index] for index in range(self.shape[0]))
         return [b"" if s is None else _mark(s) for s in saved]
 
@@ -240,7 +246,20 @@ class InkStore:
 
     def _open(self) -> _Opened:
         """Look at what was last saved; writes nothing."""
-        bases, journals = self._numbers("npy"), self._numbers("journal")
+        for _ in range(_LOOKS):
+            files = self._numbers("npy"), self._numbers("journal")
+            try:
+                opened = self._look_at(*files)
+            except ProjectError:
+                if files == (self._numbers("npy"), self._numbers("journal")):
+                    raise
+                continue
+            if files == (self._numbers("npy"), self._numbers("journal")):
+                return opened
+            # Meanwhile another process has put the files in order.
+        return self._look_at(self._numbers("npy"), self._numbers("journal"))
+
+    def _look_at(self, bases: set[int], journals: set[int]) -> _Opened:
         base, newest = None, -1
         damaged: list[Path] = []
         for generation in sorted(bases, reverse=True):

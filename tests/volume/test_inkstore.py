@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -16,6 +18,7 @@ from napari_sslseg.volume.annotation import (
     corrections,
     merge_ink,
 )
+from napari_sslseg.volume.ink_journal import Journal
 from napari_sslseg.volume.inkstore import InkStore
 from napari_sslseg.volume.stored_ink import JoinedInk
 from napari_sslseg.volume.user_error import ProjectError
@@ -254,6 +257,73 @@ def test_a_damaged_record_costs_its_slice_alone_and_is_kept(tmp_path, bad):
     assert np.array_equal(again.load(), found)
     assert not again.trouble
     assert (tmp_path / "ink.000000.journal.damaged").read_bytes() == bytes_before
+
+
+def test_zeros_in_place_of_a_record_cut_short_are_no_record(tmp_path):
+    saved(tmp_path, 1)
+    (journal,) = tmp_path.glob("*.journal")
+    end = journal.stat().st_size
+    _, ink = saved(tmp_path, 3)
+    data = journal.read_bytes()
+    for kept in (1, 4, 8, 14):  # of the header; a power cut may leave pages of zeros
+        journal.write_bytes(data[: end + kept] + bytes(len(data) - end - kept))
+        store = InkStore(tmp_path, "ink", SHAPE)
+        found = store.load()
+        assert inked(found) == [1]
+        found[3] = ink[3]
+        store.save(found)
+        assert inked(InkStore(tmp_path, "ink", SHAPE).read()) == [1, 3]
+        for path in tmp_path.iterdir():
+            path.unlink()
+
+
+def test_a_record_is_not_taken_for_that_of_another_slice(tmp_path):
+    saved(tmp_path, 1)
+    (journal,) = tmp_path.glob("*.journal")
+    flip(journal, 5)  # the second byte of the slice's number
+    flip(journal, 4)
+    assert inked(InkStore(tmp_path, "ink", SHAPE).load()) == []
+
+
+def test_records_of_before_are_read(tmp_path):
+    _, ink = saved(tmp_path, 2)
+    (journal,) = tmp_path.glob("*.journal")
+    payload = journal.read_bytes()[16:]
+    head = struct.pack("<4sIII", b"SLC1", 2, len(payload), zlib.crc32(payload))
+    journal.write_bytes(head + payload)
+    assert np.array_equal(InkStore(tmp_path, "ink", SHAPE).load(), ink)
+
+
+def test_after_a_failed_flush_everything_is_written_and_flushed_again(tmp_path, monkeypatch):
+    store, ink = saved(tmp_path, 1)
+    (journal,) = tmp_path.glob("*.journal")
+    confirmed = journal.read_bytes()
+    ink[3] = 2
+    with monkeypatch.context() as broken:
+        broken.setattr("os.fsync", gone)
+        with pytest.raises(OSError, match="Input/output"):
+            store.save(ink)
+    flushed = []
+    monkeypatch.setattr("os.fsync", lambda file: flushed.append(journal.read_bytes()))
+    assert store.save(ink) == 1
+    assert len(flushed) == 1
+    assert flushed[0].startswith(confirmed)
+    assert np.array_equal(InkStore(tmp_path, "ink", SHAPE).read(), ink)
+
+
+def test_a_reader_sees_all_ink_while_the_writer_puts_its_files_in_order(tmp_path, monkeypatch):
+    store, ink = saved(tmp_path, 1, 3)
+    reader, read = InkStore(tmp_path, "ink", SHAPE), Journal.replay
+    looks = []
+
+    def late(journal, take):
+        looks.append(journal)
+        if len(looks) == 1:
+            store.compact()
+        return read(journal, take)
+
+    monkeypatch.setattr(Journal, "replay", late)
+    assert np.array_equal(reader.read(), ink)
 
 
 def test_a_damaged_base_is_an_error_not_blank_ink(tmp_path):

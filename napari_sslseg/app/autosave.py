@@ -70,7 +70,13 @@ class Autosave(QObject):
             What the save raised, most likely an OSError.
         """
         self._timer.stop()
-        self._pool.submit(self._save).result()
+        try:
+            self._pool.submit(self._save).result()
+        except Exception:
+            self._later()  # whoever asked may go on without another stroke
+            raise
+        self._retry.stop()
+        self._wait = RETRY_MS[0]
 
     def flush_then(self, done: Callable[[], object], failed: Callable[[], object]) -> None:
         """Save now and go on afterwards: `done`, or `failed` after the signal of that name.
@@ -122,6 +128,10 @@ class Autosave(QObject):
         if not self._told:
             self.failed.emit(_sentence(error))
         self._told = True
+        self._later()
+
+    def _later(self) -> None:
+        """Try again after a while, a longer one each time."""
         if not self._closed:
             self._retry.start(self._wait)
             self._wait = min(2 * self._wait, RETRY_MS[1])
@@ -139,7 +149,8 @@ class Autosave(QObject):
         self._jobs -= 1
         error = future.exception()
         if error is not None:
-            self.failed.emit(_sentence(error))
+            self._told = False  # somebody waits for this one
+            self._failed(error)
         follow = done if error is None else failed
         if follow is not None:
             follow()

@@ -6,14 +6,17 @@ not what was painted before voxel by voxel, nor what belongs to references along
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..editing.change import slice_places
 from ..volume.annotation import NOT_ANNOTATED
 from ..volume.classes import BACKGROUND
+from ..volume.user_error import ProjectError
 from .background import in_background
 from .reference_layer import NotNowError
 
@@ -27,35 +30,53 @@ if TYPE_CHECKING:
     Codes = npt.NDArray[np.uint8]
     Positions = npt.NDArray[np.integer]
 
-#: Codes: nothing is known (no background, or from before there were codes), by hand, and with a
-#: slice along an axis, which is added.
-_UNKNOWN, _BY_HAND, _ALONG = 0, 1, 2
+#: Codes: nothing is known (no background, or from before there were codes), or bits: by hand, and
+#: with a slice along each axis.
+_UNKNOWN, _BY_HAND = 0, 8
+#: Codes below the first bit are from when there was one for either reason: by hand is 1, along an
+#: axis 2 more than the axis.
+_SINGLE = np.array([_UNKNOWN, _BY_HAND, 16, 32, 64], dtype=np.uint8)
 
 
-@dataclass
+def _along(axis: int) -> int:
+    return 16 << axis
+
+
+@dataclass(eq=False)
 class _Turned:
-    """Codes that changed by a step; goes with the step."""
+    """Codes that change by a step, to what they keep and what is added; goes with the step."""
 
-    codes: Codes
+    origin: BackgroundOrigin
     positions: Positions
-    old: Codes
-    new: Codes
-    changed: Callable[[], object]
+    keep: Codes
+    add: Codes
+    done: bool = False
+
+    def __post_init__(self) -> None:
+        self.old = np.empty(0, dtype=np.uint8)
 
     @property
     def nbytes(self) -> int:
         """Memory that it takes."""
-        return int(self.positions.nbytes + self.old.nbytes + self.new.nbytes)
+        return int(self.positions.nbytes + 3 * self.keep.nbytes)
 
     def undo(self) -> None:
         """Put the old ones back."""
-        self.codes[self.positions] = self.old
-        self.changed()
+        self.done = False
+        self.origin.codes[self.positions] = self.old
+        self.origin.changed()
 
     def redo(self) -> None:
         """Put the new ones."""
-        self.codes[self.positions] = self.new
-        self.changed()
+        self.done = True
+        self.write(self.origin.codes)
+        self.origin.expect(self)
+        self.origin.changed()
+
+    def write(self, codes: Codes) -> None:
+        """Put the new ones, and remember what was there."""
+        self.old = codes[self.positions]
+        codes[self.positions] = (self.old & self.keep) | self.add
 
 
 class BackgroundOrigin:
@@ -80,19 +101,22 @@ class BackgroundOrigin:
         store: InkStore,
         failed: Callable[[Exception], object],
     ) -> None:
-        self._references, self._store = references, store
+        self._references, self._store, self._failed = references, store, failed
         # Of zeros that nobody has written to, a large array takes no memory.
         self._codes = np.zeros(references.ink.shape, dtype=np.uint8)
-        self._early: list[Positions] = []
+        #: The same, laid flat.
+        self.codes: Codes = self._codes.reshape(-1)
+        self._early: list[_Turned] = []
         self._known = store.blank
+        self._writable = True
         self.shape: tuple[int, ...] = self._codes.shape
         references.origin = self
         history.accompany(references.layer, self.follow)
         if not self._known:
-            in_background(self._read, self._take, failed)
+            in_background(self._read, self._take, self._give_up)
 
     def stays(self, axis: int, index: int) -> npt.NDArray[np.bool_]:
-        """Return which background of a slice did not come with the slice being made whole.
+        """Return which background of a slice did not come with the slice being made whole alone.
 
         Raises
         ------
@@ -104,7 +128,7 @@ class BackgroundOrigin:
                 "Nothing was changed: what you painted is still being read; wait a moment."
             )
         codes = np.moveaxis(self._codes, axis, 0)[index]
-        return np.asarray((codes != _UNKNOWN) & (codes != _ALONG + axis))
+        return np.asarray((codes & ~np.uint8(_along(axis))) != _UNKNOWN)
 
     def follow(self, positions: Positions | None) -> list[_Turned]:
         """Take note of a step in References.
@@ -121,46 +145,110 @@ class BackgroundOrigin:
         """
         if positions is None:
             return []
-        if not self._known:
-            self._early.append(positions)
-        codes = self._codes.reshape(-1)
-        old = codes[positions]
-        made: npt.NDArray[np.uint8] = np.full(old.shape, _BY_HAND, dtype=np.uint8)
-        if self._references.filling:
-            made = np.where(old == _UNKNOWN, _ALONG + self._references.axis, old).astype(np.uint8)
-        made[self._references.ink.reshape(-1)[positions] != BACKGROUND] = _UNKNOWN
-        turned = made != old
-        if not turned.any():
+        filling = self._references.filling
+        bit = np.uint8(_along(self._references.axis) if filling else _BY_HAND)
+        background = self._references.ink.reshape(-1)[positions] == BACKGROUND
+        add = background * bit
+        keep = background * np.uint8(255) if filling else np.zeros_like(add)
+        return self._turn(positions, keep, add)
+
+    def made_whole(self, axis: int, index: int) -> list[_Turned]:
+        """Return what goes with a slice being made whole besides `follow`, to be done with it.
+
+        Its background counts as said along this axis too, also where it was there before.
+        """
+        background = self._references.slice_ink(index) == BACKGROUND
+        positions = slice_places(self.shape, axis, index, background)
+        keep: Codes = np.full(positions.size, 255, dtype=np.uint8)
+        return self._turn(positions, keep, np.full_like(keep, _along(axis)), later=True)
+
+    def opened(self, axis: int, index: int) -> list[_Turned]:
+        """Return what goes with a slice being taken from the references, to be done with it."""
+        codes = np.moveaxis(self._codes, axis, 0)[index]
+        positions = slice_places(self.shape, axis, index, (codes & _along(axis)) != 0)
+        keep: Codes = np.full(positions.size, 255 - _along(axis), dtype=np.uint8)
+        return self._turn(positions, keep, np.zeros_like(keep), later=True)
+
+    def expect(self, step: _Turned) -> None:
+        """Do a step again on the codes that are still being read, when they have been."""
+        if not self._known and step not in self._early:
+            self._early.append(step)
+
+    def changed(self) -> None:
+        """Let the codes be saved."""
+        self._references.look_at(self._references.current_slice())
+
+    def _turn(
+        self, positions: Positions, keep: Codes, add: Codes, later: bool = False
+    ) -> list[_Turned]:
+        if self._known:  # else it shows later what changes
+            old = self.codes[positions]
+            turned = ((old & keep) | add) != old
+            if not turned.all():
+                positions, keep, add = positions[turned], keep[turned], add[turned]
+        if not positions.size:
             return []
-        step = _Turned(codes, positions[turned], old[turned], made[turned], self._changed)
-        step.redo()
+        step = _Turned(self, positions, keep, add)
+        if not later:
+            step.redo()
         return [step]
 
     def save(self) -> int:
         """Write what changed; for the autosave thread. Returns the number of slices."""
-        return self._store.save(self) if self._known else 0
+        return self._store.save(self) if self._known and self._writable else 0
 
     def __getitem__(self, index: int, /) -> Codes:
         """Return a slice as it is kept: as ink, which says nothing of most voxels."""
         codes = self._codes[index]
         return np.where(codes == _UNKNOWN, np.uint8(NOT_ANNOTATED), codes).astype(np.uint8)
 
-    def _read(self) -> Codes:
+    def _read(self) -> tuple[Codes, Exception | None]:
+        """Return what is on the disk, and why that is not all."""
+        try:
+            return self._found(), None
+        except ProjectError as error:
+            # No labels are lost with these; but what cannot be read would stop all later saves.
+            # Without a damaged base the journal still tells of the slices that it holds.
+            for kind in ("npy", "journal"):
+                for path in self._store.folder.glob(f"{self._store.name}.*.{kind}"):
+                    path.replace(path.with_name(path.name + ".damaged"))
+                with contextlib.suppress(ProjectError):
+                    return self._found(), error
+            raise
+
+    def _found(self) -> Codes:
         stored, found = self._store.stored(), np.zeros(self.shape, dtype=np.uint8)
         for index in range(self.shape[0]):
             kept = stored[index]
             if kept is not None and (kept != NOT_ANNOTATED).any():
-                found[index] = np.where(kept == NOT_ANNOTATED, _UNKNOWN, kept)
+                codes = np.where(kept == NOT_ANNOTATED, _UNKNOWN, kept)
+                single = _SINGLE[np.minimum(codes, _SINGLE.size - 1)]
+                found[index] = np.where(codes < _SINGLE.size, single, codes)
         return found
 
-    def _take(self, found: Codes) -> None:
-        """Take what was read, but for places that were written to meanwhile."""
-        for positions in self._early:
-            found.reshape(-1)[positions] = _UNKNOWN
+    def _take(self, read: tuple[Codes, Exception | None]) -> None:
+        """Take what was read, and do on it what was done meanwhile."""
+        found, error = read
+        laid_flat = found.reshape(-1)
+        for step in self._early:
+            if step.done:
+                step.write(laid_flat)
         for mine, slab in zip(self._codes, found, strict=True):
-            if slab.any():
-                np.copyto(mine, slab, where=slab != _UNKNOWN)
+            if slab.any() or mine.any():
+                mine[:] = slab
         self._early, self._known = [], True
+        if error is not None:
+            self._tell(error)
 
-    def _changed(self) -> None:
-        self._references.look_at(self._references.current_slice())
+    def _give_up(self, error: Exception) -> None:
+        """Go on without; what is on the disk and cannot be put aside is not written to."""
+        self._early, self._known, self._writable = [], True, False
+        self._tell(error)
+
+    def _tell(self, error: Exception) -> None:
+        self._failed(
+            ProjectError(
+                "Not all of what tells which background you painted by hand could be read, so that "
+                f"may go when you take its slice from the references. ({error})"
+            )
+        )

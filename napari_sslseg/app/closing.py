@@ -1,60 +1,118 @@
-"""The session ends with the window; what cannot be saved is asked about before."""
+"""The session ends with the window or the panel; what cannot be saved is asked about before."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
+from weakref import ref
 
-from qtpy.QtCore import QEvent, QObject
-from qtpy.QtWidgets import QApplication, QMessageBox, QWidget
+from qtpy.QtCore import QEvent, QObject, QTimer
+from qtpy.QtWidgets import QApplication, QDockWidget, QMessageBox, QWidget
 
 if TYPE_CHECKING:
+    from .panel import LoopPanel
     from .session import Session
 
 
 class WindowClosing(QObject):
-    """Watches the window that holds a panel.
+    """Watches a panel and the viewer's window that it is docked to.
+
+    A panel that is hidden, or that floats as a window of its own, is still docked there.
 
     Parameters
     ----------
-    panel : QWidget
-    session : callable
-        Returns the session, None when there is none.
+    panel : LoopPanel
     end : callable
-        Ends it; called when the window has closed.
+        Ends the session; called when the window has closed.
     """
 
-    def __init__(
-        self, panel: QWidget, session: Callable[[], Session | None], end: Callable[[], object]
-    ) -> None:
+    def __init__(self, panel: LoopPanel, end: Callable[[], object]) -> None:
         super().__init__(panel)
-        self._panel, self._session, self._end = panel, session, end
-        self._asked = False
+        self._panel, self._end = panel, end
+        # Weak, as the window would otherwise outlive its viewer.
+        self._window: Callable[[], QWidget | None] = lambda: None
+        #: Name that the panel is docked by, empty before it is.
+        self._name = ""
+        self._closes = False
+        panel.installEventFilter(self)
 
     def watch(self) -> None:
-        """Watch the window that the panel is in now."""
-        window = self._panel.window()
-        if window is not None and window is not self._panel:
+        """Watch the window that the panel is docked to now."""
+        dock, window = _dock_and_window(self._panel)
+        if dock is not None and window is not None:
+            self._name, self._window = dock.windowTitle(), ref(window)
             window.installEventFilter(self)
+        elif self._removed:  # while a project was being opened
+            self._leave_soon()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
         """Let the window close when all is saved, and end the session when it has closed.
 
-        napari may ask as well, and stay open: a close that was asked for is none yet.
+        napari may ask as well, and the window stay open: a close that was asked for is none yet.
         """
-        window = self._panel.window()
+        if watched is self._panel:
+            if event.type() == QEvent.Type.ParentChange and self._removed:
+                self._leave_soon()
+            return False
+        window = self._window()
         if window is None or watched is not window:
             return False
         if event.type() == QEvent.Type.Close:
-            session = self._session()
+            session = self._panel.session
             if session is not None and not saved_or_given_up(session):
                 event.ignore()
                 return True
-            self._asked = True
+            # Handled here to learn the answer. A window that stays open hides later for other
+            # reasons, as when its flags change, and nothing but this tells the one from the other.
+            window.event(event)
+            self._closes = event.isAccepted()
         gone = event.type() == QEvent.Type.Hide and not event.spontaneous()
-        if self._asked and (gone or window.isHidden()):
+        if self._closes and (gone or window.isHidden()):
+            self._closes = False
             self._end()
-        return False
+        return event.type() == QEvent.Type.Close
+
+    # -- a panel without a window ---------------------------------------------------------
+
+    @property
+    def _removed(self) -> bool:
+        """Whether the panel was taken out of its window, as napari's *close this panel* does."""
+        return bool(self._name) and self._panel.parentWidget() is None
+
+    def _leave_soon(self) -> None:
+        # Who takes it out may be about to dock it elsewhere. The function keeps the panel alive.
+        QTimer.singleShot(0, lambda: self._leave())
+
+    def _leave(self) -> None:
+        """Save and end the session of a panel that nobody sees again; no other could go on."""
+        session = self._panel.session
+        if session is not None and self._removed:
+            session.save_then(partial(self._saved, session), partial(self._not_saved, session))
+
+    def _saved(self, session: Session) -> None:
+        if self._panel.session is session and self._removed:
+            self._panel.close_session(saved=True)
+            self._end()
+
+    def _not_saved(self, session: Session) -> None:
+        if self._panel.session is not session or not self._removed:
+            return
+        if saved_or_given_up(session):
+            self._saved(session)
+        else:
+            self._panel.viewer.window.add_dock_widget(self._panel, name=self._name)
+            self._panel.show()
+
+
+def _dock_and_window(panel: QWidget) -> tuple[QDockWidget | None, QWidget | None]:
+    """Return what a panel is docked in and to; `QWidget.window` is the dock while that floats."""
+    dock, widget = None, panel
+    while (parent := widget.parentWidget()) is not None:
+        widget = parent
+        if dock is None and isinstance(widget, QDockWidget):
+            dock = widget
+    return dock, None if widget is dock else widget
 
 
 def saved_or_given_up(session: Session) -> bool:

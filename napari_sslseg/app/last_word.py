@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 import numpy as np
 
@@ -37,40 +38,86 @@ if TYPE_CHECKING:
 _SEARCHED = 4_000_000
 
 
-@dataclass
+@dataclass(eq=False)
 class _Overruled:
     """Corrections of one proposal that a step in another layer spoke over."""
 
-    proposal: Corrected
+    #: Asked each time: of a damaged proposal a new version may have come.
+    find: Callable[[], Corrected | None]
+    speaker: ProposalLayer | None
     said: Callable[[], npt.NDArray[np.uint8]]
     positions: Positions
     old: npt.NDArray[np.uint8]
     new: npt.NDArray[np.uint8]
+    done: bool = True
+
+    def __post_init__(self) -> None:
+        #: Where no later stroke said the same: there this step alone speaks.
+        self.alone = np.ones(self.positions.size, dtype=np.bool_)
 
     @property
     def nbytes(self) -> int:
         """Memory that it takes."""
-        return int(self.positions.nbytes + self.old.nbytes + self.new.nbytes)
+        own = self.positions.nbytes + self.alone.nbytes
+        return int(own + self.old.nbytes + self.new.nbytes)
 
     def undo(self) -> None:
         """Put the corrections back, but not over what the user has said there since."""
-        now = self.proposal.flat[self.positions]
-        back = (now == self.new) | ~self.proposal.corrected_at(self.positions)
-        self.proposal.write_at(self.positions[back], self.old[back])
+        self.done = False
+        if (proposal := self.find()) is not None:
+            now = proposal.flat[self.positions]
+            back = (now == self.new) | ~proposal.corrected_at(self.positions)
+            back &= self.alone
+            proposal.write_at(self.positions[back], self.old[back])
 
     def redo(self) -> None:
         """Let the step speak over them again."""
-        said = self.said()
-        here = _overruled(self.proposal, said, self.positions)
-        self.proposal.write_at(here, said[here])
+        self.done = True
+        if (proposal := self.find()) is not None:
+            said = self.said()
+            here = _overruled(proposal, said, self.positions[self.alone])
+            proposal.write_at(here, said[here])
+
+    def within(self, positions: Positions) -> npt.NDArray[np.intp]:
+        """Return which of its places that no later stroke went over are among these, rising."""
+        mine = self.positions
+        if not positions.size or positions[-1] < mine[0] or positions[0] > mine[-1]:
+            return np.empty(0, dtype=np.intp)
+        next_to = np.minimum(np.searchsorted(positions, mine), positions.size - 1)
+        return np.flatnonzero(self.alone & (positions[next_to] == mine))
+
+
+@dataclass
+class _Repeated:
+    """Places of an overruled correction where a later stroke went; goes with the stroke.
+
+    Whatever is undone of what came before it, what it said stays said. Nothing in the arrays tells
+    it from what was written there by the step that overruled the correction.
+    """
+
+    overruled: _Overruled
+    which: npt.NDArray[np.intp]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        return int(self.which.nbytes)
+
+    def undo(self) -> None:
+        """Let the earlier step alone speak there."""
+        self.overruled.alone[self.which] = True
+
+    def redo(self) -> None:
+        """Let the stroke speak there too."""
+        self.overruled.alone[self.which] = False
 
 
 @dataclass
 class _Early:
     """A step that was made before all proposals had been read from disk."""
 
-    said: Callable[[], npt.NDArray[np.uint8]]
     positions: Positions
+    speak_over: Callable[[Corrected, Positions], list[_Overruled]]
     done: bool = True
     late: list[Corrected] = field(default_factory=list)
     parts: list[_Overruled] = field(default_factory=list)
@@ -83,7 +130,7 @@ class _Early:
     def settle(self, proposal: Corrected) -> None:
         """Let the step speak over the corrections of a proposal that has come."""
         if self.done:
-            self.parts += _speak_over(proposal, self.said, self.positions)
+            self.parts += self.speak_over(proposal, self.positions)
         else:
             self.late.append(proposal)
 
@@ -123,6 +170,8 @@ class LastWord:
         self._references, self._shelf, self._history = references, shelf, history
         self._saved = saved
         self._early: list[_Early] = []
+        #: All that the steps hold; what the history has dropped is gone from here too.
+        self._standing: WeakSet[_Overruled] = WeakSet()
         history.accompany(references.layer, self.follow)
         references.words_in = self.words_in
         shelf.added.connect(self._take_up)
@@ -176,6 +225,7 @@ class LastWord:
     def _take_up(self, proposal: ProposalLayer) -> None:
         """Let the strokes in a new proposal speak, and those before it was there."""
         self._history.accompany(proposal.layer, partial(self._follow_correction, proposal))
+        proposal.replaced = partial(self._history.written_over, proposal.layer)
         self._settle(proposal)
 
     def _settle(self, proposal: Corrected) -> None:
@@ -197,27 +247,54 @@ class LastWord:
         positions: Positions,
         speaker: ProposalLayer | None,
     ) -> list[Companion]:
-        found: list[Companion] = []
+        found: list[Companion] = [*self._repeat(said(), positions, speaker)]
+        speak_over = partial(self._speak_over, said, speaker)
         for proposal in self._shelf.all():
             if proposal is not speaker:
-                found += _speak_over(proposal, said, positions)
+                found += speak_over(proposal, positions)
         if self._shelf.unread.awaited:
-            self._early.append(_Early(said, positions))
+            self._early.append(_Early(positions, speak_over))
             found.append(self._early[-1])
         return found
 
+    def _repeat(
+        self,
+        words: npt.NDArray[np.uint8],
+        positions: Positions,
+        speaker: ProposalLayer | None,
+    ) -> list[_Repeated]:
+        """Take note of where a step says the same as one that overruled a correction there."""
+        found = []
+        for before in list(self._standing):
+            if not before.done or before.speaker is speaker:
+                continue
+            which = before.within(positions)
+            which = which[words[before.positions[which]] != NOT_ANNOTATED]
+            if which.size:
+                found.append(_Repeated(before, which))
+                found[-1].redo()
+        return found
 
-def _speak_over(
-    proposal: Corrected, said: Callable[[], npt.NDArray[np.uint8]], positions: Positions
-) -> list[_Overruled]:
-    """Write what was said into a proposal where it holds another correction."""
-    words = said()
-    here = _overruled(proposal, words, positions)
-    if not here.size:
-        return []
-    made = _Overruled(proposal, said, here, proposal.flat[here], words[here])
-    proposal.write_at(here, made.new)
-    return [made]
+    def _speak_over(
+        self,
+        said: Callable[[], npt.NDArray[np.uint8]],
+        speaker: ProposalLayer | None,
+        proposal: Corrected,
+        positions: Positions,
+    ) -> list[_Overruled]:
+        """Write what was said into a proposal where it holds another correction."""
+        words = said()
+        here = _overruled(proposal, words, positions)
+        if not here.size:
+            return []
+        find = partial(self._find, proposal.slug)
+        made = _Overruled(find, speaker, said, here, proposal.flat[here], words[here])
+        self._standing.add(made)
+        proposal.write_at(here, made.new)
+        return [made]
+
+    def _find(self, slug: str) -> Corrected | None:
+        return next((one for one in self._shelf.all() if one.slug == slug), None)
 
 
 def _overruled(

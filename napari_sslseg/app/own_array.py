@@ -14,12 +14,17 @@ import numpy as np
 from napari.utils.notifications import show_warning
 
 from .layer_roles import forget_history
+from .strokes import mask_positions
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy.typing as npt
     from napari.layers import Labels
 
-_MOST = 255
+    Positions = npt.NDArray[np.integer]
+
+_MOST = 254
 _BECAUSE = "class ids run from 0 to 254, and what is saved is one byte a voxel"
 
 
@@ -32,10 +37,22 @@ class OwnArray:
         Over an array of unsigned bytes.
     edited : callable
         Called after voxels may have changed by that.
+    written : callable
+        Told, before that, the places that were written to, in the array laid flat, some at a time:
+        a plugin that was asked to change labels speaks for the user.
+    most : int, optional
+        The largest label that means something in this layer.
     """
 
-    def __init__(self, layer: Labels, edited: Callable[[], object]) -> None:
-        self._layer, self._edited = layer, edited
+    def __init__(
+        self,
+        layer: Labels,
+        edited: Callable[[], object],
+        written: Callable[[Iterable[Positions]], object],
+        most: int = _MOST,
+    ) -> None:
+        self._layer, self._edited, self._written = layer, edited, written
+        self._most = most
         self._array: npt.NDArray[np.uint8] = layer.data
         layer.events.data.connect(self._on_data)
 
@@ -48,31 +65,37 @@ class OwnArray:
         layer, given = self._layer, self._layer.data
         if given is self._array:
             return
-        text = self._take(given)
+        # Of zeros that nobody has written to, a large array takes no memory.
+        changed = np.zeros(self._array.shape, dtype=np.bool_)
+        text = self._take(given, changed)
         layer.data = self._array
-        if layer.selected_label > _MOST:  # it was possible for a moment
+        if layer.selected_label > self._most:  # it was possible for a moment
             layer.selected_label = 1
         forget_history(layer)
+        self._written(mask_positions(changed))
         self._edited()
         if text:
             show_warning(text)
 
-    def _take(self, given: Any) -> str:
-        """Copy what fits, and say what there is to say."""
+    def _take(self, given: Any, changed: npt.NDArray[np.bool_]) -> str:
+        """Copy what fits, mark where that changed something, and say what there is to say."""
         name, own = self._layer.name, self._array
         if tuple(given.shape) != own.shape:
             return f"“{name}” stays as it was: other labels have another shape than the image."
         left = 0
-        for here, other in zip(own, given, strict=True):
+        for here, other, mark in zip(own, given, changed, strict=True):
             slab = np.asarray(other)
-            fits = (slab >= 0) & (slab <= _MOST)
+            fits = (slab >= 0) & (slab <= self._most)
             left += int(np.count_nonzero(~fits))
             # Only what differs: of a mapped array each page that is written to takes memory.
-            np.copyto(here, slab, where=fits & (slab != here), casting="unsafe")
+            fits &= slab != here
+            if fits.any():
+                np.copyto(here, slab, where=fits, casting="unsafe")
+                mark[fits] = True
         if left:
             return (
                 f"{left} voxels of “{name}” stay as they were: {_BECAUSE}, so labels above "
-                f"{_MOST - 1} cannot be kept."
+                f"{_MOST} cannot be kept."
             )
         if np.dtype(given.dtype) != np.uint8:
             return f"“{name}” keeps its data type: {_BECAUSE}. No voxel was changed by that."

@@ -70,7 +70,7 @@ class LoopPanel(QWidget):
         self.volumes = VolumesSection(self.cohort)
         self.switching = Switching(self)
         self.lock = ProjectLock()
-        self.closing = WindowClosing(self, lambda: self.session, self._end)
+        self.closing = WindowClosing(self, self._end)
         self.references = ReferencesSection()
         self.train = TrainSection()
         self.keys = Keys(napari_keys())

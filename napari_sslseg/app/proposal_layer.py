@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.utils.notifications import show_warning
 from psygnal import Signal
 
 from ..acquisition.evidence import chance_of_error
@@ -20,7 +21,7 @@ from .region_view import RegionArray
 from .spoken import Overlay, Spoken, overlay
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import numpy.typing as npt
     from napari.components import ViewerModel
@@ -126,7 +127,11 @@ class ProposalLayer:
             **placement(image),
         )
         self.layer.selected_label = classes.ids[0] if len(classes) else 1
-        self._own = OwnArray(self.layer, self._on_edit)
+        self._label = self.layer.selected_label
+        self.layer.events.selected_label.connect(self._on_label)
+        #: Told where a plugin wrote into the layer, some places at a time (`History.written_over`).
+        self.replaced: Callable[[Iterable[Positions]], object] = lambda where: None
+        self._own = OwnArray(self.layer, self._on_edit, lambda where: self.replaced(where))
         follow_edits(viewer, self.layer, self._on_edit)
         self.layer.mouse_drag_callbacks.append(self._watch_stroke)
 
@@ -300,6 +305,17 @@ class ProposalLayer:
     def _on_edit(self) -> None:
         self.serial += 1
         self.edited.emit()
+
+    def _on_label(self, event: Any = None) -> None:
+        """Refuse the label that says in References that nothing is said: here it says nothing."""
+        if self.layer.selected_label != NOT_ANNOTATED:
+            self._label = self.layer.selected_label
+            return
+        self.layer.selected_label = self._label
+        show_warning(
+            f"“{self.name}” cannot be painted with label {NOT_ANNOTATED}, which means “Not "
+            "annotated” and only in References."
+        )
 
     def _watch_stroke(self, layer: Labels, event: Any) -> Iterator[None]:
         self.stroking = True

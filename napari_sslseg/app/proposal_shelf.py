@@ -22,7 +22,7 @@ from .region_view import RegionArray, RegionView
 from .unread import Corrected, Unread
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import numpy.typing as npt
     from napari.components import ViewerModel
@@ -178,9 +178,9 @@ class ProposalShelf:
         """Return what is open in the proposal in view, None until it is counted."""
         return self.open_counts.of(self.active, self._project.axis)
 
-    def save(self) -> int:
-        """Save what the user changed in each proposal; for the autosave thread."""
-        return sum(p.store.save(p.corrections()) for p in self.all())
+    def saves(self) -> list[Callable[[], int]]:
+        """Return what saves the user's changes in each proposal; for the autosave thread."""
+        return [partial(lambda p: p.store.save(p.corrections()), p) for p in self.all()]
 
     def serials(self) -> tuple[int, ...]:
         """Return numbers that rise with every edit."""

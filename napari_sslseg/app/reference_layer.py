@@ -6,6 +6,7 @@ reference*, *Accept slice*. Each is one undo step.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,9 +20,10 @@ from .layer_roles import REFERENCES, forget_history, placement, role_metadata
 from .own_array import OwnArray
 from .palette import reference_colormap
 from .slice_index import SliceIndex, index_slices
+from .strokes import mask_positions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import numpy.typing as npt
     from napari.components import ViewerModel
@@ -92,7 +94,8 @@ class ReferenceLayer:
             **placement(image),
         )
         self.layer.selected_label = classes.ids[0] if len(classes) else 1
-        self._own = OwnArray(self.layer, self._on_edit)
+        written = partial(history.written_over, self.layer)
+        self._own = OwnArray(self.layer, self._on_edit, written, NOT_ANNOTATED)
         follow_edits(viewer, self.layer, self._on_edit)
         history.follow(self.layer)
 
@@ -202,7 +205,8 @@ class ReferenceLayer:
                 "paint over what you want to take back."
             )
         values = np.where(taken, np.uint8(NOT_ANNOTATED), ink)
-        return self._write(index, values, f"taking slice {index} from the references")
+        also = () if self.origin is None else self.origin.opened(self.axis, index)
+        return self._write(index, values, f"taking slice {index} from the references", also)
 
     def write_slice(
         self,
@@ -269,7 +273,7 @@ class ReferenceLayer:
             else:
                 np.copyto(ink, values, where=where)
                 forget_history(self.layer)
-                self._history.written_over(self.layer, _places(where))
+                self._history.written_over(self.layer, mask_positions(where))
                 self.layer.refresh()
         finally:
             self._writing = self.filling = False
@@ -296,7 +300,10 @@ class ReferenceLayer:
         where = None
         if said is not None:
             where = slice_places(self.ink.shape, self.axis, index, said)
-        self._writing, self.filling = True, not (values == NOT_ANNOTATED).any()
+        filling = not (values == NOT_ANNOTATED).any()
+        if filling and self.origin is not None:
+            also = [*also, *self.origin.made_whole(self.axis, index)]
+        self._writing, self.filling = True, filling
         try:
             written = self._history.write(
                 self.layer, change, text, (self.axis, index), also, said=where
@@ -335,11 +342,3 @@ def class_features(classes: ClassTable, ink: bool = False) -> dict[str, list[Any
     """Table by which napari names the class under the cursor in its status bar."""
     ids = [BACKGROUND, *classes.ids] + ([NOT_ANNOTATED] if ink else [])
     return {"index": ids, "class": [classes.name(i) for i in ids]}
-
-
-def _places(where: npt.NDArray[np.bool_]) -> Iterator[npt.NDArray[np.integer]]:
-    """Yield the places of a mask laid flat, those of one slab at a time."""
-    size = where[0].size
-    for z, slab in enumerate(where):
-        if slab.any():
-            yield z * size + np.flatnonzero(slab)

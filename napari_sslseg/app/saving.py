@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, TypeVar
 
 from psygnal import Signal
 from qtpy.QtCore import QTimer
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from .history import History
     from .proposal_shelf import ProposalShelf
     from .reference_layer import ReferenceLayer
+
+_T = TypeVar("_T")
 
 #: Times that the slices are indexed afresh because the user went on painting meanwhile.
 _INDEX_TRIES = 5
@@ -54,6 +57,9 @@ class Saving:
         )
         self._index = references.index
         self._saved_serials: tuple[int, ...] = ()
+        #: What project.json is to hold, and what it does hold; None before anything was asked for.
+        self._head: Project | None = None
+        self._saved_head: Project | None = None
         #: Whether the project's folder could only be read when it was opened.
         self.read_only = not os.access(project.path, os.W_OK)
         #: Whether this has ended, all being saved or told.
@@ -66,21 +72,15 @@ class Saving:
 
     @property
     def up_to_date(self) -> bool:
-        """Whether all strokes are on the disk."""
-        return self._saved_serials == self._serials()
+        """Whether all strokes are on the disk, and the project's head."""
+        return self._saved_serials == self._serials() and self._saved_head is self._head
 
     def save_head(self) -> None:
         """Write project.json as it stands now, in the autosave thread: a disk may be slow."""
         if self.closed:
             return  # closing writes it at the end
-        head = self._project.snapshot()
-
-        def work() -> None:
-            # Where nothing can be written that was said at opening; of ink it is said again.
-            with contextlib.suppress(OSError) if self.read_only else contextlib.nullcontext():
-                head.save()
-
-        self.autosave.do(work)
+        self._head = self._project.snapshot()
+        self.autosave.do(self._write_head)
 
     def index(self, tries: int = _INDEX_TRIES) -> None:
         """Learn the state of all slices along the current axis, in a thread."""
@@ -109,15 +109,10 @@ class Saving:
         """
         self.closed = True
         save = not saved or not self.up_to_date
-        # The one may succeed where the other does not, and whatever fails, the window must close.
-        errors: list[Exception] = []
-        for work in (lambda: self.autosave.close(save), self._project.save):
-            try:
-                work()
-            except Exception as error:
-                errors.append(error)
-        if errors:
-            self.trouble.emit(f"The last changes could not be saved: {errors[0]}.")
+        try:  # whatever fails, the window must close
+            _try_each([lambda: self.autosave.close(save), self._project.save])
+        except Exception as error:
+            self.trouble.emit(f"The last changes could not be saved: {error}.")
 
     def _say_read_only(self) -> None:
         self.trouble.emit(
@@ -130,15 +125,23 @@ class Saving:
         serials = self._serials()
         # Corrections first: what new ink speaks over is written into them too, and one that still
         # differs from the saved ink would count as later.
-        pieces = 0
-        try:
-            pieces += self._shelf.save()
-        finally:
-            pieces += self._project.ink_store.save(self._references.ink) + self._background.save()
+        ink, background = self._project.ink_store, self._background
+        strokes = [*self._shelf.saves(), lambda: ink.save(self._references.ink), background.save]
+        pieces = sum(_try_each([*strokes, self._write_head]))
         # An undo may change slices that are not in view; the whole volume is looked at here.
         self._index = index_slices(self._references.ink, self._references.axis)
         self._saved_serials = serials
         return pieces
+
+    def _write_head(self) -> int:
+        """Write project.json if that is still to do, which is no piece; in the autosave thread."""
+        head = self._head
+        if head is not None and head is not self._saved_head:
+            # Where nothing can be written that was said at opening; of ink it is said again.
+            with contextlib.suppress(OSError) if self.read_only else contextlib.nullcontext():
+                head.save()
+            self._saved_head = head
+        return 0
 
     def _serials(self) -> tuple[int, ...]:
         """Return numbers that rise with every edit."""
@@ -152,3 +155,16 @@ class Saving:
             self._project.saved = time.time()
             self.saved.emit(self._project.saved)
             self._shelf.recount()
+
+
+def _try_each(works: Iterable[Callable[[], _T]]) -> list[_T]:
+    """Do all, as one may succeed where another does not, and then raise what failed first."""
+    results, errors = [], []
+    for work in works:
+        try:
+            results.append(work())
+        except Exception as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return results

@@ -7,7 +7,7 @@ and later than what was said of that voxel in another layer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -165,6 +165,14 @@ def _standing(data: npt.NDArray[Any], dab: _Dab) -> tuple[npt.NDArray[np.integer
     places = np.broadcast_arrays(*dab.places)
     stands = data[tuple(places)] == dab.value
     return tuple(i[stands] for i in places)
+
+
+def mask_positions(where: npt.NDArray[np.bool_]) -> Iterator[Positions]:
+    """Yield the places of a mask laid flat, those of one slab at a time."""
+    size = where[0].size
+    for z, slab in enumerate(where):
+        if slab.any():
+            yield z * size + np.flatnonzero(slab)
 
 
 def stroke_positions(atoms: Any, shape: tuple[int, ...]) -> Positions | None:

@@ -98,6 +98,26 @@ def test_a_failed_save_is_tried_again_without_another_stroke(autosave, disk, unt
     assert autosave._wait == 50
 
 
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_failed_save_that_somebody_waited_for_is_tried_again(
+    autosave, disk, until, monkeypatch, waits
+):
+    monkeypatch.setattr("napari_sslseg.app.autosave.RETRY_MS", (50, 200))
+    autosave._wait = 50
+    disk.error = OSError(28, "No space left on device")
+    if waits:
+        with pytest.raises(OSError, match="No space"):
+            autosave.flush()
+    else:
+        failures = []
+        autosave.flush_then(pytest.fail, lambda: failures.append(1))
+        until(lambda: bool(failures), 5)
+    until(lambda: autosave._wait == 200, 5)  # it was tried once more
+    assert len(autosave.heard) == 1
+    disk.error = None
+    until(lambda: autosave.heard[1:] == [1], 5)
+
+
 def test_a_failure_is_told_in_a_sentence_and_the_next_stroke_tries_again(autosave, disk, until):
     disk.error = OSError(28, "No space left on device")
     autosave.request()

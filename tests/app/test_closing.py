@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from qtpy.QtWidgets import QMessageBox
+from qtpy.QtCore import QEventLoop, Qt, QTimer
+from qtpy.QtWidgets import QApplication, QDockWidget, QMessageBox
 
 from napari_sslseg.app import closing
+from napari_sslseg.app.layer_roles import role_of
+from napari_sslseg.app.panel import LoopPanel
+from napari_sslseg.app.project_lock import ProjectLock
 from napari_sslseg.volume.project import Project
 
 BUTTONS = QMessageBox.StandardButton
@@ -87,3 +91,148 @@ def test_nobody_is_asked_when_all_is_saved(with_proposal, paint, monkeypatch):
     monkeypatch.setattr(closing, "_ask", lambda *given: pytest.fail("asked"))
     viewer.close()
     assert np.array_equal(Project.open(session.project.path).ink_store.read(), ink)
+
+
+def docked(panel) -> QDockWidget:
+    widget = panel.parentWidget()
+    while not isinstance(widget, QDockWidget):
+        widget = widget.parentWidget()
+    return widget
+
+
+def float_panel(viewer, panel) -> QDockWidget:
+    viewer.window._qt_window.show()
+    dock = docked(panel)
+    dock.title.float_button.click()
+    QApplication.processEvents()
+    assert panel.window() is dock
+    return dock
+
+
+@pytest.mark.parametrize("how", ["button", "window manager"])
+def test_a_floating_panel_that_is_hidden_goes_on_saving(with_proposal, paint, until, how):
+    viewer, panel = with_proposal
+    session, dock = panel.session, float_panel(viewer, panel)
+    dock.title.hide_button.click() if how == "button" else dock.close()
+    QApplication.processEvents()
+    assert not dock.isVisible()
+    assert panel.session is session
+    ink = stroke(panel, paint)
+    until(lambda: session.saving.up_to_date)
+    assert np.array_equal(Project.open(session.project.path).ink_store.read(), ink)
+    viewer.close()
+    assert panel.session is None
+
+
+def test_the_window_of_a_floating_panel_asks_too(full_disk, paint):
+    viewer, panel, answers, asked = full_disk
+    session = panel.session
+    float_panel(viewer, panel)
+    ink = stroke(panel, paint)
+    answers.append(BUTTONS.Cancel)
+    viewer.window._qt_window.close()
+    assert len(asked) == 1
+    assert panel.session is session
+    answers.append(BUTTONS.Retry)
+    viewer.close()
+    assert panel.session is None
+    assert np.array_equal(Project.open(session.project.path).ink_store.read(), ink)
+
+
+def test_a_window_that_stayed_open_may_hide_afterwards(with_proposal, monkeypatch):
+    viewer, panel = with_proposal
+    session, window = panel.session, viewer.window._qt_window
+    window.show()
+    with monkeypatch.context() as asking:
+        asking.setattr(type(window), "closeEvent", lambda window, event: event.ignore())
+        window.close()
+    QApplication.processEvents()
+    window.setWindowFlags(window.windowFlags() | Qt.WindowType.WindowStaysOnTopHint)
+    window.show()
+    assert panel.session is session
+
+
+def test_a_session_ends_when_the_answer_to_napari_took_a_while(with_proposal, monkeypatch):
+    viewer, panel = with_proposal
+    window = viewer.window._qt_window
+    window.show()
+    close = type(window).closeEvent
+
+    def asked_first(window, event):
+        question = QEventLoop()
+        QTimer.singleShot(200, question.quit)
+        question.exec()
+        close(window, event)
+
+    monkeypatch.setattr(type(window), "closeEvent", asked_first)
+    viewer.close()
+    assert panel.session is None
+
+
+@pytest.mark.parametrize("floating", [False, True])
+def test_a_panel_that_is_closed_saves_and_lets_another_one_go_on(
+    with_proposal, paint, until, floating
+):
+    viewer, panel = with_proposal
+    path = panel.session.project.path
+    dock = float_panel(viewer, panel) if floating else docked(panel)
+    ink = stroke(panel, paint)
+    dock.title.close_button.click()
+    until(lambda: panel.session is None)
+    assert [layer.name for layer in viewer.layers] == ["cone"]
+    assert np.array_equal(Project.open(path).ink_store.read(), ink)
+    other = LoopPanel(viewer)
+    viewer.window.add_dock_widget(other, name="Segment a volume")
+    other.open(path)
+    until(lambda: other.session is not None)
+    other.close_session()
+
+
+def test_a_panel_whose_strokes_cannot_be_saved_comes_back(full_disk, paint, until):
+    viewer, panel, answers, asked = full_disk
+    viewer.window._qt_window.show()
+    session, ink = panel.session, stroke(panel, paint)
+    answers.append(BUTTONS.Cancel)
+    docked(panel).title.close_button.click()
+    until(lambda: len(asked) == 1 and panel.isVisible())
+    assert panel.session is session
+    assert docked(panel).windowTitle() == "Segment a volume"
+    answers.append(BUTTONS.Retry)
+    viewer.close()
+    assert panel.session is None
+    assert np.array_equal(Project.open(session.project.path).ink_store.read(), ink)
+
+
+def test_a_window_that_closes_while_its_panel_is_being_closed_loses_nothing(with_proposal, paint):
+    viewer, panel = with_proposal
+    session, ink = panel.session, stroke(panel, paint)
+    docked(panel).title.close_button.click()
+    viewer.close()
+    assert panel.session is None
+    assert np.array_equal(Project.open(session.project.path).ink_store.read(), ink)
+
+
+def test_a_panel_that_moves_to_another_dock_keeps_its_session(with_proposal, until):
+    viewer, panel = with_proposal
+    session = panel.session
+    viewer.window.remove_dock_widget(docked(panel))
+    viewer.window.add_dock_widget(panel, name="Elsewhere")
+    QApplication.processEvents()
+    assert panel.session is session
+
+
+def test_a_project_that_opens_after_its_panel_was_closed_is_let_go(with_proposal, until):
+    viewer, panel = with_proposal
+    path = panel.session.project.path
+    panel.close_session()
+    begun = []
+    panel.open(path)
+    docked(panel).title.close_button.click()
+    begin = panel._begin
+    panel._begin = lambda *given: (begin(*given), begun.append(panel.session))
+    until(lambda: bool(begun) and panel.session is None)
+    assert begun[0] is not None
+    assert not any(role_of(layer) for layer in viewer.layers)
+    again = ProjectLock()
+    again.take(path)
+    again.release()

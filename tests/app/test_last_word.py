@@ -249,3 +249,60 @@ def test_ink_that_is_painted_once_more_is_the_later_word_though_it_changes_nothi
         session.history.undo()
         assert layer.data[AT] == session.final_labels()[AT] == 2
         session.history.redo()
+
+
+def test_what_was_painted_last_stays_said_when_what_came_before_is_undone(with_proposal, paint):
+    _, panel = with_proposal
+    session = panel.session
+    ink, proposal = session.references.layer, session.proposals["semsim"]
+    paint(proposal.layer, 4, MASK, 2)
+    paint(ink, 4, MASK, 1)
+    paint(proposal.layer, 4, MASK, 1)  # which the ink has written there already
+    session.history.undo()
+    assert ink.data[AT] == proposal.corrections()[AT] == 1
+    session.history.undo()
+    assert ink.data[AT] == NOT_ANNOTATED
+    assert proposal.corrections()[AT] == 2
+    session.history.redo()
+    session.history.redo()
+    assert ink.data[AT] == proposal.corrections()[AT] == 1
+    assert session.history.next_redo == ""
+
+
+def test_a_stroke_that_a_new_version_took_out_of_the_history_stays_said(
+    with_proposal, paint, until
+):
+    _, panel = with_proposal
+    session = panel.session
+    ink, proposal = session.references.layer, session.proposals["semsim"]
+    wide = np.zeros_like(MASK)
+    wide[2:6, 2:6] = True
+    paint(proposal.layer, 4, MASK, 2)
+    paint(ink, 4, MASK, 1)
+    paint(proposal.layer, 4, wide, 1)
+    put_proposal(session, panel.truth, until)
+    session.history.undo()
+    assert ink.data[AT] == NOT_ANNOTATED
+    assert (proposal.corrections()[4][wide] == 1).all()
+    session.history.redo()
+    session.history.undo()
+    assert proposal.corrections()[AT] == session.final_labels()[AT] == 1
+    session.autosave.flush()
+    assert session.project.all_ink()[AT] == 1
+
+
+def test_ink_that_says_the_same_as_the_proposal_that_was_corrected_last_stays_said(
+    with_proposal, paint, until
+):
+    _, panel = with_proposal
+    session = panel.session
+    put_proposal(session, panel.truth, until, name="Reference-guided")
+    first, second = session.proposals["reference-guided"], session.proposals["semsim"]
+    paint(session.references.layer, 4, MASK, 1)
+    paint(first.layer, 4, MASK, 2)
+    paint(second.layer, 4, MASK, 1)  # speaks over the first
+    paint(session.references.layer, 4, MASK, 1)
+    session.history.undo()
+    assert first.corrections()[AT] == 1
+    session.history.undo()
+    assert first.corrections()[AT] == 2

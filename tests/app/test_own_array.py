@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from napari.layers import _layer_actions
 
-from napari_sslseg.app import own_array
+from napari_sslseg.app import own_array, proposal_layer
 from napari_sslseg.volume.project import Project
 
 MASK = np.zeros((40, 44), bool)
@@ -17,7 +17,8 @@ MASK[3:8, 3:8] = True
 def warned(monkeypatch):
     """Give what the user was told."""
     heard = []
-    monkeypatch.setattr(own_array, "show_warning", heard.append)
+    for module in (own_array, proposal_layer):
+        monkeypatch.setattr(module, "show_warning", heard.append)
     return heard
 
 
@@ -75,6 +76,51 @@ def test_an_array_of_the_right_kind_is_taken_without_a_word(with_proposal, warne
     assert not warned
     session.autosave.flush()
     assert session.project.all_ink()[4, 1, 1] == 1
+
+
+def test_what_a_plugin_puts_in_is_the_last_word(with_proposal, paint):
+    _, panel = with_proposal
+    session = panel.session
+    ink, proposal = session.references.layer, session.proposals["semsim"]
+    paint(proposal.layer, 4, MASK, 1)
+    other = ink.data.copy()
+    other[4][MASK] = 0
+    ink.data = other
+    assert not session.final_labels()[4][MASK].any()
+    assert not proposal.layer.data[4][MASK].any()
+    session.references.mark(4)
+    session.references.unmark(4)
+    assert (ink.data[4][MASK] == 0).all(), "it was there before the slice was marked"
+    other = proposal.layer.data.copy()
+    other[4][MASK] = 2
+    proposal.layer.data = other
+    assert (session.final_labels()[4][MASK] == 2).all()
+    session.autosave.flush()
+    assert (session.project.all_ink()[4][MASK] == 2).all()
+
+
+def test_a_proposal_takes_no_label_that_means_not_annotated(with_proposal, paint, warned):
+    viewer, panel = with_proposal
+    session = panel.session
+    layer = session.proposals["semsim"].layer
+    layer.selected_label = 2
+    layer.selected_label = 255
+    assert layer.selected_label == 2
+    assert len(warned) == 1
+    assert "“SemSim” cannot be painted with label 255" in warned[0]
+    before, other = layer.data.copy(), layer.data.copy()
+    other[4][MASK], other[5][MASK] = 255, 1
+    layer.data = other
+    assert np.array_equal(layer.data[4], before[4])
+    assert (layer.data[5][MASK] == 1).all()
+    assert "25 voxels of “SemSim” stay as they were" in warned[1]
+    viewer.layers["References"].selected_label = 255  # there it takes ink back
+    paint(viewer.layers["References"], 4, MASK, 1)
+    other = viewer.layers["References"].data.copy()
+    other[4] = 255
+    viewer.layers["References"].data = other
+    assert (session.references.ink[4] == 255).all()
+    assert len(warned) == 2
 
 
 def test_labels_of_another_shape_are_refused(with_proposal, warned):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from napari_sslseg.app import background_origin
 from napari_sslseg.volume.annotation import NOT_ANNOTATED, SliceState
+from napari_sslseg.volume.inkstore import InkStore
 
 
 def test_marking_fills_with_background_and_one_undo_takes_it_back(started, paint):
@@ -239,3 +241,122 @@ def test_background_of_a_project_from_before_is_taken_back_as_ever(started, unti
     until(lambda: panel.session is not None)
     panel.session.references.unmark(3)
     assert panel.session.references.states[3] == SliceState.EMPTY
+
+
+def reopened(panel, until):
+    """Leave the project, and open it again; return its session when the codes have been read."""
+    path = panel.session.project.path
+    panel.leave()
+    until(lambda: panel.session is None)
+    panel.open(path)
+    until(lambda: panel.session is not None)
+    until(lambda: panel.session.references.origin._known)
+    return panel.session
+
+
+def test_unmarking_leaves_what_a_later_reference_along_another_axis_took_over(started, until):
+    _, panel = started
+    session = panel.session
+    session.references.mark(5)
+    session.set_axis(1)
+    session.references.mark(7)
+    session = reopened(panel, until)
+    session.set_axis(0)
+    session.references.unmark(5)
+    assert session.references.states[5] == SliceState.PARTIAL
+    session.set_axis(1)
+    assert session.references.references() == [7]
+    session.references.unmark(7)  # what it had in common with slice 5 as well
+    assert (session.references.ink == NOT_ANNOTATED).all()
+    for _ in range(2):
+        session.history.undo()
+    session.references.unmark(7)
+    session.set_axis(0)
+    assert session.references.references() == [5]
+
+
+def test_what_told_the_background_of_one_axis_only_is_still_read(started, until):
+    _, panel = started
+    session = panel.session
+    ink, codes = session.references.ink, np.full(session.references.ink.shape, NOT_ANNOTATED)
+    ink[5] = ink[:, 7] = 0
+    codes[5], codes[:, 7] = 2, 3
+    codes[5, 0] = 1
+    session.autosave.flush()
+    path = session.project.path
+    panel.leave()
+    until(lambda: panel.session is None)
+    for file in path.glob("background.*"):
+        file.unlink()
+    InkStore(path, "background", codes.shape).save(codes.astype(np.uint8))
+    panel.open(path)
+    until(lambda: panel.session is not None and panel.session.references.origin._known)
+    references = panel.session.references
+    references.unmark(5)
+    left = np.zeros((40, 44), bool)
+    left[0] = left[7] = True
+    assert np.array_equal(references.ink[5] == 0, left)
+
+
+def test_a_damaged_file_that_tells_the_background_is_put_aside(started, paint, until, monkeypatch):
+    _, panel = started
+    session = panel.session
+    session.references.mark(4)
+    paint(session.references.layer, 5, OTHER, 0)
+    session.autosave.flush()
+    session.project.background_store.compact()
+    path, told = session.project.path, []
+    panel.leave()
+    until(lambda: panel.session is None)
+    (file,) = path.glob("background.*.npy")
+    file.write_bytes(b"nothing")
+    slow = []
+    with monkeypatch.context() as waiting:
+        waiting.setattr(background_origin, "in_background", lambda *job: slow.append(job))
+        panel.open(path)
+        until(lambda: panel.session is not None)
+    session = panel.session
+    session.trouble.connect(told.append)
+    background_origin.in_background(*slow[0])
+    until(lambda: session.references.origin._known)
+    assert len([text for text in told if "by hand" in text]) == 1
+    assert [file.name for file in path.glob("background.*")] == [file.name + ".damaged"]
+    session.references.unmark(4)
+    assert session.references.states[4] == SliceState.EMPTY
+    paint(session.references.layer, 6, OTHER, 0)
+    session.autosave.flush()
+    session = reopened(panel, until)
+    session.references.mark(6)
+    session.references.unmark(6)
+    assert np.array_equal(session.references.ink[6] == 0, OTHER)
+
+
+def test_an_undo_while_it_is_read_loses_no_background_that_was_painted_by_hand(
+    started, paint, until, monkeypatch
+):
+    _, panel = started
+    paint(panel.session.references.layer, 5, OTHER, 0)
+    slow = []
+    plainly = background_origin.in_background
+    with monkeypatch.context() as waiting:
+        waiting.setattr(background_origin, "in_background", lambda *job: slow.append(job))
+        path = panel.session.project.path
+        panel.leave()
+        until(lambda: panel.session is None)
+        panel.open(path)
+        until(lambda: panel.session is not None)
+    session = panel.session
+    layer, references = session.references.layer, session.references
+    paint(layer, 5, OTHER, 1)
+    session.history.undo()
+    half = OTHER.copy()
+    half[np.nonzero(OTHER)[0].max()] = False
+    paint(layer, 5, half, NOT_ANNOTATED)  # undone when they have been read
+    references.mark(5)
+    session.history.undo()
+    plainly(*slow[0])
+    until(lambda: references.origin._known)
+    session.history.undo()
+    references.mark(5)
+    references.unmark(5)
+    assert np.array_equal(references.ink[5] == 0, OTHER)

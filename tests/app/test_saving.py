@@ -7,11 +7,15 @@ import threading
 
 import numpy as np
 import pytest
+from qtpy.QtWidgets import QMessageBox
 
+from napari_sslseg.app import closing
 from napari_sslseg.volume.annotation import SliceState
 from napari_sslseg.volume.extent import Extent
 from napari_sslseg.volume.inkstore import InkStore
 from napari_sslseg.volume.project import Project
+
+from .conftest import put_proposal
 
 MASK = np.zeros((40, 44), bool)
 MASK[3:6, 3:6] = True
@@ -79,6 +83,71 @@ def test_ink_is_saved_though_corrections_cannot_be_and_both_once_they_can(
     assert ink[3][AT] == 1
     assert corrections[4][AT] == 1
     assert session.saving.up_to_date
+
+
+@pytest.mark.parametrize("broken", ["semsim", "ink"])
+def test_one_store_that_fails_keeps_no_other_from_the_disk(
+    session, paint, until, monkeypatch, broken
+):
+    put_proposal(session, session.proposals["semsim"].proposed, until, name="Second")
+    until(lambda: not session.autosave.pending)
+    assert [p.slug for p in session.shelf.all()] == ["semsim", "second"]
+    stores = {"semsim": session.proposals["semsim"].store, "ink": session.project.ink_store}
+    monkeypatch.setattr(stores[broken], "save", full)
+    paint(session.proposals["second"].layer, 3, MASK, 1)
+    session.references.mark(4)
+    with pytest.raises(OSError, match="No space"):
+        session.autosave.flush()
+    project = Project.open(session.project.path)
+    assert project.correction_store("second").read()[3][AT] == 1
+    assert (project.background_store.read()[4] != 255).any()
+
+
+@pytest.fixture
+def quick(session, monkeypatch):
+    """Let what failed be tried again at once."""
+    monkeypatch.setattr("napari_sslseg.app.autosave.RETRY_MS", (50, 200))
+    session.autosave._wait = 50
+
+
+def test_what_could_not_be_saved_before_training_is_tried_again(
+    session, paint, until, monkeypatch, quick
+):
+    failures = []
+    with monkeypatch.context() as disk:
+        disk.setattr(session.project.ink_store, "save", full)
+        paint(session.references.layer, 2, MASK, 1)
+        session.save_then(pytest.fail, lambda: failures.append(1))
+        until(lambda: bool(failures))
+    until(lambda: session.saving.up_to_date, 5)
+    assert on_disk(session)[0][2][AT] == 1
+
+
+def test_what_a_window_stayed_open_for_is_tried_again(session, paint, until, monkeypatch, quick):
+    with monkeypatch.context() as disk:
+        disk.setattr(session.project.ink_store, "save", full)
+        disk.setattr(closing, "_ask", lambda *given: QMessageBox.StandardButton.Cancel)
+        paint(session.references.layer, 2, MASK, 1)
+        assert not closing.saved_or_given_up(session)
+    until(lambda: session.saving.up_to_date, 5)
+    assert on_disk(session)[0][2][AT] == 1
+
+
+@pytest.mark.parametrize("stroke", [True, False])
+def test_a_head_that_could_not_be_written_is_tried_again(
+    session, told, paint, until, monkeypatch, quick, stroke
+):
+    with monkeypatch.context() as disk:
+        disk.setattr(Project, "save", full)
+        if stroke:
+            session.autosave._wait = 600_000
+        session.edit_class(1, name="Liver")
+        until(lambda: bool(told) and not session.autosave.pending)
+        assert not session.saving.up_to_date
+    if stroke:
+        paint(session.references.layer, 2, MASK, 1)
+    until(lambda: session.saving.up_to_date, 5)
+    assert Project.open(session.project.path).classes[1].name == "Liver"
 
 
 def test_what_comes_in_while_all_is_saved_is_saved_before_anything_follows(

@@ -64,6 +64,19 @@ def test_a_new_version_takes_them_over(damaged, paint, until):
     assert not session.shelf.unread.loose
 
 
+def test_undo_of_ink_reaches_the_new_version_that_took_them_over(damaged, paint, until):
+    session = damaged.session
+    until(lambda: "semsim" in session.shelf.unread.loose)
+    paint(session.references.layer, 4, MASK, 2)
+    put_proposal(session, damaged.truth, until)
+    proposal = session.proposals["semsim"]
+    assert (proposal.layer.data[4][MASK] == 2).all()
+    session.history.undo()
+    assert (proposal.corrections()[4][MASK] == 1).all()
+    session.history.redo()
+    assert (proposal.corrections()[4][MASK] == 2).all()
+
+
 def test_nothing_is_exported_while_they_are_being_read(damaged, until, tmp_path):
     panel = damaged
     until(lambda: "semsim" in panel.session.shelf.unread.loose)

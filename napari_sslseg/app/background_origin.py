@@ -68,10 +68,14 @@ class _Turned:
 
     def redo(self) -> None:
         """Put the new ones."""
+        self.do()
+        self.origin.changed()
+
+    def do(self) -> None:
+        """Put the new ones as part of a step that is told of anyway."""
         self.done = True
         self.write(self.origin.codes)
         self.origin.expect(self)
-        self.origin.changed()
 
     def write(self, codes: Codes) -> None:
         """Put the new ones, and remember what was there."""
@@ -190,7 +194,9 @@ class BackgroundOrigin:
             return []
         step = _Turned(self, positions, keep, add)
         if not later:
-            step.redo()
+            # What follows each change, such as the panel's counts, follows the step itself.
+            step.do()
+            self._references.serial += 1
         return [step]
 
     def save(self) -> int:

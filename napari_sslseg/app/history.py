@@ -299,14 +299,15 @@ class History:
         """Make a step of a stroke that changed no voxel, if anything goes with it."""
         step = Step(owner, *self._what(owner), Change.nothing(owner.layer.data.shape))
         self._push(step, owner.written.take(), alone=False)
+        if step.companions:  # else the layer would say nothing of it
+            owner.layer.refresh(thumbnail=False, extent=False)
 
     def _what(self, owner: _Followed) -> tuple[str, Place]:
         return self._name or (f"painting in {owner.layer.name}", self._where())
 
     def _push(self, step: Step, where: Positions | None, alone: bool = True) -> None:
         """Enter a step with what goes with it; if not `alone`, only where something does."""
-        for make in step.owner.accompany:
-            step.companions += make(where)
+        step.companions += [made for make in step.owner.accompany for made in make(where)]
         if not (alone or step.companions):
             return
         self._done.append(step)

@@ -156,16 +156,18 @@ def test_a_session_ends_when_the_answer_to_napari_took_a_while(with_proposal, mo
     viewer, panel = with_proposal
     window = viewer.window._qt_window
     window.show()
-    close = type(window).closeEvent
+    window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose, False)  # the viewer is used up later
 
-    def asked_first(window, event):
+    def ask(window, event):
         question = QEventLoop()
         QTimer.singleShot(200, question.quit)
         question.exec()
-        close(window, event)
+        assert panel.session is not None
+        event.accept()
 
-    monkeypatch.setattr(type(window), "closeEvent", asked_first)
-    viewer.close()
+    with monkeypatch.context() as asking:
+        asking.setattr(type(window), "closeEvent", ask)
+        window.close()
     assert panel.session is None
 
 

@@ -360,3 +360,25 @@ def test_an_undo_while_it_is_read_loses_no_background_that_was_painted_by_hand(
     references.mark(5)
     references.unmark(5)
     assert np.array_equal(references.ink[5] == 0, OTHER)
+
+
+def test_a_stroke_is_told_once_and_one_that_changes_nothing_as_well(started, until):
+    _, panel = started
+    session = panel.session
+    references, told = session.references, []
+    session.go_to(4)
+    references.changed.connect(lambda: told.append(references.serial))
+
+    def dab() -> list[int]:
+        told.clear()
+        with references.layer.block_history():
+            references.layer.paint((4, 20, 20), 0, refresh=False)
+        return told
+
+    assert len(dab()) == 1
+    session.history.undo()
+    references.mark(4)
+    session.autosave.flush()
+    assert len(dab()) == 1  # background already, now by hand
+    assert not session.saving.up_to_date
+    assert reopened(panel, until).references.origin.stays(0, 4)[20, 20]

@@ -144,10 +144,10 @@ def test_a_run_keeps_log_settings_and_models(tmp_path):
 def test_other_settings_need_another_folder(tmp_path):
     path, folder = write_dataset(tmp_path / "data"), tmp_path / "run"
     _train(path, folder, seconds=0.0)
-    with pytest.raises(DatasetError, match="another steps"):
+    with pytest.raises(DatasetError, match="steps other than"):
         _train(path, folder, steps=7)
     write_dataset(tmp_path / "data", labelled=["c0"])
-    with pytest.raises(DatasetError, match="another labelled"):
+    with pytest.raises(DatasetError, match="labelled other than"):
         _train(path, folder)
     clear_run(folder)
     assert _train(path, folder, steps=2, seconds=0.0).step == 0

@@ -239,9 +239,7 @@ class BackgroundOrigin:
         for step in self._early:
             if step.done:
                 step.write(laid_flat)
-        for mine, slab in zip(self._codes, found, strict=True):
-            if slab.any() or mine.any():
-                mine[:] = slab
+        self._codes, self.codes = found, laid_flat  # copying would hold the window up
         self._early, self._known = [], True
         if error is not None:
             self._tell(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
@@ -61,8 +62,19 @@ class Autosave(QObject):
         """Whether something waits to be saved or is being saved."""
         return self._timer.isActive() or self._running is not None or self._jobs > 0
 
-    def flush(self) -> None:
-        """Save now and wait, however long it takes.
+    def flush(self, wait: Callable[[Future[int]], bool] | None = None) -> bool:
+        """Save now and wait.
+
+        Parameters
+        ----------
+        wait : callable, optional
+            Waits for the save and says whether to its end; without it that is waited for however
+            long it takes, and nothing else happens on the calling thread.
+
+        Returns
+        -------
+        bool
+            Whether all was waited for. What was not goes on, and is told of when it fails.
 
         Raises
         ------
@@ -70,13 +82,18 @@ class Autosave(QObject):
             What the save raised, most likely an OSError.
         """
         self._timer.stop()
+        future = self._pool.submit(self._save)
+        if wait is not None and not wait(future):
+            self._follow(future)
+            return False
         try:
-            self._pool.submit(self._save).result()
+            future.result()
         except Exception:
             self._later()  # whoever asked may go on without another stroke
             raise
         self._retry.stop()
         self._wait = RETRY_MS[0]
+        return True
 
     def flush_then(self, done: Callable[[], object], failed: Callable[[], object]) -> None:
         """Save now and go on afterwards: `done`, or `failed` after the signal of that name.
@@ -93,8 +110,15 @@ class Autosave(QObject):
         failed: Callable[[], object] | None = None,
     ) -> None:
         """Write something else in the thread, after what was asked for before."""
+        self._follow(self._pool.submit(work), done, failed)
+
+    def _follow(
+        self,
+        future: Future[Any],
+        done: Callable[[], object] | None = None,
+        failed: Callable[[], object] | None = None,
+    ) -> None:
         self._jobs += 1
-        future = self._pool.submit(work)
         future.add_done_callback(lambda future: self._did.emit(future, done, failed))
 
     def close(self, save: bool = True) -> None:

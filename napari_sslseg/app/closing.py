@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from qtpy.QtCore import QEvent, QObject, QTimer
-from qtpy.QtWidgets import QApplication, QDockWidget, QMessageBox, QWidget
+from qtpy.QtCore import QEvent, QObject, Qt, QThread, QTimer
+from qtpy.QtWidgets import QApplication, QDockWidget, QMessageBox, QProgressDialog, QWidget
 
 if TYPE_CHECKING:
     from .panel import LoopPanel
     from .session import Session
+
+#: Seconds for which closing waits for the disk without a word.
+PATIENCE = 0.3
 
 
 class WindowClosing(QObject):
@@ -34,7 +39,7 @@ class WindowClosing(QObject):
         self._window: Callable[[], QWidget | None] = lambda: None
         #: Name that the panel is docked by, empty before it is.
         self._name = ""
-        self._closes = False
+        self._closes = self._asked = False
         panel.installEventFilter(self)
 
     def watch(self) -> None:
@@ -59,8 +64,7 @@ class WindowClosing(QObject):
         if window is None or watched is not window:
             return False
         if event.type() == QEvent.Type.Close:
-            session = self._panel.session
-            if session is not None and not saved_or_given_up(session):
+            if self._asked or not self._may_close():
                 event.ignore()
                 return True
             # Handled here to learn the answer. A window that stays open hides later for other
@@ -72,6 +76,17 @@ class WindowClosing(QObject):
             self._closes = False
             self._end()
         return event.type() == QEvent.Type.Close
+
+    def _may_close(self) -> bool:
+        session = self._panel.session
+        if session is None:
+            return True
+        # While something is asked or waited for, events go on, and another close may be one.
+        self._asked = True
+        try:
+            return saved_or_given_up(session)
+        finally:
+            self._asked = False
 
     # -- a panel without a window ---------------------------------------------------------
 
@@ -125,12 +140,35 @@ def saved_or_given_up(session: Session) -> bool:
     """
     while not (session.saving.closed or session.saving.up_to_date):
         try:
-            session.autosave.flush()
+            if not session.autosave.flush(_wait_for):
+                return False
         except Exception as error:
             wish = _ask(getattr(error, "strerror", None) or str(error), session)
             if wish != QMessageBox.StandardButton.Retry:
                 return wish == QMessageBox.StandardButton.Discard
     return True
+
+
+def _wait_for(save: Future[Any]) -> bool:
+    """Wait for a save; where the disk is slow the window stays alive, and the user may go back."""
+    with suppress(TimeoutError):
+        save.exception(PATIENCE)
+    # Without an event loop nobody sees a window, and one begun here would delete what is still
+    # wanted of a viewer that a script closes.
+    if save.done() or QThread.currentThread().loopLevel() == 0:
+        return True
+    box = QProgressDialog(
+        "Saving your last strokes…", "Keep the window open", 0, 0, QApplication.activeWindow()
+    )
+    box.setWindowTitle("Saving")
+    box.setWindowModality(Qt.WindowModality.ApplicationModal)
+    timer = QTimer(box)
+    timer.timeout.connect(lambda: box.accept() if save.done() else None)
+    timer.start(30)
+    box.exec()
+    timer.stop()
+    box.deleteLater()
+    return not box.wasCanceled()
 
 
 def _ask(reason: str, session: Session) -> QMessageBox.StandardButton:

@@ -34,7 +34,8 @@ class VNet3d(EncoderDecoder):
     classes
         Number of logits.
     dropout
-        Probability of dropping whole channels in the two deepest levels.
+        Probability of dropping whole channels: of the two deepest maps on the way down, the two
+        first ones on the way up, and every map that the way up takes over from the way down.
     """
 
     def __init__(self, in_channels: int, classes: int, dropout: float = 0.5) -> None:
@@ -47,6 +48,9 @@ class VNet3d(EncoderDecoder):
         self.net = nets.VNet(
             3, in_channels, classes, dropout_prob_down=dropout or None, dropout_prob_up=up
         )
+        # MONAI takes no number for the two finest steps and would always drop half there.
+        for step in (self.net.up_tr64, self.net.up_tr32):
+            step.dropout2.p = dropout
 
     def down(self, level: int, x: Tensor) -> Tensor:
         """Return the map of one encoder level."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 from qtpy.QtCore import QEventLoop, Qt, QTimer
-from qtpy.QtWidgets import QApplication, QDockWidget, QMessageBox
+from qtpy.QtWidgets import QApplication, QDockWidget, QMessageBox, QProgressDialog
 
 from napari_sslseg.app import closing
 from napari_sslseg.app.layer_roles import role_of
@@ -238,3 +240,93 @@ def test_a_project_that_opens_after_its_panel_was_closed_is_let_go(with_proposal
     again = ProjectLock()
     again.take(path)
     again.release()
+
+
+@pytest.fixture
+def slow_disk(with_proposal, monkeypatch):
+    """Give the panel on a disk that takes nothing before the event is set."""
+    viewer, panel = with_proposal
+    go = threading.Event()
+    save = panel.session.project.ink_store.save
+
+    def slow(ink):
+        assert go.wait(20)
+        return save(ink)
+
+    monkeypatch.setattr(panel.session.project.ink_store, "save", slow)
+    yield viewer, panel, go
+    go.set()
+
+
+def in_event_loop(work) -> None:
+    """Call a function as an application does, from a running event loop."""
+    loop = QEventLoop()
+
+    def do():
+        try:
+            work()
+        finally:
+            loop.quit()
+
+    QTimer.singleShot(0, do)
+    loop.exec()
+
+
+def when_asked_to_wait(act) -> QTimer:
+    """Call a function with the window that tells of saving, as soon as there is one."""
+    timer = QTimer()
+
+    def look():
+        box = QApplication.activeModalWidget()
+        if isinstance(box, QProgressDialog):
+            timer.stop()
+            act(box)
+
+    timer.timeout.connect(look)
+    timer.start(20)
+    return timer
+
+
+def test_a_window_lives_while_a_slow_disk_takes_the_last_strokes(slow_disk, paint):
+    viewer, panel, go = slow_disk
+    session, ink = panel.session, stroke(panel, paint)
+    waited = []
+
+    def act(box):
+        waited.append(box.labelText())
+        viewer.window._qt_window.close()  # once more: the first close is not answered yet
+        assert panel.session is session
+        go.set()
+
+    timer = when_asked_to_wait(act)
+    in_event_loop(viewer.close)
+    assert waited
+    assert not timer.isActive()
+    assert panel.session is None
+    assert np.array_equal(Project.open(session.project.path).ink_store.read(), ink)
+
+
+def test_a_user_who_will_not_wait_keeps_the_window(slow_disk, paint, until):
+    viewer, panel, go = slow_disk
+    session, ink = panel.session, stroke(panel, paint)
+    window = viewer.window._qt_window
+    window.show()
+    timer = when_asked_to_wait(lambda box: box.cancel())
+    in_event_loop(window.close)
+    assert not timer.isActive()
+    assert window.isVisible()
+    assert panel.session is session
+    go.set()
+    until(lambda: session.saving.up_to_date)
+    assert np.array_equal(Project.open(session.project.path).ink_store.read(), ink)
+    viewer.close()
+    assert panel.session is None
+
+
+def test_a_script_waits_for_a_slow_disk_without_a_window(slow_disk, paint):
+    viewer, panel, go = slow_disk
+    session, ink = panel.session, stroke(panel, paint)
+    threading.Timer(1.0, go.set).start()
+    viewer.close()
+    assert panel.session is None
+    assert np.array_equal(Project.open(session.project.path).ink_store.read(), ink)

@@ -69,3 +69,17 @@ def test_the_u_net_drops_values_in_two_places(place):
     assert torch.equal(seen.encoder[-2], again.encoder[-2])
     assert not torch.equal(seen.logits, again.logits)
     assert not any("Dropout" in type(m).__name__ and m.p for m in network.net.modules())
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.5])
+def test_the_v_net_drops_as_often_as_it_is_told(probability):
+    torch.manual_seed(0)
+    network = VNet3d(1, 2, probability).train()
+    found = {m.p for m in network.modules() if isinstance(m, torch.nn.Dropout3d)}
+    assert found == {probability}
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm3d):
+            module.eval()
+    image = torch.randn(1, 1, 32, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(network(image), network(image)) == (probability == 0)

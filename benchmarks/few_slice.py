@@ -201,8 +201,9 @@ def score(case: Case, prediction: Prediction, seconds: float) -> dict[str, Any]:
         row["regions"] = scoring.region_errors(prediction.regions[near], (labels != truth)[near])
     if prediction.estimate is not None:
         row["estimate"] = prediction.estimate.mean
+        row["estimate_error"] = abs(row["estimate"] - row["dice_all"])
         row["estimate_holds"] = (
-            prediction.estimate.low <= row["dice_in"] <= prediction.estimate.high
+            prediction.estimate.low <= row["dice_all"] <= prediction.estimate.high
         )
     return row
 
@@ -227,7 +228,7 @@ def means(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     result = []
     for (method, dataset, k), members in sorted(groups.items()):
         mean: dict[str, Any] = {"method": method, "dataset": dataset, "k": k, "cases": len(members)}
-        for key in ("dice_in", "dice_all", "hd95", "ece", "seconds"):
+        for key in ("dice_in", "dice_all", "hd95", "ece", "seconds", "estimate_error"):
             values = [m[key] for m in members if key in m]
             mean[key] = float(np.mean(values)) if values else None
         mean["won"] = sum(bool(m.get("won")) for m in members)
@@ -278,7 +279,9 @@ def main(arguments: list[str] | None = None) -> int:
     print("\nmeans")
     for mean in means(rows):
         head = f"{mean['dataset']} K={mean['k']} ({mean['cases']})"
-        print(_line(head, mean) + f"  won {mean['won']}/{mean['rated']}")
+        off = mean["estimate_error"]
+        told = "" if off is None else f"  estimate off by {off:.3f}"
+        print(_line(head, mean) + f"  won {mean['won']}/{mean['rated']}{told}")
     if options.json is not None:
         options.json.write_text(json.dumps({"cases": rows, "means": means(rows)}, indent=1))
     return 0

@@ -16,6 +16,7 @@ from .blocks import likeness, mixed, raised_classes, winning_classes, write_judg
 from .clock import Clock
 from .control import Control
 from .events import Emit, Progress, Started
+from .expected_overlap import ExpectedOverlap
 from .memory import spoken
 from .recipe import Recipe
 from .request import TrainRequest
@@ -208,7 +209,12 @@ class BlockRun(Run):
     # -- the volume, block by block ---------------------------------------------------------
 
     def _write(
-        self, name: str, known: Predictions, other: Tensor, info: dict[str, object]
+        self,
+        name: str,
+        known: Predictions,
+        other: Tensor,
+        info: dict[str, object],
+        overlap: ExpectedOverlap,
     ) -> tuple[int, dict[str, float]]:
         result = write_judged(
             name,
@@ -220,6 +226,7 @@ class BlockRun(Run):
             self.project.stored_ink(),
             self.workspace,
             lambda share: self.progress(JUDGING, share),
+            overlap,
         )
         self._written += 1
         return result

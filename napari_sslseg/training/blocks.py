@@ -19,6 +19,7 @@ from ..volume.project import Project
 from ..volume.proposal import REGION_NAMES, neighbourhood_slab
 from ..volume.stored_ink import JoinedInk
 from .coherence import make_coherent
+from .expected_overlap import ExpectedOverlap
 from .judge import judge_voxels, raised_network
 from .recipe import Recipe
 from .reference_shapes import ReferenceShapes
@@ -92,6 +93,7 @@ def write_judged(
     ink: JoinedInk,
     workspace: Workspace,
     progress: Callable[[float], object],
+    overlap: ExpectedOverlap,
 ) -> tuple[int, dict[str, float]]:
     """Judge a proposal as `make_proposal` does, and write it into the project.
 
@@ -105,6 +107,8 @@ def write_judged(
     workspace : Workspace
     progress : callable
         Called with the finished part in [0, 1].
+    overlap : ExpectedOverlap
+        See `make_proposal`.
 
     Returns
     -------
@@ -119,7 +123,15 @@ def write_judged(
     outside[stack.outside] = True
     certainty = workspace.zeros(tuple(stack.ink.shape), torch.float32)
     thresholds = _thresholds(
-        stack, known, classes, other, outside, certainty, workspace, lambda p: progress(0.6 * p)
+        stack,
+        known,
+        classes,
+        other,
+        outside,
+        certainty,
+        workspace,
+        lambda part: progress(0.6 * part),
+        overlap,
     )
     regions = workspace.zeros(tuple(stack.ink.shape), torch.uint8)
     for z in range(depth):
@@ -158,10 +170,11 @@ def _thresholds(
     certainty: Tensor,
     workspace: Workspace,
     progress: Callable[[float], object],
+    overlap: ExpectedOverlap,
 ) -> Tensor:
     """Return the thresholds of the classes, as `class_thresholds` does.
 
-    Fills in the certainty, and empties what is proposed outside of the object.
+    Fills in the certainty, adds to the overlap, and empties what is proposed outside of the object.
     """
     sums, counts = torch.zeros(stack.classes).double(), torch.zeros(stack.classes)
     for z, sure in enumerate(confidence_slices(known)):
@@ -169,8 +182,10 @@ def _thresholds(
             certainty[z], proposed[z] = 1.0, 0
             continue
         certainty[z] = sure
-        open_ = (stack.ink[z] == NOT_ANNOTATED) & (proposed[z] == other[z])
-        counted = torch.from_numpy(neighbourhood_slab(proposed.numpy(), z)) & open_
+        near = torch.from_numpy(neighbourhood_slab(proposed.numpy(), z))
+        open_ = (stack.ink[z] == NOT_ANNOTATED) & near
+        overlap.add_slice(known.proposed[z], sure, open_)
+        counted = open_ & (proposed[z] == other[z])
         sums += torch.bincount(proposed[z][counted], sure[counted].double(), stack.classes)
         counts += torch.bincount(proposed[z][counted], minlength=stack.classes)
         workspace.release()

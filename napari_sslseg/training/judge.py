@@ -11,6 +11,7 @@ from ..methods.confidence import Predictions, estimate_confidence
 from ..methods.regions import AdaptiveThresholds, region_codes
 from ..volume.annotation import NOT_ANNOTATED
 from ..volume.proposal import Proposal, object_neighbourhood, region_shares
+from .expected_overlap import ExpectedOverlap
 from .stack import SliceStack
 
 #: Confidence of a discrepant voxel above which it is confident (DC). The thresholds of the
@@ -50,6 +51,7 @@ def make_proposal(
     known: Predictions,
     other: Tensor,
     info: dict[str, object],
+    overlap: ExpectedOverlap | None = None,
 ) -> tuple[Proposal, dict[str, float]]:
     """Build a proposal whose regions compare it with a second prediction.
 
@@ -67,6 +69,9 @@ def make_proposal(
         Classes of the second prediction.
     info : dict
         Kept with the proposal.
+    overlap : ExpectedOverlap, optional
+        The voxels without ink near the proposed object are added to it; what is said farther away
+        was not fitted on anything, and would count the more the larger the image is.
 
     Returns
     -------
@@ -82,6 +87,9 @@ def make_proposal(
     proposed = torch.stack([p.float().max(0).indices for p in known.proposed])
     proposed = proposed.masked_fill(outside, 0)
     certainty = estimate_confidence(known).masked_fill(outside, 1.0)
+    if overlap is not None:
+        near = torch.from_numpy(object_neighbourhood(proposed.to(torch.uint8).numpy()))
+        overlap.add(known, certainty, near & ~(inked | outside))
     settled = (proposed != other.long()) | inked | outside
     thresholds = class_thresholds(certainty, proposed, settled, stack.classes)
     judged = judge_voxels(certainty, proposed, other, thresholds, stack.ink, outside)

@@ -72,6 +72,6 @@ class MatchingStage(Proposing):
         slices, predictions = quality.leave_one_out(stack, predict, proceed)
         found = quality.estimate(self.stack, slices, predictions)
         if found is not None:
-            how = f"Measured on {found.counted('reference')} left out in turn."
-            self._tell_estimate("reference-guided", found, how)
+            how = f"By {found.counted('reference')} left out in turn, and the confidence."
+            self._tell_estimate("reference-guided", self._weighed("reference-guided", found), how)
         return found

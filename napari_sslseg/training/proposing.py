@@ -18,6 +18,7 @@ from .clock import Clock
 from .coherence import make_coherent
 from .control import Control
 from .events import Emit, Estimated, Progress, ProposalReady, Started
+from .expected_overlap import ExpectedOverlap
 from .judge import make_proposal, raised_network
 from .other_references import OtherReferences
 from .outcome import Outcome, TaughtOutcome
@@ -96,6 +97,8 @@ class Proposing:
         self._unaided: Unaided | None = None
         #: Estimates that this run has made, by the proposal's slug.
         self._estimates: dict[str, dict[str, object]] = {}
+        #: Dice of each class that is to be expected by the confidence, by the proposal's slug.
+        self._expected: dict[str, dict[int, float]] = {}
         #: What each proposal was judged by: "matching" at first, "guided" and "network" at last.
         self.known: dict[str, Predictions] = {}
 
@@ -166,7 +169,7 @@ class Proposing:
         """Tell how good the network's proposal is likely to be, as far as anything tells that."""
         if matched is not None and not learned:
             how = "The network needs more time to learn; until then this is the matching."
-            self._tell_estimate("semsim", matched, how)
+            self._tell_estimate("semsim", self._weighed("semsim", matched), how)
         elif (
             self._unaided is not None
             and isinstance(outcome, TaughtOutcome)
@@ -180,9 +183,16 @@ class Proposing:
                 how += "; only roughly what it is elsewhere." if rough else "."
                 self._tell_estimate("semsim", measured, how, rough)
         elif outcome is not None and matched is not None:
-            how = f"Reference matching ({matched.mean:.2f}), and the effect of training on it"
-            how += f" and on {self.others.count}." if self.others is not None else "."
-            self._tell_estimate("semsim", matched.with_errors(outcome.error_ratio), how)
+            found = self._weighed("reference-guided", matched)
+            how = f"Reference matching ({found.mean:.2f}), the effect of training on it"
+            how += f" and on {self.others.count}" if self.others is not None else ""
+            how += ", and the confidence." if self._expected["semsim"] else "."
+            trained = matched.with_errors(outcome.error_ratio)
+            self._tell_estimate("semsim", self._weighed("semsim", trained), how)
+
+    def _weighed(self, slug: str, left_out: quality.Estimate) -> quality.Estimate:
+        """Join what left-out references and what the confidence of a proposal tell of it."""
+        return left_out.with_confidence(self._expected[slug])
 
     @property
     def alike(self) -> float:
@@ -196,16 +206,24 @@ class Proposing:
         start = self.clock.spent
         if (estimate := self._estimates.get(proposal_slug(name))) is not None:
             info = {**info, ESTIMATE: estimate}  # of the same classes, judged anew
-        version, shares = self._write(name, known, other, info)
+        overlap = ExpectedOverlap(self.stack.class_ids)
+        version, shares = self._write(name, known, other, info, overlap)
+        # The confidence of a network that only ink has taught was not fitted on anything.
+        self._expected[proposal_slug(name)] = {} if known.calibrated else overlap.dice()
         self.emit(ProposalReady(proposal_slug(name), name, version, shares))
         self._proposing = self.clock.spent - start
 
     # -- the volume as a whole: done in blocks for a large one -----------------------------
 
     def _write(
-        self, name: str, known: Predictions, other: Tensor, info: dict[str, object]
+        self,
+        name: str,
+        known: Predictions,
+        other: Tensor,
+        info: dict[str, object],
+        overlap: ExpectedOverlap,
     ) -> tuple[int, dict[str, float]]:
-        proposal, shares = make_proposal(name, self.stack, known, other, info)
+        proposal, shares = make_proposal(name, self.stack, known, other, info, overlap)
         return self.project.write_proposal(proposal), shares
 
     def _predict(self, trainer: Trainer, recipe: Recipe) -> PredictOutput:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from napari_sslseg.training.estimate import (
+    Estimate,
     dice_scores,
     distance_scale,
     estimate,
@@ -101,3 +102,27 @@ def test_slices_outside_are_no_references_and_not_asked_about(stack):
     assert distance_scale(stack, 9) > before
     stack.outside = [z for z in range(14) if z not in stack.inked()]
     assert estimate(stack, [5], [stack.ink[5]]) is None
+
+
+def measured(count: int) -> Estimate:
+    return Estimate({3: 0.6, 5: 0.8}, {3: 0.1, 5: 0.05}, 0.7, 0.64, 0.76, count)
+
+
+def test_the_confidence_counts_less_the_more_references_were_left_out():
+    expected = {3: 0.9, 5: 0.9}
+    found = [measured(count).with_confidence(expected) for count in (1, 3, 7)]
+    assert [f.mean for f in found] == pytest.approx([0.85, 0.8, 0.76])
+    assert found[0].per_class == pytest.approx({3: 0.825, 5: 0.875})
+    assert (found[0].low, found[0].high) == pytest.approx((0.79, 0.91))
+    assert found[0].count == 1
+
+
+def test_a_class_that_no_left_out_reference_shows_is_told_by_the_confidence():
+    found = measured(3).with_confidence({3: 0.9, 5: 0.9, 7: 0.3})
+    assert found.per_class == pytest.approx({3: 0.75, 5: 0.85, 7: 0.3})
+    assert found.mean == pytest.approx(0.7)
+    assert set(found.spread) == {3, 5, 7}
+
+
+def test_without_confidence_the_left_out_references_tell():
+    assert measured(1).with_confidence({}) == measured(1)

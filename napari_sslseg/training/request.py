@@ -39,7 +39,7 @@ class TrainRequest:
     resume : bool
         Continue from the project's last model when there is one.
     estimate : bool
-        Measure the quality by leaving references out.
+        Estimate the quality, which takes leaving references out.
     memory : int, optional
         Bytes that the run may use; half of what is free when it begins if not given.
     others : bool

@@ -39,7 +39,8 @@ class MeasurePart(Step):
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         self.table.setToolTip(
-            "Dice: estimated by leaving references out, without a ground truth. "
+            "Dice: estimated without a ground truth, by leaving references out and by the "
+            "confidence of each voxel. "
             "Volume: of the mask as it would be exported now."
         )
         self.spread = hint_label()
@@ -119,8 +120,8 @@ class MeasurePart(Step):
         text = ""
         if estimate is not None:
             text = (
-                f"Mean Dice {estimate.mean:.2f}, between {estimate.low:.2f} and "
-                f"{estimate.high:.2f} from reference to reference. {estimate.how}"
+                f"Mean Dice {estimate.mean:.2f}, likely between {estimate.low:.2f} and "
+                f"{estimate.high:.2f}. {estimate.how}"
             )
         say(self.spread, text)
 

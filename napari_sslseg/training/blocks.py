@@ -184,7 +184,8 @@ def _thresholds(
         certainty[z] = sure
         near = torch.from_numpy(neighbourhood_slab(proposed.numpy(), z))
         open_ = (stack.ink[z] == NOT_ANNOTATED) & near
-        overlap.add_slice(known.proposed[z], sure, open_)
+        if overlap.covers(known, z):
+            overlap.add_slice(known.proposed[z], sure, open_)
         counted = open_ & (proposed[z] == other[z])
         sums += torch.bincount(proposed[z][counted], sure[counted].double(), stack.classes)
         counts += torch.bincount(proposed[z][counted], minlength=stack.classes)

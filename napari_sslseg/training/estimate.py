@@ -70,15 +70,19 @@ class Estimate:
         def joined(measured: float, by_confidence: float) -> float:
             return own * measured + (1 - own) * by_confidence
 
-        mean = joined(self.mean, float(np.mean(list(expected.values()))))
-        # The ends may have been cut off at 0 and 1; the farther one has not.
-        deviation = max(self.mean - self.low, self.high - self.mean)
+        by_confidence = float(np.mean(list(expected.values())))
+        mean = joined(self.mean, by_confidence)
+        # Where the two contradict each other, neither is to be relied on. Of the ends one may have
+        # been cut off at 0 or 1, the farther one has not.
+        apart = abs(self.mean - by_confidence) / 2
+        deviation = max(self.mean - self.low, self.high - self.mean, apart)
         ids = [i for i in (*self.per_class, *expected) if i in expected]
         return replace(
             self,
             per_class=self.per_class
             | {i: joined(self.per_class.get(i, expected[i]), expected[i]) for i in ids},
-            spread={i: deviation for i in ids} | self.spread,
+            spread={i: deviation for i in ids}
+            | {i: max(value, apart) for i, value in self.spread.items()},
             mean=mean,
             low=max(0.0, mean - deviation),
             high=min(1.0, mean + deviation),

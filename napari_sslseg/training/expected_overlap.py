@@ -57,9 +57,19 @@ class ExpectedOverlap:
         self._there = self._there + right + missed
 
     def add(self, known: Predictions, certainty: Tensor, counted: Tensor) -> None:
-        """Add all slices, (Z, ...) of what `add_slice` takes."""
-        for each in zip(known.proposed, certainty, counted, strict=True):
-            self.add_slice(*each)
+        """Add the slices that are covered, of (Z, ...) of what `add_slice` takes."""
+        for z, each in enumerate(zip(known.proposed, certainty, counted, strict=True)):
+            if self.covers(known, z):
+                self.add_slice(*each)
+
+    @staticmethod
+    def covers(known: Predictions, z: int) -> bool:
+        """Whether a slice is counted: one between slices with ink.
+
+        Beyond the outermost ones the confidence is that of volumes whose object ends there, and too
+        low where the object goes on.
+        """
+        return bool(known.inked) and min(known.inked) < z < max(known.inked)
 
     def dice(self) -> dict[int, float]:
         """Return the expected Dice of each class but the background that there is any of."""

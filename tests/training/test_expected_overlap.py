@@ -16,8 +16,8 @@ def overlap_of(probabilities, certainty, counted=None):
     overlap = ExpectedOverlap(IDS)
     if counted is None:
         counted = torch.ones(certainty.shape, dtype=torch.bool)
-    known = Predictions(probabilities, probabilities, certainty, [])
-    overlap.add(known, certainty, counted)
+    for each in zip(probabilities, certainty, counted, strict=True):
+        overlap.add_slice(*each)
     return overlap.dice()
 
 
@@ -75,3 +75,16 @@ def test_what_does_not_count_says_nothing():
     part = overlap_of(probabilities, certainty, counted)
     assert part == pytest.approx(overlap_of(probabilities[1:3], certainty[1:3]))
     assert overlap_of(probabilities, certainty, torch.zeros_like(counted)) == {}
+
+
+def test_slices_beyond_the_outermost_references_do_not_count():
+    torch.manual_seed(0)
+    probabilities = (2 * torch.randn(6, 3, 20, 20)).softmax(1)
+    certainty = probabilities.amax(1)
+    every = torch.ones(6, 20, 20, dtype=torch.bool)
+    overlap = ExpectedOverlap(IDS)
+    overlap.add(Predictions(probabilities, probabilities, certainty, [1, 4]), certainty, every)
+    assert overlap.dice() == pytest.approx(overlap_of(probabilities[2:4], certainty[2:4]))
+    alone = ExpectedOverlap(IDS)
+    alone.add(Predictions(probabilities, probabilities, certainty, [2]), certainty, every)
+    assert alone.dice() == {}

@@ -72,6 +72,7 @@ class MatchingStage(Proposing):
         slices, predictions = quality.leave_one_out(stack, predict, proceed)
         found = quality.estimate(self.stack, slices, predictions)
         if found is not None:
-            how = f"By {found.counted('reference')} left out in turn, and the confidence."
+            how = f"By {found.counted('reference')} left out in turn"
+            how += ", and the confidence." if self._expected["reference-guided"] else "."
             self._tell_estimate("reference-guided", self._weighed("reference-guided", found), how)
         return found

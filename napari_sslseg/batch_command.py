@@ -46,6 +46,21 @@ def run_batch_command(
     without labels get the proposal of a network that learns from all labelled ones; its quality
     cannot be estimated there.
 
+    Parameters
+    ----------
+    project
+        Folder of the project.
+    volume
+        Keys of volumes, ``"first"`` for the first one; None for all.
+    method, device, seed
+        `preset`, `device` and `seed` of `TrainRequest`.
+    seconds
+        Of each training.
+    memory
+        As `parse_size` reads it; None for half of what is free.
+    alone
+        Whether labelled volumes are trained on their own slices only.
+
     Returns
     -------
     list of dict

@@ -48,6 +48,21 @@ def run_train(
 ) -> dict[str, Any]:
     """Train on a data set, or go on with a run that was interrupted.
 
+    Parameters
+    ----------
+    dataset
+        YAML file, see `read_dataset`.
+    run
+        Folder of the run; made if it does not exist.
+    preset, steps, seed
+        None leaves what the description says, or else the defaults.
+    device
+        As of `find_device`.
+    minutes
+        Stop, saved, after this time of training; None runs to the end.
+    fresh, tensorboard
+        `fresh` and `board` of `train_dataset`.
+
     Returns
     -------
     dict
@@ -55,7 +70,7 @@ def run_train(
 
     Raises
     ------
-    DatasetError
+    UserError
         With one sentence for the user.
     """
     calm_threads()
@@ -104,6 +119,21 @@ def run_predict(
 ) -> dict[str, Any]:
     """Predict label files for the cases of a list.
 
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    dataset
+        YAML file; it must describe the data as the run's did.
+    output
+        Folder, made if it does not exist; files in it of the same names are replaced.
+    cases
+        Name of the list; labels are not needed.
+    model
+        ``"best"`` or ``"last"``.
+    device
+        As of `find_device`.
+
     Returns
     -------
     dict
@@ -111,7 +141,7 @@ def run_predict(
 
     Raises
     ------
-    DatasetError
+    UserError
         With one sentence for the user.
     """
     calm_threads()
@@ -192,6 +222,17 @@ def run_evaluate(
 
     HD95 is the larger of the two directed 95th percentiles; papers that use medpy pool both.
 
+    Parameters
+    ----------
+    dataset
+        YAML file.
+    predictions
+        Folder with one label file for each case, as `run_predict` writes them.
+    output
+        Path without suffix, of a JSON file and a CSV file; None writes none.
+    cases
+        Name of the list; those of its cases that have no labels are left out.
+
     Returns
     -------
     dict
@@ -199,7 +240,7 @@ def run_evaluate(
 
     Raises
     ------
-    DatasetError
+    UserError
         With one sentence for the user.
     """
     from .training.dataset.description import read_dataset

@@ -10,7 +10,7 @@ import typer
 
 from .formats import FORMATS, FormatError, export, format_for, losses, read
 from .formats.atomic import check_writable
-from .formats.exporting import named
+from .formats.exporting import named, possible_files
 from .formats.label_import import import_labels
 from .formats.provenance import ImageIdentity, Provenance, content_digest
 from .propose_command import spare_inputs
@@ -43,6 +43,21 @@ def run_export(
 ) -> dict[str, Any]:
     """Write labels in another format, with the image's geometry.
 
+    Parameters
+    ----------
+    labels
+        Label file or DICOM segmentation; voxels of 255 become background.
+    output, per_class, anonymous
+        `path`, `per_class` and `anonymous` of `export`.
+    image, series
+        The image that the labels belong to, and which volume of several.
+    format_key
+        A key of `FORMATS`; None lets the suffix of `output` decide.
+    name
+        Names of classes, each as ``1=Liver``; they go before those of a segmentation.
+    resample
+        Bring labels on another grid onto the image's, each voxel taking the nearest label.
+
     Returns
     -------
     dict
@@ -67,6 +82,8 @@ def run_export(
     for class_id, title in (found.names | given).items():
         if class_id in classes:
             classes.rename(class_id, title)
+    # Names of single files follow from the classes, which only the labels tell.
+    spare_inputs(possible_files(output, kind, classes, per_class), [labels, image])
     shown = volume.geometry.canonical().apply(volume.array)
     identity = ImageIdentity.of(volume.geometry, content_digest(shown), volume.channels)
     files = export(

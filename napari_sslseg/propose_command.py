@@ -103,6 +103,17 @@ def run_propose(
 ) -> dict[str, Any]:
     """Propose labels for a whole volume; progress goes to stderr.
 
+    Parameters
+    ----------
+    image, series, channel, resample
+        The volume, and further images of it as channels.
+    references, axis, first_slice, last_slice
+        What is labelled, and where the object lies, along an axis of the image's file.
+    output, regions
+        Files to write, on the image's grid; their suffixes say the format.
+    method, seconds, device, seed, memory
+        For a `TrainRequest`; `memory` as `parse_size` reads it, half of what is free without.
+
     Returns
     -------
     dict
@@ -110,7 +121,7 @@ def run_propose(
 
     Raises
     ------
-    UsageError
+    UserError
         With one sentence for the user.
     """
     begin = time.monotonic()

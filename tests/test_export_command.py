@@ -115,6 +115,11 @@ def test_what_cannot_be_exported_is_one_sentence(scan, command_line):
         ("folder", ["--format", "nifti"], "folder.nii.gz cannot be written: it is a folder"),
         ("labels.nii", [], "labels.nii would be overwritten"),
         ("Jane_Doe.nii.gz", [], "Jane_Doe.nii.gz would be overwritten"),
+        (
+            "Jane.nii.gz",
+            ["--per-class", "--name", "1=Doe"],
+            "Jane_Doe.nii.gz would be overwritten",
+        ),
         ("o.xyz", [], "its suffix is none of"),
     ):
         done = command_line("export", labels, folder / output, "--image", image, *words)

@@ -73,7 +73,18 @@ class ClassEditing:
         color: str | None = None,
         code: str | None = None,
     ) -> None:
-        """Rename or recolour a class, or say its code in DICOM as `Code.parse` takes it.
+        """Rename or recolour a class, or say its code in DICOM; what is None stays.
+
+        Parameters
+        ----------
+        class_id : int
+            Label value, of a class of the project.
+        name : str, optional
+            A blank one is ignored.
+        color : str, optional
+            As ``#rrggbb``.
+        code : str, optional
+            As `Code.parse` takes it; a blank one lets the name decide.
 
         Raises
         ------

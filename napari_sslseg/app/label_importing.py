@@ -68,7 +68,17 @@ class LabelImport(QWidget):
     def import_from(
         self, path: Path, as_proposal: bool, resample: bool = False, new_classes: bool = False
     ) -> None:
-        """Import a file, in a thread; asks where it is on another grid or has other classes."""
+        """Import a file, in a thread; asks where it is on another grid or has other classes.
+
+        Parameters
+        ----------
+        path : Path
+            What `import_labels` reads.
+        as_proposal : bool
+            Make it a proposal; else its labels become ink where nothing is painted yet.
+        resample, new_classes : bool
+            As of `import_labels`; what is true is not asked for.
+        """
         session = self._session
         if session is None:
             return

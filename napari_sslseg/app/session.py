@@ -147,7 +147,7 @@ class Session:
         color: str | None = None,
         code: str | None = None,
     ) -> None:
-        """Rename or recolour a class, or say its code; see `ClassEditing.edit`."""
+        """Rename or recolour a class, or say its code; parameters as of `ClassEditing.edit`."""
         self.class_editing.edit(class_id, name=name, color=color, code=code)
 
     def remove_class(self, class_id: int) -> None:

@@ -51,6 +51,17 @@ def labelled(
 ) -> Labelled:
     """Find out what is to be written, and on which images.
 
+    Parameters
+    ----------
+    labels : ndarray of uint8, spatial shape of `like`
+        Class ids.
+    like : Volume
+        Whose DICOM images the labels are on.
+    classes : ClassTable
+        Those without voxels are left out; voxels of other values belong to no class.
+    anonymous : bool
+        Headers without patient and study.
+
     Raises
     ------
     FormatError

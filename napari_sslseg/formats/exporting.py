@@ -124,7 +124,17 @@ def named(path: str | os.PathLike[str], kind: ExportFormat) -> Path:
 def possible_files(
     path: str | os.PathLike[str], kind: ExportFormat, classes: ClassTable, per_class: bool
 ) -> list[Path]:
-    """Return the files of labels that an export may write, if every class has voxels."""
+    """Return the files of labels that an export may write, if every class has voxels.
+
+    Parameters
+    ----------
+    path : path-like
+        Target, or the stem of several, as of `export`.
+    kind : ExportFormat
+    classes : ClassTable
+    per_class : bool
+        One file for each class, where the format leaves the choice.
+    """
     file = named(path, kind)
     if not _is_split(kind, per_class):
         return [file]

@@ -71,7 +71,26 @@ def surface(
 def write_stl(
     path: Path, labels: NDArray[np.uint8], like: Volume, classes: ClassTable, anonymous: bool
 ) -> None:
-    """Write the surface of all classes together as binary STL, which knows no parts."""
+    """Write the surface of all classes together as binary STL, which knows no parts.
+
+    Parameters
+    ----------
+    path : Path
+        Replaced if it exists.
+    labels : ndarray of uint8, spatial shape of `like`
+        Class ids, of three dimensions.
+    like : Volume
+        Whose geometry the labels are on.
+    classes : ClassTable
+        Voxels of other values are outside.
+    anonymous : bool
+        Makes no difference: nothing of a patient is written.
+
+    Raises
+    ------
+    FormatError
+        With one sentence, if the labels are a plane, or no voxel belongs to any class.
+    """
     vertices, faces = surface(_mask(labels, classes), like.geometry)
     corners = vertices[faces]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -88,7 +107,22 @@ def write_stl(
 def write_obj(
     path: Path, labels: NDArray[np.uint8], like: Volume, classes: ClassTable, anonymous: bool
 ) -> None:
-    """Write the surface of each class as an object of one OBJ file, with colours beside it."""
+    """Write the surface of each class as an object of one OBJ file, with colours beside it.
+
+    Parameters
+    ----------
+    path : Path
+        The colours go into a file of the same name with the suffix ``.mtl``.
+    labels, like, anonymous
+        As of `write_stl`.
+    classes : ClassTable
+        Those without voxels are left out.
+
+    Raises
+    ------
+    FormatError
+        As `write_stl`.
+    """
     _mask(labels, classes)
     material = path.with_suffix(".mtl")
     first = 1

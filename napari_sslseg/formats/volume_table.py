@@ -70,7 +70,22 @@ def class_volumes(
 def write_csv(
     path: Path, labels: NDArray[np.uint8], like: Volume, classes: ClassTable, anonymous: bool
 ) -> None:
-    """Write one line a class."""
+    """Write one line a class: millilitres or, of a plane, square millimetres.
+
+    Parameters
+    ----------
+    path : Path
+        Replaced if it exists.
+    labels : ndarray of uint8, spatial shape of `like`
+        Class ids.
+    like : Volume
+        Whose geometry the labels are on. Where the size of a voxel is not known, that of a class
+        is left empty.
+    classes : ClassTable
+        Each gets a line, whether it has voxels or not.
+    anonymous : bool
+        Makes no difference: nothing of a patient is written.
+    """
     size = "ml" if like.geometry.ndim == 3 else "mm2"
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -83,6 +98,12 @@ def write_csv(
 def write_json(
     path: Path, labels: NDArray[np.uint8], like: Volume, classes: ClassTable, anonymous: bool
 ) -> None:
-    """Write one object a class; ``null`` where the size of a voxel is not known."""
+    """Write one object a class; ``null`` where the size of a voxel is not known.
+
+    Parameters
+    ----------
+    path, labels, like, classes, anonymous
+        As of `write_csv`.
+    """
     rows = [asdict(row) for row in class_volumes(labels, like.geometry, classes)]
     path.write_text(json.dumps({"classes": rows}, indent=1), encoding="utf-8")

@@ -48,6 +48,17 @@ def main(project: str) -> int:
 def serve(project: Path, request_line: str, control: Control, emit: Emit) -> int:
     """Run the request and turn every outcome into an event; details of failures go to stderr.
 
+    Parameters
+    ----------
+    project : Path
+        Folder of the project.
+    request_line : str
+        JSON of a `TrainRequest` or `BatchRequest`.
+    control : Control
+        By which another thread pauses or cancels the run.
+    emit : callable
+        Receives every event.
+
     Returns
     -------
     int

@@ -172,7 +172,19 @@ class CutMix:
 def uniform(
     count: int, low: float, high: float, generator: torch.Generator, device: torch.device
 ) -> Tensor:
-    """Draw numbers where the generator is, and bring them to `device`."""
+    """Draw numbers where the generator is, and bring them to `device`.
+
+    Parameters
+    ----------
+    count
+        Length of the result, ``(count,)`` float32.
+    low, high
+        Range of the numbers, each part of it as likely as any other.
+    generator
+        Source of randomness, on any device.
+    device
+        Of the result.
+    """
     drawn = torch.rand(count, generator=generator, device=generator.device)
     return (low + (high - low) * drawn).to(device)
 
@@ -238,9 +250,18 @@ def move_images(
     size: Sequence[int] | None = None,
     interpolation: Literal["bilinear", "nearest"] = "bilinear",
 ) -> Tensor:
-    """Apply drawn affine maps to ``(B, C, ...)``; the border is repeated outside.
+    """Apply drawn affine maps to images; the border is repeated outside.
 
-    `size` are the sides of the result, in pixels; None keeps those of the images.
+    Parameters
+    ----------
+    images
+        ``(B, C, ...)``.
+    theta
+        ``(B, 2, 3)``, as `sample_weak` draws them; ``(B, 3, 4)`` of volumes.
+    size
+        Sides of the result, in pixels; None keeps those of the images.
+    interpolation
+        How images are read between pixels.
     """
     if images.shape[0] == 0:
         return images if size is None else images.new_zeros(*images.shape[:2], *size)
@@ -251,10 +272,16 @@ def move_images(
 def move_labels(
     labels: Tensor, theta: Tensor, outside: int = IGNORE, size: Sequence[int] | None = None
 ) -> Tensor:
-    """Apply drawn affine maps to ids, nearest; `outside` where no source exists.
+    """Apply drawn affine maps to ids, nearest.
 
-    `labels` are ``(B, ...)`` class ids, or ``(B, K, ...)`` of overlapping classes; `size` as in
-    `move_images`.
+    Parameters
+    ----------
+    labels
+        ``(B, ...)`` class ids, or ``(B, K, ...)`` of overlapping classes.
+    theta, size
+        As in `move_images`.
+    outside
+        Value where no source exists.
     """
     single = labels.ndim == theta.shape[1] + 1
     if labels.shape[0] == 0:
@@ -270,9 +297,16 @@ def move_labels(
 def move_maps(
     maps: Tensor, theta: Tensor, fill: float | None = None, size: Sequence[int] | None = None
 ) -> Tensor:
-    """Apply drawn affine maps to soft maps ``(B, C, ...)``, linearly.
+    """Apply drawn affine maps to soft maps, linearly.
 
-    `fill` is the value where no source exists; None repeats the border. `size` as in `move_images`.
+    Parameters
+    ----------
+    maps
+        ``(B, C, ...)``.
+    theta, size
+        As in `move_images`.
+    fill
+        Value where no source exists; None repeats the border.
     """
     if maps.shape[0] == 0:
         return maps if size is None else maps.new_zeros(*maps.shape[:2], *size)

@@ -50,7 +50,19 @@ def sample_intensity(
     config: StrongAugmentation | None = None,
     colour: bool = False,
 ) -> IntensityChange:
-    """Draw one intensity change an image; of its colours too if `colour`."""
+    """Draw one intensity change an image.
+
+    Parameters
+    ----------
+    images
+        ``(B, C, ...)``; only their number and device count.
+    generator
+        Source of randomness.
+    config
+        Chances and ranges; None takes the defaults.
+    colour
+        Whether saturation and hue are drawn too.
+    """
     config = config or StrongAugmentation()
     b, device = images.shape[0], images.device
 

@@ -31,7 +31,17 @@ def to_windows(maps: Tensor, rows: int, columns: int) -> Tensor:
 
 
 def from_windows(tokens: Tensor, rows: int, columns: int, size: tuple[int, int]) -> Tensor:
-    """Invert `to_windows` to maps ``(B, D, *size)``."""
+    """Invert `to_windows` to maps ``(B, D, *size)``.
+
+    Parameters
+    ----------
+    tokens
+        ``(B * rows * columns, N, D)``, those of each window in row-major order.
+    rows, columns
+        Number of windows along height and width.
+    size
+        Height and width of the maps, which `rows` and `columns` divide.
+    """
     h, w = size
     d = tokens.shape[-1]
     x = tokens.reshape(-1, rows, columns, h // rows, w // columns, d)

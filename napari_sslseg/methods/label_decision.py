@@ -53,7 +53,18 @@ class Decider:
     def mix(
         self, slices: Sequence[int], stretch: Stretch, ahead: torch.Tensor, back: torch.Tensor
     ) -> Mixed:
-        """Mix the reads (B, classes + 1, H, W) from both ends, as `Carrier.carry` yields them."""
+        """Mix the reads from both ends.
+
+        Parameters
+        ----------
+        slices : sequence of int
+            Slices between the ends.
+        stretch : tuple of int
+            The ends.
+        ahead, back : Tensor, (B, classes + 1, H, W)
+            Read at these slices from the first end and from the second, as `Carrier.carry` yields
+            it: the labels, then the gathered cost.
+        """
         sources, config, (a, b) = self._sources, self._sources.config, stretch
         classes = sources.classes
         way = torch.tensor([(z - a) / (b - a) for z in slices], device=ahead.device)

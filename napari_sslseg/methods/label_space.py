@@ -101,9 +101,18 @@ class LabelSpace:
     def dice(
         self, logits: Tensor, target: Tensor, weight: Tensor | None = None, absent: bool = True
     ) -> Tensor:
-        """Return the soft Dice loss of logits; `weight` is shaped like `target`.
+        """Return the soft Dice loss of logits.
 
-        `absent` as in `losses.masked_dice`.
+        Parameters
+        ----------
+        logits
+            ``(B, K, ...)``.
+        target
+            ``(B, ...)`` class ids; overlapping: ``(B, K, ...)`` of 0 and 1; 255: not annotated.
+        weight
+            Mask or non-negative weights, shaped like `target`; None counts everything once.
+        absent
+            As in `losses.masked_dice`.
         """
         loss = overlapping_dice if self.overlapping else masked_dice
         return loss(self.probabilities(logits), target, weight, absent=absent)
@@ -111,7 +120,17 @@ class LabelSpace:
     def soft_dice(
         self, logits: Tensor, target: Tensor, weight: Tensor, absent: bool = True
     ) -> Tensor:
-        """Return the Dice loss to probabilities `target`, shaped like `logits`."""
+        """Return the Dice loss to probabilities.
+
+        Parameters
+        ----------
+        logits, target
+            ``(B, K, ...)``; `target` are the probabilities.
+        weight
+            ``(B, ...)``; overlapping: ``(B, K, ...)``.
+        absent
+            As in `losses.masked_dice`.
+        """
         loss = soft_overlapping_dice if self.overlapping else soft_masked_dice
         return loss(self.probabilities(logits), target, weight, absent)
 
@@ -120,7 +139,14 @@ class LabelSpace:
     ) -> Tensor:
         """Return the cross-entropy to probabilities; see `losses.soft_cross_entropy`.
 
-        `weight` is a pixel map ``(B, ...)``, `counted` is shaped like an annotation.
+        Parameters
+        ----------
+        logits, target
+            ``(B, K, ...)``; `target` are the probabilities.
+        weight
+            ``(B, ...)`` trust in each pixel, in [0, 1].
+        counted
+            Bool, shaped like an annotation: what the mean is over; None counts all.
         """
         if not self.overlapping:
             return soft_cross_entropy(logits, target, weight, counted)

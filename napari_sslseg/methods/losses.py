@@ -49,9 +49,23 @@ def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
 def cross_entropy(
     logits: Tensor, target: Tensor, weight: Tensor | None = None, ignore: int = IGNORE
 ) -> Tensor:
-    """Mean cross-entropy over the annotated pixels, weighted by `weight` ``(B, ...)`` if given.
+    """Mean cross-entropy over the annotated pixels.
 
-    Returns zero, with zero gradient, when no pixel counts.
+    Parameters
+    ----------
+    logits
+        ``(B, K, ...)``.
+    target
+        ``(B, ...)`` class ids.
+    weight
+        ``(B, ...)`` mask or non-negative weights; None counts every pixel once.
+    ignore
+        Id of pixels without a target; they never count.
+
+    Returns
+    -------
+    Tensor
+        Scalar, exactly zero with zero gradient when no pixel counts.
     """
     valid = (target != ignore).float()
     if weight is not None:
@@ -180,9 +194,18 @@ def overlapping_dice(
 def soft_masked_dice(
     probabilities: Tensor, target: Tensor, weight: Tensor, absent: bool = True
 ) -> Tensor:
-    """Dice loss to soft labels ``(B, K, ...)``, squared in the denominator like the prediction.
+    """Dice loss to soft labels, squared in the denominator like the prediction.
 
-    `weight` is ``(B, ...)``. For labels of zeros and ones it equals `masked_dice`.
+    For labels of zeros and ones it equals `masked_dice`.
+
+    Parameters
+    ----------
+    probabilities, target
+        ``(B, K, ...)``.
+    weight
+        ``(B, ...)`` mask or non-negative weights.
+    absent
+        As in `masked_dice`.
     """
     target, counted = target.float(), weight.float().unsqueeze(1)
     return _dice(probabilities.float(), target, target * target, counted, absent)
@@ -191,7 +214,17 @@ def soft_masked_dice(
 def soft_overlapping_dice(
     probabilities: Tensor, target: Tensor, weight: Tensor, absent: bool = True
 ) -> Tensor:
-    """Dice loss to soft labels of overlapping classes; `weight` is ``(B, K, ...)``."""
+    """Dice loss to soft labels of overlapping classes.
+
+    Parameters
+    ----------
+    probabilities, target
+        ``(B, K, ...)``.
+    weight
+        ``(B, K, ...)`` or ``(B, 1, ...)`` mask or non-negative weights.
+    absent
+        As in `masked_dice`.
+    """
     target = target.float()
     return _dice(probabilities.float(), target, target * target, weight.float(), absent)
 

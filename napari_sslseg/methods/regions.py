@@ -222,7 +222,16 @@ class AdaptiveThresholds(nn.Module):
         split: Split = "unlabelled",
         mask: Tensor | None = None,
     ) -> Tensor:
-        """Take in confidences ``(B, ...)`` of predicted classes ``(B, ...)``; see `update`."""
+        """Take in one batch and return the thresholds in use afterwards.
+
+        Parameters
+        ----------
+        confidence, classes
+            ``(B, ...)`` probabilities of the predicted classes, and their ids. With structures
+            ``(B, structures, ...)``.
+        prediction, split, mask
+            As in `update`; `mask` is shaped like `classes`.
+        """
         counted = torch.ones_like(classes, dtype=torch.bool) if mask is None else mask
         # Each structure has sums of its own; exclusive classes are summed over everything.
         axes = None if self.values.ndim == 3 else (0, *range(2, classes.ndim))

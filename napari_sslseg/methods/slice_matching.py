@@ -67,7 +67,19 @@ class Window:
     @staticmethod
     @lru_cache
     def of(radius: int, penalty: float, device: torch.device, whole: bool) -> Window:
-        """Return the window of a radius, with a log weight lost for each squared pixel."""
+        """Return a window; of the same parameters always the same one.
+
+        Parameters
+        ----------
+        radius : int
+            In pixels.
+        penalty : float
+            Log weight lost for each squared pixel of an offset.
+        device : torch.device
+            Of the tensors.
+        whole : bool
+            Take the offsets of the whole square; those outside of the disc weigh nothing.
+        """
         span = range(-radius, radius + 1)
         square = [(y, x) for y in span for x in span]
         outside = [y * y + x * x > (radius + 0.5) ** 2 for y, x in square]

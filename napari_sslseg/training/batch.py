@@ -88,7 +88,15 @@ class _Entry:
 
 
 class Batch:
-    """One batch."""
+    """One batch.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        All volumes of the project.
+    request, emit, control
+        As of `run_batch`.
+    """
 
     def __init__(self, cohort: Cohort, request: BatchRequest, emit: Emit, control: Control) -> None:
         self._cohort, self._request = cohort, request

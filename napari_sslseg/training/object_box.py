@@ -63,6 +63,22 @@ def aligned_positions(
 
     Along the slices the objects' ends fall together, in the slice their middles: there pixels
     have one size, and the ends of an object in few slices say little.
+
+    Parameters
+    ----------
+    z : int
+        Index of the slice in its volume.
+    size : tuple of int
+        Height and width of the slice, with pixels as large as those of `stack`.
+    there, own : ObjectBox
+        The object in the slice's volume, and in `stack`.
+    stack : SliceStack
+        The own volume, or a part of it.
+
+    Returns
+    -------
+    Tensor
+        Float32, from -1 to 1 over the whole of the own volume; places may lie outside of it.
     """
     reach = max(there.high[0] - there.low[0], 1)
     along = (z - there.low[0]) / reach * (own.high[0] - own.low[0]) + own.low[0]

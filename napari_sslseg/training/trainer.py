@@ -228,6 +228,18 @@ def predict_slices(
 ) -> PredictOutput:
     """Predict some slices, frame by frame.
 
+    Parameters
+    ----------
+    model : Framework
+        On the plan's device.
+    stack : SliceStack
+    slices : list of int
+        Indices in `stack`, in the order of the result.
+    plan : Plan
+        Says the frames, the device and the precision.
+    control : Control
+        Pauses and cancels between two frames.
+
     Returns
     -------
     PredictOutput

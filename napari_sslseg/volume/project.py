@@ -95,6 +95,11 @@ class Project:
     """A project folder, open.
 
     Use `create` or `open`, not the constructor.
+
+    Parameters
+    ----------
+    path, info, classes, axis
+        As of `create`.
     """
 
     def __init__(self, path: Path, info: ImageInfo, classes: ClassTable, axis: int) -> None:
@@ -117,12 +122,7 @@ class Project:
 
     @classmethod
     def create(
-        cls,
-        path: Path,
-        image: npt.NDArray[Any],
-        info: ImageInfo,
-        classes: ClassTable,
-        axis: int,
+        cls, path: Path, image: npt.NDArray[Any], info: ImageInfo, classes: ClassTable, axis: int
     ) -> Project:
         """Make a project folder for an image.
 

@@ -235,7 +235,7 @@ class Combined(SemSim):
     def trust_of_answers(
         self, batch: Batch, views: Views, prototypes: list[Prototypes], asked: Asked
     ) -> Tensor | float:
-        """Return what the answers of the prototypes count beside their certainty."""
+        """Return what the answers count, as measured; parameters as of `SemSim`."""
         if self.trust is None:
             return 1.0
         labels = asked.log_probs.argmax(1)

@@ -224,7 +224,19 @@ class RPG(Framework):
     def matched_loss(
         self, found: Match, weak: Tensor, strong: Tensor, box: CutMix, warp: Warp | None = None
     ) -> Tensor:
-        """Return L_R of the configured views, given the logits of both."""
+        """Return L_R of the configured views.
+
+        Parameters
+        ----------
+        found
+            Matches of the weak views, as of `matches`.
+        weak, strong
+            ``(B, K, ...)`` logits of the weak and of the strong views.
+        box
+            CutMix of the strong views.
+        warp
+            Their geometry, applied after `box`; None if they have none of their own.
+        """
         c = self.config
         mixed = Match(*(box.mix(m) for m in (found.labels, found.probabilities, found.weight)))
         if warp is not None:

@@ -80,7 +80,13 @@ class SemSim(Framework):
         drop: FeatureDrop | None = None,
         size: Sequence[int] | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Return logits and last decoder map; `fused` matters where fusion is in the main path."""
+        """Return logits and last decoder map.
+
+        Parameters
+        ----------
+        features, fused, drop, size
+            As of the network's `decode`; `fused`, of `fuse`, matters if that is in the main path.
+        """
         if self.back is not None:
             third = features[2] + self.back(fused)
             features = (*features[:2], third, *features[3:])
@@ -230,8 +236,7 @@ class SemSim(Framework):
     ) -> Tensor:
         """Return L_u (Eq. 1): masked Dice, or the heterogeneous loss with MetaSSL.
 
-        `target` are the probabilities of the weak view, mixed like the strong one; `trust` weighs
-        single pixels of it.
+        `target` are probabilities of the weak view, mixed like s1; `trust` weighs its pixels.
         """
         if self.config.metassl and "plain" in self.config.heterogeneous:
             return self.metassl.unlabelled([PredictionPair(target, strong_logits, trust=trust)])
@@ -281,7 +286,13 @@ class SemSim(Framework):
     def trust_of_answers(
         self, batch: Batch, views: Views, prototypes: list[Prototypes], asked: Asked
     ) -> Tensor | float:
-        """Return what the answers of the prototypes count beside their certainty: in full."""
+        """Return what the answers of the prototypes count beside their certainty: in full.
+
+        Parameters
+        ----------
+        batch, views, prototypes, asked
+            Of the step; `asked` is what the prototypes answer to its weak views, mixed like s2.
+        """
         return 1.0
 
     def _heterogeneous_cross(self, asked: Asked, learner: Asked) -> Tensor:
@@ -294,10 +305,7 @@ class SemSim(Framework):
         return self.metassl.unlabelled([pair])
 
     def prototypes(self, fused: Tensor, target: Tensor) -> list[Prototypes]:
-        """Return the regional prototypes of all classes, or of each overlapping one.
-
-        Those of an overlapping class are two: where it is not, and where it is.
-        """
+        """Return regional prototypes of all classes; of where each overlapping one is not, is."""
         n = self.config.prototype_regions
         if not self.space.overlapping:
             return [regional_prototypes(fused, target, self.classes, n)]

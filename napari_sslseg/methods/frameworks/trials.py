@@ -36,7 +36,19 @@ def annotation_on(target: Tensor, size: Sequence[int], space: LabelSpace) -> Ten
 
 @torch.no_grad()
 def try_plain(trust: TeacherTrust, views: Views, target: Tensor, weak_probs: Tensor) -> None:
-    """Compare the classes that the network sees in weak views with those of labelled images."""
+    """Compare the classes that the network sees in weak views with those of labelled images.
+
+    Parameters
+    ----------
+    trust
+        Takes it in.
+    views
+        Of the step.
+    target
+        The annotation.
+    weak_probs
+        ``(B, K, H, W)`` probabilities of the weak views.
+    """
     plain = trust.space.decide(views.clean_labelled)[1]
     trust.compare("unlabelled", trust.space.decide(weak_probs)[1], plain, target)
 
@@ -77,7 +89,18 @@ def try_prototypes(
 ) -> None:
     """Try the prototypes: each labelled image asks those of all others.
 
-    `on_weak` are the labels that weak views get. With one labelled image there is nobody to ask.
+    With one labelled image there is nobody to ask.
+
+    Parameters
+    ----------
+    trust, views, target
+        As for `try_plain`.
+    prototypes
+        Of all labelled images: of all classes, or one of each overlapping class.
+    on_weak
+        Labels that weak views get, on the grid of the fused maps.
+    temperature
+        Of the softmax over similarities.
     """
     size = views.labelled_fused.shape[2:]
     truth = annotation_on(target, size, trust.space)
@@ -103,8 +126,19 @@ def try_matching(
 ) -> None:
     """Try reference matching: each labelled image is labelled by all others.
 
-    On half the grid, which takes a sixteenth of the comparisons; `found` are the matches of the
-    weak views. With one labelled image there is nobody to compare with.
+    On half the grid, which takes a sixteenth of the comparisons. With one labelled image there is
+    nobody to compare with.
+
+    Parameters
+    ----------
+    trust, views, target
+        As for `try_plain`.
+    classes
+        Number of classes.
+    grid
+        Most cells a side of the matching grid of the method.
+    found
+        Matches of the weak views, on that grid.
     """
     space, size = trust.space, grid_size(views.labelled_decoder.shape, max(1, grid // 2))
     truth = annotation_on(target, size, space)

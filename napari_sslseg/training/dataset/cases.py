@@ -91,6 +91,17 @@ class Loader(Protocol):
 def load_case(entry: Entry, dataset: Dataset, reader: Reader, with_labels: bool = True) -> Case:
     """Read one case.
 
+    Parameters
+    ----------
+    entry
+        Its name and files.
+    dataset
+        Says how they are cut into slices, resized, and which value is which class.
+    reader
+        Reads files.
+    with_labels
+        Whether to read the annotation, if there is one.
+
     Raises
     ------
     DatasetError
@@ -148,7 +159,24 @@ def load_cases(
     progress: Callable[[str], None] = lambda name: None,
     load: Loader = load_case,
 ) -> list[Case]:
-    """Read cases and check that they have as many channels as the first one."""
+    """Read cases and check that they have as many channels as the first one.
+
+    Parameters
+    ----------
+    entries
+        Cases in the order of the result.
+    dataset, reader, with_labels
+        As of `load_case`.
+    progress
+        Receives the name of each case before it is read.
+    load
+        Loads a case.
+
+    Raises
+    ------
+    DatasetError
+        As `load_case`, or when the channels differ.
+    """
     cases: list[Case] = []
     for entry in entries:
         progress(entry.name)

@@ -58,10 +58,30 @@ def predict_case(
 
     Outside of the case's window nothing is found.
 
+    Parameters
+    ----------
+    model
+        On `device`.
+    case
+        Needs no annotation.
+    dataset
+        Whose dimensions, context and size of patches the model was trained with.
+    device
+        To predict on.
+    bfloat16
+        Whether the network runs in bfloat16 under autocast.
+    control
+        Asked before each block of slices whether to go on, not between patches; None goes on.
+
     Returns
     -------
     ndarray
-        ``(Z, H, W)`` class indices, or ``(Z, K, H, W)`` of 0 and 1 where classes overlap.
+        ``(Z, H, W)`` uint8 class indices, or ``(Z, K, H, W)`` of 0 and 1 where classes overlap.
+
+    Raises
+    ------
+    DatasetError
+        When MONAI is missing, which patches need.
     """
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bfloat16):
         if dataset.dimensions == 3:

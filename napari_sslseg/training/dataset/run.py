@@ -113,7 +113,13 @@ def train_dataset(
 
 
 class Run:
-    """A run with its data in memory; see `train_dataset`."""
+    """A run with its data in memory.
+
+    Parameters
+    ----------
+    dataset, settings, folder, reader, device, control, tell, board, load, fresh
+        As of `train_dataset`; the labelled list must not be empty.
+    """
 
     def __init__(
         self,

@@ -67,7 +67,16 @@ def check_folder(folder: Path, dataset: Dataset, settings: Settings, fresh: bool
 
 
 def start_folder(folder: Path, dataset: Dataset, settings: Settings, fresh: bool) -> None:
-    """Make a folder that `check_folder` let pass that of the run: emptied if `fresh`, and told so.
+    """Make a folder that `check_folder` let pass that of the run.
+
+    Parameters
+    ----------
+    folder
+        Of the run; made if it does not exist.
+    dataset, settings
+        Of the run; written to ``settings.json`` unless they are there already.
+    fresh
+        Whether the files of a run that is there are deleted first.
 
     Raises
     ------

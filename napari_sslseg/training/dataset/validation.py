@@ -20,6 +20,13 @@ def mean_dice(
     """Return the mean Dice over the classes of an annotated case, at the size that training sees.
 
     Pixels without annotation do not count. A class that is neither there nor found scores 1.
+
+    Parameters
+    ----------
+    case
+        With an annotation.
+    model, dataset, device, bfloat16
+        As of `predict_case`.
     """
     assert case.target is not None
     plane = (int(case.image.shape[-2]), int(case.image.shape[-1]))

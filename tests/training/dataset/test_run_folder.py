@@ -12,7 +12,7 @@ from napari_sslseg.training.dataset.description import DatasetError, read_datase
 from napari_sslseg.training.dataset.run import clear_run, load_run, train_dataset
 from napari_sslseg.training.dataset.settings import make_settings
 
-from .dataset_files import NpyReader, write_dataset
+from ..dataset_files import NpyReader, write_dataset
 
 CPU = torch.device("cpu")
 

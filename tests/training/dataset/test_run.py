@@ -20,7 +20,7 @@ from napari_sslseg.training.dataset.run import clear_run, load_run, train_datase
 from napari_sslseg.training.dataset.settings import make_settings
 from napari_sslseg.training.dataset.state import is_finite, load_state, save_state
 
-from .dataset_files import NpyReader, write_dataset
+from ..dataset_files import NpyReader, write_dataset
 
 CPU = torch.device("cpu")
 

@@ -13,7 +13,7 @@ from napari_sslseg.training.dataset.log import Log, read_log
 from napari_sslseg.training.dataset.run import train_dataset
 from napari_sslseg.training.dataset.settings import make_settings
 
-from .dataset_files import NpyReader, write_dataset
+from ..dataset_files import NpyReader, write_dataset
 
 CPU = torch.device("cpu")
 

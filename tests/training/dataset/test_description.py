@@ -14,7 +14,7 @@ from napari_sslseg.training.dataset.description import DatasetError, parse_datas
 from napari_sslseg.training.dataset.presets import PRESETS, build_options, changed, find_preset
 from napari_sslseg.training.dataset.settings import make_settings
 
-from .dataset_files import NpyReader, make_volume, write_dataset
+from ..dataset_files import NpyReader, make_volume, write_dataset
 
 
 def test_templates_find_cases_and_not_their_labels(tmp_path):

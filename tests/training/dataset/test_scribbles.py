@@ -17,7 +17,7 @@ from napari_sslseg.training.dataset.run import train_dataset
 from napari_sslseg.training.dataset.sampling import SliceSampler
 from napari_sslseg.training.dataset.settings import make_settings
 
-from .dataset_files import NpyReader, make_volume, write_dataset
+from ..dataset_files import NpyReader, make_volume, write_dataset
 
 CPU = torch.device("cpu")
 

@@ -23,6 +23,11 @@ FRAMEWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "supervised": ("supervised", {}),
 }
 
+#: Steps on a processor before the network teaches itself. On a slow one a minute holds little more
+#: than a hundred in all, and a network that taught itself from the fifteenth on had learned less
+#: than the matching knew; 150 were better than few and than all, on small and large objects.
+FIRST_STEPS = 150
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -124,6 +129,7 @@ def make_plan(
             # A few hundred steps are all there is: the first go to ink and prior, the dear
             # similarity terms come in every eighth, and less is dropped.
             options |= {"similarity_every": 8, "ramp_begin": 0.4, "ramp_end": 0.6}
+            options["first_steps"] = FIRST_STEPS
             options["feature_dropout"] = 0.2
     # All slices of a volume lie alike; a flip would turn a left organ into a right one.
     options["weak"] = WeakAugmentation(

@@ -143,6 +143,8 @@ class Run(MatchingStage):
             "axis": stack.axis,
         }
         warm = earlier.load(framework, about, self.others.keys if self.others else ())
+        if warm:
+            framework.go_on()
         trainer = Trainer(framework, plan, self.clock, self.control, self.emit, request.seed)
         generator = torch.Generator().manual_seed(request.seed)
         begin = self.clock.spent

@@ -3,21 +3,30 @@
 It cannot be told from the processor's name. A second thread doubles the speed of an idle machine
 and, where the viewer or another program needs that core, makes every step wait; bfloat16 halves
 the time on processors that have instructions for it and triples it on others. A few small steps
-tell within a fraction of a second.
+tell within about a second.
 """
 
 from __future__ import annotations
 
-import os
+import statistics
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 
-#: A rival must be this much faster to win: timings of a few milliseconds are noisy, and several
-#: threads lose more than one when another program wants the processor later on.
-MARGIN = 0.8
+from .threads import usable_cores
+
+#: A rival must be this much faster to win: several threads lose more than one when another program
+#: wants the processor later on.
+MARGIN = 0.85
+
+#: Times that each way is measured, in turns: what disturbs one then disturbs all.
+ROUNDS = 5
+
+#: A way that takes so many times as long as the fastest at its first try is not measured further.
+HOPELESS = 3.0
 
 
 @dataclass(frozen=True)
@@ -47,16 +56,37 @@ def tune(device: torch.device) -> Compute:
     if device.type != "cpu":
         torch.set_num_threads(1)
         return Compute(1, device.type == "cuda")
-    cores = max(1, os.cpu_count() or 1)
-    candidates = [Compute(1, False), Compute(1, True)]
+    best = fastest_of([Compute(1, False), Compute(1, True)], _time)
+    cores = usable_cores()
     if cores > 1:
-        candidates += [Compute(cores, False), Compute(cores, True)]
-    best, fastest = candidates[0], float("inf")
-    for candidate in candidates:
-        taken = _time(candidate)
-        if taken < MARGIN * fastest:
-            best, fastest = candidate, taken
+        counts = [n for n in (2, 4) if n < cores] + [cores]
+        more = [replace(best, threads=n) for n in counts]
+        best = fastest_of([best, *more], _time)
     torch.set_num_threads(best.threads)
+    return best
+
+
+def fastest_of(candidates: Sequence[Compute], measure: Callable[[Compute], float]) -> Compute:
+    """Return the fastest way by the middle of several measurements.
+
+    Parameters
+    ----------
+    candidates : sequence of Compute
+        In order of preference: a later one must be clearly faster, see `MARGIN`.
+    measure : callable
+        Takes one of them and returns seconds; its first call for each counts only for `HOPELESS`,
+        as libraries prepare themselves then.
+    """
+    first = {each: measure(each) for each in candidates}
+    hopeful = [each for each in candidates if first[each] <= HOPELESS * min(first.values())]
+    times: dict[Compute, list[float]] = {each: [] for each in hopeful}
+    for _ in range(ROUNDS):
+        for each in hopeful:
+            times[each].append(measure(each))
+    best = hopeful[0]
+    for each in hopeful[1:]:
+        if statistics.median(times[each]) < MARGIN * statistics.median(times[best]):
+            best = each
     return best
 
 
@@ -81,20 +111,16 @@ def warm_up(device: torch.device) -> None:
 
 
 def _time(compute: Compute) -> float:
-    """Seconds of one convolutional training step, the middle of three."""
+    """Seconds of one convolutional training step of about the size of a real one's layers."""
     torch.set_num_threads(compute.threads)
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(2, 16, 96, 96, generator=generator).to(memory_format=torch.channels_last)
+    x = torch.randn(4, 16, 96, 96, generator=generator).to(memory_format=torch.channels_last)
     w = torch.randn(16, 16, 3, 3, generator=generator).requires_grad_()
-    times = []
-    for _ in range(4):
-        begin = time.perf_counter()
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=compute.bfloat16):
-            y = x
-            for _ in range(4):
-                y = F.leaky_relu(F.conv2d(y, w, padding=1))
-            loss = y.float().square().mean()
-        loss.backward()
-        w.grad = None
-        times.append(time.perf_counter() - begin)
-    return sorted(times[1:])[1]
+    begin = time.perf_counter()
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=compute.bfloat16):
+        y = x
+        for _ in range(3):
+            y = F.leaky_relu(F.conv2d(y, w, padding=1))
+        loss = y.float().square().mean()
+    loss.backward()
+    return time.perf_counter() - begin

@@ -219,6 +219,9 @@ class Framework(nn.Module):
     def set_counters(self, counters: dict[str, int]) -> None:
         """Take over what `counters` returned."""
 
+    def go_on(self) -> None:
+        """Expect weights that have been trained: what only an untrained network needs is over."""
+
     def cutmix(self, images: Tensor, generator: torch.Generator) -> CutMix:
         """Draw boxes and partners for images or volumes."""
         sample = sample_cutmix if images.ndim == 4 else sample_cutmix_volume

@@ -62,6 +62,8 @@ class CombinedConfig(SemSimConfig):
     ramp_begin
         Until this share of the training only ink and prior teach, on weak views: the cheapest
         steps, for a network that knows nothing yet.
+    first_steps
+        The same for at least so many steps, however short the training is.
     ramp_end
         The terms in which the network teaches itself grow to full weight over the first fifth.
         Heterogeneous weights never mask everything out, so an untrained network must be kept from
@@ -97,6 +99,7 @@ class CombinedConfig(SemSimConfig):
     fusion_width: int = 64
     grid: int = 32
     ramp_begin: float = 0.0
+    first_steps: int = 0
     ramp_end: float = 0.2
     prior_end: float = 1.0
 
@@ -112,7 +115,7 @@ class Combined(SemSim):
         self, in_channels: int, classes: int, config: CombinedConfig | None = None
     ) -> None:
         super().__init__(in_channels, classes, config or CombinedConfig())
-        self._steps = 0
+        self._steps = self._first = 0
         self.trust: TeacherTrust | None = None
         if self.config.gated:
             self.trust = TeacherTrust(trials.TEACHERS, self.space)
@@ -120,21 +123,28 @@ class Combined(SemSim):
     @property
     def repeats(self) -> bool:
         """Whether each step has all terms."""
-        return self.config.ramp_begin == 0 and self.config.similarity_every == 1
+        c = self.config
+        return c.ramp_begin == 0 and c.first_steps == 0 and c.similarity_every == 1
 
     def counters(self) -> dict[str, int]:
-        """Return the number of steps in which the network has taught itself."""
-        return {"steps": self._steps}
+        """Return how often the network has taught itself, and how often it has not yet."""
+        return {"steps": self._steps, "first": self._first}
 
     def set_counters(self, counters: dict[str, int]) -> None:
         """Take over what `counters` returned."""
-        self._steps = counters["steps"]
+        self._steps, self._first = counters["steps"], counters["first"]
+
+    def go_on(self) -> None:
+        """Expect weights that have been trained: no first steps."""
+        self._first = self.config.first_steps
 
     def step(self, batch: Batch, progress: Scalar, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the losses of a weakly augmented batch."""
         if batch.unlabelled_count == 0:
             return weighted_total(self.labelled_step(batch), self.weights(progress))
-        if self.config.ramp_begin > 0 and progress < self.config.ramp_begin:
+        early = self._first < self.config.first_steps
+        if early or (self.config.ramp_begin > 0 and progress < self.config.ramp_begin):
+            self._first += 1
             return self.first_step(batch, progress)
         self._steps += 1
         if self._steps % self.config.similarity_every:

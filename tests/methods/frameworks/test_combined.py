@@ -27,6 +27,16 @@ def test_first_steps_use_ink_and_prior_only(disc_batch):
     assert all(p.grad is None for p in model.fusion.parameters())
 
 
+def test_first_steps_come_first_however_short_the_training_is(disc_batch):
+    model, gone_on = framework(first_steps=2), framework(first_steps=2)
+    gone_on.go_on()
+    for early in (True, True, False):
+        assert ("unlabelled" in model.losses(disc_batch(), 0.9, torch.Generator())) != early
+    assert "unlabelled" in gone_on.losses(disc_batch(), 0.9, torch.Generator())
+    assert framework().repeats
+    assert not model.repeats
+
+
 def test_similarity_terms_come_in_every_so_many_steps(disc_batch):
     model = framework(similarity_every=3)
     batch = disc_batch()
@@ -64,10 +74,10 @@ def test_counters_let_a_combined_run_go_on(disc_batch):
     torch.manual_seed(0)
     framework = create("combined", 1, 3, channels=(4, 8, 8, 16), fusion_width=16)
     framework.losses(disc_batch(), 0.9, torch.Generator())
-    assert framework.counters() == {"steps": 1}
+    assert framework.counters() == {"steps": 1, "first": 0}
     other = create("combined", 1, 3, channels=(4, 8, 8, 16), fusion_width=16)
     other.set_counters(framework.counters())
-    assert other.counters() == {"steps": 1}
+    assert other.counters() == {"steps": 1, "first": 0}
 
 
 def test_every_term_is_weighed_by_what_is_known_of_its_teacher(disc_batch, monkeypatch):

@@ -1,0 +1,91 @@
+"""Which proposal a run recommends, and what it says of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_sslseg.training.control import Control
+from napari_sslseg.training.events import Estimated, Event, Finished
+from napari_sslseg.training.outcome import Outcome, TaughtOutcome
+from napari_sslseg.training.proposing import DOUBT, TOLERANCE, Proposing
+from napari_sslseg.training.recipe import Recipe
+from napari_sslseg.training.request import TrainRequest
+from napari_sslseg.training.session import Run
+from napari_sslseg.volume.classes import ClassTable
+from napari_sslseg.volume.project import ImageInfo, Project
+
+from .conftest import SHAPE
+
+LOST, WON = Outcome(0.5, 0.8, Recipe()), Outcome(0.8, 0.5, Recipe())
+
+
+@pytest.fixture
+def project(tmp_path, image, ink):
+    info = ImageInfo("discs", SHAPE, (2.0, 1.0, 1.0))
+    made = Project.create(tmp_path / "p", image, info, ClassTable.from_ids([3, 5]), 0)
+    made.ink_store.save(ink)
+    return made
+
+
+def run(project, stack, monkeypatch, matching, network) -> tuple[str, dict[str, Estimated]]:
+    """Run with a network that is heard, and what the confidence is to expect of both proposals."""
+    monkeypatch.setattr("napari_sslseg.training.proposing.LEARNED", 0.0)
+    given = {"reference-guided": matching, "semsim": network}
+    propose = Proposing._propose
+
+    def proposed(self, name, *rest):
+        propose(self, name, *rest)
+        slug = "semsim" if name == "SemSim" else "reference-guided"
+        self._expected[slug] = given[slug]
+
+    monkeypatch.setattr(Proposing, "_propose", proposed)
+    events: list[Event] = []
+    Run(project, stack, TrainRequest("auto", 3.0), events.append, Control()).execute()
+    told = {e.slug: e for e in events if isinstance(e, Estimated)}
+    return next(e.recommended for e in events if isinstance(e, Finished)), told
+
+
+def test_the_proposal_of_which_more_is_expected_is_recommended(project, stack, monkeypatch):
+    matching = {3: 0.9, 5: 0.8}
+    better = {3: 0.9, 5: 0.9}
+    recommended, told = run(project, stack, monkeypatch, matching, better)
+    assert recommended == "semsim"
+    assert told["semsim"].mean > told["reference-guided"].mean
+    worse = {3: 0.9, 5: 0.7}
+    recommended, told = run(project, stack, monkeypatch, matching, worse)
+    assert recommended == "reference-guided"
+    assert told["semsim"].mean < told["reference-guided"].mean
+
+
+def expecting(matching: dict[int, float], network: dict[int, float]) -> Proposing:
+    """Return what has expectations, and nothing else."""
+    proposing = object.__new__(Proposing)
+    proposing._expected = {"reference-guided": matching, "semsim": network}
+    return proposing
+
+
+def test_a_little_less_may_be_expected_of_the_network_whatever_the_left_out_reference_told():
+    for share, expected in ((DOUBT - 0.001, True), (DOUBT + 0.001, False)):
+        proposing = expecting({1: 0.9}, {1: 0.9 - share})
+        assert proposing._earned(LOST) == proposing._earned(WON) == expected
+    assert not expecting({1: 0.8}, {1: 0.9})._earned(None)
+
+
+def test_only_classes_that_both_show_are_compared():
+    assert expecting({1: 0.9, 2: 0.2}, {1: 0.9})._expected_of_both() == (0.9, 0.9)
+    assert expecting({2: 0.2}, {1: 0.9})._expected_of_both() is None
+
+
+def test_left_out_references_decide_where_the_confidence_tells_nothing_of_a_network():
+    for gain, expected in ((-TOLERANCE + 0.001, True), (-TOLERANCE - 0.001, False)):
+        outcome = Outcome(0.8 + gain, 0.8, Recipe())
+        assert expecting({1: 0.9}, {})._earned(outcome) == expected
+    # Networks that others taught are judged before they get here.
+    assert expecting({1: 0.9}, {1: 0.1})._earned(TaughtOutcome(0.2, 0.8, Recipe()))
+
+
+def test_errors_are_compared_by_what_is_expected():
+    assert expecting({1: 0.8}, {1: 0.9})._error_ratio(LOST) == pytest.approx(0.5)
+    assert expecting({1: 0.8}, {})._error_ratio(LOST) == pytest.approx(2.5)
+    assert np.isfinite(expecting({1: 1.0}, {1: 0.9})._error_ratio(LOST))

@@ -29,6 +29,7 @@ from .recipe import (
     ALIKE_TAUGHT,
     DEFAULT,
     Recipe,
+    doubt,
     pixels_away,
     set_temperature,
 )
@@ -138,6 +139,9 @@ class Proposing:
         learned = not plan.use_prior or likeness >= LEARNED or (told is not None and told.heard)
         if told is not None and taught and told.matching_as_good:
             recipe = replace(recipe, alike=ALIKE_AGREED)
+        if plan.use_prior and self.others is None:
+            farther = doubt(likeness, self._expected_of_matching)
+            recipe = replace(recipe, alike=recipe.alike * farther)
         if not learned:
             # A network that has hardly begun would only blur the proposal, and as a second
             # opinion disagree with everything.
@@ -166,6 +170,12 @@ class Proposing:
             self.recommended = "semsim"
         if self.request.estimate:
             self._tell_of_network(outcome, matched, learned)
+
+    @property
+    def _expected_of_matching(self) -> float | None:
+        """Dice that the confidence expects of the matching."""
+        expected = self._expected.get("reference-guided")
+        return fmean(expected.values()) if expected else None
 
     def _expected_of_both(self) -> tuple[float, float] | None:
         """Dice that the confidence expects of the matching's and of the network's proposal."""

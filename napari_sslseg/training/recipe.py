@@ -122,6 +122,30 @@ def usual_distance(away: Tensor, known: Sequence[int]) -> float:
     return float(between.mean() if len(between) else away.mean())
 
 
+def doubt(likeness: float, expected: float | None) -> float:
+    """Return how much farther than usual from what is known the network is to be believed.
+
+    Network and matching differ in what either has wrong. If that is more than the matching is
+    expected to have wrong, it is the network's errors.
+
+    Parameters
+    ----------
+    likeness : float
+        Dice between the network and the matching that taught it.
+    expected : float or None
+        Dice that is expected of the matching; None if nothing is known.
+
+    Returns
+    -------
+    float
+        Factor of `Recipe.alike`: the square of that ratio, as opinions weigh by their variances; 1
+        at least.
+    """
+    if expected is None:
+        return 1.0
+    return max(1.0, (1 - likeness) / max(1 - expected, 1e-3)) ** 2
+
+
 def can_rectify(model: Framework) -> bool:
     """Whether a framework has features to rectify with."""
     return hasattr(model.config, "affinity_temperature")

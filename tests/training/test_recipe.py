@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 
+import pytest
 import torch
 
 from napari_sslseg.methods.frameworks import registry
@@ -12,6 +14,7 @@ from napari_sslseg.training.recipe import (
     ALIKE,
     Recipe,
     choose,
+    doubt,
     pixels_away,
     set_temperature,
     usual_distance,
@@ -91,3 +94,10 @@ def test_the_temperature_reaches_the_prediction():
     sharp = model.predict(image)
     assert torch.allclose(blurred.plain, sharp.plain)
     assert not torch.allclose(blurred.rectified, sharp.rectified)
+
+
+def test_a_network_that_differs_by_more_than_the_matching_errs_is_believed_farther_away():
+    assert doubt(0.9, 0.8) == doubt(0.9, 0.9) == doubt(0.5, None) == 1
+    assert doubt(0.8, 0.9) == pytest.approx(4)
+    assert math.isfinite(doubt(0.9, 1.0))
+    assert doubt(math.nan, 0.9) == 1

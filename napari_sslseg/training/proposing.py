@@ -43,8 +43,8 @@ from .unaided import Unaided
 REFERENCE_GUIDED = "Reference-guided"
 SEMSIM = "SemSim"
 
-#: Dice by which a network that others taught as well may lose against the matching on labelled
-#: slices and still be recommended: those are few.
+#: Dice by which the network may lose against the matching on a left-out reference and still be
+#: recommended, where the confidence tells nothing: one slice says little.
 TOLERANCE = 0.03
 
 #: Dice by which less may be expected of the network's proposal than of the matching's, by the

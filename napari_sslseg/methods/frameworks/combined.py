@@ -132,7 +132,7 @@ class Combined(SemSim):
 
     def set_counters(self, counters: dict[str, int]) -> None:
         """Take over what `counters` returned."""
-        self._steps, self._first = counters["steps"], counters["first"]
+        self._steps, self._first = counters["steps"], counters.get("first", 0)
 
     def go_on(self) -> None:
         """Expect weights that have been trained: no first steps."""

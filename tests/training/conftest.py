@@ -7,6 +7,8 @@ import pytest
 
 from napari_sslseg.training.stack import SliceStack
 from napari_sslseg.volume.annotation import blank_ink
+from napari_sslseg.volume.classes import ClassTable
+from napari_sslseg.volume.project import ImageInfo, Project
 
 SHAPE = (14, 36, 40)
 
@@ -50,3 +52,11 @@ def ink(truth):
 @pytest.fixture
 def stack(image, ink):
     return SliceStack.from_volume(image, ink, 0, (2.0, 1.0, 1.0))
+
+
+@pytest.fixture
+def project(tmp_path, image, ink):
+    info = ImageInfo("discs", SHAPE, (2.0, 1.0, 1.0))
+    made = Project.create(tmp_path / "p", image, info, ClassTable.from_ids([3, 5]), 0)
+    made.ink_store.save(ink)
+    return made

@@ -12,20 +12,8 @@ from napari_sslseg.training.proposing import DOUBT, TOLERANCE, Proposing
 from napari_sslseg.training.recipe import Recipe
 from napari_sslseg.training.request import TrainRequest
 from napari_sslseg.training.session import Run
-from napari_sslseg.volume.classes import ClassTable
-from napari_sslseg.volume.project import ImageInfo, Project
-
-from .conftest import SHAPE
 
 LOST, WON = Outcome(0.5, 0.8, Recipe()), Outcome(0.8, 0.5, Recipe())
-
-
-@pytest.fixture
-def project(tmp_path, image, ink):
-    info = ImageInfo("discs", SHAPE, (2.0, 1.0, 1.0))
-    made = Project.create(tmp_path / "p", image, info, ClassTable.from_ids([3, 5]), 0)
-    made.ink_store.save(ink)
-    return made
 
 
 def run(project, stack, monkeypatch, matching, network) -> tuple[str, dict[str, Estimated]]:

@@ -12,19 +12,8 @@ from napari_sslseg.training.events import Event, ProposalReady, Quality
 from napari_sslseg.training.request import PRESETS, TrainRequest
 from napari_sslseg.training.session import TrainingError, run_project
 from napari_sslseg.volume.annotation import NOT_ANNOTATED
-from napari_sslseg.volume.classes import ClassTable
 from napari_sslseg.volume.extent import Extent
-from napari_sslseg.volume.project import ImageInfo, Project
-
-from .conftest import SHAPE
-
-
-@pytest.fixture
-def project(tmp_path, image, ink):
-    info = ImageInfo("discs", SHAPE, (2.0, 1.0, 1.0))
-    made = Project.create(tmp_path / "p", image, info, ClassTable.from_ids([3, 5]), 0)
-    made.ink_store.save(ink)
-    return made
+from napari_sslseg.volume.project import Project
 
 
 def run(project: Project, **request) -> list[Event]:

@@ -1,7 +1,8 @@
-"""How the suite is spread over two processes: windows in one, everything else in the other."""
+"""How the suite is spread over two processes, each of which has a screen to itself if it can."""
 
 from __future__ import annotations
 
+import atexit
 import os
 import subprocess
 import sys
@@ -15,6 +16,24 @@ from napari_sslseg.training.threads import calm_threads
 
 _WINDOWS = Path(__file__).parent / "app"
 
+
+def _take_a_screen() -> None:
+    """Open a virtual screen for this process alone."""
+    read, write = os.pipe()
+    command = ["Xvfb", "-displayfd", str(write), "-screen", "0", "1400x900x24", "-nolisten", "tcp"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    screen = subprocess.Popen(command, pass_fds=[write], **quiet)
+    atexit.register(screen.kill)
+    os.close(write)
+    with open(read) as told:
+        os.environ["DISPLAY"] = f":{told.readline().strip()}"
+
+
+# A screen that somebody looks at is there once; of virtual ones there are as many as are wanted.
+_VIRTUAL = "NAPARI_SSLSEG_HEADLESS" in os.environ
+if _VIRTUAL and os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0":
+    _take_a_screen()
+
 # Both are inherited by what the tests start, and must be said before torch is imported.
 calm_threads()
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -23,12 +42,12 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep tests of one file together, and all that open windows in one process.
+    """Keep tests of one file together, and all that open windows on one screen.
 
-    Two viewers on one screen would take the keyboard from each other.
+    Two viewers would take the keyboard from each other there.
     """
     for item in items:
-        windows = _WINDOWS in item.path.parents
+        windows = _WINDOWS in item.path.parents and not _VIRTUAL
         item.add_marker(pytest.mark.xdist_group("windows" if windows else item.path.name))
 
 

@@ -91,11 +91,12 @@ class ClassEditing:
         ValueError
             With one sentence, when the code is none.
         """
-        if code is not None:
-            own = self._project.classes.name(class_id)
-            self._project.classes.recode(class_id, Code.parse(code, own))
-        if name is not None and name.strip():
-            self._project.classes.rename(class_id, name)
+        renamed = name if name is not None and name.strip() else None
+        if code is not None:  # first, as it may be refused
+            means = renamed or self._project.classes.name(class_id)
+            self._project.classes.recode(class_id, Code.parse(code, means))
+        if renamed is not None:
+            self._project.classes.rename(class_id, renamed)
         if color is not None:
             self._project.classes.recolor(class_id, color)
         self.changed.emit()

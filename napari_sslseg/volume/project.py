@@ -139,8 +139,9 @@ class Project:
         Raises
         ------
         ProjectError
-            When the folder holds a project already, or cannot be written. After this or any other
-            error, such as that of a lazy image being decoded, nothing is left of what was written.
+            When the folder holds a project already, or cannot be written, or the image has another
+            shape than `info` says. After this or any other error, such as that of a lazy image
+            being decoded, nothing is left of what was written.
         """
         path = Path(path)
         if (path / "project.json").exists():

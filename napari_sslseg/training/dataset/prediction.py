@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,7 +22,7 @@ BLOCK = 2**21
 
 
 class Checks(Protocol):
-    """Something that is asked between two blocks whether to go on."""
+    """Something that is asked between two blocks or patches whether to go on."""
 
     def check(self) -> None:
         """Raise when the user cancelled."""
@@ -71,7 +71,7 @@ def predict_case(
     bfloat16
         Whether the network runs in bfloat16 under autocast.
     control
-        Asked before each block of slices whether to go on, not between patches; None goes on.
+        Asked before each block of slices, or of patches, whether to go on; None goes on.
 
     Returns
     -------
@@ -83,16 +83,20 @@ def predict_case(
     DatasetError
         When MONAI is missing, which patches need.
     """
+
+    def predict(images: Tensor) -> Tensor:
+        if control is not None:
+            control.check()
+        return model.predict_plain(images)
+
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bfloat16):
         if dataset.dimensions == 3:
-            return _decide(_predict_patches(model, case, dataset, device), model)
+            return _decide(_predict_patches(predict, case, dataset, device), model)
         blocks = []
         depth, pixels = case.image.shape[0], case.image.shape[-2] * case.image.shape[-1]
         for part in torch.arange(depth).split(max(1, BLOCK // pixels)):
-            if control is not None:
-                control.check()
             images = context_of(case.image, part, dataset.context)
-            probs = model.predict_plain(images.to(device)).float()
+            probs = predict(images.to(device)).float()
             # Probabilities are resized, not classes: borders stay smooth.
             rows, columns = (
                 range(*part.indices(n)) for part, n in zip(case.window, case.plane, strict=True)
@@ -115,7 +119,7 @@ def context_of(image: Tensor, slices: Tensor, context: int) -> Tensor:
 
 
 def _predict_patches(
-    model: Framework, case: Case, dataset: Dataset, device: torch.device
+    predict: Callable[[Tensor], Tensor], case: Case, dataset: Dataset, device: torch.device
 ) -> Tensor:
     try:
         from monai.inferers.utils import sliding_window_inference
@@ -124,9 +128,7 @@ def _predict_patches(
             "Prediction in patches needs MONAI; install it with: pip install monai"
         ) from error
     volume = case.image.transpose(0, 1)[None].to(device)
-    probs = sliding_window_inference(
-        volume, dataset.size, 2, model.predict_plain, overlap=0.5, mode="gaussian"
-    )
+    probs = sliding_window_inference(volume, dataset.size, 2, predict, overlap=0.5, mode="gaussian")
     assert isinstance(probs, Tensor)
     return probs[0].transpose(0, 1).float()  # slices first, as with images
 

@@ -9,7 +9,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from napari_sslseg.methods.frameworks import registry
 from napari_sslseg.training.control import Cancelled, Control
 from napari_sslseg.training.dataset import run as run_module
 from napari_sslseg.training.dataset.cases import load_case
@@ -192,24 +191,6 @@ def test_training_learns_and_predicts_at_the_size_of_the_files(tmp_path):
     placed = in_file_order(found, case, dataset)
     assert placed.shape == truth.shape
     assert (placed == np.where(truth == 3, 2, truth)).mean() > 0.9
-
-
-def test_nothing_is_found_outside_of_the_middle(tmp_path, monkeypatch):
-    path = write_dataset(tmp_path, middle=0.5, size=[16, 16])
-    dataset = read_dataset(path)
-    case = load_case(dataset.entries["c4"], dataset, NpyReader())
-    model = registry.create("supervised", 1, 3, channels=(2, 2, 2, 2), dropout=(0.0,) * 4)
-    monkeypatch.setattr(model, "predict_plain", lambda x: _all_of(2, x))
-    found = predict_case(model, case, dataset, CPU)
-    expected = np.zeros((5, 20, 24), np.uint8)
-    expected[:, 5:15, 6:18] = 2
-    np.testing.assert_array_equal(found, expected)
-
-
-def _all_of(value: int, images: torch.Tensor) -> torch.Tensor:
-    probs = torch.zeros(len(images), 3, *images.shape[-2:])
-    probs[:, value] = 1
-    return probs
 
 
 def test_patches_are_predicted_in_windows(tmp_path):

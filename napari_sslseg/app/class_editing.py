@@ -92,11 +92,13 @@ class ClassEditing:
             With one sentence, when the code is none.
         """
         renamed = name if name is not None and name.strip() else None
-        if code is not None:  # first, as it may be refused
-            means = renamed or self._project.classes.name(class_id)
-            self._project.classes.recode(class_id, Code.parse(code, means))
+        # What may be refused comes first; and with the old name its code goes, not the new one.
+        means = renamed or self._project.classes.name(class_id)
+        parsed = None if code is None else Code.parse(code, means)
         if renamed is not None:
             self._project.classes.rename(class_id, renamed)
+        if code is not None:
+            self._project.classes.recode(class_id, parsed)
         if color is not None:
             self._project.classes.recolor(class_id, color)
         self.changed.emit()

@@ -26,6 +26,7 @@ from .channels import channels_of
 from .class_wishes import ClassWishes
 from .closing import WindowClosing
 from .cohort_view import CohortView
+from .first_labels import prepare_labels_soon
 from .image_source import show_image
 from .key_help import KeyHelp
 from .key_settings import Keys, napari_keys
@@ -63,6 +64,7 @@ class LoopPanel(QWidget):
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__()
         keep_shader_programs()
+        prepare_labels_soon()
         self.viewer = napari_viewer
         self.session: Session | None = None
         self.volume = VolumeSection(napari_viewer)

@@ -43,3 +43,10 @@ def test_a_typed_code_is_kept_and_shown_and_a_wrong_one_is_one_sentence(
     monkeypatch.setattr(QInputDialog, "getText", answer(""))
     classes._ask_code(classes.list.item(0))
     assert session.classes[1].code is None
+
+
+def test_a_code_without_words_means_the_class_as_it_is_called_from_now_on(started):
+    _, panel = started
+    panel.session.edit_class(1, name="Nodule", code="27925004")
+    assert panel.session.classes[1].code == Code("27925004", "SCT", "Nodule")
+    assert panel.session.classes.name(1) == "Nodule"

@@ -1,0 +1,52 @@
+"""The first labels layer need not be waited for."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from napari_sslseg.app import first_labels
+
+#: Prepares, then makes the layers of a session, and one of another type of values; says how much is
+#: compiled for each.
+_SESSION = """
+import json
+import numpy as np
+from napari.layers import Labels
+from numba.core import event
+from napari_sslseg.app.first_labels import prepare_labels
+from napari_sslseg.app.palette import proposal_colormap, reference_colormap, region_colormap
+from napari_sslseg.volume.classes import ClassTable
+
+table = ClassTable.from_ids([1, 2, 7])
+colours = reference_colormap(table), proposal_colormap(table), region_colormap([1, 4])
+
+def compiled(dtype, maps):
+    with event.install_recorder("numba:compile") as recorded:
+        for colormap in maps:
+            Labels(np.zeros((3, 8, 9), dtype), colormap=colormap)
+    return len(recorded.buffer)
+
+prepare_labels().join()
+print(json.dumps([compiled(np.uint8, colours), compiled(np.int16, colours[:1])]))
+"""
+
+
+def test_nothing_is_compiled_for_the_layers_of_a_session():
+    told = subprocess.run([sys.executable, "-c", _SESSION], capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    ours, another = json.loads(told.stdout)
+    assert ours == 0
+    assert another > 0  # so that would have been seen
+
+
+def test_a_panel_prepares_once_in_a_process(make_panel, monkeypatch, until):
+    made = []
+    monkeypatch.setattr(first_labels, "_make_a_layer", lambda: made.append(1))
+    first_labels.prepare_labels.cache_clear()
+    make_panel()
+    until(lambda: bool(made))
+    make_panel()
+    first_labels.prepare_labels()
+    assert made == [1]

@@ -198,9 +198,6 @@ class BlockRun(Run):
             del propagated  # its files are needed for the larger window
             self.stack = self._cut(grown)
 
-    def _at_once(self) -> int:
-        return 1  # a second one would need as much memory again
-
     def _train_and_propose(self, device: torch.device, *known: object) -> None:
         self.clock = Clock(self.request.seconds, self.control)
         self._training = True

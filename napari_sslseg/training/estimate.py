@@ -9,7 +9,6 @@ confidence says something too: both are heard.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -214,7 +213,7 @@ def spread(scores: npt.NDArray[np.float64]) -> float:
 
 
 def leave_one_out(
-    stack: SliceStack, predict: Predictor, proceed: Callable[[float], bool], at_once: int = 1
+    stack: SliceStack, predict: Predictor, proceed: Callable[[float], bool]
 ) -> tuple[list[int], list[Tensor]]:
     """Predict each inner reference from the others.
 
@@ -225,9 +224,6 @@ def leave_one_out(
         From ink, and the left-out slice, to probabilities.
     proceed : callable
         Given the share done, tells whether there is time for another one.
-    at_once : int
-        Threads, each of which predicts one; what decides whether there is time is asked before so
-        many.
 
     Returns
     -------
@@ -237,15 +233,14 @@ def leave_one_out(
     inner = inner_references(stack)
     # From the middle outwards, so that a short budget still asks the most telling ones.
     inner.sort(key=lambda z: abs(z - stack.depth / 2))
-
-    def classes_at(z: int) -> Tensor:
-        return predict(stack.without([z]), z)[z].float().max(0).indices
-
+    slices: list[int] = []
     predictions: list[Tensor] = []
-    with ThreadPoolExecutor(at_once) as pool:
-        while (done := len(predictions)) < len(inner) and proceed(done / len(inner)):
-            predictions += pool.map(classes_at, inner[done : done + at_once])
-    return inner[: len(predictions)], predictions
+    for number, z in enumerate(inner):
+        if not proceed(number / len(inner)):
+            break
+        predictions.append(predict(stack.without([z]), z)[z].float().max(0).indices)
+        slices.append(z)
+    return slices, predictions
 
 
 def pooled_dice(stack: SliceStack, slices: Sequence[int], probabilities: Tensor) -> float:

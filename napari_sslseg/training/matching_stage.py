@@ -14,11 +14,6 @@ from .threads import usable_cores
 LEAVE_OUT_SHARE = 0.25
 
 
-#: References that are left out at a time: each has one stretch to itself, which is one thread's
-#: work, and a copy of all that the matching has found.
-_LEFT_OUT_AT_ONCE = 2
-
-
 class MatchingStage(Proposing):
     """Matches the references, proposes what comes of it, and estimates how good it is."""
 
@@ -60,10 +55,6 @@ class MatchingStage(Proposing):
         self._propose(REFERENCE_GUIDED, known, self._reads, {"stage": "matching"})
         return propagated
 
-    def _at_once(self) -> int:
-        """Return how many references are left out at a time."""
-        return min(_LEFT_OUT_AT_ONCE, usable_cores()) if self.device.type == "cpu" else 1
-
     def _leave_one_out(self, propagated: Propagation) -> quality.Estimate | None:
         stack = self.stack
 
@@ -78,7 +69,7 @@ class MatchingStage(Proposing):
             self.progress("Testing on left-out references", 0.05 + 0.1 * share)
             return share == 0 or self.clock.spent < LEAVE_OUT_SHARE * self.clock.seconds
 
-        slices, predictions = quality.leave_one_out(stack, predict, proceed, self._at_once())
+        slices, predictions = quality.leave_one_out(stack, predict, proceed)
         found = quality.estimate(self.stack, slices, predictions)
         if found is not None:
             how = f"By {found.counted('reference')} left out in turn"

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 import pytest
 import torch
 
-from napari_sslseg.training.control import Cancelled
 from napari_sslseg.training.estimate import (
     Estimate,
     dice_scores,
@@ -44,29 +41,6 @@ def test_the_left_out_slice_is_hidden_from_the_predictor(stack):
     slices, _ = leave_one_out(stack, predict, lambda share: True)
     assert sorted(slices) == [5, 9]
     assert hidden == [[z] for z in slices]
-
-
-def test_two_at_a_time_are_predicted_together_and_told_in_their_order(stack):
-    both = threading.Barrier(2, timeout=30)
-
-    def predict(ink, left_out):
-        both.wait()
-        probabilities = torch.zeros(stack.depth, stack.classes, *stack.image.shape[-2:])
-        probabilities[:, 1 if left_out == 5 else 2] = 1
-        return probabilities
-
-    slices, predictions = leave_one_out(stack, predict, lambda share: True, at_once=2)
-    assert sorted(slices) == [5, 9]
-    for z, prediction in zip(slices, predictions, strict=True):
-        assert (prediction == (1 if z == 5 else 2)).all()
-
-
-def test_what_goes_wrong_in_a_thread_ends_the_test(stack):
-    def predict(ink, left_out):
-        raise Cancelled
-
-    with pytest.raises(Cancelled):
-        leave_one_out(stack, predict, lambda share: True, at_once=2)
 
 
 def test_no_time_means_fewer_slices(stack):

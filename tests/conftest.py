@@ -26,7 +26,10 @@ def _take_a_screen() -> None:
     atexit.register(screen.kill)
     os.close(write)
     with open(read) as told:
-        os.environ["DISPLAY"] = f":{told.readline().strip()}"
+        number = told.readline().strip()
+    if not number:
+        raise RuntimeError("Xvfb did not start; run the tests in one process: make test JOBS=0")
+    os.environ["DISPLAY"] = f":{number}"
 
 
 # A screen that somebody looks at is there once; of virtual ones there are as many as are wanted.

@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from .label_space import LabelSpace
+
 DEFAULT_TEMPERATURE = 0.1
 
 #: Affinities held at a time: half a gigabyte, which 8 images on the published grid of 56 just fit.
@@ -146,6 +148,7 @@ def rectify(
     block: int = BLOCK,
     axis: Axis = "source",
     smoothed: bool = True,
+    space: LabelSpace | None = None,
 ) -> Tensor:
     """Add to the logits what similar pixels of the same image say (Eq. 5).
 
@@ -163,17 +166,25 @@ def rectify(
         keeps the fine borders of the decoder.
     smoothed
         See `resize`.
+    space
+        Probabilities are spread, and their sum divided by its total, instead of logits; this tells
+        what they are.
 
     Returns
     -------
     Tensor
         Rectified logits, ``(B, C, h, w)`` or ``(B, C, H, W)``.
     """
-    resized = resize(logits.float(), (features.shape[-2], features.shape[-1]), smoothed)
-    correction = spread(resized, features, temperature, block, axis)
-    if at == "features":
-        return resized + correction
-    return logits.float() + resize(correction, (logits.shape[-2], logits.shape[-1]))
+    own = resize(logits.float(), (features.shape[-2], features.shape[-1]), smoothed)
+    values = own if space is None else space.probabilities(own)
+    correction = spread(values, features, temperature, block, axis)
+    if at == "logits":
+        values = logits.float() if space is None else space.probabilities(logits)
+        correction = resize(correction, (logits.shape[-2], logits.shape[-1]))
+    total = values + correction
+    if space is None:
+        return total
+    return space.logits(total / (2 if space.overlapping else total.sum(1, keepdim=True)))
 
 
 def resize(maps: Tensor, size: tuple[int, int], smoothed: bool = True) -> Tensor:

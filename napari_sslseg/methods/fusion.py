@@ -87,7 +87,8 @@ class SpatialFusion(nn.Module):
     heads, mlp_ratio
         Of the one pre-norm transformer block; by default one head for 32 channels. With the
         defaults the module has 785 024 parameters, which fits the 0.79 M of the paper, where
-        neither is stated.
+        neither is stated. Tokens carry no embedding of their position, which that size leaves no
+        room for and the paper does not mention.
     largest_grid
         Windows a side; 7 divides the 28 of a 224-pixel input. See `window_grid` for other sizes.
     windows

@@ -22,6 +22,7 @@ def heterogeneous_loss(
     ignore: int = IGNORE,
     trust: Tensor | None = None,
     unanimous: Unanimous = "halves",
+    stated_classes: Tensor | None = None,
 ) -> Tensor:
     """Cross-entropy whose pixels weigh what their region weighs.
 
@@ -50,6 +51,10 @@ def heterogeneous_loss(
         its background, each with the whole weight, as meant by the released code; ``"whole"``, one
         mean; ``"background"``, what the released 2D scripts compute: a slip of theirs counts the
         background twice and leaves the foreground out.
+    stated_classes
+        ``(B, ...)`` class ids that the reference prediction states, by which ``"region_mean"``
+        tells foreground from background; None is `target_classes`. They differ where the target is
+        an annotation that neither of two predictions agrees with.
 
     Returns
     -------
@@ -67,7 +72,8 @@ def heterogeneous_loss(
         return weighted_mean(ce, weights[regions] * valid)
     if normalisation != "region_mean":
         raise ValueError(f"unknown normalisation {normalisation!r}")
-    parts = [(m, Region.UC) for m in _unanimous_parts(regions, target_classes == 0, unanimous)]
+    background = (target_classes if stated_classes is None else stated_classes) == 0
+    parts = [(m, Region.UC) for m in _unanimous_parts(regions, background, unanimous)]
     parts += [(regions == r, r) for r in (Region.US, Region.DC, Region.DS)]
     return sum(
         (weights[int(r)] * (ce * m).sum() / (m.sum() + 1) for m, r in parts),

@@ -50,6 +50,12 @@ class LabelSpace:
         logits = logits.float()
         return logits.sigmoid() if self.overlapping else logits.softmax(1)
 
+    def logits(self, probs: Tensor) -> Tensor:
+        """Return logits ``(B, K, ...)`` that have these probabilities."""
+        if self.overlapping:
+            return torch.logit(probs, eps=1e-6)
+        return probs.clamp_min(1e-12).log()
+
     def exclusive_logits(self, logits: Tensor) -> Tensor:
         """Return logits ``(B, A, ...)`` of A exclusive answers; overlapping: ``(B, 2, K, ...)``."""
         if not self.overlapping:

@@ -161,8 +161,8 @@ def query(
         Divides the cosines in Eq. 9. The published formula has none (1.0); with non-negative
         features the largest probability is then e / (e + K - 1), below any usual threshold.
     sharpness
-        r of Eq. 12. The divergence itself is always taken between softmaxes at temperature 1, for
-        which the published 1000 is a fitting scale.
+        r of Eq. 12. Softmaxes whose divergence is taken have a temperature of 1, for which the
+        published 1000 is a fitting scale.
     divergence
         See `agreement`.
     """

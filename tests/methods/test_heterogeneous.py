@@ -86,6 +86,17 @@ def test_ways_to_treat_the_unanimous_and_confident_by_hand(how, means):
     assert loss.item() == pytest.approx(math.log(2) * sum(means), rel=1e-5)
 
 
+def test_halves_are_those_of_the_reference_where_the_annotation_says_otherwise():
+    # CE log 4, log 4, log 2; both predictions say background at pixel 1, the annotation does not.
+    logits = torch.tensor([[0.0, 0.0, 0.0], [-math.log(3), -math.log(3), 0.0]])[None, :, None]
+    target, said = torch.tensor([[[1, 1, 0]]]), torch.tensor([[[1, 0, 0]]])
+    regions = torch.full((1, 1, 3), Region.UC, dtype=torch.uint8)
+    loss = heterogeneous_loss(
+        logits, target, regions, region_weights(), "region_mean", stated_classes=said
+    )
+    assert loss.item() == pytest.approx(math.log(4) / 2 + (math.log(4) + math.log(2)) / 3)
+
+
 def test_unknown_forms_are_refused():
     logits, target = _four_pixels()
     regions = torch.ones(1, 1, 4, dtype=torch.uint8)

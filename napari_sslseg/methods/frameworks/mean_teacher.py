@@ -99,8 +99,9 @@ class MeanTeacher(Framework):
     @torch.no_grad()
     def after_step(self) -> None:
         """Move the teacher's parameters; its normalisation statistics are its own."""
-        self.steps += 1
-        # A tensor, so that nothing waits for the device to tell how many steps there were.
+        # A tensor, so that nothing waits for the device to tell how many steps there were. After
+        # the first one the teacher is the student: what it began with does not count.
         rate = (1 / (self.steps + 1)).clamp_min(1 - self.config.decay)
+        self.steps += 1
         for slow, fast in zip(self.teacher.parameters(), self.network.parameters(), strict=True):
             slow.lerp_(fast, rate.to(slow))

@@ -71,12 +71,12 @@ class MetaSSLConfig:
     Attributes
     ----------
     formula
-        The Gaussian ``"phi"``: the only form that all sources of the method share; ``"ratio"``
-        gives the hand-made steps of some released scripts.
+        The Gaussian ``"phi"``, of two released scripts and the only one with few numbers to
+        choose; ``"ratio"`` gives the hand-made steps of the others.
     beta, unlabelled_step, labelled_step
-        3, 0.6 and 0.3, the released values of the variant whose order agrees with the paper:
-        weights 1, .81, .18, .003 and 1, .97, .81, .48. The annotation is trusted, so weights fall
-        slowly on labelled pixels.
+        3, 0.6 and 0.3, the released values of the variant whose order agrees with the paper on
+        unlabelled pixels: weights 1, .81, .18, .003 and 1, .97, .81, .48. The annotation is
+        trusted, so weights fall slowly on labelled pixels.
     unlabelled_order, labelled_order
         By the abstract UC > US > DC > DS on unlabelled pixels. On labelled ones DS > DC, as a
         confident contradiction of the annotation is a sign of an error in it.
@@ -255,6 +255,7 @@ class MetaSSL(nn.Module):
                     self.config.normalisation,
                     ignore,
                     unanimous=self.config.unanimous,
+                    stated_classes=stated(reference)[1],
                 )
             )
         return torch.stack(losses).sum()

@@ -9,13 +9,14 @@ for both similarities come from the fusion module, a side branch on the encoder.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from ..affinity import limit_grid, rectify, resize, spread
+from ..affinity import limit_grid, rectify, resize
 from ..augment import CutMix
-from ..fusion import SimpleFusion, SpatialFusion
 from ..losses import pixel_cross_entropy, weighted_mean
 from ..networks import ChannelDropout, FeatureDrop
 from ..prototypes import Prototypes, query, regional_prototypes
@@ -57,15 +58,10 @@ class SemSim(Framework):
         if config.metassl and "cross" in config.heterogeneous:
             self.reference_predictions = 3
         super().__init__(in_channels, classes, config)
-        stages, width = config.channels[1:4], config.fusion_width
-        self.fusion: nn.Module = (
-            SpatialFusion(stages, width, windows=config.fusion_windows)
-            if config.fusion == "spatial"
-            else SimpleFusion(stages, width)
-        )
+        self.fusion = config.build_fusion()
         self.back: nn.Conv2d | None = None
         if config.fusion_place == "main":
-            self.back = nn.Conv2d(width, stages[1], 1)
+            self.back = nn.Conv2d(config.fusion_width, config.channels[2], 1)
             nn.init.zeros_(self.back.weight)
             nn.init.zeros_(self.back.bias)  # type: ignore[arg-type]
 
@@ -161,7 +157,8 @@ class SemSim(Framework):
         weak = batch.unlabelled_image
         boxes = [self.cutmix(weak, generator) for _ in range(1 + c.second_view)]
         strong = [box.mix(self.strong_view(weak, generator)) for box in boxes]
-        with torch.no_grad(), without_dropout(self.network):
+        calm = nullcontext() if c.weak_dropout else without_dropout(self.network)
+        with torch.no_grad(), calm:
             clean = weak
             if self.clean_labelled_pass:
                 clean = torch.cat([batch.labelled_image, weak])
@@ -171,11 +168,10 @@ class SemSim(Framework):
             weak_z, weak_d = self.decode(features, weak_f)
             weak_f = limit_grid(weak_f[-nu:], c.grid)
         features = self.network.encode(torch.cat([batch.labelled_image, *strong]))
-        drop = ChannelDropout(c.feature_dropout, generator, nl)
-        seen = features
-        if c.feature_dropout_at == "decoder+fusion":
-            seen = tuple(drop(f) for f in features)
-        fused = self.fuse(seen)
+        drop: FeatureDrop | None = ChannelDropout(c.feature_dropout, generator, nl)
+        if drop is not None and c.feature_dropout_at == "decoder+fusion":
+            features, drop = tuple(drop(f) for f in features), None  # the same for both
+        fused = self.fuse(features)
         decoded = tuple(f[: nl + nu] for f in features)
         logits, decoder = self.decode(decoded, fused[: nl + nu], drop)
         fused = limit_grid(fused, c.grid)
@@ -201,27 +197,33 @@ class SemSim(Framework):
 
     @torch.no_grad()
     def weak_targets(self, views: Views) -> tuple[Tensor, Tensor]:
-        """Return the plain weak probabilities and the rectified ones, on the affinity grid."""
-        rectified = self.rectified(views.weak_logits, views.weak_fused)
+        """Return the plain weak probabilities, and the rectified ones where L_intra compares."""
+        rectified = self._compared(self.rectified(views.weak_logits, views.weak_fused), views)
         return self.space.probabilities(views.weak_logits), self.space.probabilities(rectified)
 
-    def rectified(self, logits: Tensor, fused: Tensor) -> Tensor:
-        """Return the logits of the intra-image prediction (Eq. 5), on the grid of `fused`."""
+    def rectified(
+        self, logits: Tensor, fused: Tensor, at: Literal["features", "logits"] = "features"
+    ) -> Tensor:
+        """Return the logits of the intra-image prediction (Eq. 5), on the grid of `fused`.
+
+        With `at` of ``"logits"`` at their size; see `affinity.rectify`.
+        """
         c = self.config
-        smoothed = c.affinity_resize == "smoothed"
-        if c.affinity_values == "logits" and c.affinity_learns == "both":
-            temperature, axis = c.affinity_temperature, c.affinity_axis
-            return rectify(logits, fused, temperature, axis=axis, smoothed=smoothed)
-        own = resize(logits.float(), (fused.shape[-2], fused.shape[-1]), smoothed)
-        if c.affinity_learns == "affinity":
-            own = own.detach()
-        if c.affinity_values == "logits":
-            return own + spread(own, fused, c.affinity_temperature, axis=c.affinity_axis)
-        probs = self.space.probabilities(own)
-        total = probs + spread(probs, fused, c.affinity_temperature, axis=c.affinity_axis)
-        if self.space.overlapping:
-            return torch.logit(total / 2, eps=1e-6)
-        return (total / total.sum(1, keepdim=True)).clamp_min(1e-12).log()
+        return rectify(
+            logits.detach() if c.affinity_learns == "affinity" else logits,
+            fused,
+            c.affinity_temperature,
+            at,
+            axis=c.affinity_axis,
+            smoothed=c.affinity_resize == "smoothed",
+            space=self.space if c.affinity_values == "probabilities" else None,
+        )
+
+    def _compared(self, rectified: Tensor, views: Views) -> Tensor:
+        """Bring rectified logits to where L_intra compares."""
+        if self.config.intra_at == "features":
+            return rectified
+        return resize(rectified, (views.strong_logits.shape[-2], views.strong_logits.shape[-1]))
 
     def observe(self, weak_probs: Tensor, rectified: Tensor, views: Views) -> None:
         """Update the thresholds of both reference predictions."""
@@ -243,12 +245,10 @@ class SemSim(Framework):
         return self._masked_dice(target, strong_logits, trust)
 
     def intra_image(self, rectified: Tensor, views: Views) -> Tensor:
-        """Return L_intra (Eq. 6) on the affinity grid."""
+        """Return L_intra (Eq. 6); `rectified` as `weak_targets` returns it."""
         c = self.config
         prediction = self.rectified(views.strong_logits, views.strong_fused)
-        if c.intra_at == "image":
-            size = (views.strong_logits.shape[-2], views.strong_logits.shape[-1])
-            prediction, rectified = resize(prediction, size), resize(rectified, size)
+        prediction = self._compared(prediction, views)
         target = views.first_box.mix(rectified)
         trust = self.trust_of("intra", target)
         if c.metassl and "intra" in c.heterogeneous:
@@ -259,6 +259,7 @@ class SemSim(Framework):
         """Return L_cross (Eq. 13), averaged over all pixels of the grid."""
         c, box = self.config, views.second_box
         prototypes = self.prototypes(views.labelled_fused, batch.labelled_target)
+        learner = self._ask(views.second_fused, prototypes)
         with torch.no_grad():
             asked = self._ask(views.weak_fused, [p.detach() for p in prototypes], box)
             confidence, classes = asked.log_probs.exp().max(1)
@@ -268,8 +269,8 @@ class SemSim(Framework):
                 confidence = self.space.decide(box.mix(weak))[0]
             least = c.threshold if c.cross_threshold is None else c.cross_threshold
             mask = (confidence >= least).float()
-            certainty = asked.certainty * self.trust_of_answers(batch, views, prototypes, asked)
-        learner = self._ask(views.second_fused, prototypes)
+            certainty = (learner if c.certainty_of == "strong" else asked).certainty
+            certainty = certainty * self.trust_of_answers(batch, views, prototypes, asked)
         if c.metassl and "cross" in c.heterogeneous:
             return self._heterogeneous_cross(Asked(asked.log_probs, certainty), learner)
         if c.targets == "soft":
@@ -314,14 +315,13 @@ class SemSim(Framework):
     def _ask(self, fused: Tensor, prototypes: list[Prototypes], box: CutMix | None = None) -> Asked:
         """Query prototypes; the answers are mixed by `box`, if one is given."""
         c = self.config
-        log_probs, certainty = [], []
-        for each in prototypes:
-            found = query(fused, each, c.cross_temperature, c.sharpness, c.divergence)
-            log_probs.append(found.log_probs if box is None else box.mix(found.log_probs))
-            certainty.append(found.weight if box is None else box.mix(found.weight))
-        if not self.space.overlapping:
-            return Asked(log_probs[0], certainty[0])
-        return Asked(torch.stack(log_probs, 2), torch.stack(certainty, 1))
+        found = [
+            query(fused, p, c.cross_temperature, c.sharpness, c.divergence) for p in prototypes
+        ]
+        answers = [Asked(each.log_probs, each.weight) for each in found]
+        if box is not None:
+            answers = [Asked(*map(box.mix, each)) for each in answers]
+        return Asked.joined(answers) if self.space.overlapping else answers[0]
 
     def _masked_dice(
         self, target_probs: Tensor, logits: Tensor, trust: Tensor | None = None
@@ -343,7 +343,5 @@ class SemSim(Framework):
         fused = self.fuse(features)
         logits, _ = self.decode(features, fused, size=image.shape[2:])
         fused = limit_grid(fused, 2 * self.config.grid)
-        temperature, axis = self.config.affinity_temperature, self.config.affinity_axis
-        smoothed = self.config.affinity_resize == "smoothed"
-        rectified = rectify(logits, fused, temperature, "logits", axis=axis, smoothed=smoothed)
+        rectified = self.rectified(logits, fused, "logits")
         return PredictOutput(self.space.probabilities(logits), self.space.probabilities(rectified))

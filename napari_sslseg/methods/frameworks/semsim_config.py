@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from torch import nn
+
 from ..affinity import DEFAULT_TEMPERATURE, Axis
+from ..fusion import SimpleFusion, SpatialFusion
 from ..prototypes import DEFAULT_REGIONS, DEFAULT_SHARPNESS, Divergence
 from .base import FrameworkConfig
 
@@ -67,8 +70,19 @@ class SemSimConfig(FrameworkConfig):
         as printed, or the ``"weak"`` prediction of the decoder; None is `threshold`.
     divergence
         See `prototypes.agreement`; ``"raw"`` is the printed formula.
+    certainty_of
+        Whose similarities the uncertainty of Eqs. 10 to 12 is taken from: of the ``"weak"`` view,
+        because it weighs how far that one may teach, or of the ``"strong"`` one, whose similarities
+        Eq. 8 introduces; the paper writes one symbol for both.
+    weak_dropout
+        Whether dropout acts while the weak view is predicted. Off, as in the other frameworks: what
+        teaches should not be noisier than it is. Public code of weak-to-strong methods leaves it
+        on.
     feature_dropout_at
-        ``"decoder"``, or ``"decoder+fusion"`` for the fusion module of strong views too.
+        ``"decoder"``, or ``"decoder+fusion"`` for the fusion module of strong views too, where both
+        then miss the same channels.
+    fusion_heads, fusion_mlp_ratio
+        Of the fusion module, not stated in the paper; see `fusion.SpatialFusion`.
     fusion_windows
         S of the fusion module, not stated in the paper; None takes 7 on 28 cells and cells of at
         most 4 on other sizes.
@@ -107,7 +121,19 @@ class SemSimConfig(FrameworkConfig):
     cross_mask: Literal["query", "weak"] = "query"
     cross_threshold: float | None = None
     divergence: Divergence = "softmax"
+    certainty_of: Literal["weak", "strong"] = "weak"
+    weak_dropout: bool = False
+    fusion_heads: int | None = None
+    fusion_mlp_ratio: int = 3
     feature_dropout_at: Literal["decoder", "decoder+fusion"] = "decoder"
     fusion_windows: int | None = None
     fusion_place: Literal["side", "main"] = "side"
     heterogeneous: tuple[Literal["plain", "intra", "cross"], ...] = ("plain",)
+
+    def build_fusion(self) -> nn.Module:
+        """Return a new fusion module for the second to fourth stage of the encoder."""
+        stages, width = self.channels[1:4], self.fusion_width
+        if self.fusion == "simple":
+            return SimpleFusion(stages, width)
+        heads, ratio = self.fusion_heads, self.fusion_mlp_ratio
+        return SpatialFusion(stages, width, heads, ratio, windows=self.fusion_windows)

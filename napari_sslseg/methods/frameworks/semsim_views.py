@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from ..augment import CutMix
@@ -60,3 +62,9 @@ class Asked(NamedTuple):
 
     log_probs: Tensor
     certainty: Tensor
+
+    @classmethod
+    def joined(cls, answers: Sequence[Asked]) -> Asked:
+        """Return the answers for each of the overlapping classes as one."""
+        log_probs = torch.stack([each.log_probs for each in answers], 2)
+        return cls(log_probs, torch.stack([each.certainty for each in answers], 1))

@@ -78,6 +78,8 @@ class Preset:
 # rotation or neither, and the colour jitter of UniMatch.
 _VIEWS = {"weak": {"draw": "published"}, "strong": {"draw": "published"}}
 _METASSL = {**_VIEWS, "metassl": True}
+# 300 epochs, passes over the unlabelled slices, on ACDC: 48,000 steps with 1 labelled patient,
+# 44,100 with 7.
 _SEMSIM = Preset("semsim", _VIEWS, labelled=8, unlabelled=8, steps=45_000)
 # Optimiser and weak view as in the first author's public code, which moves nothing else.
 _RPG = Preset(
@@ -135,7 +137,8 @@ PRESETS: dict[str, Preset] = {
     "cct": Preset("cct", _VIEWS),
     "r-drop": Preset("rdrop", _VIEWS),
     "semsim": _SEMSIM,
-    # The formulas as printed, for comparison: L_cross is then zero, and affinities nearly uniform.
+    # The formulas as printed, compared at the size of the image, where the paper is silent: L_cross
+    # is then zero, and affinities nearly uniform.
     "semsim-literal": replace(
         _SEMSIM,
         options={
@@ -145,6 +148,7 @@ PRESETS: dict[str, Preset] = {
             "affinity_resize": "plain",
             "intra_at": "image",
             "divergence": "raw",
+            "certainty_of": "strong",
             "weak": {"quarter_turns": 0.0, "free": 0.0},
             "strong": {"draw": "published", "blur": 0.0},
         },

@@ -47,12 +47,15 @@ def weight_map(logits: Tensor, target: Tensor, found: list[Tensor], weights: lis
 
 
 def region_means(
-    logits: Tensor, target: Tensor, found: list[Tensor], weights: list[float]
+    logits: Tensor, target: Tensor, found: list[Tensor], weights: list[float], stated: Tensor
 ) -> Tensor:
-    """Return the sum of w times the mean of each region, UC in foreground and background."""
+    """Return the sum of w times the mean of each region, UC in two halves.
+
+    They are its foreground and its background by what the reference states.
+    """
     assert all(bool(m.any()) for m in found)
     unanimous, *others = (m & (target != 255) for m in found)
-    parts = [unanimous & (target > 0), unanimous & (target == 0), *others]
+    parts = [unanimous & (stated > 0), unanimous & (stated == 0), *others]
     ce = pixels(logits, target)
     means = [ce[m].sum() / (m.sum() + 1) for m in parts]
     return sum(w * mean for w, mean in zip([weights[0], *weights], means, strict=True))

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from napari_sslseg.methods.frameworks import registry
+from napari_sslseg.methods.losses import supervised_loss
 from napari_sslseg.training.dataset.presets import PRESETS, build_options
 
 from . import by_hand
@@ -85,7 +86,9 @@ def test_released_script_compares_the_networks_and_teaches_each_by_its_own_confi
         limits = by_hand.thresholds(probs[k], released=True)
         found = by_hand.masks(probs[k], answers[1 - k], limits)
         assert ((found[2] | found[3]) & (target != 255)).any()
-        expected.append(by_hand.region_means(own[k], target, found, weights))
+        # Both networks may say background where the annotation does not.
+        assert (found[0] & (answers[k] == 0) & (target > 0) & (target != 255)).any()
+        expected.append(by_hand.region_means(own[k], target, found, weights, answers[k]))
     torch.testing.assert_close(losses["labelled_regions"], sum(expected))
     losses["labelled_regions"].backward()
     for k in (0, 1):
@@ -102,7 +105,8 @@ def test_released_script_on_unlabelled_images_and_as_a_whole(disc_batch):
     for k in (0, 1):
         limits = by_hand.thresholds(probs[k], released=True)
         found = by_hand.masks(probs[k], answers[1 - k], limits)
-        expected = expected + by_hand.region_means(logits[1 - k], answers[k], found, weights)
+        said = answers[k]
+        expected = expected + by_hand.region_means(logits[1 - k], said, found, weights, said)
     torch.testing.assert_close(losses["unlabelled"], expected)
     terms = losses["labelled_regions"] + losses["unlabelled"]
     torch.testing.assert_close(losses["total"], losses["supervised"] + 0.1 * terms)
@@ -115,3 +119,13 @@ def test_absent_class_halves_its_threshold_in_the_released_script(disc_batch):
             net.classifier.bias[2] = -1e3  # class 2 is never predicted
     framework.losses(disc_batch(), 1.0, generator())
     assert (framework.thresholds.values[..., 2] == 0.45).all()
+
+
+@pytest.mark.parametrize("metassl", [False, True])
+def test_every_network_learns_the_annotation_in_full(metassl, disc_batch):
+    framework = small("cps", metassl=metassl)
+    seen = _watched(framework)
+    batch = disc_batch()
+    losses = framework.losses(batch, 1.0, generator())
+    each = [supervised_loss(z[0][LABELLED], batch.labelled_target.long()) for z in seen]
+    torch.testing.assert_close(losses["supervised"], each[0] + each[1])

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from . import by_hand
 from .small import LIVELY, generator, outspoken, pasted, small, watched
 
 #: A change that can be told from two images: brightness alone.
@@ -46,6 +47,27 @@ def test_strong_views_differ_in_intensity_and_by_a_box_of_another_image(
         expected = pasted(weak + moved[:, None, None, None], box)
         torch.testing.assert_close(strong, expected, rtol=1e-4, atol=1e-4)
         assert (strong - weak).abs().max() > 1
+
+
+def test_strong_view_learns_by_the_regions_of_the_weak_one(disc_batch, monkeypatch):
+    framework = outspoken(small("fixmatch", strong=LIVELY, metassl=True), disc_batch())
+    before = framework.metassl.thresholds.values.clone()
+    changed, boxes = watched(framework, monkeypatch)
+    losses = framework.losses(disc_batch(), 1.0, generator())
+    weak = disc_batch().normalised().unlabelled_image
+    with torch.no_grad():
+        plain = framework.network(weak).softmax(1)
+        logits = framework.network(pasted(changed[0], boxes[0]))
+    confidence, said = plain.max(1)
+    limits = framework.metassl.thresholds.get()
+    for c in range(3):  # the batch is in the thresholds, unmixed, before it is split
+        members = confidence[said == c]
+        mean = members.sum() / (len(members) + 1)
+        torch.testing.assert_close(limits[c], (before[0, 0, c] + mean) / 2)
+    mixed = pasted(plain, boxes[0])
+    found = by_hand.masks(mixed, logits.argmax(1), limits)
+    expected = by_hand.weight_map(logits, mixed.argmax(1), found, by_hand.FALLING)
+    torch.testing.assert_close(losses["unlabelled"].detach(), expected)
 
 
 def test_strong_view_learns_what_the_weak_one_is_sure_of(disc_batch, monkeypatch):

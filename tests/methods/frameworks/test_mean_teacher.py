@@ -56,6 +56,40 @@ def test_labelled_pixels_of_mean_teacher_are_partitioned_by_the_named_network(
     torch.testing.assert_close(losses["labelled_regions"], expected)
 
 
+def test_unlabelled_pixels_of_mean_teacher_are_taught_by_the_teacher_and_its_regions(disc_batch):
+    framework = small("mean_teacher", metassl=True)
+    nets = (framework.teacher, framework.network)
+    by_hand.sharpen(*(net.classifier for net in nets))
+    with torch.no_grad():
+        framework.teacher.classifier.weight.copy_(framework.network.classifier.weight.flip(0))
+    teacher, student = (by_hand.watch(net) for net in nets)
+    losses = framework.losses(disc_batch(), 1.0, generator())
+    probs, logits = teacher[0][2:].detach().softmax(1), student[0][2:]
+    # The batch is in the thresholds by which it is split.
+    found = by_hand.masks(probs, logits.argmax(1), by_hand.thresholds(probs))
+    expected = by_hand.weight_map(logits, probs.argmax(1), found, by_hand.FALLING)
+    torch.testing.assert_close(losses["unlabelled"], expected)
+
+
+def test_teacher_is_an_average_of_the_parameters_that_forgets():
+    framework = small("mean_teacher")
+    teacher, student = framework.teacher, framework.network
+    counted = [b.clone() for b in teacher.buffers()]
+    expected = torch.zeros(())
+    for t in range(150):
+        with torch.no_grad():
+            for p in student.parameters():
+                p.fill_(float(t))
+            for b in student.buffers():
+                b.fill_(7)
+        framework.after_step()
+        decay = min(1 - 1 / (t + 1), 0.99)
+        expected = decay * expected + (1 - decay) * t
+    for p in teacher.parameters():
+        torch.testing.assert_close(p, expected.expand_as(p), rtol=1e-4, atol=1e-4)
+    assert all(torch.equal(a, b) for a, b in zip(counted, teacher.buffers(), strict=True))
+
+
 @pytest.mark.parametrize("noisy", [False, True])
 def test_dropout_acts_in_the_teacher_only_where_asked(noisy):
     framework = small("mean_teacher", dropout=(0.5,) * 4, teacher_dropout=noisy)

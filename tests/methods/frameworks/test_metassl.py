@@ -63,14 +63,14 @@ def test_two_views_of_one_reference_update_its_threshold_once():
     assert torch.equal(once.thresholds.values, twice.thresholds.values)
 
 
-def test_thresholds_contain_the_current_batch_before_it_is_partitioned():
+def test_observing_a_split_moves_its_thresholds_alone():
     metassl = MetaSSL(3)
     metassl.observe([_pair()])
     assert (metassl.thresholds.get() < 0.9).all()
     assert (metassl.thresholds.get(split="labelled") == 0.9).all()
 
 
-def test_annotation_overrides_agreement_of_the_predictions():
+def test_target_of_labelled_pixels_is_the_annotation():
     metassl = MetaSSL(2, config=MetaSSLConfig(labelled_step=0.0))
     reference = torch.tensor([0.05, 0.95]).view(1, 2, 1, 1).expand(1, 2, 4, 4)
     logits = torch.randn(1, 2, 4, 4)

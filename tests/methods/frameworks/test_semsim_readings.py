@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_sslseg.methods.affinity import affinity
+from napari_sslseg.methods.affinity import affinity, resize, spread
+from napari_sslseg.methods.losses import masked_dice, pixel_cross_entropy
+from napari_sslseg.methods.prototypes import query
 
-from .small import generator, small, touched
+from .small import LIVELY, generator, pasted, small, touched
 
 
 @pytest.mark.parametrize(
@@ -83,6 +85,121 @@ def test_predictions_are_rectified_with_the_resizing_of_the_training():
     found = [small("semsim", affinity_resize=r).predict(image) for r in ("plain", "smoothed")]
     torch.testing.assert_close(found[0].plain, found[1].plain)
     assert (found[0].rectified - found[1].rectified).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("overlapping", [False, True])
+def test_predictions_spread_what_the_training_spreads(overlapping):
+    image = torch.randn(1, 1, 32, 32)
+    framework = small("semsim", affinity_values="probabilities", overlapping=overlapping)
+    found = framework.predict(image).rectified
+    framework.eval()
+    with torch.no_grad():
+        features = framework.network.encode(image)
+        logits = framework.network.decode(features)[0]
+        probs = logits.sigmoid() if overlapping else logits.softmax(1)
+        fused = framework.fuse(features)
+        own = resize(logits, (fused.shape[-2], fused.shape[-1]))
+        own = own.sigmoid() if overlapping else own.softmax(1)
+        total = probs + resize(spread(own, fused), (32, 32))
+        expected = total / (2 if overlapping else total.sum(1, keepdim=True))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_intra_term_can_be_compared_at_the_size_of_the_image(disc_batch):
+    options = {"intra_at": "image", "threshold": 0.0, "strong": LIVELY}
+    framework = small("semsim", **options)
+    batch = disc_batch().normalised()
+    views = framework.views(batch, generator())
+    rectified = framework.weak_targets(views)[1]
+    size = tuple(batch.unlabelled_image.shape[-2:])
+    with torch.no_grad():
+        weak = framework.rectified(views.weak_logits, views.weak_fused)
+        own = framework.rectified(views.strong_logits, views.strong_fused)
+    target = pasted(resize(weak, size).softmax(1), views.first_box).argmax(1)
+    expected = masked_dice(resize(own, size).softmax(1), target)
+    torch.testing.assert_close(framework.intra_image(rectified, views).detach(), expected)
+
+
+def test_printed_mask_of_the_cross_term_is_that_of_the_query(disc_batch):
+    # The decoder is sure of nothing, the prototypes are of everything.
+    values = {}
+    for mask in ("query", "weak"):
+        framework = small("semsim", cross_mask=mask, cross_temperature=0.001, threshold=0.9)
+        with torch.no_grad():
+            framework.network.classifier.weight.zero_()
+            framework.network.classifier.bias.zero_()
+        values[mask] = framework.losses(disc_batch(), 1.0, generator())["cross"].item()
+    assert values["query"] > 0
+    assert values["weak"] == 0
+
+
+@pytest.mark.parametrize("certainty_of", ["weak", "strong"])
+def test_certainty_of_the_cross_term_is_that_of_the_named_view(certainty_of, disc_batch):
+    options = {"threshold": 0.0, "strong": LIVELY, "sharpness": 1e4}
+    framework = small("semsim", certainty_of=certainty_of, **options)
+    batch = disc_batch().normalised()
+    views = framework.views(batch, generator())
+    with torch.no_grad():
+        (prototypes,) = framework.prototypes(views.labelled_fused, batch.labelled_target)
+        weak = query(views.weak_fused, prototypes, sharpness=1e4)
+        strong = query(views.second_fused, prototypes, sharpness=1e4)
+        said = pasted(weak.log_probs, views.second_box).argmax(1)
+        weight = pasted(weak.weight, views.second_box)
+        assert (weight - strong.weight).abs().max() > 1e-3
+        ce = pixel_cross_entropy(strong.log_probs, said)
+        expected = (ce * (strong.weight if certainty_of == "strong" else weight)).mean()
+    torch.testing.assert_close(framework.cross_image(batch, views).detach(), expected)
+
+
+def test_soft_targets_of_the_cross_term_by_hand(disc_batch):
+    framework = small("semsim", targets="soft", threshold=0.0, sharpness=0.0, strong=LIVELY)
+    batch = disc_batch().normalised()
+    views = framework.views(batch, generator())
+    with torch.no_grad():
+        (prototypes,) = framework.prototypes(views.labelled_fused, batch.labelled_target)
+        weak = query(views.weak_fused, prototypes).log_probs.exp()
+        strong = query(views.second_fused, prototypes).log_probs
+        expected = -(pasted(weak, views.second_box) * strong).sum(1).mean()
+    torch.testing.assert_close(framework.cross_image(batch, views).detach(), expected)
+
+
+def test_without_a_second_view_the_first_serves_both_similarities(disc_batch):
+    for second in (True, False):
+        framework = small("semsim", second_view=second, strong=LIVELY)
+        views = framework.views(disc_batch().normalised(), generator())
+        assert (views.second_box is views.first_box) != second
+        assert torch.equal(views.second_fused, views.strong_fused) != second
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+def test_dropout_acts_in_the_weak_view_only_where_asked(noisy, disc_batch):
+    framework = small("semsim", dropout=(0.5,) * 4, weak_dropout=noisy)
+    batch, seen = disc_batch().normalised(), []
+    for _ in range(2):
+        torch.manual_seed(len(seen))
+        seen.append(framework.views(batch, generator()).weak_logits)
+    assert torch.equal(*seen) != noisy
+
+
+def test_fusion_module_is_made_as_asked():
+    framework = small("semsim", fusion_heads=4, fusion_mlp_ratio=2, fusion_windows=2)
+    fusion = framework.fusion
+    assert (fusion.attention.num_heads, fusion.mlp[0].out_features, fusion.windows) == (4, 32, 2)
+
+
+def test_dropped_channels_are_the_same_for_decoder_and_fusion(disc_batch, monkeypatch):
+    framework = small("semsim", feature_dropout_at="decoder+fusion", feature_dropout=0.6)
+    fused, decoded = [], []
+    fuse, decode = framework.fuse, framework.network.decode
+    monkeypatch.setattr(framework, "fuse", lambda f: fused.append(f) or fuse(f))
+    monkeypatch.setattr(
+        framework.network, "decode", lambda f, *rest: decoded.append((f, *rest)) or decode(f, *rest)
+    )
+    framework.views(disc_batch().normalised(), generator())
+    seen, drop, *_ = decoded[-1]
+    assert drop is None
+    for a, b in zip(fused[-1], seen, strict=True):
+        assert torch.equal(a[: len(b)], b)
 
 
 def test_only_the_affinities_learn_where_asked():

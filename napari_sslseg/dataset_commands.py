@@ -165,6 +165,8 @@ def run_predict(
                 f"The model in {run} was trained with {key.replace('_', ' ')} other than "
                 f"{dataset} describes."
             )
+    # Models of before classes were sorted have them as their description listed them.
+    described = described.in_order_of(map(int, head["data"]["classes"]))
     reader = FormatsReader()
     entries = described.cases(cases)
     if not entries:
@@ -231,7 +233,7 @@ def run_evaluate(
     output
         Path without suffix, of a JSON file and a CSV file; None writes none.
     cases
-        Name of the list; those of its cases that have no labels are left out.
+        Name of the list; all of its cases need labels.
 
     Returns
     -------
@@ -264,9 +266,16 @@ def score_files(described: Dataset, predictions: Path, cases: str) -> Any:
     reader = FormatsReader()
     unit = "voxels" if described.distances == "voxels" else "mm"
     report = Report(tuple(described.classes.values()), unit)
-    entries = [entry for entry in described.cases(cases) if entry.labels is not None]
-    if not entries:
+    entries = described.cases(cases)
+    if not any(entry.labels for entry in entries):
         raise DatasetError(f"No case of the {cases} list has labels to compare with.")
+    for entry in entries:
+        # Else the mean would be one of other cases than the list says.
+        if entry.labels is None:
+            raise DatasetError(
+                f"{entry.name} of the {cases} list has no labels to compare with; take it out, or "
+                "give it labels."
+            )
     for entry in entries:
         path = find_prediction(predictions, entry)
         if path is None:
@@ -274,16 +283,14 @@ def score_files(described: Dataset, predictions: Path, cases: str) -> Any:
                 f"There is no prediction of {entry.name} in {predictions}; name the folder that "
                 "“predict” wrote, and the same list of cases."
             )
-        assert entry.labels is not None
-        truth, predicted = reader.labels(entry.labels), reader.labels(path)
+        predicted, truth, spacing = reader.scored(entry, path)
         if predicted.shape != truth.shape:
             raise DatasetError(
                 f"{path} has the shape {predicted.shape}, the labels of {entry.name} "
                 f"{truth.shape}; predict that case again."
             )
-        spacing = (1.0,) * truth.ndim
-        if unit == "mm":
-            spacing = reader.image(entry.images).spacing
+        if unit == "voxels":
+            spacing = (1.0,) * truth.ndim
         pair = []
         for values in (predicted, truth):
             flat = values.ndim == 2

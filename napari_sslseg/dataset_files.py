@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import glob
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .formats import read, read_labels, write_labels
+from .formats.grids import difference, placement
 from .formats.multichannel import read_channels
+from .formats.registry import suffix_of
+from .formats.suffixes import READERS
 from .formats.writing import written_suffix
+from .volume.annotation import NOT_ANNOTATED
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -29,15 +33,88 @@ class FormatsReader:
 
         volume = self.volume(paths)
         spacing = tuple(float(s) for s in volume.geometry.spacing_mm)
-        return ImageData(np.asarray(volume.array), spacing, volume.has_channel_axis)
+        onto = functools.partial(self.labels, like=volume)
+        return ImageData(np.asarray(volume.array), spacing, volume.has_channel_axis, onto)
 
-    def labels(self, path: Path) -> npt.NDArray[Any]:
-        """Read an annotation."""
-        return np.asarray(read_labels(path).array)
+    def labels(self, path: Path, like: Volume | None = None) -> npt.NDArray[Any]:
+        """Read an annotation.
+
+        Parameters
+        ----------
+        path
+            Of the label file.
+        like
+            Image whose grid the labels are brought onto, where both files say where they lie: in
+            any order and direction of axes, or of a part of it, as long as voxel lies on voxel;
+            what is not covered is not annotated. Else, and by default, labels stay as they are.
+
+        Raises
+        ------
+        DatasetError
+            When both say where they lie and it is another grid.
+        """
+        found = read_labels(path)
+        if like is None or not (_says_where(found) and _says_where(like)):
+            return np.asarray(found.array)
+        return _on_grid(path, found, like)
 
     def volume(self, paths: tuple[Path, ...]) -> Volume:
         """Read an image with its geometry."""
         return read_channels(list(paths)) if len(paths) > 1 else read(paths[0])
+
+    def scored(
+        self, entry: Entry, prediction: Path
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], tuple[float, ...]]:
+        """Read what is compared of an annotated case.
+
+        Returns
+        -------
+        predicted, truth : ndarray
+            Label values, on one grid where files say where they lie; else as the files have them.
+        spacing : tuple of float
+            mm along each axis of the image.
+
+        Raises
+        ------
+        DatasetError
+            When the files say that they are on different grids.
+        """
+        assert entry.labels is not None
+        # Channels lie on the grid of the first one.
+        image = read(entry.images[0])
+        truth = self.labels(entry.labels, image)
+        # A picture says nothing, but its two label files may.
+        onto = image if _says_where(image) else read_labels(entry.labels)
+        predicted = self.labels(prediction, onto)
+        return predicted, truth, tuple(float(s) for s in image.geometry.spacing_mm)
+
+
+def _says_where(volume: Volume) -> bool:
+    """Whether a file says where its voxels lie, and not only how large they are."""
+    header: Any = volume.header
+    suffix = suffix_of(volume.source or "")
+    if suffix in (".nii", ".nii.gz"):
+        return int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0
+    if suffix in (".nrrd", ".nhdr"):
+        return bool(header.nrrd)
+    return volume.geometry.oriented
+
+
+def _on_grid(path: Path, labels: Volume, like: Volume) -> npt.NDArray[np.uint8]:
+    from .training.dataset.errors import DatasetError
+
+    array = np.asarray(labels.array)
+    found = np.full(like.geometry.shape, NOT_ANNOTATED, np.uint8)
+    placed = placement(labels.geometry, like.geometry)
+    if placed is not None:
+        part, target = placed.overlap(array, found)
+        if np.count_nonzero(part) == np.count_nonzero(array):  # nothing lies outside the image
+            target[...] = part
+            return found
+    raise DatasetError(
+        f"{path} is on another grid than the image {like.source or like.name}: "
+        f"{difference(labels.geometry, like.geometry)}; resample it onto the image first."
+    )
 
 
 def prediction_path(folder: Path, name: str, like: Path) -> Path:
@@ -47,11 +124,18 @@ def prediction_path(folder: Path, name: str, like: Path) -> Path:
 
 
 def find_prediction(folder: Path, entry: Entry) -> Path | None:
-    """Return the prediction of a case, in whatever format; None when there is none."""
+    """Return the prediction of a case, in any format that can be read; None when there is none."""
     expected = prediction_path(folder, entry.name, entry.images[0])
     if expected.exists():
         return expected
-    found = [p for p in sorted(folder.glob(f"{glob.escape(entry.name)}.*")) if written_suffix(p)]
+    if not folder.is_dir():
+        return None
+    found = [
+        path
+        for path in sorted(folder.iterdir())
+        # All that follows the name has to be a suffix: “a.b.nii.gz” is of another case than “a”.
+        if path.name.startswith(entry.name) and path.name[len(entry.name) :].lower() in READERS
+    ]
     return found[0] if found else None
 
 

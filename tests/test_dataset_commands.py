@@ -19,26 +19,14 @@ from PIL import Image
 from napari_sslseg.dataset_commands import run_evaluate, run_predict, run_train
 from napari_sslseg.training.dataset.description import DatasetError
 
-from .training.dataset_files import make_volume, write_dataset
+from .dataset_nifti import AFFINE, write_nifti
 
 pytest.importorskip("monai")
-
-AFFINE = np.diag([0.8, 0.8, 3.0, 1.0])
 
 
 def done(process: subprocess.CompletedProcess[str]) -> dict:
     assert process.returncode == 0, process.stderr
     return json.loads(process.stdout)
-
-
-def write_nifti(folder: Path, **changes) -> Path:
-    names = {"volumes": [{"image": "{case}.nii.gz", "labels": "{case}_gt.nii.gz"}]}
-    path = write_dataset(folder, **{"distances": "mm", **names, **changes})
-    for i in range(5):
-        image, truth = make_volume(i)
-        nib.save(nib.Nifti1Image(image, AFFINE), folder / f"c{i}.nii.gz")
-        nib.save(nib.Nifti1Image(truth, AFFINE), folder / f"c{i}_gt.nii.gz")
-    return path
 
 
 def test_train_predict_evaluate(tmp_path, command_line):
@@ -246,3 +234,22 @@ def test_a_model_of_other_classes_is_refused(tmp_path):
     write_nifti(tmp_path / "data", classes={1: "ring"})
     with pytest.raises(DatasetError, match="classes other than"):
         run_predict(run, path, tmp_path / "out", device="cpu")
+
+
+def test_reordered_classes_are_the_same_ones(tmp_path):
+    path, run = write_nifti(tmp_path / "data"), tmp_path / "run"
+    run_train(path, run, steps=2, device="cpu")
+    run_predict(run, path, tmp_path / "one", device="cpu")
+    write_nifti(tmp_path / "data", classes={3: "core", 1: "ring"})
+    run_predict(run, path, tmp_path / "two", device="cpu")
+    found = [np.asarray(nib.load(tmp_path / n / "c4.nii.gz").dataobj) for n in ("one", "two")]
+    assert len(np.unique(found[0])) > 1
+    np.testing.assert_array_equal(*found)
+    # A model of before classes were sorted, whose description listed them the other way round.
+    for head in (run / "last" / "model.json", run / "best" / "model.json"):
+        content = json.loads(head.read_text())
+        content["data"]["classes"] = {"3": "core", "1": "ring"}
+        head.write_text(json.dumps(content))
+    run_predict(run, path, tmp_path / "old", device="cpu")
+    old = np.asarray(nib.load(tmp_path / "old" / "c4.nii.gz").dataobj)
+    np.testing.assert_array_equal(old, np.array([0, 3, 0, 1])[found[0]])

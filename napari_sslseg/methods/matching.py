@@ -151,7 +151,8 @@ def match(
     pool
         Common to all images. From an empty pool nothing is learnt: labels are `IGNORE`, weights 0.
     k
-        Neighbours; k changes the weight, and the label only with `standardise`.
+        Neighbours; k changes the weight, and the label only with `standardise` or `refine`: then it
+        decides which labels can be chosen.
     grid
         Largest side of the matching grid, sampled nearest.
     block
@@ -192,9 +193,12 @@ def match(
     scores = votes(similarities, symbols)
     divisors = None
     if refine is not None:
-        parts = zip(*(x.split(pixels) for x in (scores, symbols, queries)), strict=True)
+        # What is transferred without divisors; the first neighbour may be another one where
+        # standardised similarities have ranked them.
+        plain = symbols.gather(1, transfer(scores)[0][:, None])[:, 0]
+        parts = zip(*(x.split(pixels) for x in (scores, symbols, queries, plain)), strict=True)
         divisors = torch.cat(
-            [align_frequencies(s, y, _target(pool, refine, q, y[:, 0]))[y] for s, y, q in parts]
+            [align_frequencies(s, y, _target(pool, refine, q, p))[y] for s, y, q, p in parts]
         )
     choice, probabilities = transfer(scores, divisors, temperature)
     chosen = indices.gather(1, choice[:, None])[:, 0]
@@ -247,8 +251,8 @@ def _cleaned(pool: ReferencePool, chosen: Tensor, shape: tuple[int, ...]) -> Ten
     return first[symbols]
 
 
-def _target(pool: ReferencePool, source: FrequencySource, queries: Tensor, near: Tensor) -> Tensor:
-    """Return the label frequencies to bring those of one image to."""
+def _target(pool: ReferencePool, source: FrequencySource, queries: Tensor, plain: Tensor) -> Tensor:
+    """Return the label frequencies to bring those of one image, predicted as `plain`, to."""
     if source == "full":
         return pool.frequencies()
     means, annotated = pool.image_means()
@@ -257,8 +261,8 @@ def _target(pool: ReferencePool, source: FrequencySource, queries: Tensor, near:
         mean = F.normalize(queries, dim=1).mean(0)
         gaps = (means - mean).norm(dim=1)
     elif source == "distribution":
-        ones = frequencies.new_ones(near.numel())
-        predicted = torch.zeros_like(frequencies[0]).index_add_(0, near, ones) / near.numel()
+        ones = frequencies.new_ones(plain.numel())
+        predicted = torch.zeros_like(frequencies[0]).index_add_(0, plain, ones) / plain.numel()
         gaps = (frequencies - predicted).abs().sum(1)
     else:
         raise ValueError(f"unknown source of frequencies {source!r}")

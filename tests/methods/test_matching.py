@@ -18,7 +18,7 @@ from napari_sslseg.methods.matching import (
 )
 from napari_sslseg.methods.nearest import nearest_references, top
 from napari_sslseg.methods.ramps import warm_up
-from napari_sslseg.methods.reference_pool import ReferencePool, rank_sets
+from napari_sslseg.methods.reference_pool import ReferencePool, as_rows, rank_sets
 
 
 def _maps(n=2, d=8, s=12, classes=4, seed=0):
@@ -265,6 +265,22 @@ def test_refined_labels_are_as_frequent_as_in_the_whole_pool_or_the_nearest_imag
     # whose features are nearest, or of an eighth in that whose labels are, where all are 1.
     assert found.labels.flatten().tolist() == [1] * (16 - most) + [2] * most
     assert (found.probabilities[:, 2] > plain.probabilities[:, 2]).all()
+
+
+def test_refining_goes_by_the_labels_that_are_transferred_not_by_those_that_rank_first():
+    # One image has label 1 alone, the other label 2. All pixels are nearer to 1. But that one is
+    # near to all of them, so that for three of four label 2 ranks first, standardised.
+    features = torch.tensor([[1.0, 0, 0], [0, 1, 0]]).view(2, 3, 1, 1)
+    pool = ReferencePool.from_maps(features, torch.tensor([1, 2]).view(2, 1, 1), 3)
+    queries = _directions(0, 40, 40, 40)
+    first = nearest_references(as_rows(queries), pool, 2, standardise=True)[1][:, 0]
+    assert pool.symbols[first].tolist() == [1, 2, 2, 2]
+    plain, found = (
+        match(queries, pool, 2, standardise=True, refine=source)
+        for source in (None, "distribution")
+    )
+    assert (plain.labels == 1).all()
+    assert torch.equal(found.labels, plain.labels)
 
 
 def test_specks_are_cleaned_from_matched_labels():

@@ -36,7 +36,8 @@ class RPGConfig(FrameworkConfig):
     ----------
     neighbours
         5, as drawn in the paper. More neighbours disagree more often and so lower the weights; the
-        label stays that of the nearest.
+        label stays that of the nearest, but with `standardise` or `refine`, where only labels of
+        the neighbours can be chosen.
     grid
         Side of the matching grid. 64 costs about 0.2 s an image on two cores; cost grows with the
         fourth power. For volumes it is limited to 16, which has as many cells.

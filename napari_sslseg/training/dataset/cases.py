@@ -29,11 +29,15 @@ class ImageData(NamedTuple):
         mm along each spatial axis.
     channels_last
         Whether the last axis are channels.
+    read_labels
+        Reads an annotation onto the grid of this image; None where files say nothing of grids, so
+        that shapes have to do.
     """
 
     array: npt.NDArray[Any]
     spacing: tuple[float, ...]
     channels_last: bool
+    read_labels: Callable[[Path], npt.NDArray[Any]] | None = None
 
 
 class Reader(Protocol):
@@ -43,7 +47,7 @@ class Reader(Protocol):
         """Read an image; several files are channels."""
 
     def labels(self, path: Path) -> npt.NDArray[Any]:
-        """Read an annotation, without channels."""
+        """Read an annotation as its file has it, without channels."""
 
 
 @dataclass
@@ -123,7 +127,7 @@ def load_case(entry: Entry, dataset: Dataset, reader: Reader, with_labels: bool 
         raise DatasetError(f"{entry.name}: {error}") from error
     target = None
     if with_labels and entry.labels is not None:
-        labels = reader.labels(entry.labels)
+        labels = (data.read_labels or reader.labels)(entry.labels)
         if labels.shape != shape:
             raise DatasetError(
                 f"The labels of {entry.name} have the shape {labels.shape} but its image {shape}."

@@ -18,16 +18,20 @@ training: {preset: semsim, steps: 30000}
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ...volume.annotation import NOT_ANNOTATED
 from .entries import Entry, find_entries, list_names
 from .errors import DatasetError
 from .values import checked
 
 __all__ = ["KEYS", "LISTS", "Dataset", "DatasetError", "Entry", "parse_dataset", "read_dataset"]
+
+#: Name of the row of scores over all classes, which no class can have.
+MEAN = "mean"
 
 LISTS = ("labelled", "unlabelled", "validation", "test")
 KEYS = (
@@ -47,7 +51,8 @@ class Dataset:
     entries
         All cases by name.
     classes
-        Value in the label files to name, in the order of the classes; without background.
+        Value in the label files to name, in the order of the network's outputs; without
+        background. Those of a description are in the order of their values, however it lists them.
         Overlapping classes are bits: each value is a power of two.
     overlapping
         Whether labels are bit masks of classes that may overlap.
@@ -94,6 +99,10 @@ class Dataset:
     def outputs(self) -> int:
         """Number of classes of the network: with background, unless classes overlap."""
         return len(self.classes) + (not self.overlapping)
+
+    def in_order_of(self, values: Iterable[int]) -> Dataset:
+        """Return the data set with its classes in another order: that of a model made before."""
+        return replace(self, classes={value: self.classes[value] for value in values})
 
     def cases(self, part: str) -> tuple[Entry, ...]:
         """Return the cases of ``"labelled"``, ``"unlabelled"``, ``"validation"`` or ``"test"``.
@@ -172,29 +181,30 @@ def parse_dataset(content: Mapping[str, Any], folder: Path, where: str) -> Datas
     shared = set(lists["labelled"]) & {*lists["validation"], *lists["test"]}
     if shared:
         raise DatasetError(f"{where}: {min(shared)} is in the labelled list and in a test list.")
-    for key in ("labelled", "validation", "test"):
-        bare = [name for name in lists[key] if entries[name].labels is None]
-        if bare and key == "labelled":
-            raise DatasetError(f"{where}: {bare[0]} is in the labelled list but has no labels.")
+    for name in lists["labelled"]:
+        if entries[name].labels is None:
+            raise DatasetError(f"{where}: {name} is in the labelled list but has no labels.")
     training = content.get("training") or {}
     if not isinstance(training, dict):
         raise DatasetError(f"{where}: training must be settings such as {{preset: semsim}}.")
     distances = content.get("distances", "mm")
     if distances not in ("mm", "voxels"):
         raise DatasetError(f"{where}: distances must be mm or voxels, not {distances!r}.")
+    classes = _classes(content.get("classes"), overlapping, where)
+    context = _whole(content, "context", 0, 0, 5, where)
+    if context and dimensions == 3:
+        raise DatasetError(f"{where}: context is for slices; patches have their neighbours anyway.")
     return Dataset(
         name=str(content.get("name", where)),
         entries=entries,
-        classes=_classes(content.get("classes"), overlapping, where),
+        classes=classes,
         overlapping=overlapping,
-        not_annotated=checked(
-            f"{where}: not_annotated", content.get("not_annotated", ()), tuple[int, ...]
-        ),
+        not_annotated=_not_annotated(content.get("not_annotated", ()), classes, overlapping, where),
         axis=_whole(content, "axis", 2, 0, 2, where),
         dimensions=dimensions,
         size=_size(content.get("size"), dimensions, where),
         middle=_middle(content.get("middle", 1.0), dimensions, where),
-        context=_whole(content, "context", 0, 0, 5, where),
+        context=context,
         distances=distances,
         training=training,
         **lists,
@@ -235,8 +245,35 @@ def _classes(value: Any, overlapping: bool, where: str) -> dict[int, str]:
     if not isinstance(value, dict) or not value:
         raise DatasetError(f"{where}: classes must name label values, such as {{1: liver}}.")
     for key in value:
-        if not _is_whole(key) or not 0 < key < 255:
+        if not _is_whole(key) or not 0 < key < NOT_ANNOTATED:
             raise DatasetError(f"{where}: a class has a value from 1 to 254, not {key!r}.")
         if overlapping and key & (key - 1):
             raise DatasetError(f"{where}: overlapping classes are powers of two, not {key}.")
-    return {key: str(name) for key, name in value.items()}
+    if overlapping and sum(value) == NOT_ANNOTATED:
+        raise DatasetError(
+            f"{where}: eight overlapping classes sum to 255, which stands for not annotated; leave "
+            "one out."
+        )
+    # By value: the order of the lines, which says nothing to people, must not make another network.
+    classes = {key: str(value[key]) for key in sorted(value)}
+    for name in classes.values():
+        if name == MEAN:
+            raise DatasetError(f"{where}: scores have a row “mean”; give that class another name.")
+        if [*classes.values()].count(name) > 1:
+            raise DatasetError(f"{where}: two classes are called {name}; give each its own name.")
+    return classes
+
+
+def _not_annotated(
+    value: Any, classes: Mapping[int, str], overlapping: bool, where: str
+) -> tuple[int, ...]:
+    values: tuple[int, ...] = checked(f"{where}: not_annotated", value, tuple[int, ...])
+    every = sum(classes)
+    for blank in values:
+        # The labels of overlapping classes are all sums of their values.
+        if blank in classes or (overlapping and blank and blank & every == blank):
+            raise DatasetError(
+                f"{where}: {blank} cannot be not annotated, as it is the value of a class or of "
+                "several at once."
+            )
+    return values

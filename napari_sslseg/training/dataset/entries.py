@@ -160,7 +160,8 @@ def list_names(
                 f"{where}: the {key} list {root / value} cannot be read; give a list of cases, "
                 "a file with one name a line, or rest."
             ) from error
-        value = text.split()
+        # Names may hold spaces; lines may end in some that nobody sees.
+        value = [name for line in text.splitlines() if (name := line.strip())]
     if not isinstance(value, list):
         raise DatasetError(f"{where}: {key} must be a list of cases, a file, or rest.")
     names = [str(name) for name in value]

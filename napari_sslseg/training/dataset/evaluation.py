@@ -11,7 +11,7 @@ import csv
 import json
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ import torch
 from torch import Tensor
 
 from ...volume.annotation import NOT_ANNOTATED
-from .description import Dataset, DatasetError
+from ...volume.replacing import replacing_all
+from .description import MEAN, Dataset, DatasetError
 
 METRICS = ("dice", "jaccard", "hd95", "asd")
 
@@ -54,7 +55,7 @@ class Report:
         with a value, ``undefined`` that of the others.
         """
         rows = {name: [scores[name] for scores in self.cases.values()] for name in self.classes}
-        rows["mean"] = [self._mean(scores) for scores in self.cases.values()]
+        rows[MEAN] = [self._mean(scores) for scores in self.cases.values()]
         return {
             name: {m: _spread([s[m] for s in scores]) for m in METRICS}
             for name, scores in rows.items()
@@ -75,20 +76,24 @@ class Report:
         return cleaned
 
     def write(self, stem: Path) -> tuple[Path, Path]:
-        """Write ``stem.json`` and ``stem.csv``; return their paths."""
+        """Write ``stem.json`` and ``stem.csv``, both whole or neither; return their paths."""
         table, head = stem.with_name(f"{stem.name}.csv"), stem.with_name(f"{stem.name}.json")
-        head.write_text(json.dumps(self.to_json(), indent=1), encoding="utf-8")
-        with table.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["case", "class", *METRICS])
-            for case, scores in self.cases.items():
-                for name, values in {**scores, "mean": self._mean(scores)}.items():
-                    writer.writerow([case, name, *(_text(values[m]) for m in METRICS)])
-            for name, metrics in self.summary().items():
-                for key in ("mean", "sd"):
-                    row = [_text(metrics[m][key]) for m in METRICS]
-                    writer.writerow([f"{key} of {len(self.cases)} cases", name, *row])
+        with replacing_all([head, table]) as parts:
+            parts[0].write_text(json.dumps(self.to_json(), indent=1), encoding="utf-8")
+            with parts[1].open("w", encoding="utf-8", newline="") as file:
+                csv.writer(file).writerows(self._rows())
         return head, table
+
+    def _rows(self) -> Iterator[list[str]]:
+        """Yield the lines of the table."""
+        yield ["case", "class", *METRICS]
+        for case, scores in self.cases.items():
+            for name, values in {**scores, MEAN: self._mean(scores)}.items():
+                yield [case, name, *(_text(values[m]) for m in METRICS)]
+        for name, metrics in self.summary().items():
+            for key in ("mean", "sd"):
+                row = [_text(metrics[m][key]) for m in METRICS]
+                yield [f"{key} of {len(self.cases)} cases", name, *row]
 
 
 def score_case(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ...volume.replacing import replacing
 from .errors import DatasetError
 
 
@@ -63,7 +64,7 @@ class Log:
             self._board.close()
 
     def _rewrite(self) -> None:
-        with self._path.open("w", encoding="utf-8", newline="") as file:
+        with replacing(self._path) as part, part.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, self._columns, restval="")
             writer.writeheader()
             writer.writerows(self._rows)

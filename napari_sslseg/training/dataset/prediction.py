@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ...methods.frameworks import registry
 from ...methods.frameworks.base import Framework
+from ...methods.networks import crop
 from .cases import Case
 from .description import Dataset, DatasetError
 from .presets import build_options
@@ -128,9 +129,15 @@ def _predict_patches(
             "Prediction in patches needs MONAI; install it with: pip install monai"
         ) from error
     volume = case.image.transpose(0, 1)[None].to(device)
+    sides = volume.shape[2:]
+    missing = [max(0, n - side) for n, side in zip(dataset.size, sides, strict=True)]
+    if any(missing):
+        # As the patches of training; left to itself, MONAI pads with zeros on both sides.
+        pad = [n for size in reversed(missing) for n in (0, size)]
+        volume = F.pad(volume, pad, mode="replicate")
     probs = sliding_window_inference(volume, dataset.size, 2, predict, overlap=0.5, mode="gaussian")
     assert isinstance(probs, Tensor)
-    return probs[0].transpose(0, 1).float()  # slices first, as with images
+    return crop(probs, sides)[0].transpose(0, 1).float()  # slices first, as with images
 
 
 def _decide(probs: Tensor, model: Framework) -> npt.NDArray[np.uint8]:

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_type_hints
 
 from ...methods.frameworks import registry
 from .errors import DatasetError
+from .ranges import check_ranges
 from .values import checked
 
 Optimiser = Literal["sgd", "adamw"]
@@ -249,12 +250,21 @@ def build_options(framework: str, options: Mapping[str, Any]) -> dict[str, Any]:
     ------
     DatasetError
         For an option that the framework does not have, naming those that it has, or a value of the
-        wrong kind.
+        wrong kind or out of range.
     """
+    # YAML reads a number, or a word such as “on”, as something else than a name.
+    if odd := [key for key in options if not isinstance(key, str)]:
+        raise DatasetError(
+            f"An option has a name, not {odd[0]!r}; write names in quotes if YAML takes them for "
+            "something else."
+        )
     try:
         registry.check_options(framework, options)
-        hints = get_type_hints(registry.config_of(framework))
-        return {key: checked(key, value, hints[key]) for key, value in options.items()}
+        config = registry.config_of(framework)
+        hints = get_type_hints(config)
+        built = {key: checked(key, value, hints[key]) for key, value in options.items()}
+        check_ranges(built, config)
+        return built
     except DatasetError:
         raise
     except ValueError as error:

@@ -21,9 +21,18 @@ from ..control import Cancelled, Control
 from .cases import Case, Loader, Reader, load_case, load_cases
 from .description import Dataset, DatasetError
 from .device import find_device
+from .fitting import check_fit
 from .log import Log, board_writer
 from .prediction import build_framework
-from .run_folder import BOARD, LOG, check_folder, clear_run, load_run, start_folder
+from .run_folder import (
+    BOARD,
+    LOG,
+    check_folder,
+    clear_run,
+    in_order_of_run,
+    load_run,
+    start_folder,
+)
 from .sampling import PatchSampler, Sampler, SliceSampler
 from .settings import Settings, describe_data
 from .state import is_finite, load_state, save_state
@@ -105,7 +114,15 @@ def train_dataset(
     control = control or Control()
     if not dataset.labelled:
         raise DatasetError("The labelled list is empty; name the cases to learn from.")
+    for entry in dataset.cases("validation"):
+        if entry.labels is None:
+            raise DatasetError(
+                f"{entry.name} is in the validation list but has no labels; take it out, or give "
+                "it labels."
+            )
     check_folder(folder, dataset, settings, fresh)
+    if not fresh:
+        dataset = in_order_of_run(folder, dataset)
     if board:
         board_writer()
     run = Run(dataset, settings, folder, reader, device, control, tell, board, load, fresh)
@@ -140,8 +157,8 @@ class Run:
         def reading(name: str) -> None:
             control.check()
 
-        count = sum(len(dataset.cases(p)) for p in ("labelled", "unlabelled", "validation"))
-        tell(f"Reading {count} cases.")
+        read = ("labelled", *(["unlabelled"] if settings.unlabelled else []), "validation")
+        tell(f"Reading {sum(len(dataset.cases(part)) for part in read)} cases.")
         labelled = load_cases(dataset.cases("labelled"), dataset, reader, True, reading, load)
         unlabelled = []
         if settings.unlabelled:
@@ -166,6 +183,7 @@ class Run:
             },
         }
         framework = build_framework(self.about).to(device)
+        check_fit(framework, self.channels, dataset.size)
         self.trainer = DatasetTrainer(framework, settings, device, dataset.size, control)
         self.best: float | None = None
         start_folder(folder, dataset, settings, fresh)
@@ -241,10 +259,7 @@ class Run:
         scores = [
             mean_dice(self.trainer.predictor, case, self.dataset, self.device, bfloat16)
             for case in self.validation
-            if case.target is not None
         ]
-        if not scores:
-            return
         mean = float(np.mean(scores))
         self.log.write(step, {"validation_dice": mean})
         self.tell(f"step {step}: mean Dice {mean:.4f} on the validation list")

@@ -27,7 +27,7 @@ _HEAD = {"framework", "in_channels", "outputs", "options", "data", "precision", 
 
 #: All that a run writes but its settings, which tell that the rest is a run's.
 FILES = (
-    *(LOG, HEAD, f"{HEAD}.part", "state-*.safetensors", "state-*.safetensors.part"),
+    *(LOG, f"{LOG}.part", HEAD, f"{HEAD}.part", "state-*.safetensors", "state-*.safetensors.part"),
     *(f"{model}/{name}" for model in MODELS for name in ("model.json*", "model-*.safetensors*")),
     f"{BOARD}/events.out.tfevents.*",
 )
@@ -64,6 +64,22 @@ def check_folder(folder: Path, dataset: Dataset, settings: Settings, fresh: bool
                 raise DatasetError(
                     f"{folder} holds a run {held}; use another folder, or --fresh to start anew."
                 )
+
+
+def in_order_of_run(folder: Path, dataset: Dataset) -> Dataset:
+    """Return a data set with its classes in the order of the run that is in a folder.
+
+    Runs of before classes were sorted have them as their description listed them.
+
+    Parameters
+    ----------
+    folder
+        Of the run; need not exist.
+    dataset
+        That `check_folder` let pass.
+    """
+    before = _settings_of(folder)
+    return dataset if before is None else dataset.in_order_of(map(int, before["data"]["classes"]))
 
 
 def start_folder(folder: Path, dataset: Dataset, settings: Settings, fresh: bool) -> None:

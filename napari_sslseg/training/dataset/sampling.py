@@ -57,7 +57,18 @@ class Cycle:
         return {"order": self._order.clone(), "position": torch.tensor(self._position)}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Go on as where `state` was taken."""
+        """Go on as where `state` was taken.
+
+        Raises
+        ------
+        DatasetError
+            When that was of other numbers.
+        """
+        if state["order"].numel() != self._order.numel():
+            raise DatasetError(
+                "The data of the run have changed since its state was saved; bring the files back, "
+                "or use --fresh to start anew."
+            )
         self._order, self._position = state["order"].clone(), int(state["position"])
 
 
@@ -123,7 +134,13 @@ class Sampler:
         return {**state, "generator": self._generator.get_state()}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Go on as where `state` was taken."""
+        """Go on as where `state` was taken.
+
+        Raises
+        ------
+        DatasetError
+            When the data have changed so that there are more or fewer things to draw.
+        """
         for name, cycle in self._cycles.items():
             cycle.restore({key: state[f"{name}.{key}"] for key in ("order", "position")})
         self._generator.set_state(state["generator"])

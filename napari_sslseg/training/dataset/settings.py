@@ -111,11 +111,15 @@ def make_settings(dataset: Dataset, device: str, **overrides: Any) -> Settings:
         raise DatasetError("every_class is made for slices; patches are drawn at random places.")
     options = dict(preset.options)
     if volumes and "labelled" not in training:
-        # The published batches for volumes: 2 + 2 patches.
-        preset = changed(preset, {"labelled": 2, "unlabelled": min(2, preset.unlabelled)})
+        # As published for Mean Teacher; CPS had 1 + 1 patches, here all methods see as many.
+        preset = changed(preset, {"labelled": 2})
+        if "unlabelled" not in training:
+            preset = changed(preset, {"unlabelled": min(2, preset.unlabelled)})
     if volumes:
-        # A preset's weak view is that of slices; what the description changes is added.
-        options["weak"] = {**VOLUME_VIEW, **training.get("options", {}).get("weak", {})}
+        # A preset's weak view is that of slices; what the description changes is added. What is no
+        # mapping is refused with the other options.
+        own_view = training.get("options", {}).get("weak", {})
+        options["weak"] = {**VOLUME_VIEW, **own_view} if isinstance(own_view, Mapping) else own_view
     every = {}
     for key, default in (("validate_every", 1000), ("log_every", 50), ("save_every", 500)):
         every[key] = own.get(key, min(default, preset.steps))

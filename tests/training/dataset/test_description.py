@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import yaml
 
-from napari_sslseg.methods.augment import WeakAugmentation
 from napari_sslseg.training.dataset.cases import load_case, to_indices, to_values
 from napari_sslseg.training.dataset.description import DatasetError, parse_dataset, read_dataset
-from napari_sslseg.training.dataset.presets import PRESETS, build_options, changed, find_preset
-from napari_sslseg.training.dataset.settings import make_settings
 
 from ..dataset_files import NpyReader, make_volume, write_dataset
 
@@ -40,10 +35,25 @@ def test_a_case_may_be_named_more_than_once_in_its_path(tmp_path):
 
 def test_a_list_may_be_a_file(tmp_path):
     path = write_dataset(tmp_path, labelled="lists.txt")
-    (tmp_path / "lists.txt").write_text("c2\nc3\n")
+    (tmp_path / "lists.txt").write_text("c2\n\n  c3 \n")
     dataset = read_dataset(path)
     assert dataset.labelled == ("c2", "c3")
     assert dataset.unlabelled == ("c0", "c1")
+
+
+def test_names_in_a_list_may_hold_spaces(tmp_path):
+    volumes = {"Anna B": {"image": "c0.npy", "labels": "c0_gt.npy"}, "Ben": {"image": "c1.npy"}}
+    path = write_dataset(tmp_path, volumes=volumes, labelled="lists.txt", validation=[])
+    (tmp_path / "lists.txt").write_text("Anna B\n")
+    assert read_dataset(path).labelled == ("Anna B",)
+
+
+@pytest.mark.parametrize("overlapping", [False, True])
+def test_classes_are_in_the_order_of_their_values(tmp_path, overlapping):
+    classes = {4: "core", 1: "ring"}
+    dataset = read_dataset(write_dataset(tmp_path, classes=classes, overlapping=overlapping))
+    assert list(dataset.classes.items()) == [(1, "ring"), (4, "core")]
+    assert list(dataset.in_order_of([4, 1]).classes.items()) == [(4, "core"), (1, "ring")]
 
 
 def test_cases_can_be_given_one_by_one_with_several_channels(tmp_path):
@@ -97,6 +107,12 @@ def test_excluded_patterns_are_left_out(tmp_path):
         ({"volumes": "all"}, "volumes must be"),
         ({"training": "semsim"}, "training must be settings"),
         ({"distances": "cm"}, "mm or voxels"),
+        ({"classes": {1: "a", 3: "a"}}, "two classes are called a"),
+        ({"classes": {1: "a", 3: "mean"}}, "a row “mean”"),
+        ({"classes": {2**i: f"s{i}" for i in range(8)}, "overlapping": True}, "sum to 255"),
+        ({"not_annotated": [3]}, "3 cannot be not annotated"),
+        ({"classes": {1: "a", 2: "b"}, "overlapping": True, "not_annotated": [3]}, "3 cannot be"),
+        ({"context": 1, "dimensions": 3, "size": [4, 8, 8]}, "context is for slices"),
     ],
 )
 def test_what_cannot_be_is_told_in_one_sentence(tmp_path, changes, message):
@@ -124,8 +140,15 @@ def test_labelled_cases_need_labels(tmp_path):
         read_dataset(tmp_path / "dataset.yaml")
 
 
+def test_values_that_no_class_has_may_be_not_annotated(tmp_path):
+    bits = {2**i: f"s{i}" for i in range(7)}
+    path = write_dataset(tmp_path, classes=bits, overlapping=True, not_annotated=[0, 129])
+    assert read_dataset(path).not_annotated == (0, 129)
+
+
 def test_a_case_is_resized_and_its_labels_are_indices(tmp_path):
-    dataset = read_dataset(write_dataset(tmp_path, not_annotated=[1]))
+    classes = {2: "none", 3: "core"}
+    dataset = read_dataset(write_dataset(tmp_path, classes=classes, not_annotated=[1]))
     case = load_case(dataset.entries["c0"], dataset, NpyReader())
     assert case.image.shape == (5, 1, 16, 16)
     assert case.plane == (20, 24)
@@ -177,142 +200,3 @@ def test_pictures_are_cases_of_one_slice(tmp_path):
     assert case.flat
     assert case.image.shape == (1, 1, 16, 16)
     assert case.target.shape == (1, 16, 16)
-
-
-# -- settings -----------------------------------------------------------------------------
-
-
-def test_description_and_caller_change_the_preset(tmp_path):
-    dataset = read_dataset(write_dataset(tmp_path))
-    settings = make_settings(dataset, "cpu", steps=9, seed=3, preset=None)
-    assert (settings.framework, settings.steps, settings.seed) == ("fixmatch", 9, 3)
-    views = {"weak": {"draw": "published"}, "strong": {"draw": "published"}}
-    assert settings.options == {**views, "metassl": True, "channels": [4, 8, 8, 16]}
-    assert (settings.labelled, settings.optimiser, settings.schedule) == (3, "sgd", "poly")
-    assert settings.precision == "float32"
-    assert make_settings(dataset, "cuda").precision == "bfloat16"
-
-
-def test_papers_have_presets_as_published():
-    semsim, rpg = find_preset("semsim"), find_preset("rpg")
-    assert (semsim.labelled, semsim.unlabelled, semsim.optimiser) == (8, 8, "sgd")
-    assert (semsim.learning_rate, semsim.schedule) == (0.01, "poly")
-    assert (rpg.optimiser, rpg.learning_rate, rpg.labelled) == ("adamw", 1e-3, 4)
-    for name in ("mean-teacher", "fixmatch", "cps", "cct", "r-drop", "semsim", "rpg"):
-        plain, regions = PRESETS[name], PRESETS[f"metassl-{name}"]
-        assert plain.framework == regions.framework
-        assert regions.options["metassl"] is True
-        assert "metassl" not in plain.options
-        for part in ("weak", "strong"):
-            assert plain.options[part] == regions.options[part]
-
-
-@pytest.mark.parametrize("name", list(PRESETS))
-def test_only_the_default_is_not_as_published(name):
-    preset = PRESETS[name]
-    built = build_options(preset.framework, preset.options)
-    if name == "default":
-        assert preset.clip == 5
-        assert built["weak"] == WeakAugmentation()
-        assert "strong" not in built
-        return
-    assert preset.clip is None
-    assert built["strong"].draw == "published"
-    weak = built["weak"]
-    if preset.framework == "rpg":
-        assert (weak.stretch, weak.stretched, weak.crop) == (0.6, 1.2, 480 / 512)
-        assert (weak.flip, weak.quarter_turns, weak.free) == (0, 0, 0)
-        assert (preset.betas, preset.bias_rate, preset.bias_decay) == ((0.9, 0.99), 2, False)
-    elif name == "semsim-literal":
-        assert (weak.flip, weak.quarter_turns, weak.free) == (0.5, 0, 0)
-        assert built["affinity_resize"] == "plain"
-    else:
-        assert weak == WeakAugmentation(draw="published")
-
-
-def test_volumes_have_a_weak_view_of_their_own(tmp_path):
-    dataset = replace(read_dataset(write_dataset(tmp_path)), dimensions=3, size=(8, 8, 8))
-    for preset in ("cps", "rpg"):
-        settings = make_settings(dataset, "cpu", preset=preset, options={})
-        wanted = {"draw": "published", "quarter_turns": 1.0, "free": 0.0}
-        assert settings.options["weak"] == wanted
-    options = {"weak": {"flip": 0.0}}
-    settings = make_settings(dataset, "cpu", preset="cps", options=options)
-    assert settings.options["weak"] == {**wanted, "flip": 0.0}
-
-
-@pytest.mark.parametrize("name", list(PRESETS))
-def test_every_preset_can_be_built(name):
-    from napari_sslseg.methods.frameworks import registry
-
-    preset = PRESETS[name]
-    options = build_options(preset.framework, {**preset.options, "channels": [4, 8, 8, 16]})
-    assert registry.create(preset.framework, 1, 2, **options).classes == 2
-
-
-def test_settings_that_cannot_be_are_told(tmp_path):
-    dataset = read_dataset(write_dataset(tmp_path))
-    for changes, message in (
-        ({"preset": "magic"}, "no preset 'magic'"),
-        ({"network": "vnet"}, "network must be unet"),
-        ({"precision": "half"}, "precision"),
-        ({"rate": 1}, "no key 'rate'"),
-        ({"steps": "many"}, "whole number"),
-        ({"optimiser": "lion"}, "sgd or adamw"),
-        ({"schedule": "flat"}, "poly, cosine or steps"),
-        ({"options": {"depth": 3}}, "no option depth"),
-        ({"options": {"weak": {"turn": 3}}}, "weak has no option 'turn'"),
-        ({"options": "none"}, "name: value"),
-        ({"options": {"weak": {"crop": 2.0}}}, "Crop is a share above 0"),
-        ({"clip": 0}, "clip must be more than 0"),
-        ({"betas": [0.9, 1.0]}, "betas must be from 0"),
-        ({"log_every": 0}, "log_every"),
-        ({"every_class": "yes"}, "every_class of training must be true or false"),
-        ({"learning_rate": "fast"}, "learning_rate of training must be a number, not 'fast'"),
-        ({"learning_rate": True}, "learning_rate of training must be a number, not True"),
-        ({"learning_rate": 0}, "more than 0"),
-        ({"steps": True}, "steps of training must be a whole number"),
-        ({"labelled": True}, "labelled of training must be a whole number"),
-        ({"seed": "7"}, "seed of training must be a whole number"),
-        ({"seed": 2**63}, "seed must be less than"),
-        ({"save_every": 2.5}, "save_every of training must be a whole number"),
-        ({"validate_every": True}, "validate_every of training must be a whole number"),
-        ({"preset": ["rpg"]}, "preset of training must be a name"),
-        ({"options": {"weak": {"flip": "x"}}}, "flip of weak must be a number"),
-    ):
-        with pytest.raises(DatasetError, match=message):
-            make_settings(dataset, "cpu", **changes)
-
-
-def test_numbers_that_yaml_reads_as_text_are_numbers(tmp_path):
-    path = write_dataset(tmp_path)
-    text = "training: {steps: 6, learning_rate: 1e-3, options: {threshold: 9e-1}}\n"
-    path.write_text(path.read_text().partition("training:")[0] + text)
-    settings = make_settings(read_dataset(path), "cpu", preset="fixmatch")
-    assert settings.learning_rate == 0.001
-    assert settings.options["threshold"] == 0.9
-
-
-def test_a_key_without_a_value_is_told(tmp_path):
-    path = write_dataset(tmp_path)
-    path.write_text(path.read_text().partition("training:")[0] + "training: {log_every: }\n")
-    with pytest.raises(DatasetError, match="log_every of training must be a whole number, 0 or m"):
-        make_settings(read_dataset(path), "cpu")
-
-
-def test_every_class_is_for_slices(tmp_path):
-    dataset = read_dataset(write_dataset(tmp_path))
-    assert make_settings(dataset, "cpu", every_class=True).every_class
-    assert not make_settings(dataset, "cpu", preset="rpg").every_class
-    volumes = replace(dataset, dimensions=3, size=(8, 8, 8))
-    with pytest.raises(DatasetError, match="made for slices"):
-        make_settings(volumes, "cpu", preset="cps", every_class=True)
-
-
-def test_nested_options_become_their_classes():
-    given = {"weak": {"scale": [0.8, 1.1]}, "channels": [4, 8], "metassl": True}
-    options = build_options("cps", given)
-    assert options["weak"].scale == (0.8, 1.1)
-    assert options["channels"] == (4, 8)
-    preset = changed(find_preset("rpg"), {"learning_rate": 1, "seed": 4})
-    assert preset.learning_rate == 1.0

@@ -9,6 +9,7 @@ import math
 import numpy as np
 import pytest
 
+from napari_sslseg.training.dataset import evaluation
 from napari_sslseg.training.dataset.description import Dataset, DatasetError
 from napari_sslseg.training.dataset.evaluation import Report, score_case
 
@@ -98,3 +99,21 @@ def test_the_larger_directed_percentile_counts_and_not_that_of_both_together():
     found = score_case(p, t, TWO, (1, 1))["a"]["hd95"]
     assert found == pytest.approx(np.percentile(there, 95))
     assert found > pooled + 1
+
+
+def test_scores_are_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+    report = Report(("a",), "voxels")
+    value = {"dice": 0.5, "jaccard": 0.3, "hd95": 1.0, "asd": 1.0}
+    report.cases["one"] = {"a": value}
+    files = report.write(tmp_path / "scores")
+    before = [path.read_bytes() for path in files]
+    report.cases["two"] = {"a": value}
+
+    def full(*given):
+        raise OSError("full")
+
+    monkeypatch.setattr(evaluation, "_text", full)
+    with pytest.raises(OSError, match="full"):
+        report.write(tmp_path / "scores")
+    assert [path.read_bytes() for path in files] == before
+    assert len(list(tmp_path.iterdir())) == 2

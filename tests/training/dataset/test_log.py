@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import csv
 
 import pytest
 import torch
@@ -97,3 +98,19 @@ def test_missing_tensorboard_is_told_before_anything_is_written(tmp_path, monkey
     with pytest.raises(DatasetError, match="pip install tensorboard"):
         _train(path, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_log_is_rewritten_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "log.csv"
+    log = Log(path, 0)
+    log.write(1, {"total": 1.0})
+    before = path.read_bytes()
+
+    def full(*given):
+        raise OSError("full")
+
+    monkeypatch.setattr(csv.DictWriter, "writerows", full)
+    with pytest.raises(OSError, match="full"):
+        log.write(2, {"validation_dice": 0.5})
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["log.csv"]

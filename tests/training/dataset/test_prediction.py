@@ -12,6 +12,7 @@ from napari_sslseg.training.dataset import prediction
 from napari_sslseg.training.dataset.cases import load_case
 from napari_sslseg.training.dataset.description import read_dataset
 from napari_sslseg.training.dataset.prediction import predict_case
+from napari_sslseg.training.dataset.sampling import PatchSampler
 
 from ..dataset_files import NpyReader, write_dataset
 
@@ -58,3 +59,25 @@ def test_it_stops_in_the_middle_of_a_case(tmp_path, monkeypatch, dimensions):
     with pytest.raises(Cancelled):
         predict_case(model, case, dataset, CPU, control=control)
     assert len(asked) == 1
+
+
+def test_small_volumes_are_padded_as_in_training(tmp_path, monkeypatch):
+    pytest.importorskip("monai")
+    # One axis is longer than a patch, one as long, one shorter.
+    path = write_dataset(tmp_path, dimensions=3, size=[8, 16, 24])
+    dataset = read_dataset(path)
+    case = load_case(dataset.entries["c4"], dataset, NpyReader())
+    model = registry.create("supervised", 1, 3, channels=(2, 2, 2, 2), dropout=(0.0,) * 4)
+    seen: list[torch.Tensor] = []
+
+    def predict(images: torch.Tensor) -> torch.Tensor:
+        seen.extend(images)
+        return torch.cat([images > 0, images <= 0, images * 0], 1).float()
+
+    monkeypatch.setattr(model, "predict_plain", predict)
+    found = predict_case(model, case, dataset, CPU)
+    np.testing.assert_array_equal(found, (case.image[:, 0] <= 0).numpy())
+    sampler = PatchSampler([case], [], dataset, (1, 0), CPU, 0)
+    volume = case.image.transpose(0, 1)
+    for patch, row in zip(seen, (0, 4), strict=True):
+        torch.testing.assert_close(patch, sampler._cut(volume, [0, row, 0]))

@@ -42,3 +42,7 @@ def test_regions_of_the_default_keep_their_share_of_dice():
     assert _regions(default) == CombinedConfig().regions
     regions = _regions(changed(default, {"options": {"regions": {"cap": 0.9}}}))
     assert (regions.cap, regions.dice) == (0.9, 0.5)
+
+
+def test_rpg_has_the_published_schedule():
+    assert [find_preset(name).schedule for name in ("rpg", "metassl-rpg")] == ["steps"] * 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,11 +18,13 @@ from ..dataset_files import NpyReader, write_dataset
 CPU = torch.device("cpu")
 
 
-def _train(path, folder, control=None, fresh=False, reader=None, **changes):
-    dataset = read_dataset(path)
+def _train(path, folder, control=None, fresh=False, reader=None, given=None, **changes):
+    """Train as the description says, or on a data set that is given; seconds, tell: as they are."""
+    dataset = given or read_dataset(path)
+    named = {key: changes.pop(key) for key in ("seconds", "tell") if key in changes}
     settings = make_settings(dataset, "cpu", **{"steps": 2, "validate_every": 2, **changes})
     reader = reader or NpyReader()
-    return train_dataset(dataset, settings, folder, reader, CPU, control, fresh=fresh)
+    return train_dataset(dataset, settings, folder, reader, CPU, control, fresh=fresh, **named)
 
 
 def _names(folder):
@@ -125,3 +128,69 @@ def test_a_run_of_another_version_is_told_by_it(tmp_path):
     (folder / "settings.json").write_text(json.dumps(content))
     with pytest.raises(DatasetError, match="another version"):
         _train(path, folder, steps=1)
+
+
+@pytest.mark.parametrize(
+    ("preset", "options", "message"),
+    [
+        ("rpg", {"neighbours": 0}, "neighbours must be at least 1"),
+        ("rpg", {"grid": 0}, "grid must be at least 1"),
+        ("fixmatch", {"strong": {"aspect": 0}}, "aspect of strong must be more than 0"),
+        ("fixmatch", {"colour": True}, "colour is for images of red, green and blue"),
+        ("semsim", {"channels": [4, 8, 8, 16, 16]}, "size \\[16, 16\\] is too small"),
+    ],
+)
+def test_nothing_is_deleted_for_a_run_that_could_not_do_a_step(tmp_path, preset, options, message):
+    path, folder = write_dataset(tmp_path / "data"), tmp_path / "run"
+    _train(path, folder)
+    before = {name: (folder / name).read_bytes() for name in _names(folder)}
+    options = {"channels": [4, 8, 8, 16], **options}
+    with pytest.raises(DatasetError, match=message):
+        _train(path, folder, fresh=True, preset=preset, options=options)
+    assert {name: (folder / name).read_bytes() for name in _names(folder)} == before
+
+
+def test_a_run_goes_on_with_its_own_order_of_classes(tmp_path):
+    path, folder = write_dataset(tmp_path / "data"), tmp_path / "run"
+    # Of before classes were sorted, and of a description whose lines were in that order.
+    old = read_dataset(path).in_order_of([3, 1])
+    _train(path, folder, given=old, seconds=0.0)
+    _train(path, tmp_path / "whole", given=old)
+    write_dataset(tmp_path / "data", classes={3: "core", 1: "ring"})
+    for name in (folder, tmp_path / "whole"):
+        _train(path, name)
+    tensors = []
+    for name in (folder, tmp_path / "whole"):
+        model, head = load_run(name, "last", CPU)
+        assert list(head["data"]["classes"]) == ["3", "1"]
+        tensors.append(model.state_dict())
+    assert all(torch.equal(value, tensors[1][name]) for name, value in tensors[0].items())
+    _train(path, folder, fresh=True)
+    assert list(load_run(folder, "last", CPU)[1]["data"]["classes"]) == ["1", "3"]
+
+
+def test_a_run_whose_labels_changed_does_not_go_on(tmp_path):
+    path, folder = write_dataset(tmp_path / "data"), tmp_path / "run"
+    _train(path, folder, steps=9, save_every=1, seconds=0.0)
+    truth = np.load(tmp_path / "data" / "c0_gt.npy")
+    truth[..., 1:] = 255  # slices without any ink are no labelled ones
+    np.save(tmp_path / "data" / "c0_gt.npy", truth)
+    with pytest.raises(DatasetError, match=r"data of the run have changed .* --fresh"):
+        _train(path, folder, steps=9, save_every=1)
+    assert _train(path, folder, fresh=True).finished
+
+
+@pytest.mark.parametrize(("preset", "count"), [("supervised", 3), ("fixmatch", 5)])
+def test_cases_that_are_read_are_counted(tmp_path, preset, count):
+    told: list[str] = []
+    changes = {} if preset == "fixmatch" else {"unlabelled": 0}
+    _train(write_dataset(tmp_path), tmp_path / "run", preset=preset, tell=told.append, **changes)
+    assert told[0] == f"Reading {count} cases."
+
+
+def test_validation_cases_need_labels(tmp_path):
+    path = write_dataset(tmp_path / "data")
+    (tmp_path / "data" / "c4_gt.npy").unlink()
+    with pytest.raises(DatasetError, match="c4 is in the validation list but has no labels"):
+        _train(path, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

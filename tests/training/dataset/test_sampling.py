@@ -160,3 +160,13 @@ def test_batches_with_every_class_go_on_where_they_were_saved():
     other.restore({k: v.clone() for k, v in sampler.state().items()})
     for _ in range(5):
         assert torch.equal(sampler.draw().labelled_image, other.draw().labelled_image)
+
+
+@pytest.mark.parametrize("kind", [SliceSampler, PatchSampler])
+def test_a_sampler_of_other_data_does_not_go_on(kind):
+    dataset = _dataset() if kind is SliceSampler else _dataset(dimensions=3, size=(3, 4, 4))
+    whole = kind([_case("a", 6, 10), _case("b", 5, 20)], [], dataset, (2, 0), CPU, 0)
+    part = kind([_case("a", 5, 10)], [], dataset, (2, 0), CPU, 0)
+    whole.draw()
+    with pytest.raises(DatasetError, match=r"data of the run have changed .* --fresh"):
+        part.restore(whole.state())

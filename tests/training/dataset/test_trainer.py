@@ -97,3 +97,24 @@ def test_rates_of_groups_survive_a_restored_state():
         trainer.one_step(Same(), 0.1)
     states = [t.framework.state_dict() for t in (first, second)]
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+def test_published_optimiser_has_momentum_and_decay(monkeypatch):
+    trainer = _trainer(Settings("supervised", "supervised", learning_rate=0.01))
+    weight = next(iter(trainer.framework.parameters()))
+    velocity, expected = torch.zeros_like(weight), weight.detach().clone()
+    for _ in range(2):
+        trainer.one_step(Same(), 0.0)
+        velocity = 0.9 * velocity + weight.grad + 1e-4 * expected
+        expected = expected - trainer.optimizer.param_groups[0]["lr"] * velocity
+        torch.testing.assert_close(weight.detach(), expected)
+
+
+def test_rates_fall_to_a_tenth_at_the_published_parts_of_the_training():
+    trainer = _trainer(Settings("rpg", "supervised", learning_rate=1e-3, schedule="steps"))
+    (group,) = trainer.optimizer.param_groups
+    found = []
+    for part in (0, 59.9, 60, 89.9, 90, 99.9, 100, 109):
+        trainer._set_rate(part / 110, False)
+        found.append(float(group["lr"]))
+    assert found == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5, 1e-6, 1e-6])

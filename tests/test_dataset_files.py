@@ -1,0 +1,152 @@
+"""Labels and predictions of data sets: which files are taken, and on which grid."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from napari_sslseg.dataset_commands import run_evaluate
+from napari_sslseg.dataset_files import FormatsReader
+from napari_sslseg.training.dataset.cases import load_case
+from napari_sslseg.training.dataset.description import DatasetError, read_dataset
+
+from .dataset_nifti import AFFINE, write_nifti
+from .training.dataset_files import make_volume, write_dataset
+
+pytest.importorskip("monai")
+
+
+def _predictions(folder: Path, labels: np.ndarray, affine: np.ndarray) -> Path:
+    folder.mkdir()
+    nib.save(nib.Nifti1Image(labels, affine), folder / "c4.nii.gz")
+    return folder
+
+
+def _turned(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return an array with axes in another order and one reversed, and where it lies."""
+    order = nib.orientations.axcodes2ornt(("S", "L", "A"))
+    image = nib.Nifti1Image(array, AFFINE).as_reoriented(order)
+    return np.asarray(image.dataobj), image.affine
+
+
+def test_labels_follow_the_grid_of_their_image(tmp_path):
+    path = write_nifti(tmp_path)
+    dataset, reader = read_dataset(path), FormatsReader()
+    entry = dataset.entries["c0"]
+    expected = load_case(entry, dataset, reader).target
+    labels = make_volume(0)[1]
+    nib.save(nib.Nifti1Image(*_turned(labels)), entry.labels)
+    assert torch.equal(load_case(entry, dataset, reader).target, expected)
+    # A part of the image, voxel on voxel: nothing is said of the rest.
+    whole = nib.Nifti1Image(labels, AFFINE)
+    nib.save(whole.slicer[:, :, 1:], entry.labels)
+    target = load_case(entry, dataset, reader).target
+    assert torch.equal(target[1:], expected[1:])
+    assert (target[0] == 255).all()
+    # Of the same shape, but elsewhere.
+    moved = AFFINE.copy()
+    moved[0, 3] = 0.4
+    nib.save(nib.Nifti1Image(labels, moved), entry.labels)
+    with pytest.raises(DatasetError, match="is on another grid than the image") as told:
+        load_case(entry, dataset, reader)
+    assert str(told.value).endswith(".")
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("bare", ["image", "labels"])
+def test_shapes_decide_where_a_file_does_not_say_where_it_lies(tmp_path, bare):
+    path = write_nifti(tmp_path)
+    dataset, reader = read_dataset(path), FormatsReader()
+    entry = dataset.entries["c0"]
+    expected = load_case(entry, dataset, reader).target
+    file = entry.images[0] if bare == "image" else entry.labels
+    unsaid = nib.Nifti1Image(np.asarray(nib.load(file).dataobj), None)
+    assert (int(unsaid.header["sform_code"]), int(unsaid.header["qform_code"])) == (0, 0)
+    nib.save(unsaid, file)
+    assert torch.equal(load_case(entry, dataset, reader).target, expected)
+    np.save(tmp_path / "c0.npy", make_volume(0)[1])
+    array = replace(entry, labels=tmp_path / "c0.npy")
+    assert torch.equal(load_case(array, dataset, reader).target, expected)
+    np.save(tmp_path / "c0.npy", make_volume(0)[1][..., 1:])
+    with pytest.raises(DatasetError, match="labels of c0 have the shape"):
+        load_case(array, dataset, reader)
+
+
+def test_nrrd_may_say_how_large_voxels_are_and_not_where(tmp_path):
+    path, labels = write_nifti(tmp_path), make_volume(0)[1]
+    dataset, reader = read_dataset(path), FormatsReader()
+    expected = load_case(dataset.entries["c0"], dataset, reader).target
+    head = "NRRD0004\ntype: uint8\ndimension: 3\nsizes: 20 24 5\nencoding: raw\n"
+    found = []
+    for extra in ("spacings: 1 1 1\n", "space directions: (1,0,0) (0,1,0) (0,0,1)\n"):
+        space = "space: left-posterior-superior\n" if "directions" in extra else ""
+        file = tmp_path / f"{len(found)}.nrrd"
+        file.write_bytes(f"{head}{space}{extra}\n".encode() + labels.tobytes(order="F"))
+        found.append(replace(dataset.entries["c0"], labels=file))
+    assert torch.equal(load_case(found[0], dataset, reader).target, expected)
+    with pytest.raises(DatasetError, match="its voxels measure 1 × 1 × 1 mm"):
+        load_case(found[1], dataset, reader)
+
+
+@pytest.mark.parametrize("distances", ["mm", "voxels"])
+def test_predictions_are_scored_on_the_grid_of_the_image(tmp_path, distances):
+    path, truth = write_nifti(tmp_path / "data", distances=distances), make_volume(4)[1]
+    turned, affine = _turned(truth)
+    summary = run_evaluate(path, _predictions(tmp_path / "turned", turned, affine))["summary"]
+    assert summary["mean"]["dice"]["mean"] == 1
+    # The labels as well, and scores have the voxel size of the image still.
+    nib.save(nib.Nifti1Image(turned, affine), tmp_path / "data" / "c4_gt.nii.gz")
+    shifted = _predictions(tmp_path / "shifted", np.roll(truth, 1, axis=2), AFFINE)
+    core = run_evaluate(path, shifted)["summary"]["core"]
+    assert 0 < core["hd95"]["mean"] <= (3.01 if distances == "mm" else 1.01)
+    moved = AFFINE.copy()
+    moved[2, 3] = 1.0
+    with pytest.raises(DatasetError, match="is on another grid than the image"):
+        run_evaluate(path, _predictions(tmp_path / "moved", truth, moved))
+
+
+def test_predictions_of_pictures_may_lie_on_the_grid_of_their_labels(tmp_path):
+    path, truth = write_nifti(tmp_path / "data"), make_volume(4)[1]
+    np.save(tmp_path / "data" / "image.npy", make_volume(4)[0])
+    volumes = {"c4": {"image": "image.npy", "labels": "c4_gt.nii.gz"}}
+    path = write_dataset(
+        tmp_path / "data", volumes=volumes, labelled=[], unlabelled=[], validation=["c4"]
+    )
+    summary = run_evaluate(path, _predictions(tmp_path / "turned", *_turned(truth)))["summary"]
+    assert summary["mean"]["dice"]["mean"] == 1
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".PNG", ".npy"])
+def test_predictions_of_any_program_are_found(tmp_path, suffix):
+    truth = np.zeros((20, 24), np.uint8)
+    truth[4:10, 5:12], truth[12:16, 5:12] = 1, 3
+    for name in ("a", "a.b"):
+        Image.fromarray(truth).save(tmp_path / f"{name}.png")
+        Image.fromarray(truth).save(tmp_path / f"{name}_gt.png")
+    volumes = [{"image": "{case}.png", "labels": "{case}_gt.png"}]
+    lists = {"labelled": [], "unlabelled": [], "validation": ["a"]}
+    path = write_dataset(tmp_path, count=0, volumes=volumes, **lists)
+    output = tmp_path / "out"
+    output.mkdir()
+    # Of another case, whose name begins with that of this one.
+    nib.save(nib.Nifti1Image(truth, None), output / "a.b.nii.gz")
+    with pytest.raises(DatasetError, match="no prediction of a "):
+        run_evaluate(path, output)
+    if suffix == ".npy":
+        np.save(output / f"a{suffix}", truth)
+    else:
+        Image.fromarray(truth).save(output / f"a{suffix}")
+    assert run_evaluate(path, output)["summary"]["mean"]["dice"]["mean"] == 1
+
+
+def test_every_case_of_a_list_is_scored_or_the_list_is_refused(tmp_path):
+    path = write_nifti(tmp_path / "data", validation=["c3", "c4"])
+    (tmp_path / "data" / "c3_gt.nii.gz").unlink()
+    with pytest.raises(DatasetError, match="c3 of the validation list has no labels"):
+        run_evaluate(path, _predictions(tmp_path / "out", make_volume(4)[1], AFFINE))

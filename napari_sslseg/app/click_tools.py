@@ -68,7 +68,9 @@ class ClickTools:
                 layer.mouse_drag_callbacks.append(self._on_press)
                 layer.events.mode.connect(self._on_mode)
         active = self._session.shelf.in_view()
-        if self.tool and active is not None:
+        # Not from under the brush of somebody who has gone back to References.
+        chosen = self._session.viewer.layers.selection.active
+        if self.tool and active is not None and chosen is active.layer:
             self._set_up(active.layer)
 
     def _set_up(self, layer: Labels) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from psygnal import Signal
@@ -62,8 +61,6 @@ class _Followed:
     redo: Callable[[], None]
     written: Strokes = field(init=False)
     """Where the strokes on it go."""
-    strokes: int = 0
-    """Strokes that are being drawn on it."""
     accompany: list[Callable[[Positions | None], Iterable[Companion]]] = field(default_factory=list)
     """Make what goes with a step, told where it was."""
 
@@ -159,7 +156,6 @@ class History:
         # Both end the layer's own history: its entries belong to an array that is gone.
         layer.events.data.connect(lambda event: self.forget(layer))
         layer.events.editable.connect(lambda event: self._on_editable(layer))
-        layer.mouse_drag_callbacks.append(partial(_watch_stroke, owner))
 
     def accompany(
         self, layer: Labels, make: Callable[[Positions | None], Iterable[Companion]]
@@ -232,7 +228,7 @@ class History:
             from, or a stroke is being drawn on it.
         """
         owner, also = self._owner(layer), list(also)
-        if owner.strokes or not change.fits(layer.data):
+        if owner.written.under_way or not change.fits(layer.data):
             return False
         if len(change):
             change.apply(layer.data)
@@ -272,14 +268,22 @@ class History:
     @property
     def drawing(self) -> bool:
         """Whether a stroke is being drawn on one of the layers."""
-        return any(owner.strokes for owner in self._followed)
+        return any(owner.written.under_way for owner in self._followed)
+
+    def drawing_on(self, layer: Labels) -> bool:
+        """Whether a stroke is being drawn on a layer."""
+        return self._owner(layer).written.under_way
+
+    def since_stroke(self, layer: Labels) -> float:
+        """Seconds since something was painted on a layer; infinite before."""
+        return self._owner(layer).written.since_last
 
     def undo(self) -> None:
-        """Take back the last step, unless a stroke is being drawn over it."""
+        """Take back the last step, unless a stroke is being drawn."""
         self._move(self._done, self._undone, again=False)
 
     def redo(self) -> None:
-        """Do the last undone step again, unless a stroke is being drawn over it."""
+        """Do the last undone step again, unless a stroke is being drawn."""
         self._move(self._undone, self._done, again=True)
 
     # -- inside ---------------------------------------------------------------------------
@@ -327,7 +331,7 @@ class History:
 
     def _move(self, source: list[Step], target: list[Step], again: bool) -> None:
         """Take the last step from one row to the other, and do it again or take it back."""
-        if not source or source[-1].owner.strokes:
+        if not source or self.drawing:
             return
         step = source.pop()
         target.append(step)
@@ -338,13 +342,3 @@ class History:
     def _on_editable(self, layer: Labels) -> None:
         if not layer.editable:
             self.forget(layer)
-
-
-def _watch_stroke(owner: _Followed, layer: Labels, event: Any) -> Iterator[None]:
-    owner.strokes += 1
-    try:
-        yield
-        while event.type == "mouse_move":
-            yield
-    finally:
-        owner.strokes -= 1

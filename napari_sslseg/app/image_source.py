@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import platformdirs
 from napari.utils.colormaps import AVAILABLE_COLORMAPS
+from napari.utils.transforms import Affine
 
 from ..volume.annotation import NOT_ANNOTATED, Ink
 from ..volume.array_files import MAPPED, pieces
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 #: Environment variable that moves the folder of all projects.
 HOME_VARIABLE = "NAPARI_SSLSEG_HOME"
 
+
+#: Voxels by which a slice may be shown beside where it lies, for instance by rounded transforms.
+_OUT_OF_PLANE = 0.1
 
 #: What our metadata holds for the moment only: a project's own record says it otherwise.
 _NOT_KEPT = (GROUP, CHANNEL, VOLUME, RANGE, "remarks")
@@ -57,16 +61,27 @@ def new_project_path(name: str) -> Path:
     return path
 
 
+def finest(layer: Image) -> Any:
+    """Voxels of an image layer; where it has several resolutions, of the finest one."""
+    return layer.data[0] if layer.multiscale else layer.data
+
+
 def suitable(layer: Any) -> str:
     """Why a layer cannot be segmented, empty when it can."""
     if role_of(layer):
         return "this is a layer of napari-sslseg"
-    shape = layer.data.shape if not layer.multiscale else layer.data[0].shape
+    shape = finest(layer).shape
     spatial = shape[:-1] if getattr(layer, "rgb", False) else shape
     if len(spatial) != 3:
         return f"the image has {len(spatial)} dimensions; a volume has 3"
     if min(spatial) < 2:
         return f"the volume of shape {tuple(spatial)} is flat"
+    if not level_axes(layer):
+        return (
+            "it is rotated or sheared out of its slices, and strokes would land elsewhere than "
+            "they are seen; open its file with napari-sslseg, which shows the slices as they are "
+            "stored, or take the rotation off the layer"
+        )
     return ""
 
 
@@ -100,7 +115,7 @@ def read_layer(layer: Image, channels: Sequence[Image] = ()) -> tuple[npt.NDArra
         except ValueError as error:
             raise ImageError(f"The channels do not fit: {error}.") from error
     else:
-        array = layer.data[0] if layer.multiscale else layer.data
+        array = finest(layer)
         if array.size <= MAPPED:
             array = np.asarray(array)
     if array.dtype.kind == "f" and not all(np.isfinite(p).all() for p in pieces(array)):
@@ -199,8 +214,36 @@ def _further_transforms(layer: Image) -> dict[str, Any]:
 
 
 def spacing_of(layer: Image) -> tuple[float, ...]:
-    """Voxel size along the three axes of a volume layer."""
-    return tuple(abs(float(s)) or 1.0 for s in layer.scale[-3:])
+    """Voxel size along the three axes of a volume layer, whichever transform of it holds it."""
+    lengths = np.linalg.norm(_data_to_world(layer), axis=0)
+    return tuple(float(length) or 1.0 for length in lengths[-3:])
+
+
+def level_axes(layer: Image) -> list[int]:
+    """Return the axes of a volume layer along which napari shows its slices where they lie.
+
+    In two dimensions napari leaves out what rotates or shears a slice out of its plane. What the
+    user draws is not left out of that: it goes to voxels that are not in view.
+    """
+    matrix = _data_to_world(layer)
+    inverse = np.linalg.inv(matrix)
+    last = np.array(finest(layer).shape[:3]) - 1
+    corners = [np.array(corner) * last for corner in np.ndindex(2, 2, 2)]
+    reach = np.abs([layer.data_to_world(corner) for corner in corners]).max(axis=0)
+    found = []
+    for axis in range(3):
+        left_out = np.zeros((3, 3))
+        left_out[axis], left_out[:, axis] = inverse[axis], inverse[:, axis]
+        left_out[axis, axis] = 0.0
+        if (np.abs(left_out) @ reach).max() < _OUT_OF_PLANE:
+            found.append(axis)
+    return found
+
+
+def _data_to_world(layer: Image) -> npt.NDArray[np.float64]:
+    """Return how napari maps the axes of a layer to those of the world."""
+    own = Affine(scale=layer.scale, rotate=layer.rotate, shear=layer.shear, ndim=layer.ndim)
+    return np.asarray(layer.affine.linear_matrix @ own.linear_matrix, dtype=np.float64)
 
 
 def default_axis(spacing: tuple[float, ...]) -> int:

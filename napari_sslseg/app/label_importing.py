@@ -18,7 +18,7 @@ from ..formats.label_import import (
 )
 from ..volume.annotation import NOT_ANNOTATED, stated
 from ..volume.classes import BACKGROUND, ClassTable, SegmentClass, voxel_counts
-from ..volume.proposal import Proposal
+from ..volume.proposal import Proposal, proposal_slug
 from .background import in_background
 from .export_target import bare, remembered_order
 from .step import allow, hint_label, say
@@ -102,21 +102,23 @@ class LabelImport(QWidget):
             return found, stated(shown, axis)
 
         def done(result: tuple[ImportedLabels, npt.NDArray[np.uint8]]) -> None:
-            allow(self.button, "", _TIP)
             if self._session is not session:
-                return
+                return  # and the button is another's
             found, shown = result
-            _add_classes(session, shown, found.names)
             if as_proposal:
+                # Two that are written at the same time would be the same version.
+                _add_classes(session, shown, found.names)
                 self._propose(session, shown, found.resampled, path.name)
             else:
+                allow(self.button, "", _TIP)
+                _add_classes(session, shown, found.names)
                 count = session.adopt(shown)
                 say(self.hint, _said(count, path.name))
 
         def failed(error: Exception) -> None:
-            allow(self.button, "", _TIP)
             if self._session is not session:
                 return
+            allow(self.button, "", _TIP)
             say(self.hint, "")
             if isinstance(error, GridDiffersError) and not resample:
                 if self._agreed(f"{error}\n\nResample it, each voxel taking the nearest label?"):
@@ -134,22 +136,28 @@ class LabelImport(QWidget):
         self, session: Session, shown: npt.NDArray[np.uint8], resampled: bool, name: str
     ) -> None:
         """Make a proposal; nothing is known of its trust, so it has no regions."""
-        classes = np.where(shown == NOT_ANNOTATED, np.uint8(BACKGROUND), shown)
         info: dict[str, Any] = {"method": "imported", "resampled": resampled, "shares": {}}
-        nothing = np.zeros_like(classes)
-        proposal = Proposal(IMPORTED, classes, nothing, nothing, info)
+        slug = proposal_slug(IMPORTED)
+
+        def write() -> int:
+            classes = np.where(shown == NOT_ANNOTATED, np.uint8(BACKGROUND), shown)
+            nothing = np.zeros_like(classes)
+            proposal = Proposal(IMPORTED, classes, nothing, nothing, info)
+            return session.project.write_proposal(proposal)
 
         def ready(version: int) -> None:
             if self._session is session:
-                session.activate(proposal.slug)
-                session.shelf.bring_up([proposal.slug])
+                allow(self.button, "", _TIP)
+                session.activate(slug)
+                session.shelf.bring_up([slug])
                 say(self.hint, f"{name} is the proposal “{IMPORTED}”: correct and accept it.")
 
-        in_background(
-            lambda: session.project.write_proposal(proposal),
-            ready,
-            lambda error: say(self.hint, f"Not imported: {error}"),
-        )
+        def failed(error: Exception) -> None:
+            if self._session is session:
+                allow(self.button, "", _TIP)
+                say(self.hint, f"Not imported: {error}")
+
+        in_background(write, ready, failed)
 
     def _choose(self, as_proposal: bool) -> None:
         session = self._session

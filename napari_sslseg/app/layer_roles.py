@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari.layers import Image, Labels
+    from napari.components import LayerList
+    from napari.layers import Image, Labels, Layer
 
 REFERENCES = "References"
 CONFIDENCE = "Confidence"
@@ -37,6 +38,14 @@ def role_metadata(image: Image, role: str) -> dict[str, Any]:
 def role_of(layer: Any) -> str:
     """Role of a layer (``"References"``, a proposal's slug, ...), empty for other layers."""
     return str(layer.metadata.get(METADATA, {}).get("role", ""))
+
+
+def put_below(layers: LayerList, layer: Layer, top: Layer) -> None:
+    """Put a layer just below another one that may have been deleted."""
+    if top in layers:
+        here, there = layers.index(layer), layers.index(top)
+        if here != there - 1:
+            layers.move(here, there)
 
 
 def forget_history(layer: Labels) -> None:

@@ -31,7 +31,6 @@ from .image_source import show_image
 from .key_help import KeyHelp
 from .key_settings import Keys, napari_keys
 from .keys import bind_keys
-from .layer_roles import role_of
 from .orthogonal_views import OrthogonalViews
 from .project_lock import ProjectLock
 from .scrolling import Scrolling
@@ -65,9 +64,10 @@ class LoopPanel(QWidget):
         super().__init__()
         keep_shader_programs()
         prepare_labels_soon()
-        self.viewer = napari_viewer
+        # napari hands plugins a proxy, none of whose layers is one that its events tell of.
+        self.viewer = viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
         self.session: Session | None = None
-        self.volume = VolumeSection(napari_viewer)
+        self.volume = VolumeSection(viewer)
         self.cohort = CohortView(self)
         self.volumes = VolumesSection(self.cohort)
         self.switching = Switching(self)
@@ -79,8 +79,8 @@ class LoopPanel(QWidget):
         self.bound_keys: list[str] = []
         self.key_help: KeyHelp | None = None
         self.top = TopBar()
-        self.planes = OrthogonalViews(napari_viewer)
-        self.scrolling = Scrolling(napari_viewer, self)
+        self.planes = OrthogonalViews(viewer)
+        self.scrolling = Scrolling(viewer, self)
         self.review = ReviewSection(self.keys)
         self.export = ExportSection()
         loop = (self.references, self.train, self.review, self.export)
@@ -176,8 +176,9 @@ class LoopPanel(QWidget):
             return
         session.close(saved)
         self.volume.leave.setEnabled(True)
-        for layer in list(self.viewer.layers):
-            if role_of(layer):
+        made = [proposal.layer for proposal in session.proposals.values()]
+        for layer in (*made, session.regions.layer, session.references.layer):
+            if layer in self.viewer.layers:  # and not the user's copies of them
                 self.viewer.layers.remove(layer)
         self._show_session(None)
 

@@ -21,7 +21,7 @@ from .region_view import RegionArray
 from .spoken import Overlay, Spoken, overlay
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import numpy.typing as npt
     from napari.components import ViewerModel
@@ -114,7 +114,6 @@ class ProposalLayer:
         self._shown = _Shown(version, proposal, words.data, words.said)
         # Neighbourhood of the objects in each slab, as bits; None where there is none.
         self._near: tuple[npt.NDArray[np.uint8], list[npt.NDArray[np.uint8] | None]] | None = None
-        self.stroking = False
         self.serial = 0
         self.opacity: dict[int, float] = {}
         self.layer: Labels = viewer.add_labels(
@@ -133,7 +132,6 @@ class ProposalLayer:
         self.replaced: Callable[[Iterable[Positions]], object] = lambda where: None
         self._own = OwnArray(self.layer, self._on_edit, lambda where: self.replaced(where))
         follow_edits(viewer, self.layer, self._on_edit)
-        self.layer.mouse_drag_callbacks.append(self._watch_stroke)
 
     @property
     def version(self) -> int:
@@ -316,12 +314,3 @@ class ProposalLayer:
             f"“{self.name}” cannot be painted with label {NOT_ANNOTATED}, which means “Not "
             "annotated” and only in References."
         )
-
-    def _watch_stroke(self, layer: Labels, event: Any) -> Iterator[None]:
-        self.stroking = True
-        try:
-            yield
-            while event.type == "mouse_move":
-                yield
-        finally:
-            self.stroking = False

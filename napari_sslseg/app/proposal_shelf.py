@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -9,14 +10,11 @@ import numpy as np
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
-from ..acquisition.evidence import Evidence
-from ..acquisition.registry import create
-from ..acquisition.suggestion import Suggestion
 from ..editing.agreement import differing
 from .background import in_background
 from .emptying import Emptying
+from .layer_roles import put_below
 from .open_counts import OpenCounts
-from .orientation_letters import slice_ends
 from .proposal_layer import OpenCount, ProposalLayer
 from .region_view import RegionArray, RegionView
 from .unread import Corrected, Unread
@@ -34,6 +32,12 @@ if TYPE_CHECKING:
     from .history import History, Step
     from .reference_layer import ReferenceLayer
     from .spoken import Overlay
+
+#: Milliseconds until it is asked again whether the user still draws.
+_STROKE_MS = 100
+
+#: Seconds since the last stroke for which somebody is thought to be painting still.
+_PAINTING = 5.0
 
 #: Times that a new proposal is merged afresh because the user went on painting meanwhile.
 _MERGE_TRIES = 5
@@ -91,6 +95,8 @@ class ProposalShelf:
         #: Those shown are empty outside of the object, where the user has said where it lies.
         self.emptying = Emptying(project, references, self.all)
         self._wanted = ""
+        #: When the round began that new proposals come from, on the monotonic clock.
+        self.round_began = float("inf")
         self.closed = False
         viewer.layers.events.removed.connect(self._on_removed)
         history.moved.connect(self._on_moved)
@@ -126,10 +132,17 @@ class ProposalShelf:
         for layer in self.layers.values():
             self._check_emptied(layer)
 
-    def activate(self, slug: str) -> None:
-        """Show one proposal, with its regions, to edit and accept; as soon as it is there."""
+    def activate(self, slug: str, asked: bool = True) -> None:
+        """Show one proposal, with its regions, to edit and accept; as soon as it is there.
+
+        Never under a stroke, whose rest would go to the wrong layer. Unless the user has `asked`
+        for it, somebody who paints in References while a round runs goes on painting there.
+        """
         self._wanted = slug
         if slug not in self.layers:
+            return
+        if self._history.drawing:
+            QTimer.singleShot(_STROKE_MS, lambda: self._go_on_activating(slug, asked))
             return
         self.active = slug
         for name, proposal in self.layers.items():
@@ -137,9 +150,15 @@ class ProposalShelf:
         self.regions.show(self.layers[slug], self._references.ink)
         if self.regions.layer is not None:
             self._below_references(self.regions.layer)
-        self._viewer.layers.selection.active = self.layers[slug].layer
+        lately = min(_PAINTING, time.monotonic() - self.round_began)
+        if asked or self._history.since_stroke(self._references.layer) > lately:
+            self._viewer.layers.selection.active = self.layers[slug].layer
         self.recount()
         self.changed.emit()
+
+    def _go_on_activating(self, slug: str, asked: bool) -> None:
+        if self._wanted == slug and not self.closed:
+            self.activate(slug, asked)
 
     def in_view(self) -> ProposalLayer | None:
         """Return the proposal to edit and accept."""
@@ -152,27 +171,6 @@ class ProposalShelf:
     def gone(self) -> list[Corrected]:
         """Return the proposals whose layer the user deleted, and what is left of damaged ones."""
         return [*self._away.values(), *self.unread.loose.values()]
-
-    def suggest(self) -> Suggestion | None:
-        """Return the slice whose correction would help most; None while nothing is counted."""
-        evidence = self.evidence()
-        found = create().rank(evidence) if evidence is not None else []
-        return found[0] if found else None
-
-    def evidence(self) -> Evidence | None:
-        """Return what the proposal in view tells of each slice; None while nothing is counted."""
-        counts = self.counts()
-        if counts is None:
-            return None
-        return Evidence(
-            counts.regions,
-            tuple(self._references.references()),
-            counts.doubt,
-            counts.areas,
-            extent=self._project.extent.ends,
-            current=self._references.current_slice(),
-            ends=slice_ends(self._image, counts.axis),
-        )
 
     def counts(self) -> OpenCount | None:
         """Return what is open in the proposal in view, None until it is counted."""
@@ -224,8 +222,12 @@ class ProposalShelf:
             self._add(slug, proposal, version, *merged)
             return
         if version > layer.version or (again and version == layer.version):
+            if self._history.drawing_on(layer.layer):
+                show = partial(self._show, slug, proposal, version, merged, tries, again)
+                QTimer.singleShot(_STROKE_MS, show)
+                return
             words, serial = merged
-            if (serial != layer.serial or layer.stroking) and tries > 0:
+            if serial != layer.serial and tries > 0:
                 # The user painted while this was prepared: prepare again, stroke included.
                 in_background(
                     lambda: layer.merge(proposal),
@@ -309,12 +311,11 @@ class ProposalShelf:
         """Put a layer that was just added where it belongs, in view or not."""
         layer = self.layers[slug].layer
         self._below_references(layer)
+        # Adding a layer selects it; the user may be painting on another one.
+        layer.visible = False
+        self._viewer.layers.selection.active = selected
         if self.active not in self.layers or slug == self._wanted:
-            self.activate(slug)
-        else:
-            # Adding a layer selects it; the user may be painting on another one.
-            layer.visible = False
-            self._viewer.layers.selection.active = selected
+            self.activate(slug, asked=False)
 
     def _on_removed(self, event: Any) -> None:
         """Put a proposal away whose layer the user deleted, until its next version comes."""
@@ -334,12 +335,7 @@ class ProposalShelf:
 
     def _below_references(self, layer: Any) -> None:
         """Put a layer just below References: ink is never hidden, regions lie on their proposal."""
-        layers = self._viewer.layers
-        if self._references.layer in layers:
-            top = layers.index(self._references.layer)
-            here = layers.index(layer)
-            if here != top - 1:
-                layers.move(here, top)
+        put_below(self._viewer.layers, layer, self._references.layer)
 
     def _on_counted(self, slug: str) -> None:
         counts = self.open_counts.of(slug, self._project.axis)

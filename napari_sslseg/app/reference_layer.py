@@ -333,9 +333,12 @@ class ReferenceLayer:
 
 def slice_in_view(viewer: ViewerModel, layer: Labels | Image, axis: int) -> int:
     """Index, along `axis` of a layer, of the slice that the viewer shows."""
-    point = layer.world_to_data(viewer.dims.point)
+    # Of all positions napari heeds that of the slider alone, however the layer is turned.
+    point = np.zeros(3)
+    point[axis] = viewer.dims.point[-3:][axis]
+    index = layer.world_to_data(point)[axis]
     size = layer.data.shape[axis]
-    return int(np.clip(np.round(point[axis]), 0, size - 1))
+    return int(np.clip(np.round(index), 0, size - 1))
 
 
 def class_features(classes: ClassTable, ink: bool = False) -> dict[str, list[Any]]:

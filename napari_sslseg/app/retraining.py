@@ -92,6 +92,7 @@ class Retraining:
         """Enter a new round into the project."""
         self._waiting, self._verdicts, self.held = set(), {}, {}
         self._shelf.news.clear()
+        self._shelf.round_began = time.monotonic()
         self._project.rounds.append(
             {
                 "started": time.time(),
@@ -116,7 +117,7 @@ class Retraining:
                 self._project.rounds[-1]["finished"] = time.time()
                 self._project.rounds[-1]["recommended"] = event.recommended
                 self._save_head()
-            self._shelf.activate(event.recommended)
+            self._shelf.activate(event.recommended, asked=False)
             self.ended.emit()
         elif isinstance(event, Cancelled | Failed):
             for slug in sorted(self._waiting):

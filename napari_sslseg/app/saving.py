@@ -51,6 +51,7 @@ class Saving:
         history: History,
     ) -> None:
         self._project, self._references, self._shelf = project, references, shelf
+        self._history = history
         store = project.background_store
         self._background = BackgroundOrigin(
             references, history, store, lambda error: self.trouble.emit(str(error))
@@ -72,7 +73,9 @@ class Saving:
 
     @property
     def up_to_date(self) -> bool:
-        """Whether all strokes are on the disk, and the project's head."""
+        """Whether all strokes are on the disk, and the project's head; not under a stroke."""
+        if self._history.drawing:
+            return False
         return self._saved_serials == self._serials() and self._saved_head is self._head
 
     def save_head(self) -> None:

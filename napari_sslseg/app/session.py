@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from psygnal import Signal
+from qtpy.QtCore import QTimer
 
 from ..acquisition.suggestion import Suggestion
 from ..training.events import Estimated
@@ -36,7 +37,9 @@ from .region_tour import RegionTour
 from .retraining import Retraining
 from .rounds import Rounds
 from .saving import Saving
+from .shown_slice import show_slice
 from .slice_index import SliceIndex, index_slices
+from .suggesting import suggest
 from .training_run import TrainingRun
 
 if TYPE_CHECKING:
@@ -176,11 +179,7 @@ class Session:
 
     def go_to(self, index: int) -> None:
         """Show a slice."""
-        axis = self.project.axis
-        point = [0.0, 0.0, 0.0]
-        point[axis] = float(index)
-        world = self.references.layer.data_to_world(point)
-        self.viewer.dims.set_point(axis + self.viewer.dims.ndim - 3, world[axis])
+        show_slice(self.viewer, self.references.layer, self.project.axis, index)
 
     def accepted_slices(self) -> list[int]:
         """Slices along the current axis that were accepted and still are references."""
@@ -229,7 +228,7 @@ class Session:
 
     def suggest(self) -> Suggestion | None:
         """Return the slice whose correction would help most."""
-        return self.shelf.suggest()
+        return suggest(self)
 
     def final_labels(self) -> npt.NDArray[np.uint8]:
         """Return the mask to export: the user's latest word, else the proposal in view."""
@@ -284,6 +283,8 @@ class Session:
         def saved() -> None:
             if self._closed or self.saving.up_to_date:
                 done()
+            elif self.history.drawing:
+                QTimer.singleShot(100, saved)  # its last voxels are to be saved, too
             else:
                 self.save_then(done, failed)
 

@@ -10,7 +10,16 @@ from qtpy.QtCore import QTimer
 
 from ..volume.classes import ClassTable
 from .background import in_background
-from .image_source import adopt_ink, make_project, new_project_path, read_layer
+from .image_source import (
+    ImageError,
+    adopt_ink,
+    finest,
+    level_axes,
+    make_project,
+    new_project_path,
+    read_layer,
+    suitable,
+)
 from .layer_roles import METADATA, REFERENCES
 from .slice_index import SliceIndex, index_slices
 
@@ -20,13 +29,16 @@ if TYPE_CHECKING:
 
     from ..volume.project import Project
 
+#: The axes as the panel lists them.
+_ENTRIES = ("first", "second", "third")
+
 #: Milliseconds until it is asked again whether a stroke has ended.
 _LOOK_AGAIN_MS = 60
 
 
 def adoptable(layers: Iterable[Any], image: Image) -> Labels | None:
     """Return a layer of ink that is there already, for instance from the sample."""
-    shape = image.data[0].shape if image.multiscale else image.data.shape
+    shape = finest(image).shape
     for layer in layers:
         named = layer.name == REFERENCES and type(layer).__name__ == "Labels"
         if named and tuple(layer.data.shape) == tuple(shape[:3]):
@@ -49,7 +61,18 @@ def make_first_project(
         Slicing axis.
     adopted : Labels or None
         Ink to begin with.
+
+    Raises
+    ------
+    ImageError
+        When the image cannot be segmented, or not along that axis.
     """
+    level = [axis] if suitable(image) else level_axes(image)  # what does not suit is told of next
+    if axis not in level:
+        raise ImageError(
+            f"“{image.name}” is rotated or sheared out of its slices along this axis; choose the "
+            f"{_ENTRIES[level[0]]} entry under “Slices”."
+        )
     array, info = read_layer(image, channels)
     ink = None if adopted is None else adopt_ink(adopted)
     table = ClassTable.from_ids(np.unique(ink)) if ink is not None else ClassTable()

@@ -7,6 +7,7 @@ and later than what was said of that voxel in another layer.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -58,14 +59,27 @@ class Strokes:
     """
 
     def __init__(self, layer: Labels, silent: Callable[[], object]) -> None:
-        # Plugins are handed a proxy, which warns of each private name.
-        self._layer: Any = getattr(layer, "__wrapped__", layer)
+        self._layer: Any = layer
         self._silent = silent
         self._dabs: list[_Dab] = []
+        #: Drags of the mouse on the layer that are under way.
+        self.drags = 0
+        self._last = float("-inf")
+        layer.mouse_drag_callbacks.append(self._watch_drag)
         self._wrap("data_setitem", self._on_places)
         self._wrap("_paint_region_with_mask", self._on_mask)
         self._wrap("_commit_staged_history", self._on_commit)
         self._wrap("_abort_stroke", self._on_abort)
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a stroke is being drawn: a drag, or what napari draws around with no button."""
+        return self.drags > 0 or bool(getattr(self._layer, "_block_history", False))
+
+    @property
+    def since_last(self) -> float:
+        """Seconds since something was painted; infinite before."""
+        return time.monotonic() - self._last
 
     def take(self, atoms: Sequence[Any] | None = None) -> Positions | None:
         """Return the places of the stroke that has just ended, and forget them.
@@ -141,6 +155,7 @@ class Strokes:
     def _follow(self, dab: _Dab | None, paint: Callable[[], None]) -> None:
         if dab is not None:
             self._dabs.append(dab)
+            self._last = time.monotonic()
         # A single call, of the polygon say, is a stroke by itself, of which napari would tell
         # before the voxels are changed.
         single = not getattr(self._layer, "_block_history", True)
@@ -150,6 +165,15 @@ class Strokes:
         except BaseException:
             self._dabs = [other for other in self._dabs if other is not dab]
             raise
+
+    def _watch_drag(self, layer: Labels, event: Any) -> Iterator[None]:
+        self.drags += 1
+        try:
+            yield
+            while event.type == "mouse_move":
+                yield
+        finally:
+            self.drags -= 1
 
     def _end(self) -> None:
         if self._dabs:  # else the layer has told of it

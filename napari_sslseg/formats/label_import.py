@@ -13,7 +13,7 @@ from ..volume.annotation import NOT_ANNOTATED
 from ..volume.classes import BACKGROUND, voxel_counts
 from .dicom_seg_reader import is_segmentation, read_segmentation, whole_volume
 from .errors import FormatError
-from .grids import difference, placement
+from .grids import Placement, difference, placement
 from .registry import read_labels
 
 if TYPE_CHECKING:
@@ -146,22 +146,21 @@ def _on_grid(
     """Return labels on a grid, and whether they had to be resampled."""
     array = np.asarray(source.array)
     labels = np.full(onto.shape, NOT_ANNOTATED, dtype=np.uint8)
-    placed = placement(source.geometry, onto)
+    known = _says_where(source.geometry, onto)
+    placed = None
+    if known or any(source.geometry.origin):  # else the origin is made up, and what fits is chance
+        placed = placement(source.geometry, onto)
+    if placed is None or not _covers(placed, array, labels):
+        fitting = _by_shape(array, source.geometry, onto, guess=placed is None)
+        if fitting is not None:
+            return fitting, False
     if placed is not None:
         part, target = placed.overlap(array, labels)
         if np.count_nonzero(part) == np.count_nonzero(array):  # nothing lies outside the image
             target[...] = part
             return labels, False
-    lost = not (source.geometry.oriented and onto.oriented)
-    if lost and placed is None:
-        # One of the two does not say where it lies: it has to fit by its shape.
-        order, shown = onto.canonical(), source.geometry.canonical().apply(array)
-        if shown.shape == order.shape:
-            return np.ascontiguousarray(order.invert(shown)), False
-        if array.shape == onto.shape:
-            return array.copy(), False
     reason = difference(source.geometry, onto)
-    if not _says_where(source.geometry, onto):
+    if not known:
         raise FormatError(
             f"{path} does not fit the image and does not say where it lies: {reason}; give a "
             "file of the same shape."
@@ -169,6 +168,37 @@ def _on_grid(
     if not resample:
         raise GridDiffersError(path, reason)
     return _resampled(array, source.geometry, onto), True
+
+
+def _covers(placed: Placement, array: NDArray[np.uint8], onto: NDArray[np.uint8]) -> bool:
+    """Whether an array lies on all of another one, and on nothing else."""
+    return placed.turned(array).shape == onto.shape and not any(placed.offset)
+
+
+def _by_shape(
+    array: NDArray[np.uint8], source: Geometry, onto: Geometry, guess: bool
+) -> NDArray[np.uint8] | None:
+    """Return labels that fit by their shape, where one of the two does not say where it lies.
+
+    Parameters
+    ----------
+    array, source, onto
+        Labels and their geometry; that of the image.
+    guess : bool
+        Their geometries do not fit in any way: it is enough that one of them has no directions.
+    """
+    bare = _has_no_place(source) or (source.oriented and _has_no_place(onto))
+    if not bare and (not guess or (source.oriented and onto.oriented)):
+        return None
+    order, shown = onto.canonical(), source.canonical().apply(array)
+    if shown.shape == order.shape:
+        return np.ascontiguousarray(order.invert(shown))
+    return array.copy() if array.shape == onto.shape else None
+
+
+def _has_no_place(geometry: Geometry) -> bool:
+    """Whether a geometry has neither directions nor an origin, as of TIFF and NumPy files."""
+    return not geometry.oriented and not any(geometry.origin)
 
 
 def _says_where(geometry: Geometry, onto: Geometry) -> bool:

@@ -14,6 +14,8 @@ from typing import IO
 
 from ..training.events import Cancelled, Event, Failed, Finished
 from ..training.request import BatchRequest, TrainRequest
+from ..volume.folders import folder_within
+from ..volume.user_error import ProjectError
 
 #: Seconds after which a cancelled trainer that has not left is killed.
 KILL_AFTER = 0.85
@@ -29,6 +31,11 @@ class LocalJob:
     ----------
     project : Path
         The project folder. All results go there.
+
+    Raises
+    ------
+    OSError
+        When the project folder is no longer there, or the process cannot be started.
     """
 
     def __init__(self, project: Path) -> None:
@@ -37,8 +44,14 @@ class LocalJob:
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._cancelled_at: float | None = None
         self._ended = False
-        log = self.project / "log"
-        log.mkdir(parents=True, exist_ok=True)
+        try:
+            log = folder_within(self.project, "log")
+        except ProjectError as error:
+            # As any other trouble with files, for those who start trainers unasked.
+            gone = (
+                f"the project folder {self.project} is no longer there; put it back and try again"
+            )
+            raise FileNotFoundError(gone) from error
         with open(log / "trainer.log", "ab") as errors:
             # A module call instead of multiprocessing: a spawned child of that would run the
             # main script of whoever opened the viewer again. And -P: a user's own random.py in the

@@ -22,6 +22,7 @@ from ..training.events import Emit, Event, Failed, MadeWay, Paused, Resumed, Vol
 from ..training.request import BatchRequest, read_request
 from ..training.threads import calm_threads
 from ..training.trouble import explain
+from ..volume.folders import is_gone, is_there
 
 #: Seconds that a run gets to reach a check-point before the process ends by force.
 GRACE = 0.7
@@ -67,6 +68,7 @@ def serve(project: Path, request_line: str, control: Control, emit: Emit) -> int
     from ..training.session import run_project
 
     emit = _logging(emit)
+    begun = is_there(project)
     try:
         request = read_request(request_line)
         if isinstance(request, BatchRequest):
@@ -79,7 +81,8 @@ def serve(project: Path, request_line: str, control: Control, emit: Emit) -> int
         emit(CancelledEvent())
         return 3
     except Exception as error:
-        trouble = explain(error)
+        # Whichever file was missed first: what the user has to know is that all of them are gone.
+        trouble = explain(is_gone(project) if begun and not is_there(project) else error)
         emit(Failed(trouble.sentence, trouble.detail))
         return 1
     return 0

@@ -29,7 +29,7 @@ def save_model(
     memory : dict, optional
         Further JSON values for `read_head`.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)  # within a project, which is not made anew where it was moved
     state = {k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()}
     number = 1 + max((_number(p) for p in folder.glob("model-*.safetensors")), default=0)
     weights = folder / f"model-{number:06d}.safetensors"
@@ -51,6 +51,11 @@ def read_head(folder: Path) -> dict[str, Any]:
     return head if isinstance(head, dict) else {}
 
 
+def fits(head: dict[str, Any], about: dict[str, Any]) -> bool:
+    """Whether the head of a model says what a run wants of it."""
+    return all(head.get(key) == value for key, value in about.items())
+
+
 def load_model(folder: Path, model: nn.Module, about: dict[str, Any]) -> bool:
     """Load the last model into `model` when it fits; else leave `model` as it is.
 
@@ -62,7 +67,7 @@ def load_model(folder: Path, model: nn.Module, about: dict[str, Any]) -> bool:
     """
     try:
         head = read_head(folder)
-        if not head or any(head.get(key) != value for key, value in about.items()):
+        if not head or not fits(head, about):
             return False
         weights = load_file(folder / str(head["weights"]))
         # Torch copies whatever fits before it says that something does not.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .classes import ClassTable
+from .user_error import ProjectError
 
 #: Folder, inside of a project, of its further volumes.
 VOLUMES = "volumes"
@@ -21,6 +22,50 @@ def home_of(path: Path) -> Path:
     above = path.parent.parent
     inside = path.parent.name == VOLUMES and (above / "project.json").exists()
     return above if inside else path
+
+
+def is_there(path: Path) -> bool:
+    """Whether a folder is that of a project: one that was moved or unmounted is not."""
+    return (Path(path) / "project.json").is_file()
+
+
+def is_gone(path: Path) -> ProjectError:
+    """Return the error that a project folder is no longer where it was, for the user."""
+    return ProjectError(
+        f"The project folder {path} is no longer there; put it back, or open it where it is now, "
+        "and try again."
+    )
+
+
+def folder_within(project: Path, *names: str) -> Path:
+    """Make a folder within that of a project, when missing, and return it.
+
+    A project folder that was moved or unmounted is not made anew: what is written there would never
+    be found, and strokes would follow it.
+
+    Parameters
+    ----------
+    project : Path
+    *names : str
+        Folders below it, each within the one before.
+
+    Raises
+    ------
+    ProjectError
+        When the project is not there.
+    OSError
+        When the folder cannot be made.
+    """
+    folder = Path(project)
+    if not is_there(folder):
+        raise is_gone(folder)
+    for name in names:
+        folder = folder / name
+        try:
+            folder.mkdir(exist_ok=True)
+        except FileNotFoundError as error:  # moved just now
+            raise is_gone(Path(project)) from error
+    return folder
 
 
 @contextlib.contextmanager

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .array_files import MAPPED, write_slabs
+from .folders import folder_within
 from .proposal import Proposal, proposal_slug
 from .replacing import replace_text
 
@@ -38,7 +39,7 @@ class ProposalFiles:
     Parameters
     ----------
     folder : Path
-        Created when missing.
+        Of the project's proposals; made when missing, the project's own folder never.
     shape : tuple of int
         Shape of the volume.
     """
@@ -58,12 +59,7 @@ class ProposalFiles:
     def info(self, slug: str, version: int | None = None) -> dict[str, Any] | None:
         """Return what is known of a version, by default the newest; None when it is not there."""
         head = self._head(slug)
-        if head is None:
-            return None
-        if version is None or version == int(head["version"]):
-            return dict(head["info"])
-        kept = head.get("kept", {}).get(str(version))
-        return None if kept is None else dict(kept)
+        return None if head is None else _info_in(head, version)
 
     def write(
         self,
@@ -86,10 +82,16 @@ class ProposalFiles:
         -------
         int
             Version number, rising by one each time.
+
+        Raises
+        ------
+        ProjectError
+            When the project folder is no longer there.
+        OSError
+            When the disk does not take it.
         """
         slug = proposal_slug(name)
-        folder = self.folder / slug
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = folder_within(self.folder.parent, self.folder.name, slug)
         before = self._head(slug)
         version = int(before["version"]) + 1 if before else 1
         paths = [self._path(slug, array, version) for array in _ARRAYS]
@@ -127,8 +129,9 @@ class ProposalFiles:
         ValueError, OSError, EOFError
             When it is damaged.
         """
+        # Read once: the trainer may publish the next version meanwhile.
         head = self._head(slug)
-        info = self.info(slug, version)
+        info = None if head is None else _info_in(head, version)
         if head is None or info is None:
             return None
         number = int(head["version"]) if version is None else version
@@ -150,3 +153,11 @@ class ProposalFiles:
 
     def _write_head(self, slug: str, head: Mapping[str, object]) -> None:
         replace_text(self.folder / slug / "proposal.json", json.dumps(head, indent=1))
+
+
+def _info_in(head: Mapping[str, Any], version: int | None) -> dict[str, Any] | None:
+    """Return what a head knows of a version, by default the newest; None when it is not there."""
+    if version is None or version == int(head["version"]):
+        return dict(head["info"])
+    kept = head.get("kept", {}).get(str(version))
+    return None if kept is None else dict(kept)

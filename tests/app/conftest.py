@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from napari.settings._base import EventedConfigFileSettings
+from napari.utils._proxies import PublicOnlyProxy
 from npe2.manifest import _bases as manifests
 
 from napari_sslseg.app.image_source import HOME_VARIABLE
@@ -112,7 +113,7 @@ def make_panel(make_napari_viewer, home):
 
     def build(**options):
         viewer = make_napari_viewer(**options)
-        panel = LoopPanel(viewer)
+        panel = LoopPanel(PublicOnlyProxy(viewer))  # what napari hands to plugins
         viewer.window.add_dock_widget(panel, name="Segment a volume")
         panels.append(panel)
         return viewer, panel

@@ -293,7 +293,7 @@ def test_nothing_is_undone_while_a_stroke_is_drawn(with_proposal, paint):
     mask[5:8, 5:8] = True
     paint(layer, 3, mask, 1)
     begun = [callback(layer, Event("mouse_press")) for callback in layer.mouse_drag_callbacks]
-    ours = [drag for drag in begun if "_watch_stroke" in repr(drag)]
+    ours = [drag for drag in begun if "_watch_drag" in repr(drag)]
     for drag in ours:
         next(drag)
     layer.undo()

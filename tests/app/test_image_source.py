@@ -10,10 +10,14 @@ from napari_sslseg.app.image_source import (
     ImageError,
     adopt_ink,
     default_axis,
+    finest,
+    level_axes,
     new_project_path,
     read_layer,
+    spacing_of,
     suitable,
 )
+from napari_sslseg.app.starting import make_first_project
 
 
 def test_ink_with_statements_is_adopted_as_it_is():
@@ -60,6 +64,56 @@ def test_thick_slices_are_the_slicing_axis():
     assert default_axis((1.0, 1.0, 5.0)) == 2
     assert default_axis((1.0, 1.0, 1.0)) == 0
     assert default_axis((0.9, 1.0, 1.0)) == 0
+
+
+def turned(axis: int, degrees: float) -> np.ndarray:
+    """Return the affine that turns a volume around one of its axes."""
+    a, b = (i for i in range(3) if i != axis)
+    affine, angle = np.eye(4), np.radians(degrees)
+    affine[[a, b], [a, b]] = np.cos(angle)
+    affine[a, b], affine[b, a] = -np.sin(angle), np.sin(angle)
+    return affine
+
+
+def test_voxels_measure_what_all_transforms_of_the_layer_say():
+    data = np.zeros((3, 4, 5))
+    assert spacing_of(Image(data, scale=(2, 0.7, 1), translate=(1e5, 3, 4))) == (2, 0.7, 1)
+    affine = np.diag([5, 0.5, 0.5, 1])
+    assert spacing_of(Image(data, affine=affine)) == (5, 0.5, 0.5)
+    assert read_layer(Image(data, affine=affine))[1].spacing == (5, 0.5, 0.5)
+    both = affine @ turned(0, 30) @ np.diag([1, 2, 1, 1])
+    np.testing.assert_allclose(spacing_of(Image(data, affine=both)), (5, 1, 0.5))
+    layer = Image(data, scale=(3, 2, 1), rotate=turned(0, 30)[:3, :3], affine=2 * np.eye(4))
+    np.testing.assert_allclose(spacing_of(layer), (6, 4, 2))
+
+
+def test_the_finest_of_several_resolutions_is_the_image():
+    levels = [np.ones((8, 6, 4)), np.zeros((4, 3, 2))]
+    assert finest(Image(levels, multiscale=True)) is levels[0]
+    assert finest(Image(levels[1])) is levels[1]
+
+
+@pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")
+def test_layers_out_of_their_slices_are_refused_before_a_stroke_goes_astray(home):
+    data = np.zeros((30, 40, 50), np.uint8)
+    assert level_axes(Image(data, scale=(-3, 1, 1), translate=(1e4, 0, 0))) == [0, 1, 2]
+    assert level_axes(Image(data, affine=turned(1, 1e-4))) == [0, 1, 2]
+    in_plane = Image(data, affine=turned(1, 30), name="x")
+    assert level_axes(in_plane) == [1]
+    assert suitable(in_plane) == ""
+    with pytest.raises(ImageError, match="choose the second entry") as caught:
+        make_first_project(in_plane, [], 0, None)
+    assert str(caught.value).count(". ") == 0
+    assert not home.exists()
+    assert make_first_project(in_plane, [], 1, None)[0].axis == 1
+    for affine in (turned(0, 10) @ turned(1, 10), turned(0, 90) @ turned(1, 90)):
+        oblique = Image(data, affine=affine, name="x")
+        assert level_axes(oblique) == []
+        assert "open its file with napari-sslseg" in suitable(oblique)
+        with pytest.raises(ImageError, match="rotated or sheared out of its slices"):
+            make_first_project(oblique, [], 0, None)
+    sheared = Image(data, shear=(0.2, 0, 0))
+    assert level_axes(sheared) == [2]
 
 
 def test_projects_never_share_a_folder(home):

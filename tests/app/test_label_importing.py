@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 from qtpy.QtWidgets import QFileDialog, QMessageBox
@@ -112,6 +114,32 @@ def test_mask_becomes_a_proposal_to_correct_and_accept(started, monkeypatch, unt
     assert session.project.read_proposal("imported").info["method"] == "imported"
     panel.review.next.click()
     assert panel.review.hint.text()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_no_other_import_begins_before_a_proposal_is_written(
+    started, monkeypatch, until, tmp_path, fails
+):
+    _, panel = started
+    session = panel.session
+    begun, go_on, plainly = threading.Event(), threading.Event(), session.project.write_proposal
+
+    def slowly(proposal):
+        begun.set()
+        assert go_on.wait(30)
+        if fails:
+            raise OSError("no room")
+        return plainly(proposal)
+
+    monkeypatch.setattr(session.project, "write_proposal", slowly)
+    path, widget = save(tmp_path / "a.mha", panel.truth), panel.volume.label_import
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *args: (str(path), ""))
+    widget.button.menu().actions()[1].trigger()
+    until(begun.is_set, 30)
+    assert not widget.button.isEnabled()
+    go_on.set()
+    until(widget.button.isEnabled)
+    assert ("no room" if fails else "correct and accept it") in widget.hint.text()
 
 
 def test_another_grid_is_asked_about(started, monkeypatch, answers, until, tmp_path):

@@ -186,12 +186,12 @@ def test_accepting_is_recorded_only_when_it_was_done(with_proposal, paint):
     layer = session.references.layer
     session.go_to(4)
     owner = next(f for f in session.history._followed if f.layer is layer)
-    owner.strokes += 1  # the mouse is down
+    owner.written.drags += 1  # the mouse is down
     told = []
     panel.review.trouble.connect(told.append)
     panel.review.accept.click()
     panel.references.mark.click()
-    owner.strokes -= 1
+    owner.written.drags -= 1
     assert "end it" in told[0]
     assert "end it" in panel.references.hint.text()
     assert session.project.accepted == []

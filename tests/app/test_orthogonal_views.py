@@ -60,13 +60,13 @@ def test_planes_show_what_the_slice_shows_and_follow_every_edit(opened, paint, u
     drawn(panel, until)
     assert np.array_equal(pictures[0].labels[tuple(empty)], before)
 
-    session.history._followed[0].strokes += 1  # the mouse is down
+    session.history._followed[0].written.drags += 1  # the mouse is down
     viewer.layers["cone"].visible = False
     assert not panel.planes.drawer.idle
     seen = pictures[0]
     QApplication.processEvents()
     assert pictures[0] is seen, "nothing is drawn while a stroke is"
-    session.history._followed[0].strokes -= 1
+    session.history._followed[0].written.drags -= 1
     drawn(panel, until)
     assert pictures[0].image.max() == 0, "the image is hidden"
     session.look.toggle_image_only()

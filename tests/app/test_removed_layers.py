@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from napari.layers._layer_actions import _duplicate_layer
 
 from .conftest import put_proposal
 
@@ -64,3 +65,13 @@ def test_the_recommended_proposal_is_shown_once_it_has_been_read(with_proposal, 
     assert session.active == "semsim"
     put_proposal(session, 1 - panel.truth, until, name="Reference-guided")
     assert session.active == "reference-guided"
+
+
+def test_copies_that_the_user_has_made_stay_when_the_project_is_closed(with_proposal, until):
+    viewer, panel = with_proposal
+    for name in ("References", "SemSim"):
+        viewer.layers.selection.active = viewer.layers[name]
+        _duplicate_layer(viewer.layers)
+    panel.close_session()
+    until(lambda: panel.session is None)
+    assert [layer.name for layer in viewer.layers] == ["cone", "SemSim copy", "References copy"]

@@ -130,6 +130,44 @@ def test_stacks_without_directions_are_taken_as_they_are_shown(tmp_path):
             assert np.array_equal(import_labels(tmp_path / "a.npy", like).labels, blob())
 
 
+@pytest.mark.parametrize("inside", [False, True], ids=["anywhere", "in the overlap"])
+@pytest.mark.parametrize("origin", [(0, 0, 0), (-3, -4, 2)], ids=str)
+@pytest.mark.parametrize("name", ["xyz", "yZX"])
+def test_stack_of_the_images_shape_lies_on_it_wherever_that_is(tmp_path, name, origin, inside):
+    # A whole number of voxels away from where a file without an origin would lie.
+    like = image(spacing=(1.0, 1.0, 1.0), name=name, origin=origin)
+    labels = blob()
+    if inside:
+        labels[:] = 0
+        labels[:2, :2, :3] = 1
+    shown = np.ascontiguousarray(like.geometry.canonical().apply(labels))
+    np.save(tmp_path / "a.npy", shown)
+    tifffile.imwrite(tmp_path / "a.tif", shown, photometric="minisblack")
+    write_labels(tmp_path / "b.tif", labels, like)
+    for file in ("a.npy", "a.tif", "b.tif"):
+        found = import_labels(tmp_path / file, like)
+        assert np.array_equal(found.labels, labels), file
+        assert not found.resampled
+
+
+def test_labels_with_a_place_lie_on_a_stack_of_their_shape(tmp_path):
+    stack = Volume(np.zeros(SHAPE), Geometry.from_spacing((1.0,) * 3, SHAPE, units="pixel"))
+    like = image(spacing=(1.0, 1.0, 1.0), name="xyz", shape=SHAPE[::-1], origin=(-20, -30, 4))
+    shown = np.zeros(SHAPE, np.uint8)
+    shown[:2, :2, :3] = 1
+    write_labels(tmp_path / "a.nii", like.geometry.canonical().invert(shown), like)
+    assert np.array_equal(import_labels(tmp_path / "a.nii", stack).labels, shown)
+
+
+def test_a_smaller_stack_without_a_place_is_not_put_into_a_corner(tmp_path):
+    np.save(tmp_path / "a.npy", np.ones((3, 4, 5), np.uint8))
+    affine = np.array([[0, 0, -1, 0], [0, -1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]], float)
+    like = Volume(np.zeros(SHAPE), Geometry(affine, SHAPE))  # in display order, from 0 on
+    with pytest.raises(FormatError, match="does not say where it lies") as caught:
+        import_labels(tmp_path / "a.npy", like, resample=True)
+    assert is_one_sentence(caught)
+
+
 def test_stack_of_another_shape_cannot_be_placed(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.ones((3, 4, 5), np.uint8), photometric="minisblack")
     with pytest.raises(FormatError, match="does not say where it lies") as caught:

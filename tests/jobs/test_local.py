@@ -7,8 +7,10 @@ import time
 import numpy as np
 import psutil
 import pytest
+from torch import nn
 
 from napari_sslseg.jobs.local import LocalJob
+from napari_sslseg.training.checkpoint import save_model
 from napari_sslseg.training.events import (
     Cancelled,
     Event,
@@ -198,3 +200,19 @@ def test_scripts_beside_the_user_are_none_of_the_trainers(project, tmp_path, mon
     finally:
         job.close()
     assert not [event for event in events if isinstance(event, Failed)]
+
+
+def test_a_project_that_is_moved_under_a_run_is_not_made_anew(job, project, tmp_path):
+    job.start(TrainRequest(seconds=4))
+    wait_for(job, ProposalReady)
+    project.path.rename(tmp_path / "moved")
+    failed = wait_for(job, Failed)[-1]
+    assert isinstance(failed, Failed)
+    assert failed.message.startswith(f"The project folder {project.path} is no longer there; ")
+    assert not project.path.exists()
+    with pytest.raises(OSError, match="is no longer there"):
+        LocalJob(project.path)
+    assert not project.path.exists()
+    with pytest.raises(OSError, match="models"):
+        save_model(project.models, nn.Linear(1, 1), {})
+    assert not project.path.exists()

@@ -9,6 +9,7 @@ from napari_sslseg.training import batch, session
 from napari_sslseg.training.control import Control
 from napari_sslseg.training.events import Failed, VolumeFailed
 from napari_sslseg.training.request import BatchRequest, TrainRequest
+from napari_sslseg.training.stack import TrainingError
 
 RUN = TrainRequest("reference", seconds=5)
 
@@ -52,3 +53,23 @@ def test_a_volume_of_a_batch_leaves_its_traceback_in_the_log_too(tmp_path, monke
     assert serve(tmp_path, request, Control(), events.append) == 0
     assert events == [told]
     assert capsys.readouterr().err == "Traceback of a\n"
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(2, "No such file or directory", "models"), TrainingError("A file is lost.")]
+)
+def test_a_project_that_was_moved_under_a_run_is_told(tmp_path, monkeypatch, error):
+    project = tmp_path / "p"
+    project.mkdir()
+    (project / "project.json").write_text("{}")
+
+    def fail(*rest):
+        project.rename(tmp_path / "elsewhere")
+        raise error
+
+    monkeypatch.setattr(session, "run_project", fail)
+    events = []
+    assert serve(project, RUN.to_json(), Control(), events.append) == 1
+    (failed,) = events
+    assert failed.message.startswith(f"The project folder {project} is no longer there; ")
+    assert failed.detail == ""

@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 
 from napari_sslseg.volume.proposal_files import ProposalFiles
+from napari_sslseg.volume.user_error import ProjectError
 
 SHAPE = (3, 4, 5)
 
 
 @pytest.fixture
 def files(tmp_path):
-    return ProposalFiles(tmp_path / "proposals", SHAPE)
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "project.json").write_text("{}")
+    return ProposalFiles(tmp_path / "p" / "proposals", SHAPE)
 
 
 def write(files: ProposalFiles, value: int, shown: int | None = None, **info: object) -> int:
@@ -74,3 +77,35 @@ def test_a_head_of_before_versions_were_kept_is_read_and_gone_on_with(files):
     assert files.read("semsim").info == {"value": 1}
     assert write(files, 2, shown=1) == 2
     assert files.info("semsim", 1) == {"value": 1}
+
+
+def test_arrays_and_what_is_said_of_them_are_of_one_version(files, monkeypatch):
+    write(files, 1)
+    head, looks = files._head, []
+
+    def published_meanwhile(slug):
+        found = head(slug)
+        if not looks:
+            looks.append(slug)
+            write(files, 2, shown=1)
+        return found
+
+    monkeypatch.setattr(files, "_head", published_meanwhile)
+    found = files.read("semsim")
+    assert (found.classes == 1).all()
+    assert found.info == {"value": 1}
+
+
+@pytest.mark.parametrize("left", [[], ["proposals"]])
+def test_a_project_folder_that_was_moved_is_not_made_anew(files, left):
+    write(files, 1)
+    project = files.folder.parent
+    project.rename(project.with_name("moved"))
+    for name in left:  # a ghost of earlier
+        (project / name).mkdir(parents=True)
+    before = list(project.rglob("*"))
+    with pytest.raises(ProjectError, match="is no longer there") as caught:
+        write(files, 2)
+    assert str(project) in str(caught.value)
+    assert list(project.rglob("*")) == before
+    assert project.exists() == bool(left)

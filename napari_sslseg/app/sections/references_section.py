@@ -14,6 +14,7 @@ from ...acquisition.registry import create
 from ...volume.annotation import SliceState
 from ..background import in_background
 from ..head_up import picture_rows
+from ..image_source import finest
 from ..reference_layer import NotNowError
 from ..step import Step, allow, hint_label, say
 from ..thumbnails import icon, slice_picture
@@ -138,7 +139,7 @@ class ReferencesSection(Step):
         session = self._session
         if session is None:
             return
-        data, axis = session.image.data, session.project.axis
+        project, axis = session.project, session.project.axis
         ends = session.extent.said.ends
 
         def done(content: Content) -> None:
@@ -146,7 +147,8 @@ class ReferencesSection(Step):
                 self._go_to_first(session, content)
 
         in_background(
-            lambda: look_at(np.asarray(data), axis, ends),
+            # The project's own copy is mapped; a lazy image would be decoded as a whole.
+            lambda: look_at(project.image(), axis, ends),
             done,
             lambda error: say(self.hint, str(error)),
         )
@@ -172,7 +174,7 @@ class ReferencesSection(Step):
         references = session.references
         shown = sorted([*references.references(), *references.partial()])[:200]
         accepted = set(session.accepted_slices())
-        image = np.moveaxis(session.image.data, session.project.axis, 0)
+        image = np.moveaxis(finest(session.image), session.project.axis, 0)
         limits = (float(session.image.contrast_limits[0]), float(session.image.contrast_limits[1]))
         if shown != [int(self.list.item(i).data(_INDEX)) for i in range(self.list.count())]:
             self.list.clear()

@@ -23,7 +23,7 @@ from ..class_list import ClassList
 from ..contrast import follow
 from ..head_up import HeadUp
 from ..image_opening import OpenImage
-from ..image_source import projects_folder, suitable
+from ..image_source import default_axis, finest, projects_folder, spacing_of, suitable
 from ..label_importing import LabelImport
 from ..layer_roles import METADATA
 from ..orientation_letters import OrientationLetters
@@ -193,8 +193,6 @@ class VolumeSection(Step):
         if self._session is None:
             reason = suitable(layer) if layer is not None else ""
             if layer is not None and not reason:
-                from ..image_source import default_axis, spacing_of
-
                 self._list_axes(layer, default_axis(spacing_of(layer)))
             else:
                 self.axis.clear()
@@ -220,11 +218,11 @@ class VolumeSection(Step):
         oriented = bool(layer.metadata.get("napari_sslseg", {}).get("order", {}).get("oriented"))
         unit = str(layer.units[-1]) if layer.units else ""
         unit = {"millimeter": "mm", "micrometer": "µm", "pixel": "px"}.get(unit, unit)
-        shape = layer.data[0].shape if layer.multiscale else layer.data.shape
+        shape, steps = finest(layer).shape, spacing_of(layer)
         self.axis.clear()
         for axis in range(3):
             word = _AXIS_WORDS[axis] if oriented else f"Axis {axis}"
-            step = f"{layer.scale[-3:][axis]:.3g} {unit}".strip()
+            step = f"{steps[axis]:.3g} {unit}".strip()
             self.axis.addItem(f"{word}: {shape[axis]} slices of {step}", axis)
         self.axis.setCurrentIndex(chosen)
 

@@ -97,6 +97,8 @@ class Decider:
         logits = keep_areas_of_slices(labels).clamp_min(1e-4).log()
         if sources.appearance is not None:
             evidence = sources.appearance.evidence(pyramids.of(slices)[0])
+            if not sources.background_met:
+                evidence[:, 0] = 0.0  # neither for it nor against it
             logits = logits + self._appearance_weight(stretch) * evidence
         logits = gaussian_blur(logits, sources.smoothing)
         if a in sources.ends and b in sources.ends:

@@ -86,7 +86,11 @@ class Sources:
         used = torch.zeros(classes, dtype=torch.bool)
         for z in torch.nonzero(pixels).flatten().tolist():
             used[ink[z][ink[z] != NOT_ANNOTATED].unique().long().cpu()] = True
+        # Background is carried from empty slices as well, though it may be inked nowhere.
+        used[0] |= bool(self.empty)
         self.absent = ~used.to(device)
+        #: Whether the appearance has met background: what it says of it means nothing otherwise.
+        self.background_met = bool((self.ink[self.anchors] == 0).any())
         levels = 1 + math.floor(math.log2(max(1.0, object_radius(inked) / config.coarsest_radius)))
         self.matching = dataclasses.replace(
             config.matching, levels=max(2, min(levels, config.matching.levels + 1))

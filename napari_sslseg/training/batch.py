@@ -42,6 +42,7 @@ from .session import run_project
 from .shared import SharedNetwork
 from .shared_size import SharedSize
 from .stack import TrainingError
+from .teachers import named, told_missed
 from .trouble import explain
 
 #: Work of a proposal by the network that is there already, where a training is 1.
@@ -156,11 +157,9 @@ class Batch:
         if not bare:
             self._done += 1
             return
-        names = ", ".join(p.info.name for p in projects[:3])
-        names += f" and {len(projects) - 3} more" if len(projects) > 3 else ""
         failed: VolumeFailed | None = None
         try:
-            network, fit = self._learn(projects, f"Learning from {names}")
+            network, fit = self._learn(projects)
         except Cancelled:
             raise
         except Exception as error:
@@ -173,6 +172,7 @@ class Batch:
             for entry in bare:
                 self._refuse(entry, failed.message, failed.detail)
             return
+        names = named(network.names)
         how = f"By a network that learned from {names}; nothing here is labelled, so its quality "
         how += "cannot be estimated."
         if fit < LEARNED:
@@ -184,8 +184,10 @@ class Batch:
             "preset": train.preset,
             "second_opinion": "rectified by its own affinities",
             "fit": round(fit, 4),
-            "learned_from": [p.info.name for p in projects],
+            "learned_from": network.names,
         }
+        if network.missed:
+            how += f" {told_missed(network.missed)}"
         if left_out:
             how += " For others there was no room in the memory: "
             how += f"{size.why_not_learn(left_out[0])}."
@@ -195,9 +197,10 @@ class Batch:
             self._attempt(entry, partial(self._propose_by, network, entry, fit, how, info))
             self._done += _QUICK
 
-    def _learn(self, projects: list[Project], phase: str) -> tuple[SharedNetwork, float]:
+    def _learn(self, projects: list[Project]) -> tuple[SharedNetwork, float]:
         """Train the shared network; returns it with its Dice on what it was taught."""
         network = SharedNetwork(projects, self._request.train, self._emit, self._control)
+        phase = f"Learning from {named(network.names)}"
         network.train(self._cohort, lambda share: self._progress(phase, 0.05 + 0.95 * share))
         return network, network.fit()
 

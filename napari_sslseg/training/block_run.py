@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -131,10 +130,18 @@ class BlockRun(Run):
 
         def cut(view: View) -> SliceStack:
             spacing = project.info.spacing
-            stack = windowed_stack(
-                image, ink, found, project.axis, spacing, view, scales, workspace, teachers.classes
+            return windowed_stack(
+                image,
+                ink,
+                found,
+                project.axis,
+                spacing,
+                view,
+                scales,
+                workspace,
+                teachers.classes,
+                outside_of(project.extent, found.objects),
             )
-            return replace(stack, outside=outside_of(project.extent, found.objects))
 
         return cls(project, cut(size.view), request, emit, control, teachers, size, cut, workspace)
 

@@ -9,8 +9,8 @@ from torch import nn
 
 from ..volume.cohort import Cohort
 from ..volume.project import Project
-from .checkpoint import load_model, read_head, save_model
-from .outcome import Outcome, TaughtOutcome, tiles_of, to_test_anew
+from .checkpoint import fits, load_model, read_head, save_model
+from .outcome import Outcome, TaughtOutcome, has_learned, steps_of, tiles_of, to_test_anew
 from .plan import Plan
 from .tiles import Tiles
 
@@ -39,8 +39,27 @@ class EarlierNetwork:
         """Frames that it was trained on."""
         return tiles_of(self._head)
 
-    def load(self, network: nn.Module, about: dict[str, Any], teachers: Collection[str]) -> bool:
-        """Load it into a network, if it fits and need not be tested again.
+    def wanted(
+        self, about: dict[str, Any], teachers: Collection[str], testable: bool = False
+    ) -> bool:
+        """Whether a run would go on from it, as far as its head tells; see `load`."""
+        if not has_learned(self._head) or not fits(self._head, about):
+            return False
+        # With new teachers a network begins anew, so that their worth can be tested.
+        anew = bool(set(teachers) - {*self._seen, self._key})
+        anew |= bool(teachers) and to_test_anew(self._head)
+        # So does one of which nothing is known, now that a test could tell: it knows all the ink.
+        anew |= testable and self._is_own and self._told(teachers) is None
+        return not anew
+
+    def load(
+        self,
+        network: nn.Module,
+        about: dict[str, Any],
+        teachers: Collection[str],
+        testable: bool = False,
+    ) -> bool:
+        """Load it into a network, if it fits, has begun to learn, and need not be tested again.
 
         Parameters
         ----------
@@ -49,6 +68,8 @@ class EarlierNetwork:
             See `checkpoint.save_model`.
         teachers : collection of str
             Keys of the other volumes that will teach.
+        testable : bool
+            Whether a network that has not seen this volume's ink could be tested on it.
 
         Returns
         -------
@@ -56,11 +77,14 @@ class EarlierNetwork:
             Whether the run goes on from it.
         """
         self._teachers = set(teachers)
-        # With new teachers a network begins anew, so that their worth can be tested.
-        anew = bool(self._teachers - {*self._seen, self._key})
-        anew |= bool(self._teachers) and to_test_anew(self._head)
-        self._warm = bool(self._head) and not anew and load_model(self._folder, network, about)
+        self._warm = self.wanted(about, teachers, testable)
+        self._warm = self._warm and load_model(self._folder, network, about)
         return self._warm
+
+    @property
+    def steps(self) -> int:
+        """Steps that it has learned for in all, of those that the run goes on from."""
+        return steps_of(self._head) if self._warm else 0
 
     @property
     def own(self) -> bool:
@@ -68,18 +92,20 @@ class EarlierNetwork:
 
         A network of another volume may begin, but tells nothing of this one's references.
         """
-        return self._warm and self._folder == self._project.models
+        return self._warm and self._is_own
 
     @property
     def outcome(self) -> Outcome | None:
         """What its test told, as far as that holds with those who teach now."""
-        found = Outcome.of(self._head) if self.own else None
-        if isinstance(found, TaughtOutcome) and not self._teachers:
-            return None  # of others who are gone
-        return found
+        return self._told(self._teachers) if self.own else None
 
     def keep(
-        self, network: nn.Module, about: dict[str, Any], plan: Plan, outcome: Outcome | None
+        self,
+        network: nn.Module,
+        about: dict[str, Any],
+        plan: Plan,
+        outcome: Outcome | None,
+        steps: int,
     ) -> None:
         """Save what has become of it, for the next run.
 
@@ -91,6 +117,8 @@ class EarlierNetwork:
         plan : Plan
         outcome : Outcome or None
             What is known of the network now.
+        steps : int
+            Steps of this run.
         """
         seen = {self._key, *self._teachers, *(self._seen if self._warm else ())}
         memory = {
@@ -98,9 +126,20 @@ class EarlierNetwork:
             "reduction": plan.tiles.reduction,
             **(outcome.to_json() if outcome is not None else {}),
             "seen": sorted(seen),
+            "steps": self.steps + steps,
         }
         save_model(self._project.models, network, about, memory)
 
     @property
     def _seen(self) -> list[str]:
         return list(self._head.get("seen", ()))
+
+    @property
+    def _is_own(self) -> bool:
+        return self._folder == self._project.models
+
+    def _told(self, teachers: Collection[str]) -> Outcome | None:
+        found = Outcome.of(self._head)
+        if isinstance(found, TaughtOutcome) and not teachers:
+            return None  # of others who are gone
+        return found

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from ..volume.annotation import BACKGROUND, NOT_ANNOTATED
 from .stack import SliceStack
 
 #: Growth of the error with the distance d to the nearest reference, as d ** GROWTH.
@@ -125,14 +126,46 @@ def dice_scores(prediction: Tensor, truth: Tensor, classes: int) -> list[float]:
     return scores
 
 
+def shown_scores(
+    predictions: Sequence[Tensor], truths: Sequence[Tensor], classes: int
+) -> npt.NDArray[np.float64]:
+    """Dice of each class but the background in each slice that shows it; NaN in the others.
+
+    Where a class is not there, one stray voxel would make its Dice 0. All of them count as false in
+    the slices that do show the class, to each an equal share.
+
+    Parameters
+    ----------
+    predictions, truths : sequences of N Tensor, (...) of int
+        Of each slice.
+    classes : int
+        Number of classes, background included.
+
+    Returns
+    -------
+    ndarray, (N, classes - 1)
+    """
+    counts = [
+        [
+            (int(((p == c) & (t == c)).sum()), int((p == c).sum()), int((t == c).sum()))
+            for c in range(1, classes)
+        ]
+        for p, t in zip(predictions, truths, strict=True)
+    ]
+    hits, found, there = np.moveaxis(np.array(counts, dtype=float), -1, 0)
+    shown = there > 0
+    strays = np.where(shown, 0, found).sum(0) / np.maximum(shown.sum(0), 1)
+    return np.where(shown, 2 * hits / np.maximum(found + there + strays, 1), np.nan)
+
+
 def inner_references(stack: SliceStack) -> list[int]:
     """Return the references between two others: left out, they need no extrapolating."""
     return [z for z in stack.references()[1:-1] if z not in stack.outside]
 
 
 def middle_reference(stack: SliceStack) -> list[int]:
-    """Return the inner reference nearest to the middle of all; none when there is no inner one."""
-    inner = inner_references(stack)
+    """Return the inner reference with an object nearest to the middle of all; none without any."""
+    inner = [z for z in inner_references(stack) if _shows_object(stack, z)]
     middle = float(np.mean(stack.references())) if inner else 0.0
     return sorted(inner, key=lambda z: abs(z - middle))[:1]
 
@@ -140,9 +173,10 @@ def middle_reference(stack: SliceStack) -> list[int]:
 def distance_scale(stack: SliceStack, left_out: int) -> float:
     """Return the factor from the matching's error on a left-out slice to that on the open ones.
 
-    Both are measured from the nearest slice with ink; the error grows as distance ** `GROWTH`.
+    Both are measured from the nearest slice that labels are carried from; the error grows as
+    distance ** `GROWTH`.
     """
-    known = np.array(stack.inked())
+    known = np.array(stack.anchors())
     open_slices = _open_slices(stack)
     if not len(open_slices):
         return 1.0
@@ -156,7 +190,7 @@ def estimate(
     left_out: Sequence[int],
     predictions: Sequence[Tensor],
 ) -> Estimate | None:
-    """Turn scores on left-out references into an estimate for the slices without ink.
+    """Turn scores on left-out references into an estimate for the slices that are open.
 
     Parameters
     ----------
@@ -169,15 +203,13 @@ def estimate(
     Returns
     -------
     Estimate or None
-        None when no reference could be left out.
+        None when no reference that shows an object could be left out.
     """
     if not len(left_out) or not len(_open_slices(stack)):
         return None
-    per_slice = []
-    for z, prediction in zip(left_out, predictions, strict=True):
-        errors = 1 - np.array(dice_scores(prediction, stack.ink[z], stack.classes))
-        per_slice.append(1 - np.clip(errors * distance_scale(stack, z), 0, 1))
-    scores = np.array(per_slice)  # NaN where a class is neither there nor predicted
+    errors = 1 - shown_scores(predictions, [stack.ink[z] for z in left_out], stack.classes)
+    scales = np.array([distance_scale(stack, z) for z in left_out])
+    scores = 1 - np.clip(errors * scales[:, None], 0, 1)  # NaN where a slice lacks a class
     means = np.array([row[np.isfinite(row)].mean() for row in scores if np.isfinite(row).any()])
     if not len(means):
         return None
@@ -199,9 +231,14 @@ def estimate(
 
 
 def _open_slices(stack: SliceStack) -> npt.NDArray[np.intp]:
-    """Return the slices that the user asks about: neither with ink nor known to be empty."""
-    known = np.union1d(stack.inked(), stack.outside)
+    """Return the slices that the user asks about: neither finished nor known to be empty."""
+    known = np.union1d(stack.anchors(), stack.outside)
     return np.setdiff1d(np.arange(stack.depth), known)
+
+
+def _shows_object(stack: SliceStack, z: int) -> bool:
+    ink = stack.ink[z]
+    return bool(((ink != BACKGROUND) & (ink != NOT_ANNOTATED)).any())
 
 
 def spread(scores: npt.NDArray[np.float64]) -> float:
@@ -231,8 +268,9 @@ def leave_one_out(
     predictions : list of Tensor, (H, W) of int64
     """
     inner = inner_references(stack)
-    # From the middle outwards, so that a short budget still asks the most telling ones.
-    inner.sort(key=lambda z: abs(z - stack.depth / 2))
+    # From the middle outwards, so that a short budget still asks the most telling ones; those
+    # without any object tell nothing alone.
+    inner.sort(key=lambda z: (not _shows_object(stack, z), abs(z - stack.depth / 2)))
     slices: list[int] = []
     predictions: list[Tensor] = []
     for number, z in enumerate(inner):
@@ -244,7 +282,9 @@ def leave_one_out(
 
 
 def pooled_dice(stack: SliceStack, slices: Sequence[int], probabilities: Tensor) -> float:
-    """Mean Dice over the classes, pooled over some slices.
+    """Mean Dice over the classes that some slices show, pooled over them; NaN without any.
+
+    What is taken there for any other class counts as false in those, to each an equal share.
 
     Parameters
     ----------
@@ -252,8 +292,15 @@ def pooled_dice(stack: SliceStack, slices: Sequence[int], probabilities: Tensor)
     slices : sequence of int
     probabilities : Tensor, (len(slices), K, H, W)
     """
-    truth = stack.ink[list(slices)]
-    return mean_dice(probabilities.float().max(1).indices, truth, stack.classes)
+    truth, found = stack.ink[list(slices)], probabilities.float().max(1).indices
+    shown = [c for c in range(1, stack.classes) if bool((truth == c).any())]
+    strays = int((found > 0).sum()) - sum(int((found == c).sum()) for c in shown)
+    scores = []
+    for c in shown:
+        p, t = found == c, truth == c
+        total = int(p.sum()) + int(t.sum()) + strays / len(shown)
+        scores.append(2 * int((p & t).sum()) / total)
+    return float(np.mean(scores)) if scores else float("nan")
 
 
 def mean_dice(prediction: Tensor, truth: Tensor, classes: int) -> float:

@@ -20,6 +20,9 @@ PROGRAM = 600 * 2**20
 #: What training a network takes at most beside the volume: weights, activations, a batch.
 NETWORK = 700 * 2**20
 
+#: Whole slices that a network is shown at once to measure its batch statistics.
+_SHOWN = 16
+
 
 def free_memory() -> int:
     """Return the bytes that can be used now, within the limits of a container."""
@@ -65,7 +68,7 @@ class Need:
     region : int
         Pixels of each slice that are worked on: the objects' surroundings.
     references : int
-        Inked slices.
+        Slices that labels are carried from.
     trains : bool
         Whether a network is trained.
     workers : int
@@ -97,7 +100,9 @@ class Need:
         ends = (12 * self.classes + 16) * self.references * self.region
         # A few whole slices are read, and written, at a time.
         slabs = 16 * self.pixels * self.channels
-        network = (NETWORK + 600 * self.region) if self.trains else 0
+        # Each with its two neighbours and three positions, gathered and then put together.
+        shown = _SHOWN * 2 * 3 * 4 * (self.channels + 1)
+        network = (NETWORK + shown * self.region) if self.trains else 0
         return PROGRAM + max(self.workers * thread, network) + ends + slabs
 
     @property

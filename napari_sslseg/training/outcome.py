@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .plan import FIRST_STEPS
 from .recipe import DEFAULT, Recipe
 from .tiles import Tiles
 
@@ -22,6 +24,11 @@ TELLING = 0.5
 #: Likeness of network and matching below which a network that is no better has not learned yet: one
 #: that has is like the matching, or knows better.
 BEGUN = 0.7
+
+#: Steps in all below which a network is not gone on from: it has learned hardly anything, nor could
+#: a test tell anything of it. A minute on a slow processor holds more than twice as many, so that
+#: what is thrown away is some seconds' work, and runs of a minute always add up.
+FEWEST_STEPS = FIRST_STEPS // 3
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,8 @@ class Outcome:
             return None
         found = Recipe(recipe.get("temperature"))  # earlier versions kept a share as well
         network, matching = float(str(head["network"])), float(str(head["matching"]))
+        if not math.isfinite(network + matching):  # an empty reference was tested on once
+            return None
         if "extent" not in head:
             return Outcome(network, matching, found)
         extent = float(str(head["extent"]))
@@ -188,6 +197,16 @@ def to_test_anew(head: dict[str, object]) -> bool:
     """
     outcome = Outcome.of(head)
     return isinstance(outcome, TaughtOutcome) and (outcome.few or outcome.early)
+
+
+def steps_of(head: dict[str, Any]) -> int:
+    """Return the steps that a model has learned for in all; earlier versions did not count them."""
+    return int(head.get("steps", FIRST_STEPS))
+
+
+def has_learned(head: dict[str, Any]) -> bool:
+    """Whether the head is of a model that has learned long enough to be gone on from."""
+    return bool(head) and steps_of(head) >= FEWEST_STEPS
 
 
 def tiles_of(head: dict[str, object]) -> Tiles | None:

@@ -91,6 +91,32 @@ def choose_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
+def network_of(preset: str, device: torch.device) -> tuple[str, dict[str, Any]]:
+    """Return the framework of a preset, and its options on a device."""
+    from ..methods.augment import WeakAugmentation
+
+    framework, options = FRAMEWORKS[preset]
+    options = dict(options)
+    fast = device.type != "cpu"
+    # Half the published widths at four levels: on a processor a step takes a tenth of a second
+    # instead of one, and within a minute the number of steps decides.
+    options["position_channels"] = POSITIONS
+    options["channels"] = (32, 64, 128, 256, 512) if fast else (16, 32, 64, 128)
+    if not fast:
+        options["dropout"] = (0.0, 0.05, 0.1, 0.2)
+        if framework == "combined":
+            # A few hundred steps are all there is: the first go to ink and prior, the dear
+            # similarity terms come in every eighth, and less is dropped.
+            options |= {"similarity_every": 8, "ramp_begin": 0.4, "ramp_end": 0.6}
+            options["first_steps"] = FIRST_STEPS
+            options["feature_dropout"] = 0.2
+    # All slices of a volume lie alike; a flip would turn a left organ into a right one.
+    options["weak"] = WeakAugmentation(
+        flip=0.0, quarter_turns=0.0, rotation=15.0, scale=(0.85, 1.2), free=0.8
+    )
+    return framework, options
+
+
 def make_plan(
     stack: SliceStack,
     request: TrainRequest,
@@ -111,32 +137,17 @@ def make_plan(
     tiles : Tiles, optional
         Those that a model to go on with was trained on.
     detail : float
-        Radius (pixels) of the thinnest structure; 0: that of the labelled slices.
+        Radius (pixels) of the thinnest structure; 0: that of the wholly labelled slices, or where
+        they tell nothing, of all with ink.
     """
-    from ..methods.augment import WeakAugmentation
     from ..methods.shape_prior import thinnest_radius
 
-    framework, options = FRAMEWORKS[request.preset]
-    options = dict(options)
+    framework, options = network_of(request.preset, device)
     fast = device.type != "cpu"
-    # Half the published widths at four levels: on a processor a step takes a tenth of a second
-    # instead of one, and within a minute the number of steps decides.
-    options["position_channels"] = POSITIONS
-    options["channels"] = (32, 64, 128, 256, 512) if fast else (16, 32, 64, 128)
-    if not fast:
-        options["dropout"] = (0.0, 0.05, 0.1, 0.2)
-        if framework == "combined":
-            # A few hundred steps are all there is: the first go to ink and prior, the dear
-            # similarity terms come in every eighth, and less is dropped.
-            options |= {"similarity_every": 8, "ramp_begin": 0.4, "ramp_end": 0.6}
-            options["first_steps"] = FIRST_STEPS
-            options["feature_dropout"] = 0.2
-    # All slices of a volume lie alike; a flip would turn a left organ into a right one.
-    options["weak"] = WeakAugmentation(
-        flip=0.0, quarter_turns=0.0, rotation=15.0, scale=(0.85, 1.2), free=0.8
-    )
     stride = 2 ** (len(options["channels"]) - 1)
-    detail = detail or thinnest_radius(stack.ink[stack.inked()], stack.classes)
+    # A stroke is thin, whatever it is drawn in.
+    for slices in (stack.anchors(), stack.inked()):
+        detail = detail or thinnest_radius(stack.ink[slices], stack.classes)
     tiles = Tiles.around(foreground, stack.ink, stride, 256 if fast else 128, tiles, detail)
     # About as many pixels a step for small objects as for large ones.
     pixels = tiles.pixels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, replace
 from statistics import fmean
 
@@ -292,10 +293,13 @@ class Proposing:
     def _tell_estimate(
         self, slug: str, found: quality.Estimate, how: str, rough: bool = False
     ) -> None:
-        names = {c.id: c.name for c in self.project.classes}
+        table = {c.id: c.name for c in self.project.classes}
+        names = {i: table.get(i, f"Class {i}") for i in self.stack.class_ids[1:]}
+        uses = Counter(names.values())
 
         def by_name(values: dict[int, float]) -> dict[str, float]:
-            return {names.get(i, f"Class {i}"): round(v, 4) for i, v in values.items()}
+            told = {i: n if uses[n] == 1 else f"{n} ({i})" for i, n in names.items()}
+            return {told[i]: round(v, 4) for i, v in values.items()}
 
         event = Estimated(
             slug,

@@ -34,11 +34,11 @@ from .network_test import AllLabelled, LeftOutReference, NetworkTest
 from .object_box import ObjectBox, foreground
 from .other_references import BEYOND, PRIOR, JoinedSampler, gather
 from .outcome import Outcome, TaughtOutcome
-from .plan import Plan, choose_device, make_plan
+from .plan import Plan, choose_device, make_plan, network_of
 from .recipe import Recipe, choose, pixels_away, usual_distance
 from .request import TrainRequest
 from .sampler import Prior, Sampler
-from .size import measure
+from .size import allowed, measure
 from .stack import SliceStack, TrainingError
 from .teachers import NOBODY, find_teachers, told_missed
 from .threads import usable_cores
@@ -76,9 +76,10 @@ def run_project(path: Path, request: TrainRequest, emit: Emit, control: Control)
     """
     try:
         project = Project.open(path)
-        size = measure(project, request, usable_cores())
+        budget = allowed(request)
         learns = request.others and request.preset != "reference"
-        teachers = find_teachers(project, size.budget, control.check) if learns else NOBODY
+        teachers = find_teachers(project, budget, control.check) if learns else NOBODY
+        size = measure(project, request, usable_cores(), budget, teachers.classes)
         if size.fits:
             stack = SliceStack.from_volume(
                 project.image(),
@@ -131,20 +132,28 @@ class Run(MatchingStage):
     ) -> None:
         stack, request = self.stack, self.request
         earlier = EarlierNetwork(self.project, request.resume)
-        plan = self._plan(device, propagated, earlier.tiles)
+        name, options = network_of(request.preset, device)
+        about: dict[str, object] = {
+            "framework": name,
+            "in_channels": stack.in_channels,
+            "class_ids": list(stack.class_ids),
+            "channels": list(options["channels"]),
+            "axis": stack.axis,
+        }
+        # A network goes on with the frames that it knows, a new one gets those that suit it best.
+        teachers = [teacher.key for teacher in self.teachers.volumes]
+        goes_on = earlier.wanted(about, teachers, self._testable(bool(teachers)))
+        plan = self._plan(device, propagated, earlier.tiles if goes_on else None)
         framework = registry.create(
             plan.framework, stack.in_channels, stack.classes, **plan.options
         ).to(device)
-        about: dict[str, object] = {
-            "framework": plan.framework,
-            "in_channels": stack.in_channels,
-            "class_ids": list(stack.class_ids),
-            "channels": list(plan.options["channels"]),
-            "axis": stack.axis,
-        }
-        warm = earlier.load(framework, about, self.others.keys if self.others else ())
+        teachers = list(self.others.keys) if self.others is not None else []
+        warm = earlier.load(framework, about, teachers, self._testable(bool(teachers)))
         if warm:
-            framework.go_on()
+            framework.go_on(earlier.steps)
+        if warm != goes_on:  # a teacher, or the network itself, turned out to be no use
+            plan = self._plan(device, propagated, earlier.tiles if warm else None)
+        self._tell_plan(plan, self.others.spoken if self.others is not None else "")
         trainer = Trainer(framework, plan, self.clock, self.control, self.emit, request.seed)
         generator = torch.Generator().manual_seed(request.seed)
         begin = self.clock.spent
@@ -163,7 +172,7 @@ class Run(MatchingStage):
         sampler = self._sampler(stack.ink, propagated, plan, generator, own_share)
         self._stage(trainer, sampler, end, warm, "Training")
         trainer.settle_statistics(stack)
-        earlier.keep(trainer.model, about, plan, outcome)
+        earlier.keep(trainer.model, about, plan, outcome, trainer.step)
         self._final_proposals(trainer, propagated, outcome, matched)
 
     def _plan(self, device: torch.device, propagated: Propagation, tiles: Tiles | None) -> Plan:
@@ -183,7 +192,6 @@ class Run(MatchingStage):
             box, beyond = ObjectBox.around(p[0] < 0.5 for p in propagated.probabilities), BEYOND
         self.others = gather(self.teachers, stack, box, plan, check, beyond, missed.append)
         self._missed = list(dict.fromkeys(missed))
-        self._tell_plan(plan, self.others.spoken if self.others is not None else "")
         return plan
 
     def _tell_plan(self, plan: Plan, who: str) -> None:
@@ -217,15 +225,19 @@ class Run(MatchingStage):
         begins. Without any ink the matching knows nothing, but others have taught the network.
         """
         stack, middle = self.stack, quality.middle_reference(self.stack)
+        if not self._testable(self.others is not None):
+            return None
         if self.others is not None:
             area = self.others.area * plan.tiles.reduction**2
             return AllLabelled(stack, propagated, area, few=not middle)
-        if not middle or not self.request.estimate:
-            return None
         without = self._without_middle
         if without is None:
             without = self._propagate(stack.without(middle), propagated, middle)
         return LeftOutReference(stack, without, middle)
+
+    def _testable(self, others: bool) -> bool:
+        """Whether a network can be tested here; `others` says whether other volumes teach."""
+        return others or (self.request.estimate and bool(quality.middle_reference(self.stack)))
 
     def _test_stage(
         self,

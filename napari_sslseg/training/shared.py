@@ -7,8 +7,9 @@ batch statistics are measured anew on each volume that it proposes for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,43 +19,27 @@ from ..methods.frameworks import registry
 from ..methods.frameworks.base import Batch
 from ..methods.propagation import propagate
 from ..volume.annotation import NOT_ANNOTATED
-from ..volume.cohort import Cohort, ink_facts
+from ..volume.cohort import Cohort
 from ..volume.extent import Extent
-from ..volume.project import Project
+from ..volume.project import Project, ProjectError
 from ..volume.proposal import Proposal
 from .checkpoint import load_model, read_head, save_model
 from .clock import Clock
 from .control import Control
 from .estimate import mean_dice
 from .events import Emit
+from .lesson import Lesson
+from .outcome import has_learned, steps_of
 from .pixel_size import pixel_of, resized, resized_labels, shape_of, size_at
 from .plan import Plan, choose_device, make_plan
 from .request import TrainRequest
 from .sampler import Prior, Sampler
 from .stack import SliceStack, TrainingError, normalised_slices, outside_of
+from .teachers import named
 from .threads import usable_cores
 from .tiles import Tiles
 from .trainer import Trainer, predict_slices
 from .unseen import judge_unseen
-
-
-@dataclass
-class Lesson:
-    """A labelled volume, as the shared network sees it.
-
-    Parameters
-    ----------
-    stack : SliceStack
-    prior : Prior
-    """
-
-    stack: SliceStack
-    prior: Prior
-
-    @property
-    def foreground(self) -> Tensor:
-        """Where the object may be, (Z, H, W)."""
-        return 1 - self.prior.probabilities[:, 0].float()
 
 
 class SharedSampler:
@@ -118,17 +103,17 @@ class SharedNetwork:
         torch.manual_seed(request.seed)
         self.device = choose_device(request.device)
         control.runs_on(self.device.type)
-        self._paths = [project.path for project in taught]
-        painted = sorted({i for project in taught for i in ink_facts(project).painted})
-        if not painted:
-            raise TrainingError(
-                "Nothing but background is annotated; paint at least one class on one slice."
-            )
-        self.class_ids = (0, *painted)
         self.axis = taught[0].axis
         self.pixel = pixel_of(taught[0].info.spacing, self.axis)
         torch.set_num_threads(1)
-        self.lessons = [self._lesson(project) for project in taught]
+        #: Volumes that it learns from, and those that cannot be used.
+        self.names: list[str] = []
+        self.missed: list[str] = []
+        self._paths: list[Path] = []
+        self.lessons = list(self._prepared(taught))
+        self.class_ids = tuple(sorted({i for e in self.lessons for i in e.stack.class_ids}))
+        for number, lesson in enumerate(self.lessons):
+            self.lessons[number] = lesson.widened(self.class_ids)
         self._trainer: Trainer | None = None
 
     def train(
@@ -166,7 +151,13 @@ class SharedNetwork:
             "pixel": [round(size, 6) for size in self.pixel],
         }
         folder = cohort.shared if cohort is not None else None
-        warm = folder is not None and request.resume and load_model(folder, framework, about)
+        head = read_head(folder) if folder is not None and request.resume else {}
+        before = 0
+        if folder is not None and has_learned(head) and load_model(folder, framework, about):
+            before = steps_of(head)
+        warm = before > 0
+        if warm:
+            framework.go_on(before)
         trainer = Trainer(framework, plan, clock, self._control, self._emit, request.seed)
         generator = torch.Generator().manual_seed(request.seed)
         samplers = [
@@ -183,9 +174,10 @@ class SharedNetwork:
         self._trainer = trainer
         if cohort is not None and folder is not None:
             trainer.settle_statistics(lessons[0].stack)
-            seen = read_head(folder).get("seen", []) if warm else []
+            seen = head.get("seen", []) if warm else []
             keys = {cohort.key_of(path) for path in self._paths} | set(seen)
-            save_model(folder, trainer.model, about, {"seen": sorted(keys)})
+            memory = {"seen": sorted(keys), "steps": before + trainer.step}
+            save_model(folder, trainer.model, about, memory)
 
     def propose(self, project: Project, info: dict[str, object]) -> Proposal:
         """Propose for a volume without labels.
@@ -254,6 +246,25 @@ class SharedNetwork:
         width = min(max(size[1] for size in sizes), limit)
         return Tiles((-(-height // stride) * stride, -(-width // stride) * stride), (), reduction)
 
+    def _prepared(self, taught: Sequence[Project]) -> Iterator[Lesson]:
+        """Yield the lessons of the volumes that can be used, each with its own classes."""
+        why: list[str] = []
+        for project in taught:
+            name = project.info.name
+            try:
+                lesson = self._lesson(project)
+            except (TrainingError, ProjectError, OSError) as error:
+                self.missed.append(name)
+                unread = f"It could not be read ({error})."
+                why.append(unread if isinstance(error, OSError) else str(error))
+                continue
+            self.names.append(name)
+            self._paths.append(project.path)
+            yield lesson
+        if why and not self.names:
+            of = f"{self.missed[0]}: " if len(why) > 1 else ""
+            raise TrainingError(f"No network can learn from {named(self.missed)}: {of}{why[0]}")
+
     def _lesson(self, project: Project) -> Lesson:
         self._control.check()
         extent, ink = project.extents.get(self.axis), project.all_ink()
@@ -268,22 +279,9 @@ class SharedNetwork:
             empty=own.outside,
         ).probabilities
         size = self._size(project)
-        positions = [self.class_ids.index(i) for i in own.class_ids]
-        probabilities = torch.zeros(own.depth, len(self.class_ids), *size)
-        probabilities[:, positions] = resized(carried, size)
-        lookup = torch.full((256,), NOT_ANNOTATED, dtype=torch.uint8)
-        lookup[: len(positions)] = torch.tensor(positions, dtype=torch.uint8)
-        stated = lookup[own.ink.long()]
-        stack = SliceStack(
-            resized(own.image, size),
-            resized_labels(stated, size),
-            self.class_ids,
-            own.spacing,
-            self.axis,
-            outside=own.outside,
-        )
+        stack = replace(own, image=resized(own.image, size), ink=resized_labels(own.ink, size))
         weight = torch.ones(own.depth, *size, dtype=torch.half)
-        return Lesson(stack, Prior(probabilities.half(), weight))
+        return Lesson(stack, Prior(resized(carried, size).half(), weight))
 
     def _bare_stack(self, project: Project) -> SliceStack:
         self._control.check()

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
 
+import numpy as np
+
+from ..volume.annotation import BACKGROUND, NOT_ANNOTATED
 from ..volume.project import Project
 from .memory import Need, default_budget, spoken
 from .request import TrainRequest
@@ -39,8 +43,30 @@ class Size:
         return self.view is None
 
 
-def measure(project: Project, request: TrainRequest, workers: int) -> Size:
+def allowed(request: TrainRequest) -> int:
+    """Return the bytes that a run may use: what the user says, or half of what is free."""
+    return request.memory if request.memory is not None else default_budget()
+
+
+def measure(
+    project: Project,
+    request: TrainRequest,
+    workers: int,
+    budget: int,
+    taught: Collection[int] = (),
+) -> Size:
     """Compare what a run needs with what it may use.
+
+    Parameters
+    ----------
+    project : Project
+    request : TrainRequest
+    workers : int
+        Threads that match slices.
+    budget : int
+        See `allowed`.
+    taught : collection of int
+        Classes that other volumes teach, which need not be inked here.
 
     Raises
     ------
@@ -48,7 +74,6 @@ def measure(project: Project, request: TrainRequest, workers: int) -> Size:
         When the memory does not suffice even in blocks, or the disk for what replaces it; says how
         much is needed and what to do.
     """
-    budget = request.memory if request.memory is not None else default_budget()
     info, axis = project.info, project.axis
     height, width = (n for i, n in enumerate(info.shape) if i != axis)
     trains = request.preset != "reference"
@@ -59,14 +84,16 @@ def measure(project: Project, request: TrainRequest, workers: int) -> Size:
         return Need(*size, trains, workers)
 
     everything = View(slice(0, height), slice(0, width), height, width)
-    whole = need(len(project.classes) + 1, everything, info.shape[axis])
+    known = {BACKGROUND, *project.classes.ids, *taught}
+    whole = need(len(known), everything, info.shape[axis])
     if whole.whole <= budget:
         return Size(budget, whole)
     found = survey(project.stored_ink(), axis)
     view = window_around(found, height, width)
-    classes = int(found.present[:255].sum())
+    inked = (int(i) for i in np.flatnonzero(found.present) if i != NOT_ANNOTATED)
+    classes = len({BACKGROUND, *inked, *taught})
     # Slices next to the object, where the user says that it ends, are matched like references.
-    closer = need(max(classes, 2), view, found.inked + 2 * bool(project.extent))
+    closer = need(max(classes, 2), view, found.anchors + 2 * bool(project.extent))
     if closer.whole <= budget:
         return Size(budget, closer, found)
     if closer.least > budget:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..methods.storage import Slices
-from ..volume.annotation import NOT_ANNOTATED, Ink, SliceState, slice_state
+from ..volume.annotation import NOT_ANNOTATED, Ink, SliceState, reference_slices, slice_state
 from ..volume.classes import BACKGROUND
 from ..volume.extent import Extent, object_slices
 from ..volume.user_error import UserError
@@ -28,6 +28,9 @@ CONTEXT = 1
 #: Channels that tell where a pixel is: slice, row, column, each from -1 to 1. In one volume place
 #: says much that texture does not: left from right, the front of a structure from its back.
 POSITIONS = 3
+
+#: Least spread of an image, as a share of its range: a constant one is not divided by nothing.
+LEAST_SPREAD = 1e-6
 
 
 @dataclass(frozen=True)
@@ -107,10 +110,14 @@ class SliceStack:
         Raises
         ------
         TrainingError
-            When nothing, or background alone, is annotated, or the values are not finite.
+            When nothing, or background alone, or no background is annotated, or the values are
+            not finite.
         """
-        counts = sum(np.bincount(slab.ravel(), minlength=256) for slab in ink)
-        class_ids = class_ids_of(np.asarray(counts) > 0, taught)
+        present = np.asarray(sum(np.bincount(slab.ravel(), minlength=256) for slab in ink)) > 0
+        outside = outside_of(extent, object_slices(ink, axis)) if extent else []
+        # Asked only where it matters: along the last axis it takes a while.
+        whole = not present[BACKGROUND] and bool(reference_slices(ink, axis))
+        class_ids = class_ids_of(present, taught, whole, len(outside) > 0)
         lookup = np.full(256, NOT_ANNOTATED, dtype=np.uint8)
         lookup[list(class_ids)] = np.arange(len(class_ids), dtype=np.uint8)
         sliced = np.ascontiguousarray(np.moveaxis(lookup[ink], axis, 0))
@@ -121,7 +128,7 @@ class SliceStack:
             class_ids,
             (float(order[0]), float(order[1]), float(order[2])),
             axis,
-            outside=outside_of(extent, object_slices(ink, axis)) if extent else [],
+            outside=outside,
         )
 
     @property
@@ -146,6 +153,10 @@ class SliceStack:
     def inked(self) -> list[int]:
         """Slices with any ink."""
         return [int(i) for i in np.flatnonzero(self._states() != SliceState.EMPTY)]
+
+    def anchors(self) -> list[int]:
+        """Slices that labels are carried from: whole ones, or if there is none, all with ink."""
+        return self.references() or self.inked()
 
     def _states(self) -> npt.NDArray[np.uint8]:
         return np.array([slice_state(slice_ink) for slice_ink in self.ink.numpy()], np.uint8)
@@ -207,7 +218,12 @@ def outside_of(extent: Extent, objects: npt.NDArray[np.bool_]) -> list[int]:
     return [int(z) for z in np.flatnonzero(extent.outside(objects))]
 
 
-def class_ids_of(present: npt.NDArray[np.bool_], taught: Iterable[int] = ()) -> tuple[int, ...]:
+def class_ids_of(
+    present: npt.NDArray[np.bool_],
+    taught: Iterable[int] = (),
+    whole: bool = False,
+    empty: bool = False,
+) -> tuple[int, ...]:
     """Return the classes to learn, background first.
 
     Parameters
@@ -216,20 +232,27 @@ def class_ids_of(present: npt.NDArray[np.bool_], taught: Iterable[int] = ()) -> 
         Which values of ink occur.
     taught : iterable of int
         Further classes, that other volumes teach.
+    whole : bool
+        Whether a slice is wholly annotated.
+    empty : bool
+        Whether slices are known to be empty without ink.
 
     Raises
     ------
     TrainingError
-        When nothing, or background alone, is annotated.
+        When nothing, or background alone, is annotated, or no background where it is needed.
     """
     ids = [int(i) for i in np.flatnonzero(present) if i not in (BACKGROUND, NOT_ANNOTATED)]
     if not ids:
         raise TrainingError(
             "Nothing but background is annotated; paint at least one class on one slice."
         )
-    if len(ids) == 1 and not present[BACKGROUND]:
+    # Strokes spread over all of their slice if nothing there is background. Whole slices may well
+    # hold none: several classes are told apart, and a single one ends at the empty slices.
+    if not present[BACKGROUND] and not (whole and (empty or len(ids) > 1)):
+        what = "Only one class is" if len(ids) == 1 else "Only classes are"
         raise TrainingError(
-            "Only one class is annotated and no background; mark a slice as reference, or "
+            f"{what} annotated and no background; mark a slice as reference, or "
             "paint some background (label 0)."
         )
     return (BACKGROUND, *sorted({*ids, *taught}))
@@ -259,6 +282,8 @@ def normalised_slices(image: npt.NDArray[Any]) -> Tensor:
         low, high = np.percentile(sample, [0.5, 99.5])
         if high <= low:
             low, high = float(sample.min()), float(sample.max())
-        channel = np.clip(channel, low, high if high > low else low + 1)
-        channels.append((channel - channel.mean()) / max(float(channel.std()), 1e-6))
+        high = high if high > low else low + 1
+        channel = np.clip(channel, low, high)
+        spread = max(float(channel.std()), LEAST_SPREAD * float(high - low))
+        channels.append((channel - channel.mean()) / spread)
     return torch.from_numpy(np.ascontiguousarray(np.stack(channels, axis=1), dtype=np.float32))

@@ -7,7 +7,7 @@ as they are needed; what is known of every voxel lies in the files of a `Workspa
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from ..methods.propagation import PropagationConfig
 from ..volume.annotation import NOT_ANNOTATED
 from ..volume.array_files import pieces
 from ..volume.stored_ink import JoinedInk
-from .stack import SliceStack, TrainingError, View, class_ids_of
+from .stack import LEAST_SPREAD, SliceStack, TrainingError, View, class_ids_of
 from .workspace import Workspace
 
 #: Pixels between the region that labels are carried in and the edge of the window: room for the
@@ -41,8 +41,8 @@ class Survey:
         Which values occur.
     bounds : tuple of two (int, int), or None
         First and last row and column, in slices along the axis, that show an inked object.
-    inked : int
-        Slices along the axis with any ink.
+    inked, whole : int
+        Slices along the axis with any ink; those of them that are wholly annotated.
     objects : ndarray of bool, (Z,)
         Slices along the axis in which an object is inked.
     """
@@ -50,7 +50,13 @@ class Survey:
     present: npt.NDArray[np.bool_]
     bounds: tuple[tuple[int, int], tuple[int, int]] | None
     inked: int
+    whole: int
     objects: npt.NDArray[np.bool_]
+
+    @property
+    def anchors(self) -> int:
+        """Slices that labels are carried from; see `SliceStack.anchors`."""
+        return self.whole or self.inked
 
 
 def survey(ink: JoinedInk, axis: int) -> Survey:
@@ -58,7 +64,7 @@ def survey(ink: JoinedInk, axis: int) -> Survey:
     shape = ink.shape
     present = np.zeros(256, dtype=bool)
     seen = [np.zeros(n, dtype=bool) for n in shape]
-    inked = np.zeros(shape[axis], dtype=bool)
+    pixels = np.zeros(shape[axis], dtype=np.int64)
     for index in range(shape[0]):
         slab = ink[index]
         if slab is None:
@@ -67,9 +73,9 @@ def survey(ink: JoinedInk, axis: int) -> Survey:
         present |= np.bincount(slab.ravel(), minlength=256) > 0
         stated = slab != NOT_ANNOTATED
         if axis == 0:
-            inked[index] = stated.any()
+            pixels[index] = np.count_nonzero(stated)
         else:
-            inked |= stated.any(axis=2 - axis)
+            pixels += np.count_nonzero(stated, axis=2 - axis)
         objects = stated & (slab != 0)
         if objects.any():
             seen[0][index] = True
@@ -79,7 +85,9 @@ def survey(ink: JoinedInk, axis: int) -> Survey:
     bounds = None
     if len(others[0]):
         bounds = tuple((int(where[0]), int(where[-1])) for where in others)
-    return Survey(present, bounds, int(inked.sum()), seen[axis])  # type: ignore[arg-type]
+    whole = pixels == math.prod(shape) // max(shape[axis], 1)
+    counts = int(np.count_nonzero(pixels)), int(np.count_nonzero(whole))
+    return Survey(present, bounds, *counts, seen[axis])  # type: ignore[arg-type]
 
 
 def window_around(found: Survey, height: int, width: int) -> View:
@@ -191,7 +199,7 @@ def channel_scales(
             squares[c] += np.square(value, out=value).sum(dtype=np.float64)
     scales = []
     for (low, high), first, second in zip(limits, total / voxels, squares / voxels, strict=True):
-        spread = max(math.sqrt(max(second - first**2, 0.0)), 1e-6)
+        spread = max(math.sqrt(max(second - first**2, 0.0)), LEAST_SPREAD * (high - low))
         scales.append((low, high, first + float(np.float32((low + high) / 2)), spread))
     return scales
 
@@ -206,6 +214,7 @@ def windowed_stack(
     scales: list[tuple[float, float, float, float]],
     workspace: Workspace,
     taught: Iterable[int] = (),
+    outside: Sequence[int] = (),
 ) -> SliceStack:
     """Cut a window of a volume into slices, all in files.
 
@@ -225,8 +234,10 @@ def windowed_stack(
     workspace : Workspace
     taught : iterable of int
         See `SliceStack.from_volume`.
+    outside : sequence of int
+        See `SliceStack`.
     """
-    class_ids = class_ids_of(found.present, taught)
+    class_ids = class_ids_of(found.present, taught, found.whole > 0, len(outside) > 0)
     lookup = np.full(256, NOT_ANNOTATED, dtype=np.uint8)
     lookup[list(class_ids)] = np.arange(len(class_ids), dtype=np.uint8)
     rows, columns = view.rows, view.columns
@@ -262,4 +273,5 @@ def windowed_stack(
         (float(order[0]), float(order[1]), float(order[2])),
         axis,
         view,
+        list(outside),
     )

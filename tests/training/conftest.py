@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_sslseg.training.stack import SliceStack
+from napari_sslseg.training.tune import Compute
 from napari_sslseg.volume.annotation import blank_ink
 from napari_sslseg.volume.classes import ClassTable
 from napari_sslseg.volume.project import ImageInfo, Project
@@ -32,6 +33,18 @@ def make_ink(truth: np.ndarray) -> np.ndarray:
     for index in (1, 5, 9, 12):
         ink[index] = truth[index]
     return ink
+
+
+@pytest.fixture
+def any_steps_do(monkeypatch):
+    """Let networks be gone on from however few steps they have learned for."""
+    monkeypatch.setattr("napari_sslseg.training.outcome.FEWEST_STEPS", 1)
+
+
+@pytest.fixture
+def untuned(monkeypatch):
+    """Do not measure how to compute, which takes a second of each run."""
+    monkeypatch.setattr("napari_sslseg.training.plan.tune", lambda device: Compute(1, False))
 
 
 @pytest.fixture

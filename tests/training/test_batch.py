@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import weakref
 from dataclasses import replace
 
@@ -9,11 +10,15 @@ import numpy as np
 import pytest
 import torch
 
+from napari_sslseg.methods.frameworks.combined import Combined
 from napari_sslseg.training import batch
 from napari_sslseg.training.batch import LEARNED, run_batch
+from napari_sslseg.training.checkpoint import read_head
 from napari_sslseg.training.control import Cancelled, Control
 from napari_sslseg.training.events import Estimated, VolumeBegun, VolumeFailed, VolumeProposed
 from napari_sslseg.training.memory import NETWORK, PROGRAM, Need
+from napari_sslseg.training.outcome import FEWEST_STEPS
+from napari_sslseg.training.plan import FIRST_STEPS
 from napari_sslseg.training.request import BatchRequest, TrainRequest, read_request
 from napari_sslseg.training.shared import SharedNetwork
 from napari_sslseg.training.shared_size import SharedSize
@@ -271,3 +276,78 @@ def test_a_bare_volume_that_fails_stops_nobody(cohort, monkeypatch):
     (failed,) = [e for e in events if isinstance(e, VolumeFailed)]
     assert failed.name == "bare"
     assert [e.name for e in events if isinstance(e, VolumeProposed)] == ["fine"]
+
+
+def stroke(cohort: Cohort, key: str, value: int) -> Project:
+    """Paint a stroke of one class and nothing else, of which nobody can learn."""
+    project = cohort.open(key)
+    ink = project.ink_store.load()
+    ink[5, 16, 10:16] = value
+    project.ink_store.save(ink)
+    return project
+
+
+def test_one_volume_that_cannot_be_learned_from_is_named_and_stops_nobody(cohort, monkeypatch):
+    monkeypatch.setattr(batch, "USELESS", 0.0)
+    bare, fine = cohort.keys[1:]
+    stroke(cohort, bare, 9)
+    events = []
+    request = BatchRequest(TrainRequest(seconds=0.5, device="cpu"), (fine,))
+    run_batch(cohort.path, request, events.append, Control())
+    (told,) = [e for e in events if isinstance(e, VolumeProposed)]
+    assert told.name == "fine"
+    assert "bare cannot be used and teaches nothing." in told.how
+    phases = {e.phase for e in events if e.kind == "Progress"}
+    assert "Learning from first" in phases
+    assert cohort.open(fine).read_proposal("from-other-volumes").info["learned_from"] == ["first"]
+    head = read_head(cohort.shared)
+    assert head["class_ids"] == [0, 3]  # nobody teaches what that volume alone names
+    assert head["seen"] == [""]
+
+
+def test_only_where_no_volume_is_left_the_network_fails_and_says_why(cohort):
+    volumes = [stroke(cohort, key, 3) for key in cohort.keys[1:]]
+    request, control = TrainRequest(device="cpu"), Control()
+    with pytest.raises(TrainingError, match=r"^No network can learn from bare, fine: bare: Only"):
+        SharedNetwork(volumes, request, lambda event: None, control)
+    (volumes[0].path / "image.npy").unlink()
+    with pytest.raises(TrainingError, match=r"^No network can learn from bare: [^.]*image.*\.$"):
+        SharedNetwork(volumes[:1], request, lambda event: None, control)
+
+
+def test_volumes_with_other_classes_learn_together(cohort):
+    second = cohort.open(cohort.keys[1])
+    ink = second.ink_store.load()
+    ink[5] = np.where(disc(2)[1][5], 2, 0)
+    second.ink_store.save(ink)
+    network = SharedNetwork(
+        [cohort.open(""), second], TrainRequest(device="cpu"), lambda event: None, Control()
+    )
+    assert network.class_ids == (0, 2, 3)
+    values = [set(each.stack.ink.unique().tolist()) for each in network.lessons]
+    assert values == [{0, 2, 255}, {0, 1, 255}]
+    shown = [each.prior.probabilities.sum((0, 2, 3)) > 0 for each in network.lessons]
+    assert [s.tolist() for s in shown] == [[True, False, True], [True, True, False]]
+
+
+def test_a_shared_network_goes_on_once_it_has_learned_and_has_its_first_steps_once(
+    cohort, monkeypatch
+):
+    over = []
+    monkeypatch.setattr(Combined, "go_on", lambda framework, steps: over.append(steps))
+
+    def steps_after(before: int | None = None) -> int:
+        if before is not None:
+            head = read_head(cohort.shared) | {"steps": before}
+            (cohort.shared / "model.json").write_text(json.dumps(head))
+        request = TrainRequest(seconds=60, device="cpu")
+        network = SharedNetwork([cohort.open("")], request, lambda event: None, Control())
+        network.train(cohort, lambda share: None, max_steps=2)
+        return read_head(cohort.shared)["steps"]
+
+    assert steps_after() == 2
+    assert steps_after() == 2, "as good as untrained"
+    assert not over
+    for before in (FEWEST_STEPS, FIRST_STEPS):
+        assert steps_after(before) == before + 2
+        assert over[-1] == before

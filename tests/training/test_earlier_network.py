@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from torch import nn
 
 from napari_sslseg.training.checkpoint import read_head
 from napari_sslseg.training.earlier_network import EarlierNetwork
-from napari_sslseg.training.outcome import Outcome, TaughtOutcome
-from napari_sslseg.training.plan import Plan
+from napari_sslseg.training.outcome import FEWEST_STEPS, Outcome, TaughtOutcome
+from napari_sslseg.training.plan import FIRST_STEPS, Plan
 from napari_sslseg.training.recipe import Recipe
 from napari_sslseg.training.tiles import Tiles
 
@@ -34,16 +36,20 @@ def network(value: float) -> nn.Linear:
     return made
 
 
-def kept(cohort, key="", outcome=TESTED, teachers=()) -> None:
+def kept(cohort, key="", outcome=TESTED, teachers=(), steps=FEWEST_STEPS) -> None:
     """Let a run on a volume end with a network of ones."""
     earlier = EarlierNetwork(cohort.open(key), resume=True)
     earlier.load(network(0.0), ABOUT, teachers)
-    earlier.keep(network(1.0), ABOUT, PLAN, outcome)
+    earlier.keep(network(1.0), ABOUT, PLAN, outcome, steps)
 
 
-def load(cohort, teachers=(), about=ABOUT, resume=True, key="") -> tuple[EarlierNetwork, bool]:
+def load(
+    cohort, teachers=(), about=ABOUT, resume=True, key="", testable=False
+) -> tuple[EarlierNetwork, bool]:
     earlier, target = EarlierNetwork(cohort.open(key), resume), network(0.0)
-    went_on = earlier.load(target, about, teachers)
+    wanted = earlier.wanted(about, teachers, testable)
+    went_on = earlier.load(target, about, teachers, testable)
+    assert wanted == went_on
     assert bool(target.weight.eq(1.0 if went_on else 0.0).all())
     return earlier, went_on
 
@@ -80,7 +86,7 @@ def test_one_of_another_volume_begins_but_tells_nothing_of_this_one(cohort):
     assert went_on
     assert not earlier.own
     assert earlier.outcome is None
-    earlier.keep(network(1.0), ABOUT, PLAN, TESTED)
+    earlier.keep(network(1.0), ABOUT, PLAN, TESTED, 1)
     # What the other one's network knew, this one knows too.
     assert read_head(cohort.open("").models)["seen"] == ["", other]
 
@@ -106,3 +112,39 @@ def test_teachers_whose_test_told_too_little_are_tested_again(cohort):
     other = cohort.keys[1]
     kept(cohort, outcome=TaughtOutcome(0.85, 0.95, Recipe(), few=True), teachers=(other,))
     assert not load(cohort, teachers=(other,))[1]
+
+
+def test_one_that_has_hardly_learned_is_no_start_for_any_volume(cohort):
+    kept(cohort, steps=FEWEST_STEPS - 1)
+    assert not load(cohort, key=cohort.keys[1])[1]
+    earlier, went_on = load(cohort)
+    assert not went_on
+    assert earlier.outcome is None
+    assert earlier.steps == 0
+
+
+def test_steps_add_up_over_the_runs_that_go_on_and_older_models_count_as_trained(cohort):
+    kept(cohort)
+    kept(cohort, steps=7)
+    models = cohort.open("").models
+    assert read_head(models)["steps"] == load(cohort)[0].steps == FEWEST_STEPS + 7
+    head = read_head(models)
+    del head["steps"]
+    (models / "model.json").write_text(json.dumps(head))
+    assert load(cohort)[0].steps == FIRST_STEPS
+
+
+def test_one_that_could_not_be_tested_begins_anew_once_it_can_be(cohort):
+    kept(cohort, outcome=None)
+    assert load(cohort)[1]
+    assert not load(cohort, testable=True)[1]
+    # Of another volume nothing was known anyway, and it has not seen what it is tested on.
+    assert load(cohort, key=cohort.keys[1], testable=True)[1]
+    kept(cohort)
+    assert load(cohort, testable=True)[1]
+
+
+def test_one_whose_teachers_are_gone_is_tested_by_itself(cohort):
+    kept(cohort, outcome=TAUGHT, teachers=(cohort.keys[1],))
+    assert load(cohort, teachers=(cohort.keys[1],), testable=True)[1]
+    assert not load(cohort, testable=True)[1]

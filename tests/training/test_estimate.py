@@ -129,3 +129,63 @@ def test_a_class_that_no_left_out_reference_shows_is_told_by_the_confidence():
 
 def test_without_confidence_the_left_out_references_tell():
     assert measured(1).with_confidence({}) == measured(1)
+
+
+def test_a_stroke_takes_no_slice_from_those_that_are_estimated(stack):
+    before = distance_scale(stack, 5)
+    wrong = torch.where(stack.ink[5] == 2, 1, stack.ink[5].long())
+    expected = estimate(stack, [5], [wrong])
+    stack.ink[:, 18] = torch.where(stack.ink[:, 18] == 255, 0, stack.ink[:, 18])
+    assert len(stack.inked()) == stack.depth
+    assert distance_scale(stack, 5) == before
+    assert estimate(stack, [5], [wrong]) == expected
+
+
+def emptied(stack, z):
+    stack.ink[z] = 0
+    return stack
+
+
+def test_the_reference_that_is_tested_on_shows_an_object(stack):
+    emptied(stack, 5)
+    assert inner_references(stack) == [5, 9]
+    assert middle_reference(stack) == [9]
+    assert middle_reference(emptied(stack, 9)) == []
+
+
+def test_a_stray_voxel_in_an_empty_reference_does_not_halve_the_estimate(stack):
+    emptied(stack, 5)
+    stray = stack.ink[5].clone()
+    stray[3, 3:5] = 1
+    alone = estimate(stack, [9], [stack.ink[9]])
+    found = estimate(stack, [9, 5], [stack.ink[9], stray])
+    assert alone is not None
+    assert found is not None
+    # It counts, as false where that class is shown, and in no other one.
+    assert 0.99 < found.mean < alone.mean == 1
+    assert found.per_class[3] < found.per_class[5] == 1
+    assert found.count == 1
+    assert estimate(stack, [5], [stray]) is None
+
+
+def test_a_reference_without_an_object_is_left_out_last(stack):
+    asked = []
+
+    def predict(ink, left_out):
+        asked.append(left_out)
+        return torch.zeros(stack.depth, stack.classes, *stack.image.shape[-2:])
+
+    leave_one_out(stack, predict, lambda share: True)
+    assert asked == [5, 9]
+    asked.clear()
+    leave_one_out(emptied(stack, 5), predict, lambda share: share == 0)
+    assert asked == [9]
+
+
+def test_the_score_of_a_slice_is_of_the_classes_that_it_shows(stack):
+    stack.ink[5][stack.ink[5] == 2] = 1
+    proposed = stack.ink[5].clone().long()
+    proposed[3, 3:5] = 2
+    onehot = torch.nn.functional.one_hot(proposed, 3).movedim(-1, 0)[None]
+    area = int((stack.ink[5] == 1).sum())
+    assert pooled_dice(stack, [5], onehot) == pytest.approx(2 * area / (2 * area + 2))

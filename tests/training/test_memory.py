@@ -76,3 +76,10 @@ def test_blocks_do_not_need_more_for_more_slices():
     assert longer.least == NEED.least
     assert longer.whole > 4 * NEED.whole
     assert longer.disk == 5 * NEED.disk
+
+
+def test_all_channels_of_the_slices_that_a_network_is_shown_at_once_count():
+    alone = dataclasses.replace(NEED, trains=True, pixels=NEED.region)
+    three = dataclasses.replace(alone, channels=3)
+    # Two channels more of 16 slices with their neighbours, once gathered and once put together.
+    assert three.least - alone.least >= 2 * (16 * 3 * 4) * 2 * NEED.region

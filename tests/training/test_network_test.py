@@ -33,6 +33,14 @@ def carried(stack):
     return Propagation(nothing(stack, everywhere), reads + 1, reads.byte(), stack.inked())
 
 
+def test_what_a_reference_does_not_show_is_no_class_of_its_score(stack):
+    stack.ink[5][stack.ink[5] == 2] = 1
+    test = LeftOutReference(stack, carried(stack), [5])
+    proposed = right(stack, [5])
+    proposed[0, :, 3, 3] = torch.tensor([0.0, 0.0, 1.0])
+    assert 0.99 < test.score(proposed) < 1
+
+
 def areas(stack, slices):
     return [float((stack.ink[z] > 0).sum()) for z in slices]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -301,7 +302,7 @@ def test_the_wish_is_in_the_request():
 
 @pytest.mark.parametrize("better", [False, True])
 def test_others_are_left_alone_when_the_matching_is_better_on_labelled_slices(
-    cohort, monkeypatch, better
+    cohort, monkeypatch, any_steps_do, better
 ):
     add(cohort, "other", ball(7, 26, 30), range(DEPTH))
     monkeypatch.setattr(TaughtOutcome, "dismisses_others", not better)
@@ -323,7 +324,9 @@ def test_others_are_left_alone_when_the_matching_is_better_on_labelled_slices(
         assert recipe["alike"] == (ALIKE_TAUGHT if better else ALIKE)
 
 
-def test_a_network_goes_on_with_known_teachers_and_begins_anew_with_new_ones(cohort, monkeypatch):
+def test_a_network_goes_on_with_known_teachers_and_begins_anew_with_new_ones(
+    cohort, monkeypatch, any_steps_do
+):
     asked = []
 
     def spy(*given) -> bool:
@@ -339,6 +342,24 @@ def test_a_network_goes_on_with_known_teachers_and_begins_anew_with_new_ones(coh
     assert not asked
     run(cohort)
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_frames_change_with_new_teachers_but_not_with_one_that_cannot_teach(
+    cohort, any_steps_do, untuned, broken
+):
+    run(cohort, seconds=1)
+    own = cohort.open("").models
+    frame = [96, 80]
+    (own / "model.json").write_text(json.dumps(read_head(own) | {"frame": frame}))
+    image, truth = ball(7, 26, 30)
+    if broken:
+        image[3, 4, 5] = np.nan
+    add(cohort, "other", (image, truth), range(DEPTH))
+    plans = [e.plan for e in run(cohort, seconds=1) if e.kind == "Started"]
+    assert ("other cannot be used and teaches nothing." in plans[-1]) == broken
+    assert ("frames of 96×80" in plans[-1]) == broken
+    assert (read_head(own)["frame"] == frame) == broken
 
 
 @pytest.fixture

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from napari_sslseg.training.control import Control
+from napari_sslseg.training.estimate import Estimate
 from napari_sslseg.training.events import Estimated, Event, Finished
 from napari_sslseg.training.outcome import Outcome, TaughtOutcome
 from napari_sslseg.training.proposing import DOUBT, TOLERANCE, Proposing
 from napari_sslseg.training.recipe import Recipe
 from napari_sslseg.training.request import TrainRequest
 from napari_sslseg.training.session import Run
+from napari_sslseg.volume.classes import ClassTable, SegmentClass
 
 LOST, WON = Outcome(0.5, 0.8, Recipe()), Outcome(0.8, 0.5, Recipe())
 
@@ -44,6 +46,20 @@ def test_the_proposal_of_which_more_is_expected_is_recommended(project, stack, m
     recommended, told = run(project, stack, monkeypatch, matching, worse)
     assert recommended == "reference-guided"
     assert told["semsim"].mean < told["reference-guided"].mean
+
+
+def test_classes_of_one_name_have_estimates_of_their_own(project, stack):
+    project.classes = ClassTable(
+        [SegmentClass(3, "lobe", "#ffffff"), SegmentClass(5, "lobe", "#000000")]
+    )
+    events: list[Event] = []
+    proposing = Proposing(project, stack, TrainRequest(), events.append, Control())
+    found = Estimate({3: 0.6, 5: 0.8}, {3: 0.1, 5: 0.05}, 0.7, 0.64, 0.76, 2)
+    proposing._tell_estimate("semsim", found, "By hand.")
+    (told,) = events
+    assert isinstance(told, Estimated)
+    assert told.dice == {"lobe (3)": 0.6, "lobe (5)": 0.8}
+    assert told.spread == {"lobe (3)": 0.1, "lobe (5)": 0.05}
 
 
 def expecting(matching: dict[int, float], network: dict[int, float]) -> Proposing:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import asdict
 
 import numpy as np
 import pytest
 
+from napari_sslseg.methods.frameworks.combined import Combined
+from napari_sslseg.training.checkpoint import read_head
 from napari_sslseg.training.control import Cancelled, Control
-from napari_sslseg.training.events import Event, ProposalReady, Quality
+from napari_sslseg.training.events import Event, ProposalReady, Quality, Started
+from napari_sslseg.training.plan import FIRST_STEPS
 from napari_sslseg.training.request import PRESETS, TrainRequest
 from napari_sslseg.training.session import TrainingError, run_project
 from napari_sslseg.volume.annotation import NOT_ANNOTATED
+from napari_sslseg.volume.cohort import Cohort
 from napari_sslseg.volume.extent import Extent
-from napari_sslseg.volume.project import Project
+from napari_sslseg.volume.project import ImageInfo, Project
 
 
 def run(project: Project, **request) -> list[Event]:
@@ -59,14 +65,117 @@ def test_the_default_makes_both_proposals_and_keeps_ink(project, truth, ink):
     assert project.proposal_version("reference-guided") == 2
 
 
-def test_retraining_goes_on_from_the_last_model(project):
+def test_retraining_goes_on_from_the_last_model(project, any_steps_do):
     run(project, seconds=3)
-    first = (project.models / "model.json").read_text()
+    first = read_head(project.models)
     events = run(project, seconds=3)
     # The model has seen all references now: there is nothing to test it on.
     assert "Quality" not in {e.kind for e in events}
-    assert (project.models / "model.json").read_text() != first
+    again = read_head(project.models)
+    assert again["weights"] != first["weights"]
+    assert again["steps"] > first["steps"] > 0
+    assert again["network"] == first["network"]
     assert project.proposal_version("semsim") == 2
+
+
+def test_a_run_that_goes_on_counts_the_steps_before_it(project, any_steps_do, untuned, monkeypatch):
+    over = []
+    monkeypatch.setattr(Combined, "go_on", lambda framework, steps: over.append(steps))
+    run(project, seconds=1)
+    assert not over
+    for steps in (FIRST_STEPS - 1, FIRST_STEPS):
+        write_head(project, steps=steps)
+        run(project, seconds=1)
+        assert over[-1] == steps
+
+
+def write_head(project: Project, **changed) -> None:
+    head = read_head(project.models) | changed
+    (project.models / "model.json").write_text(json.dumps(head))
+
+
+def test_a_network_that_has_hardly_begun_is_trained_and_tested_anew(project, untuned, monkeypatch):
+    monkeypatch.setattr("napari_sslseg.training.outcome.FEWEST_STEPS", 10**6)
+    run(project, seconds=1)
+    events = run(project, seconds=1)
+    assert "Quality" in {e.kind for e in events}
+    assert read_head(project.models)["steps"] == max(e.step for e in events if e.kind == "Loss")
+
+
+@pytest.mark.parametrize("why", ["goes on", "preset", "weights", "steps"])
+def test_frames_are_those_of_an_earlier_network_only_if_the_run_goes_on_from_it(
+    project, any_steps_do, untuned, why
+):
+    run(project, seconds=1, estimate=False)
+    frame = [96, 80]
+    write_head(project, frame=frame)
+    if why == "weights":
+        (project.models / read_head(project.models)["weights"]).write_bytes(b"torn")
+    if why == "steps":
+        write_head(project, steps=0)
+    preset = "supervised" if why == "preset" else "auto"
+    events = run(project, preset=preset, seconds=1, estimate=False)
+    goes_on = why == "goes on"
+    assert (read_head(project.models)["frame"] == frame) == goes_on
+    plan = [e.plan for e in events if isinstance(e, Started)][-1]
+    assert ("frames of 96×80" in plan) == goes_on
+
+
+def test_a_network_of_one_reference_is_tested_once_there_are_three(
+    project, ink, any_steps_do, untuned
+):
+    few = ink.copy()
+    few[[5, 9, 12]] = NOT_ANNOTATED
+    project.ink_store.save(few)
+    for _ in range(2):  # it goes on as long as nothing can be tested
+        assert "Quality" not in {e.kind for e in run(project, seconds=1)}
+    steps = read_head(project.models)["steps"]
+    assert steps > max(e.step for e in run(project, seconds=1, estimate=False) if e.kind == "Loss")
+    project.ink_store.save(ink)
+    events = run(project, seconds=2)
+    assert "Quality" in {e.kind for e in events}
+    assert {e.slug for e in events if e.kind == "Estimated"} == {"reference-guided", "semsim"}
+    assert "recipe" in read_head(project.models)
+    # From then on it goes on again.
+    assert "Quality" not in {e.kind for e in run(project, seconds=1)}
+
+
+def test_an_empty_reference_in_the_middle_is_not_what_the_network_is_tested_on(project, ink):
+    ink[5] = 0
+    project.ink_store.save(ink)
+    events = run(project, seconds=2)
+    looked = [e for e in events if isinstance(e, Quality)]
+    assert looked
+    assert all(math.isfinite(e.dice) and math.isfinite(e.baseline) for e in looked)
+    told = {e.slug: e for e in events if e.kind == "Estimated"}
+    assert told["reference-guided"].mean > 0.8
+
+
+def test_a_slice_inked_across_does_not_end_the_estimates(project, ink, truth):
+    ink[:, 18] = truth[:, 18]
+    project.ink_store.save(ink)
+    events = run(project, preset="reference", seconds=20)
+    assert [e.slug for e in events if e.kind == "Estimated"] == ["reference-guided"]
+
+
+def test_others_classes_are_measured_with_the_volume(project, monkeypatch):
+    measured = []
+
+    def spy(*given):
+        measured.append(given)
+        raise TrainingError("measured")
+
+    other = Cohort(project.path).add(
+        np.random.default_rng(1).normal(size=project.info.shape).astype(np.float32),
+        ImageInfo("other", project.info.shape, project.info.spacing),
+        0,
+    )
+    labels = np.tile(np.array([3, 5, 7, 8], np.uint8), (*project.info.shape[:2], 10))
+    other.ink_store.save(labels)
+    monkeypatch.setattr("napari_sslseg.training.session.measure", spy)
+    with pytest.raises(TrainingError, match="measured"):
+        run(project)
+    assert set(measured[0][-1]) == {3, 5, 7, 8}
 
 
 @pytest.mark.parametrize("preset", sorted(set(PRESETS) - {"auto", "reference"}))

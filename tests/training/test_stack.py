@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from napari_sslseg.methods.propagation import propagate
 from napari_sslseg.training.stack import POSITIONS, SliceStack, TrainingError
+from napari_sslseg.training.windowed import channel_scales
 from napari_sslseg.volume.annotation import NOT_ANNOTATED, blank_ink
 from napari_sslseg.volume.extent import Extent
 
@@ -79,6 +81,59 @@ def test_what_cannot_teach_is_said(image):
 def test_a_constant_image_does_not_divide_by_zero(ink):
     stack = SliceStack.from_volume(np.full(SHAPE, 7), ink, 0, (1.0, 1.0, 1.0))
     assert torch.isfinite(stack.image).all()
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-9, 1e6])
+def test_an_image_is_normalised_whatever_its_unit(image, ink, scale):
+    plain = SliceStack.from_volume(image, ink, 0, (1.0, 1.0, 1.0)).image
+    small = (image * scale).astype(np.float32)
+    found = SliceStack.from_volume(small, ink, 0, (1.0, 1.0, 1.0)).image
+    assert torch.allclose(found, plain, atol=1e-3)
+    for low, high, mean, spread in channel_scales(small, 1, lambda: None):
+        values = (np.clip(small, low, high) - mean) / spread
+        assert np.allclose(values, plain[:, 0].numpy(), atol=1e-3)
+
+
+def classes_without_background(truth, whole=()) -> np.ndarray:
+    ink = blank_ink(SHAPE)
+    for z in (4, 8):
+        ink[z][truth[z] > 0] = truth[z][truth[z] > 0]
+    for z in whole:
+        ink[z] = np.where(truth[z] == 5, 5, 3)
+    return ink
+
+
+def test_classes_without_any_background_are_said_to_teach_nothing(image, truth):
+    strokes = classes_without_background(truth)
+    for extent in (None, Extent(3, 9)):  # the strokes would fill their slices all the same
+        with pytest.raises(TrainingError, match="no background; mark a slice as reference"):
+            SliceStack.from_volume(image, strokes, 0, (1.0, 1.0, 1.0), extent)
+    parcels = classes_without_background(truth, whole=(6,))
+    assert SliceStack.from_volume(image, parcels, 0, (1.0, 1.0, 1.0)).class_ids == (0, 3, 5)
+    one = np.where(parcels == 5, np.uint8(3), parcels)
+    with pytest.raises(TrainingError, match="Only one class is annotated"):
+        SliceStack.from_volume(image, one, 0, (1.0, 1.0, 1.0))
+    # It fills its slices and ends where the user says.
+    assert SliceStack.from_volume(image, one, 0, (1.0, 1.0, 1.0), Extent(3, 9)).class_ids == (0, 3)
+
+
+def test_background_is_carried_from_the_slices_outside_though_it_is_inked_nowhere():
+    shape = (20, 36, 40)
+    truth = np.broadcast_to(np.where(np.arange(40) < 20, 3, 5), shape).astype(np.uint8)
+    inside = slice(4, 16)
+    image = np.full(shape, 40.0)
+    image[inside] = 100 + 15.0 * truth[inside]
+    image += np.random.default_rng(0).normal(0, 8, shape)
+    ink = blank_ink(shape)
+    for z in (8, 11):  # the object fills its slices
+        ink[z] = truth[z]
+    stack = SliceStack.from_volume(image, ink, 0, (2.0, 1.0, 1.0), Extent(2, 17))
+    found = propagate(stack.image, stack.ink, stack.classes, stack.spacing, empty=stack.outside)
+    background = found.probabilities[:, 0].mean((1, 2))
+    assert background[stack.outside].eq(1).all()
+    # What it looks like nobody has said, and that counts neither for it nor against it.
+    assert float(background[[2, 3, 16, 17]].min()) > 0.99
+    assert bool(found.labels[inside].all())
 
 
 def test_slices_outside_of_the_object_are_neither_ink_nor_references(image, ink):

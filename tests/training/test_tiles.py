@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from napari_sslseg.training.plan import make_plan
+from napari_sslseg.training.request import TrainRequest
+from napari_sslseg.training.stack import SliceStack
 from napari_sslseg.training.tiles import MARGIN, Tiles
 from napari_sslseg.volume.annotation import NOT_ANNOTATED
 
@@ -99,3 +102,28 @@ def test_a_reduced_frame_keeps_place_and_labels():
 def test_nothing_found_means_the_whole_slice():
     tiles = around((40, 48), (0, 0, 0, 0))
     assert tiles.size == (40, 48)
+
+
+def test_strokes_do_not_decide_the_resolution_where_whole_slices_tell_how_thin_the_object_is(
+    untuned,
+):
+    ink = torch.full((9, 300, 300), NOT_ANNOTATED, dtype=torch.uint8)
+    ink[4] = 0
+    ink[4, 50:250, 60:240] = 1
+    image = torch.zeros(9, 1, 300, 300)
+    request, device = TrainRequest(), torch.device("cpu")
+
+    def reduction() -> int:
+        stack = SliceStack(image, ink, (0, 1), (1.0, 1.0, 1.0), 0)
+        return make_plan(stack, request, device, (ink[4:5] == 1).float()).tiles.reduction
+
+    smooth = reduction()
+    ink[:, 150] = ink[4, 150].clone()  # inked across
+    assert reduction() == smooth > 1
+    ink[4, :140] = NOT_ANNOTATED  # no slice is whole
+    assert reduction() == 1
+    ink[4] = 0  # one is, but shows nothing
+    assert reduction() == 1
+    ink[[0, 1, 2, 3, 5, 6, 7, 8]] = NOT_ANNOTATED
+    ink[5, 60:250, 60:240] = 1
+    assert reduction() == smooth

@@ -219,8 +219,8 @@ class Framework(nn.Module):
     def set_counters(self, counters: dict[str, int]) -> None:
         """Take over what `counters` returned."""
 
-    def go_on(self) -> None:
-        """Expect weights that have been trained: what only an untrained network needs is over."""
+    def go_on(self, steps: int) -> None:
+        """Expect weights that have been trained for so many steps: what new ones need is over."""
 
     def cutmix(self, images: Tensor, generator: torch.Generator) -> CutMix:
         """Draw boxes and partners for images or volumes."""

@@ -134,9 +134,9 @@ class Combined(SemSim):
         """Take over what `counters` returned."""
         self._steps, self._first = counters["steps"], counters.get("first", 0)
 
-    def go_on(self) -> None:
-        """Expect weights that have been trained: no first steps."""
-        self._first = self.config.first_steps
+    def go_on(self, steps: int) -> None:
+        """Expect weights that have been trained for so many steps: what is left are first steps."""
+        self._first = min(steps, self.config.first_steps)
 
     def step(self, batch: Batch, progress: Scalar, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the losses of a weakly augmented batch."""

@@ -28,11 +28,14 @@ def test_first_steps_use_ink_and_prior_only(disc_batch):
 
 
 def test_first_steps_come_first_however_short_the_training_is(disc_batch):
-    model, gone_on = framework(first_steps=2), framework(first_steps=2)
-    gone_on.go_on()
+    model = framework(first_steps=2)
     for early in (True, True, False):
         assert ("unlabelled" in model.losses(disc_batch(), 0.9, torch.Generator())) != early
-    assert "unlabelled" in gone_on.losses(disc_batch(), 0.9, torch.Generator())
+    for before in (1, 2, 3):  # steps that the weights were trained for already
+        gone_on = framework(first_steps=2)
+        gone_on.go_on(before)
+        for early in (before < 2, False):
+            assert ("unlabelled" in gone_on.losses(disc_batch(), 0.9, torch.Generator())) != early
     assert framework().repeats
     assert not model.repeats
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,13 +14,81 @@ from .propose_command import UsageError
 from .training.control import Control
 from .training.events import Event, Progress, VolumeBegun, VolumeFailed, VolumeProposed
 from .training.memory import parse_size
+from .training.project_locking import lock_project, unlock_project
 from .training.request import DEVICES, PRESETS, BatchRequest, TrainRequest
 from .training.threads import calm_threads
 from .volume.cohort import Cohort
 from .volume.project import ProjectError
 
 
-def run_batch_command(
+@dataclass(frozen=True)
+class PlannedBatch:
+    """What was asked for, looked through: it can begin.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        The project.
+    request : BatchRequest
+    """
+
+    cohort: Cohort
+    request: BatchRequest
+
+    def run(self, tell: Callable[[dict[str, Any]], None]) -> int:
+        """Do it; no window can open the project meanwhile.
+
+        Parameters
+        ----------
+        tell : callable
+            Receives one row for each volume as soon as it is done, fit for JSON. ``error`` is in
+            those of volumes that failed; ``detail`` is a traceback, where there is one.
+
+        Returns
+        -------
+        int
+            How many volumes failed.
+
+        Raises
+        ------
+        UserError
+            With one sentence for the user, also when the project is open in a window.
+        """
+        failed = 0
+
+        def follow(event: Event) -> None:
+            nonlocal failed
+            if isinstance(event, VolumeBegun):
+                print(f"{event.name} ({event.number} of {event.count})", file=sys.stderr)
+            elif isinstance(event, Progress):
+                print(f"{event.fraction:4.0%} {event.phase}", file=sys.stderr)
+            elif isinstance(event, VolumeProposed | VolumeFailed):
+                failed += isinstance(event, VolumeFailed)
+                tell(_row(event))
+
+        lock = lock_project(self.cohort.path)
+        try:
+            calm_threads()
+            from .training.batch import run_batch
+
+            run_batch(self.cohort.path, self.request, follow, Control())
+        finally:
+            if lock is not None:
+                unlock_project(lock)
+        return failed
+
+
+def _row(event: VolumeProposed | VolumeFailed) -> dict[str, Any]:
+    row: dict[str, Any] = {"volume": event.volume or "first", "name": event.name}
+    if isinstance(event, VolumeProposed):
+        return row | {"proposals": event.slugs, "how": event.how}
+    row["error"] = event.message
+    if event.detail:
+        row["detail"] = event.detail
+    return row
+
+
+def plan_batch(
     project: Annotated[Path, typer.Argument(help="Folder of a project, as the panel shows it.")],
     volume: Annotated[
         list[str] | None,
@@ -39,8 +109,8 @@ def run_batch_command(
         bool,
         typer.Option(help="Train each labelled volume on its own slices only, not on the others'."),
     ] = False,
-) -> list[dict[str, Any]]:
-    """Propose for the volumes of a project; the proposals go into it.
+) -> PlannedBatch:
+    """Look through what was asked for: proposals for volumes of a project, which go into it.
 
     Labelled volumes are trained one by one, on their own labelled slices and on the others'. Those
     without labels get the proposal of a network that learns from all labelled ones; its quality
@@ -63,17 +133,13 @@ def run_batch_command(
 
     Returns
     -------
-    list of dict
-        One for each volume, fit for JSON; ``detail`` is a traceback, where there is one.
+    PlannedBatch
 
     Raises
     ------
     UserError
         With one sentence for the user.
     """
-    calm_threads()
-    from .training.batch import run_batch
-
     try:
         budget = parse_size(memory) if memory is not None else None
         train = TrainRequest(method, seconds, device, seed, memory=budget, others=not alone)
@@ -86,22 +152,4 @@ def run_batch_command(
     if unknown:
         known = ", ".join(key or "first" for key in cohort.keys)
         raise ProjectError(f"{cohort.path} has no volume “{unknown[0]}”; it has: {known}.")
-    rows: list[dict[str, Any]] = []
-
-    def follow(event: Event) -> None:
-        if isinstance(event, VolumeBegun):
-            print(f"{event.name} ({event.number} of {event.count})", file=sys.stderr)
-        elif isinstance(event, Progress):
-            print(f"{event.fraction:4.0%} {event.phase}", file=sys.stderr)
-        elif isinstance(event, VolumeProposed | VolumeFailed):
-            row: dict[str, Any] = {"volume": event.volume or "first", "name": event.name}
-            if isinstance(event, VolumeProposed):
-                row |= {"proposals": event.slugs, "how": event.how}
-            else:
-                row["error"] = event.message
-                if event.detail:
-                    row["detail"] = event.detail
-            rows.append(row)
-
-    run_batch(cohort.path, BatchRequest(train, keys or tuple(cohort.keys)), follow, Control())
-    return rows
+    return PlannedBatch(cohort, BatchRequest(train, keys or tuple(cohort.keys)))

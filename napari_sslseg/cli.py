@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from . import __version__
-from .batch_command import run_batch_command
+from .batch_command import plan_batch
 from .dataset_commands import run_evaluate, run_predict, run_train
 from .export_command import run_export
 from .formats import read
@@ -41,7 +41,8 @@ def main() -> None:
     """Run the command line.
 
     Errors are one sentence. The exit code is 2 where the user can mend it, 1 for a fault of the
-    program, whose traceback ``--debug`` or ``NAPARI_SSLSEG_DEBUG=1`` shows, and 130 after Ctrl-C.
+    program, whose traceback ``--debug`` or ``NAPARI_SSLSEG_DEBUG=1`` shows, or when volumes of a
+    batch failed, and 130 after Ctrl-C.
     """
     try:
         app()
@@ -105,16 +106,22 @@ def export_command(**options: Any) -> None:
 
 @app.command(
     name="batch",
-    help="Propose for all volumes of a project; prints one line of JSON a volume.",
+    help="Propose for all volumes of a project; prints one line of JSON for each as soon as it is "
+    "done. The exit code is 1 when a volume failed: its line has an “error”.",
 )
-@functools.wraps(run_batch_command)
+@functools.wraps(plan_batch)
 def batch_command(**options: Any) -> None:
-    """Run `run_batch_command` and print what it returns."""
-    for row in run_batch_command(**options):
+    """Run what `plan_batch` returns, and print each volume's row at once."""
+
+    def tell(row: dict[str, Any]) -> None:
         detail = row.pop("detail", "")
         if detail and _wishes.debug:
             print(detail, file=sys.stderr)
-        print(json.dumps(row, ensure_ascii=False))
+        # At once, also into a pipe or a file: what ends the batch must not take it along.
+        print(json.dumps(row, ensure_ascii=False), flush=True)
+
+    if plan_batch(**options).run(tell):
+        raise typer.Exit(1)
 
 
 @app.command(

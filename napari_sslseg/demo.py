@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 #: Seconds of training in each of the two rounds of the walk.
 WALK_SECONDS = 60.0
 
+#: What a walk writes beside its project, which `clear_walk` takes away again.
+_SUMMARY, _PROJECT, _LABELS = "summary.json", "project", "brain_labels.nii.gz"
+_WRITTEN = re.compile(r"\d{1,2}-[a-z-]+\.png|brain_labels\..+|summary\.json")
+
 
 def main() -> int:
     """Open the sample, or walk through the loop."""
@@ -39,9 +44,12 @@ def main() -> int:
     walk = arguments.walk or os.environ.get("NAPARI_SSLSEG_HEADLESS") == "1"
     out = arguments.out.resolve()
     if walk:
-        shutil.rmtree(out, ignore_errors=True)
-        (out / "project").mkdir(parents=True)
-        os.environ["NAPARI_SSLSEG_HOME"] = str(out / "project")
+        try:
+            clear_walk(out)
+        except OSError as error:
+            print(f"Error: {_why_not(out, error)}", file=sys.stderr)
+            return 2
+        os.environ["NAPARI_SSLSEG_HOME"] = str(out / _PROJECT)
     import napari
 
     viewer = napari.Viewer(title="napari-sslseg demo")
@@ -53,8 +61,49 @@ def main() -> int:
         return 0
     results = Walk(viewer, panel, out, arguments.seconds).go()
     viewer.close()
-    (out / "summary.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
+    (out / _SUMMARY).write_text(json.dumps(results, indent=1), encoding="utf-8")
     return 0
+
+
+def clear_walk(out: Path) -> None:
+    """Make the folder of a walk ready: take away what an earlier one wrote, and nothing else.
+
+    Raises
+    ------
+    FileExistsError
+        When there is something in the folder, but no walk's summary.
+    OSError
+        When it cannot be written to.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    if any(out.iterdir()) and not _was_walked(out):
+        raise FileExistsError(out)
+    for path in list(out.iterdir()):
+        if path.name == _PROJECT and path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif _WRITTEN.fullmatch(path.name):
+            path.unlink()
+    (out / _PROJECT).mkdir(exist_ok=True)
+    # From the beginning: the folder of a walk that is interrupted is to be known as one, too.
+    summary = json.dumps({"project": str(out / _PROJECT)})
+    (out / _SUMMARY).write_text(summary, encoding="utf-8")
+
+
+def _was_walked(out: Path) -> bool:
+    """Whether a walk's summary is in a folder; other programs write a ``summary.json`` as well."""
+    try:
+        summary = json.loads((out / _SUMMARY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(summary, dict) and "project" in summary
+
+
+def _why_not(out: Path, error: OSError) -> str:
+    """Say in a sentence why no walk can write there."""
+    if isinstance(error, FileExistsError) and out.is_dir():
+        return f"{out} is not empty, and no demo wrote it; give a new or empty folder with --out."
+    reason = error.strerror or error
+    return f"{out} cannot be written to ({reason}); choose another folder with --out."
 
 
 def open_sample(viewer: napari.Viewer) -> LoopPanel:
@@ -159,7 +208,7 @@ class Walk:
         after = self.dice(unseen)
         self.shot("retrained")
 
-        target = self.out / "brain_labels.nii.gz"
+        target = self.out / _LABELS
         panel.export.open()
         panel.export.export_to(target)
         wait_for(target.exists, 60, "the exported file")

@@ -23,6 +23,7 @@ from .formats.dicom_seg_reader import is_segmentation
 from .formats.grids import same_grid
 from .formats.label_import import GridDiffersError, import_labels
 from .formats.multichannel import GridsDifferError, read_channels
+from .formats.volume_table import class_volumes
 from .formats.writing import written_suffix
 from .training.control import Control
 from .training.events import Estimated, Event, Finished, Started
@@ -152,7 +153,8 @@ def run_propose(
         counts = value_counts(proposal.classes)
         # Mapped files cannot be deleted everywhere.
         proposal = replace(proposal, classes=_NONE, regions=_NONE, confidence=_NONE)
-    voxel = float(np.prod(volume.geometry.spacing_mm)) / 1000
+    # Of one voxel: the proposal was counted in pieces, which spares its pages in the memory.
+    (one,) = class_volumes(np.ones((1, 1, 1), np.uint8), volume.geometry, ClassTable.from_ids([1]))
     return {
         "output": str(output),
         "method": method,
@@ -163,7 +165,7 @@ def run_propose(
         "peak_memory_mb": round(_peak_memory() / 2**20, 1),
         "memory_budget_mb": round(budget / 2**20, 1),
         "classes": {
-            str(i): {"voxels": int(counts[i]), "ml": round(float(counts[i]) * voxel, 4)}
+            str(i): {"voxels": int(counts[i]), "ml": one.ml and round(int(counts[i]) * one.ml, 4)}
             for i in ids
             if i not in (BACKGROUND, NOT_ANNOTATED)
         },

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from napari_sslseg.cli import app
+from napari_sslseg.training.events import VolumeProposed
+from napari_sslseg.training.project_locking import lock_project, unlock_project
 from napari_sslseg.volume.classes import ClassTable
 from napari_sslseg.volume.cohort import Cohort
 from napari_sslseg.volume.project import ImageInfo, Project, ProjectError
@@ -82,8 +86,86 @@ def test_an_unforeseen_failure_of_a_volume_is_a_sentence_in_its_row(
     assert [row["error"] for row in rows] == [
         "An unexpected error ended this (KeyError: 'weights')."
     ] * 2
+    assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "in fault" in command_line("--debug", *words).stderr
+
+
+def test_one_volume_that_fails_among_others_is_told_by_the_exit_code(cohort, command_line):
+    words = ("batch", cohort.path, "--method", "reference")
+    assert command_line(*words).returncode == 0
+    np.save(cohort.path / "image.npy", np.zeros((3, 24, 24)))
+    done = command_line(*words)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert ["error" in row for row in rows] == [True, False]
+    assert done.returncode == 1
+
+
+def test_each_volume_is_told_when_it_is_done_and_ctrl_c_lets_go_of_the_project(
+    cohort, monkeypatch, command_line, capfd
+):
+    told = []
+
+    def interrupted(path, request, emit, control):
+        for key in cohort.keys:
+            emit(VolumeProposed(key, key, ["semsim"], "Estimated Dice 0.90."))
+            told.append(capfd.readouterr().out)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("napari_sslseg.training.batch.run_batch", interrupted)
+    done = command_line("batch", cohort.path)
+    assert done.returncode == 130
+    assert [json.loads(line)["volume"] for line in told] == ["first", cohort.keys[1]]
+    lock = lock_project(cohort.path)
+    assert lock is not None
+    unlock_project(lock)
+
+
+KILLED = """
+import os, sys, types
+from napari_sslseg.cli import main
+from napari_sslseg.training.events import VolumeProposed
+
+def run_batch(path, request, emit, control):
+    emit(VolumeProposed("", "disc", ["semsim"], "Estimated Dice 0.90."))
+    os._exit(9)
+
+sys.modules["napari_sslseg.training.batch"] = types.SimpleNamespace(run_batch=run_batch)
+main()
+"""
+
+
+def test_the_lines_of_finished_volumes_survive_a_kill(cohort):
+    command = [sys.executable, "-c", KILLED, "batch", str(cohort.path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 9, done.stderr
+    assert json.loads(done.stdout)["name"] == "disc"
+
+
+def test_a_project_that_is_open_in_a_window_is_refused(cohort, command_line):
+    lock = lock_project(cohort.path)
+    assert lock is not None
+    further = cohort.path / "volumes" / cohort.keys[1]
+    for path in (cohort.path, further):
+        done = command_line("batch", path, "--method", "reference")
+        assert done.returncode == 2
+        assert "is open in another window" in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert done.stdout == ""
+    unlock_project(lock)
+    assert command_line("batch", cohort.path, "--method", "reference").returncode == 0
+
+
+def test_no_window_opens_a_project_that_a_batch_works_on(cohort, command_line, monkeypatch):
+    def work(path, request, emit, control):
+        with pytest.raises(ProjectError, match="or a batch works on it"):
+            lock_project(cohort.path)
+
+    monkeypatch.setattr("napari_sslseg.training.batch.run_batch", work)
+    assert command_line("batch", cohort.path).returncode == 0
+    lock = lock_project(cohort.path)
+    assert lock is not None
+    unlock_project(lock)
 
 
 def test_a_fault_of_a_library_is_not_told_as_the_users(cohort, monkeypatch, command_line):
@@ -123,6 +205,7 @@ def test_damaged_projects_are_told_in_a_sentence(cohort, tmp_path, command_line)
     first, second = (json.loads(line)["error"] for line in done.stdout.splitlines())
     assert "its shape is (3, 24, 24), not (8, 24, 24)" in first
     assert "is damaged: axis 7 of a shape" in second
+    assert done.returncode == 1
     head = cohort.path / "project.json"
     head.write_text("[1]")
     done = command_line("batch", cohort.path)

@@ -99,6 +99,8 @@ def test_propose_writes_labels_where_the_image_lies(files, tmp_path, suffix, com
     if suffix == ".nrrd":
         ml = voxels * 0.7 * 0.8 * 3 / 1000
         assert summary["classes"]["2"]["ml"] == pytest.approx(ml, rel=1e-3)
+    if suffix == ".tif":
+        assert summary["classes"]["2"]["ml"] is None, "its pixels have no size"
 
 
 def test_propose_trains_by_default_and_finds_the_axis_itself(files, tmp_path):

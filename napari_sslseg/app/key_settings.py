@@ -151,13 +151,51 @@ class Keys:
         path = settings_file()
         if not path.exists():
             return
+        reasons: list[str] = []
         try:
-            chosen = dict(json.loads(path.read_text(encoding="utf-8")))
-            for name, key in chosen.items():
-                if name in self.by_name:
-                    self.by_name[name] = self._checked(name, str(key))
+            saved = dict(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
-            self.trouble = f"Not all of your keys in {path} can be used: {error}"
+            reasons.append(str(error))
+        else:
+            wanted = {name: str(key) for name, key in saved.items() if name in self.by_name}
+            reasons += self._apply(wanted)
+        if reasons:
+            told = "; ".join(reason.partition(";")[0].removesuffix(".") for reason in reasons)
+            self.trouble = f"Not all of your keys in {path} can be used: {told}; choose others (?)."
+
+    def _apply(self, wanted: dict[str, str]) -> list[str]:
+        """Use saved keys, but for the bad ones; returns why those are left out.
+
+        All are put in place before any is checked: one may have the default of another that was
+        moved as well.
+        """
+        reasons: list[str] = []
+        defaults = dict(self.by_name)
+        placed: list[str] = []
+        for name, key in wanted.items():
+            try:
+                self.by_name[name] = normal(key)
+            except ValueError as error:
+                reasons.append(str(error))
+            else:
+                placed.append(name)
+        # From the start after each one that is left out: its default may now be in use. The last
+        # one first: of two with the same key the first one keeps it.
+        while (bad := self._first_bad(placed[::-1])) is not None:
+            name, reason = bad
+            placed.remove(name)
+            self.by_name[name] = defaults[name]
+            reasons.append(reason)
+        return reasons
+
+    def _first_bad(self, names: Iterable[str]) -> tuple[str, str] | None:
+        """Return the first of some actions whose key cannot be used, and why not."""
+        for name in names:
+            try:
+                self._checked(name, self.by_name[name])
+            except ValueError as error:
+                return name, str(error)
+        return None
 
     def _save(self) -> None:
         path = settings_file()

@@ -1,17 +1,13 @@
-"""One window at a time works on a project: two would save over each other's strokes."""
+"""The project that a window works on is held: two would save over each other's strokes."""
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
+from ..training.project_locking import lock_project, unlock_project
 from ..volume.folders import home_of
-from ..volume.user_error import ProjectError
-
-#: File in the project's folder; the system lets go of it however the application ends.
-_NAME = "open.lock"
 
 
 class ProjectLock:
@@ -33,30 +29,18 @@ class ProjectLock:
         Raises
         ------
         ProjectError
-            When another window holds it.
+            When another window or a batch holds it.
         """
         home = home_of(Path(path).resolve())
         if self._held is not None and self._held[0] == home:
             return
-        lock = FileLock(home / _NAME, blocking=False, thread_local=False)
-        try:
-            if not home.is_dir():  # the lock would make it
-                raise FileNotFoundError(home)
-            lock.acquire()
-        except Timeout as error:
-            raise ProjectError(
-                f"{home} is open in another window; close it there first, as two windows would "
-                "save over each other's strokes."
-            ) from error
-        except (OSError, NotImplementedError):
-            self.release()
-            return
+        lock = lock_project(home)  # before the other one is let go: a refusal changes nothing
         self.release()
-        self._held = home, lock
+        if lock is not None:
+            self._held = home, lock
 
     def release(self) -> None:
         """Let go of the project."""
         held, self._held = self._held, None
         if held is not None:
-            with contextlib.suppress(OSError):
-                held[1].release()
+            unlock_project(held[1])

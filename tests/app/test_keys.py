@@ -191,6 +191,44 @@ def test_keys_that_cannot_be_saved_leave_the_old_ones_and_say_so(home, files_end
     assert [path.name for path in home.iterdir()] == [settings_file().name]
 
 
+def test_keys_that_were_moved_round_are_all_there_at_the_next_start(home):
+    keys = Keys(napari_keys())
+    moved = {"accept": "Shift+K", "accept_next": "K", "next_slice": "G", "flip": "Shift+U"}
+    for name, key in moved.items():
+        keys.set(name, key)
+    again = Keys(napari_keys())
+    assert again.by_name == DEFAULTS | moved
+    assert again.trouble == ""
+
+
+@pytest.mark.parametrize(
+    ("saved", "kept", "reasons"),
+    [
+        # Neither napari's keys, nor what is no key, nor one that an action still has.
+        (
+            {"accept": "P", "swap": "?!", "flip": "N", "help": "F3"},
+            {"help": "F3"},
+            ["“?!” is not a key", "N is in use: Go to the next", "P is one of napari's own keys"],
+        ),
+        # Of two with one key the first one keeps it.
+        (
+            {"accept": "F4", "flip": "F4", "help": "F3"},
+            {"accept": "F4", "help": "F3"},
+            ["F4 is in"],
+        ),
+        # One that must take its default again takes it from the one that had it.
+        ({"accept_next": "K", "accept": "P", "help": "F3"}, {"help": "F3"}, ["P is", "K is in"]),
+    ],
+)
+def test_only_saved_keys_that_cannot_be_used_are_left_out(home, saved, kept, reasons):
+    home.mkdir()
+    settings_file().write_text(json.dumps(saved))
+    keys = Keys(napari_keys())
+    assert keys.by_name == DEFAULTS | kept
+    assert all(reason in keys.trouble for reason in reasons), keys.trouble
+    assert keys.trouble.count(";") == len(reasons), "one for each, and what to do"
+
+
 @pytest.mark.parametrize("text", ["{", "[1, 2]", '{"accept": "P"}', '{"accept": 7, "x": "Y"}'])
 def test_a_damaged_settings_file_leaves_the_defaults_and_says_so(home, text):
     home.mkdir()

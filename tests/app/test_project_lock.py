@@ -35,7 +35,7 @@ def test_a_project_that_another_process_has_open_is_refused_until_that_dies(
     tmp_path, other_process
 ):
     lock = ProjectLock()
-    with pytest.raises(ProjectError, match="open in another window"):
+    with pytest.raises(ProjectError, match="open in another window, or in a batch"):
         lock.take(tmp_path)
     other_process.kill()
     other_process.wait()

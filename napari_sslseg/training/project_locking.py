@@ -1,0 +1,56 @@
+"""One at a time works on a project: a window or a batch; two would save over each other's work.
+
+Free of torch: windows and the command line ask before any training.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ..volume.user_error import ProjectError
+
+#: File in the project's folder; the system lets go of it however the application ends.
+_NAME = "open.lock"
+
+
+def lock_project(home: Path) -> FileLock | None:
+    """Hold a project until `unlock_project`, or until the process ends.
+
+    Parameters
+    ----------
+    home : Path
+        Folder of the project itself, not of a further volume in it.
+
+    Returns
+    -------
+    FileLock or None
+        None where nothing can be held: a folder that is missing or cannot be written to, or a disk
+        that knows no locks.
+
+    Raises
+    ------
+    ProjectError
+        When a window or a batch holds it.
+    """
+    lock = FileLock(home / _NAME, blocking=False, thread_local=False)
+    try:
+        if not home.is_dir():  # the lock would make it
+            return None
+        lock.acquire()
+    except Timeout as error:
+        raise ProjectError(
+            f"{home} is open in another window, or in a batch; close or end that first, "
+            "as two would save over each other's work."
+        ) from error
+    except (OSError, NotImplementedError):
+        return None
+    return lock
+
+
+def unlock_project(lock: FileLock) -> None:
+    """Let go of a project."""
+    with contextlib.suppress(OSError):  # the disk may be gone, and the lock with it
+        lock.release()

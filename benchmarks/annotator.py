@@ -277,7 +277,10 @@ def annotate(
         else:
             if isinstance(strategy, KnownErrors):
                 evidence = strategy.look(volume, ink, proposal, evidence)
-            index = strategy.rank(evidence)[0].index
+            ranked = strategy.rank(evidence)
+            if not ranked:  # every slice of the stated extent is known
+                return trace, touched
+            index = ranked[0].index
         seconds += time.perf_counter() - begin
         painted += int(np.count_nonzero(proposal.classes[index] != volume.truth[index]))
         ink[index] = volume.truth[index]

@@ -45,8 +45,7 @@ class Evidence:
         What each slice looks like, for representativeness; see `describe_slices`.
     extent : tuple of (int or None)
         First and last slice in which the object can be seen, where someone has said so. What lies
-        outside is known to be empty, has no errors and is not suggested as long as anything
-        inside is open.
+        outside is known to be empty, has no errors and is never suggested.
     current : int, optional
         The slice in view; ties go to slices near it.
     ends : tuple of str
@@ -94,13 +93,10 @@ class Evidence:
         return tuple(sorted({*self.known, *(z for z in empty if 0 <= z < self.depth)}))
 
     def open_slices(self) -> npt.NDArray[np.intp]:
-        """Slices that may be suggested, rising; those in the extent, as long as it has any."""
-        unknown = np.ones(self.depth, dtype=bool)
-        unknown[list(self.known)] = False
-        inside = self.inside
-        if (unknown & inside).any():
-            unknown &= inside
-        return np.flatnonzero(unknown)
+        """Slices that may be suggested, rising: those in the extent that are not known."""
+        found = self.inside
+        found[list(self.known)] = False
+        return np.flatnonzero(found)
 
     def expected_errors(self) -> Reals:
         """Return the wrong voxels to expect in each slice; none in known ones, nor outside."""
@@ -134,9 +130,12 @@ def evidence_of(
     *,
     descriptors: Reals | None = None,
     extent: Ends = (None, None),
+    ends: tuple[str, str] = ("", ""),
     volume: str = "",
 ) -> Evidence:
     """Return what a proposal tells of each slice, for instance one that is not on the screen.
+
+    What it proposes outside of the extent is no object, unless the slice is known.
 
     Parameters
     ----------
@@ -146,19 +145,24 @@ def evidence_of(
         Slicing axis.
     known : iterable of int
         Reference and accepted slices.
-    descriptors, extent, volume
+    descriptors, extent, ends, volume
         See `Evidence`.
     """
     judged = bool(proposal.confidence.any())
-    return Evidence(
+    areas = object_areas(proposal.classes, axis)
+    found = Evidence(
         regions=count_regions(proposal.regions, axis),
         known=tuple(known),
         doubt=doubt_of_slices(proposal.confidence, axis) if judged else None,
-        areas=object_areas(proposal.classes, axis),
+        areas=areas,
         descriptors=descriptors,
         extent=extent,
+        ends=ends,
         volume=volume,
     )
+    empty = ~found.inside
+    empty[list(found.known)] = False
+    return replace(found, areas=np.where(empty, 0, areas)) if empty.any() else found
 
 
 def count_regions(

@@ -60,7 +60,7 @@ class Strategy(ABC):
         Returns
         -------
         list of Suggestion
-            Best first; empty when every slice is known.
+            Best first; empty when every slice of the object is known.
         """
         found: list[Suggestion] = []
         ahead = evidence

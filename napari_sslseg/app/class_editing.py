@@ -13,6 +13,7 @@ from ..volume.annotation import NOT_ANNOTATED
 from ..volume.classes import SegmentClass
 from ..volume.terminology import Code
 from .background import in_background
+from .estimated_classes import remember_names
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -95,7 +96,8 @@ class ClassEditing:
         # What may be refused comes first; and with the old name its code goes, not the new one.
         means = renamed or self._project.classes.name(class_id)
         parsed = None if code is None else Code.parse(code, means)
-        if renamed is not None:
+        if renamed is not None and renamed.strip() != self._project.classes.name(class_id):
+            remember_names(self._project)
             self._project.classes.rename(class_id, renamed)
         if code is not None:
             self._project.classes.recode(class_id, parsed)
@@ -132,6 +134,7 @@ class ClassEditing:
             self._unless_painted(class_id, partial(self._remove, class_id))
 
     def _remove(self, class_id: int) -> None:
+        remember_names(self._project)
         self._project.classes.remove(class_id)
         self.changed.emit()
 
@@ -163,15 +166,29 @@ class ClassEditing:
     def _serials(self) -> tuple[int, ...]:
         return (self._references.serial, *self._shelf.serials())
 
-    def choose(self, class_id: int) -> None:
-        """Paint with a class from now on, in References and proposals alike."""
-        layers = [self._references.layer]
-        if class_id != NOT_ANNOTATED:
-            layers += [proposal.layer for proposal in self._shelf.layers.values()]
-        for layer in layers:
+    def choose(self, class_id: int, take_brush: bool = True) -> None:
+        """Paint with a class from now on, in References and proposals alike.
+
+        Parameters
+        ----------
+        class_id : int
+            Or 255, with which ink is taken away: only References can be painted with that, and
+            become the active layer in place of a proposal.
+        take_brush : bool
+            Take the brush where the tool of the active layer is none to paint with.
+        """
+        references = self._references.layer
+        proposals = [proposal.layer for proposal in self._shelf.layers.values()]
+        for layer in [references] if class_id == NOT_ANNOTATED else [references, *proposals]:
             layer.selected_label = class_id
-        active = self._viewer.layers.selection.active
-        if active in layers and active.mode in ("pan_zoom", "erase", "pick"):
+        if not take_brush:
+            return
+        layers = self._viewer.layers
+        active = layers.selection.active
+        if class_id == NOT_ANNOTATED and active in proposals and references in layers:
+            references.brush_size, references.mode = active.brush_size, active.mode
+            layers.selection.active = active = references
+        if active in [references, *proposals] and active.mode in ("pan_zoom", "erase", "pick"):
             active.mode = "paint"
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from qtpy.QtCore import QObject, Signal
 
 from ..training.events import (
@@ -19,11 +18,10 @@ from ..training.events import (
     VolumeProposed,
 )
 from ..training.request import BatchRequest, TrainRequest
-from ..volume.annotation import SliceState
-from ..volume.classes import BACKGROUND
 from ..volume.cohort import Cohort, VolumeSummary
 from ..volume.project import ProjectError
 from .background import in_background
+from .live_summary import live_summary
 from .next_volume import best_slice_elsewhere
 from .training_run import TrainingRun
 from .volume_adding import VolumeAdding, volumes_in
@@ -31,6 +29,10 @@ from .volume_adding import VolumeAdding, volumes_in
 if TYPE_CHECKING:
     from ..acquisition.suggestion import Suggestion
     from .session import Session
+
+
+#: Why another volume cannot be shown just now.
+TRAINING = "Training is running on this volume; wait for it or cancel it first."
 
 
 class CohortView(QObject):
@@ -95,7 +97,7 @@ class CohortView(QObject):
     def leave(self) -> None:
         """Remember the volume in view, whose session makes room for another one."""
         if self.session is not None:
-            self._summaries[self.current] = self._live(self.session)
+            self._summaries[self.current] = live_summary(self.session, self.current)
             self._unsure.add(self.current)
         self.session = None
 
@@ -109,7 +111,7 @@ class CohortView(QObject):
             self._adding.stop()
             self._adding = None
         self.cohort, self.current, self.at = None, "", ""
-        self.working = False
+        self.working, self._wanted = False, None
         self._summaries, self._unsure = {}, set()
         self.changed.emit()
 
@@ -122,7 +124,7 @@ class CohortView(QObject):
         found = []
         for key in self.cohort.keys:
             if key == self.current and self.session is not None:
-                found.append(self._live(self.session))
+                found.append(live_summary(self.session, key))
             else:
                 found.append(self._summaries.get(key, VolumeSummary(key, key[4:] or "…")))
         return found
@@ -163,11 +165,11 @@ class CohortView(QObject):
         if self.cohort is None or session is None:
             return
         if self._adding is None:
-            self._adding = VolumeAdding(self.cohort, session.project.axis, self)
+            self._adding = VolumeAdding(self.cohort, self)
             self._adding.busy.connect(self.reading.emit)
             self._adding.added.connect(self._look)
             self._adding.over.connect(self._on_added)
-        self._adding.add(paths)
+        self._adding.add(paths, session.project.axis)
 
     def add_folder(self, folder: Path) -> None:
         """Take all volumes of a folder into the project."""
@@ -176,7 +178,9 @@ class CohortView(QObject):
         )
 
     def why_no_next(self) -> str:
-        """Return why there is no slice of another volume to go to, empty when there may be one."""
+        """Return why no slice of another volume is gone to now, empty when one may be."""
+        if self.session is not None and self.session.training.busy:
+            return TRAINING[0].lower() + TRAINING[1:]
         others = [s for s in self.summaries() if s.key != self.current]
         if not any(s.proposed for s in others):
             return "no other volume has a proposal yet."
@@ -185,14 +189,17 @@ class CohortView(QObject):
     def go_to_next_volume(self) -> None:
         """Go where a correction would help most in the other volumes."""
         cohort, current = self.cohort, self.current
-        if cohort is None or self.why_no_next():
+        if cohort is None or self._not_now():
             return
 
         def found(best: Suggestion | None) -> None:
-            if self.cohort is not cohort or self.current != current:
+            # Training may have begun while all were looked through.
+            if self.cohort is not cohort or self.current != current or self._not_now():
                 return
             if best is None:
-                self.trouble.emit("Every slice of the other volumes' proposals is accepted.")
+                self.trouble.emit(
+                    "In the other volumes with a proposal every slice of the object is known."
+                )
                 return
             name = next((s.name for s in self.summaries() if s.key == best.volume), best.volume)
             self._wanted = (best.volume, best.index)
@@ -204,6 +211,19 @@ class CohortView(QObject):
             found,
             lambda error: self.trouble.emit(str(error)),
         )
+
+    def _not_now(self) -> bool:
+        """Tell why no other volume is gone to now, if there is a reason."""
+        reason = self.why_no_next()
+        if reason:
+            self.advice.emit(f"Not now: {reason}")
+        return bool(reason)
+
+    def stay(self, why: str = "") -> None:
+        """Forget a slice of another volume that was to be shown, and tell why."""
+        if self._wanted is not None:
+            self._wanted = None
+            self.advice.emit(why)
 
     def remove(self, key: str) -> None:
         """Take a volume without labels out of the project.
@@ -328,19 +348,3 @@ class CohortView(QObject):
         if troubles:
             self.trouble.emit("\n".join(troubles))
         self.changed.emit()
-
-    def _live(self, session: Session) -> VolumeSummary:
-        """Summary of the volume in view, as it stands."""
-        references, info = session.references, session.project.info
-        states = references.states
-        return VolumeSummary(
-            self.current,
-            info.name,
-            info.source,
-            len(states),
-            int(np.count_nonzero(states == SliceState.WHOLE)),
-            int(np.count_nonzero(states == SliceState.PARTIAL)),
-            len(session.accepted_slices()),
-            bool(session.proposals),
-            frozenset(int(i) for i in references.index.painted() if i != BACKGROUND),
-        )

@@ -17,11 +17,13 @@ from ..editing.smoothing import smooth
 from ..volume.annotation import NOT_ANNOTATED, SliceState, latest
 from ..volume.proposal import Region
 from .background import in_background
+from .hand_work import HandWork
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ..volume.project import Project
+    from .hand_work import Slices
     from .history import History
     from .proposal_layer import ProposalLayer
     from .proposal_shelf import ProposalShelf
@@ -58,6 +60,7 @@ class Mender:
     ) -> None:
         self._project, self._references = project, references
         self._shelf, self._history = shelf, history
+        self._hand_work = HandWork(project, history, shelf)
         self.busy = False
 
     # -- what the panel and the keys ask for ------------------------------------------------
@@ -145,7 +148,11 @@ class Mender:
         self._edit(work, "flipping a part to its second class", volume, int(point[axis]))
 
     def interpolate(self) -> None:
-        """Fill the slices between the two nearest known ones around the slice in view."""
+        """Fill the slices between the two nearest known ones around the slice in view.
+
+        Known are references, and slices that the user has corrected other than by an operation on
+        many slices.
+        """
         proposal = self._shelf.in_view()
         if proposal is None:
             self.said.emit(f"Nothing to interpolate: {NO_PROPOSAL}")
@@ -155,17 +162,21 @@ class Mender:
         layer_data = proposal.layer.data
         states = self._references.states.copy()
         spacing = tuple(s for i, s in enumerate(self._project.info.spacing) if i != axis)
+        unseen = self._hand_work.by_operations(proposal.slug, axis)
         words = ""
 
         def known(z: int) -> bool:
-            return states[z] == SliceState.WHOLE or bool(proposal.slice_of(axis, z)[1].any())
+            if states[z] == SliceState.WHOLE:
+                return True
+            return z not in unseen and bool(proposal.slice_of(axis, z)[1].any())
 
         def work() -> Change | str:
             nonlocal words
-            ends = _ends(known, current, len(states))
-            if ends is None:
+            low, high = _ends(known, current, len(states))
+            if low is None or high is None:
                 return "Correct or accept a slice on either side first; between them is filled."
-            low, high = ends
+            if high - low < 2:
+                return "Nothing to fill here: the slices on either side are corrected or accepted."
             stated = np.moveaxis(ink, axis, 0)
             one, two = (latest(stated[z], *proposal.slice_of(axis, z)) for z in (low, high))
             between = interpolate(one, two, high - low - 1, (spacing[0], spacing[1]))
@@ -175,7 +186,7 @@ class Mender:
             part[...] = np.where(stated[low + 1 : high] == NOT_ANNOTATED, between, part)
             return Change.of_volume(layer_data, after)
 
-        self._run(work, lambda: words, proposal, (axis, current))
+        self._run(work, lambda: words, proposal, (axis, current), several=True)
 
     def accept_sure(self) -> int:
         """Make what both predictions agree on and are sure of ink, in the slice in view.
@@ -246,7 +257,7 @@ class Mender:
             return Change.of_slice(data.shape, axis, index, before, after)
 
         where = "in the whole volume" if volume else f"in slice {index}"
-        self._run(work, lambda: f"{text} {where}", proposal, (axis, index))
+        self._run(work, lambda: f"{text} {where}", proposal, (axis, index), several=volume)
 
     def _run(
         self,
@@ -255,17 +266,30 @@ class Mender:
         proposal: ProposalLayer,
         place: tuple[int, int],
         tries: int = _TRIES,
+        *,
+        several: bool,
     ) -> None:
+        """Make a change in a thread and write it, as an operation on one or `several` slices."""
         if self.busy and tries == _TRIES:
             self.said.emit("One moment: the operation before is still being worked out.")
             return
         self.busy = True
+        hand_work = self._hand_work
 
-        def done(result: Change | str) -> None:
+        def worked() -> tuple[Change | str, Slices | None]:
+            result = work()
+            if isinstance(result, str) or not several:
+                return result, None
+            return result, hand_work.first_corrected(result, proposal)
+
+        def done(made: tuple[Change | str, Slices | None]) -> None:
+            result, slices = made
             if isinstance(result, Change) and not self._shelf.closed:
-                if not self._history.write(proposal.layer, result, text(), place):
+                with hand_work.operation(slices):
+                    written = self._history.write(proposal.layer, result, text(), place)
+                if not written:
                     if tries > 0:
-                        self._run(work, text, proposal, place, tries - 1)
+                        self._run(work, text, proposal, place, tries - 1, several=several)
                         return
                     result = "Nothing was changed, as you painted there meanwhile. Try again."
                 elif not len(result):
@@ -281,17 +305,19 @@ class Mender:
             self.busy = False
             self.said.emit(f"Nothing was changed: {error}.")
 
-        in_background(work, done, failed)
+        in_background(worked, done, failed)
 
 
-def _ends(known: Callable[[int], bool], current: int, count: int) -> tuple[int, int] | None:
-    """Return the known slices to interpolate between, with at least one slice between them."""
+def _ends(known: Callable[[int], bool], current: int, count: int) -> tuple[int | None, int | None]:
+    """Return the known slices to interpolate between, None where there is none on that side.
+
+    Those on either side of the slice in view. If that is known itself, it is the first of them;
+    the last one where the next slice is known as well, or none is.
+    """
     before = current if known(current) else _first(known, range(current - 1, -1, -1))
     after = _first(known, range(current + 1, count))
     if before == current and (after is None or after == current + 1):
         after, before = current, _first(known, range(current - 1, -1, -1))
-    if before is None or after is None or after - before < 2:
-        return None
     return before, after
 
 

@@ -6,8 +6,10 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from ..acquisition.evidence import evidence_of
+from ..acquisition.reasons import end_names
 from ..acquisition.registry import create, rank_volumes
 from ..volume.cohort import Cohort, ink_facts
+from ..volume.order import CanonicalOrder
 from ..volume.project import Project, ProjectError
 
 if TYPE_CHECKING:
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 
 #: Of several proposals the first of these is asked.
 _FIRST_ASKED = ("semsim", "reference-guided")
+
+#: What is kept of an image that was turned in napari, so that its ends are not known.
+_TURNED = ("rotate", "shear", "affine")
 
 
 def best_slice_elsewhere(cohort: Cohort, current: str) -> Suggestion | None:
@@ -30,7 +35,8 @@ def best_slice_elsewhere(cohort: Cohort, current: str) -> Suggestion | None:
     Returns
     -------
     Suggestion or None
-        Its `volume` is the key; None when no other volume has a proposal with open slices.
+        Its `volume` is the key; None when in no other volume with a proposal a slice of the object
+        is open.
     """
     found = []
     for key in cohort.keys:
@@ -48,5 +54,20 @@ def _evidence(project: Project, key: str) -> Evidence | None:
     if not slugs:
         return None
     slug = next((s for s in _FIRST_ASKED if s in slugs), slugs[0])
-    whole = ink_facts(project).whole
-    return evidence_of(project.read_proposal(slug), project.axis, sorted(whole), volume=key)
+    return evidence_of(
+        project.read_proposal(slug),
+        project.axis,
+        sorted(ink_facts(project).whole),
+        extent=project.extent.ends,
+        ends=_ends(project),
+        volume=key,
+    )
+
+
+def _ends(project: Project) -> tuple[str, str]:
+    """Return the names of the volume's ends, as `slice_ends` does for one that is shown."""
+    shown = project.info.layer
+    order = shown.get("metadata", {}).get("order")
+    if order is None or any(key in shown for key in _TURNED):
+        return "", ""
+    return end_names(CanonicalOrder.from_dict(order).geometry, project.axis)

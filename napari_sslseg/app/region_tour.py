@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from psygnal import Signal
 
-from ..editing.doubt import DISPUTED, DoubtfulPlace, doubtful_places
+from ..editing.doubt import (
+    DISPUTED,
+    LEAST_PIXELS,
+    DoubtfulPlace,
+    DoubtfulPlaces,
+    doubtful_places,
+)
 from .background import in_background
 from .region_view import RegionArray
 
@@ -65,10 +71,12 @@ class RegionTour:
         self._viewer, self._project = viewer, project
         self._references, self._shelf, self._go_to = references, shelf, go_to
         self._key: tuple[str, int, int] | None = None
-        self._places: list[DoubtfulPlace] = []
+        self._places = DoubtfulPlaces([], False, False)
         self._visited: list[int] = []
         self._at = -1
         self._looking = False
+        #: Whether the places were looked for just now.
+        self._fresh = False
 
     def next(self) -> None:
         """Go to the largest place that was not looked at yet; after going back, forward again."""
@@ -85,16 +93,38 @@ class RegionTour:
             self._show(self._at + 1)
             return
         seen = set(self._visited)
-        for number, place in enumerate(self._places):
+        for number, place in enumerate(self._places.listed):
             if number not in seen and self._open_share(place) >= _STILL_OPEN:
                 self._visited.append(number)
                 self._show(len(self._visited) - 1)
                 return
-        if not self._visited:
-            self.said.emit("The predictions disagree nowhere in open slices.")
+        if not self._visited and not self._fresh:
+            # All that were listed are settled: there may be others that were not.
+            self._key = None
+            self._with_places(self._forward)
             return
-        self._visited, self._at = [], -1
-        self.said.emit("You have seen every place where the predictions disagree.")
+        self.said.emit(self._over() if self._visited else self._nowhere())
+        # The tour begins anew with what is open then.
+        self._key, self._visited, self._at = None, [], -1
+
+    def _over(self) -> str:
+        """Say at the end of the tour what was seen."""
+        if self._places.more:
+            count = len(self._places.listed)
+            return (
+                f"You have seen the {count} largest places where the predictions disagree. There "
+                "are smaller ones; correct or accept these, and they come next."
+            )
+        size = f" of {LEAST_PIXELS} pixels or more" if self._places.specks else ""
+        return f"You have seen every place{size} where the predictions disagree."
+
+    def _nowhere(self) -> str:
+        if self._places.specks:
+            return (
+                "In open slices the predictions disagree only on specks of fewer than "
+                f"{LEAST_PIXELS} pixels."
+            )
+        return "The predictions disagree nowhere in open slices."
 
     def _back(self) -> None:
         if self._at > 0:
@@ -105,7 +135,7 @@ class RegionTour:
     def _show(self, at: int) -> None:
         self._at = at
         number = self._visited[at]
-        place = self._places[number]
+        place = self._places.listed[number]
         self._go_to(place.index)
         self._centre(place)
         self.arrived.emit(
@@ -118,8 +148,8 @@ class RegionTour:
         )
         name = self._project.classes.name(class_id)
         self.said.emit(
-            f"Slice {place.index}, place {number + 1} of {len(self._places)}: the predictions "
-            f"disagree on {place.pixels} pixels, proposed as {name}."
+            f"Slice {place.index}, place {number + 1} of {len(self._places.listed)}: the "
+            f"predictions disagree on {place.pixels} pixels, proposed as {name}."
         )
 
     def _centre(self, place: DoubtfulPlace) -> None:
@@ -171,14 +201,16 @@ class RegionTour:
         regions = proposal.open_regions(self._references.ink)
         before = (slice(None),) * axis
 
-        def work() -> list[DoubtfulPlace]:
+        def work() -> DoubtfulPlaces:
             return doubtful_places(lambda z: regions[(*before, z)], regions.shape[axis])
 
-        def done(places: list[DoubtfulPlace]) -> None:
+        def done(places: DoubtfulPlaces) -> None:
             self._looking = False
             if not self._shelf.closed and self._is_current(key, proposal):
                 self._key, self._places, self._visited, self._at = key, places, [], -1
+                self._fresh = True
                 then()
+                self._fresh = False
 
         def failed(error: Exception) -> None:
             self._looking = False

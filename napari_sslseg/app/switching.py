@@ -12,6 +12,8 @@ from qtpy.QtCore import QTimer
 from ..volume.cohort import Cohort
 from .background import in_background
 from .channels import channels_of
+from .cohort_view import TRAINING
+from .estimated_classes import carry_names
 from .image_source import open_project
 from .slice_index import SliceIndex, index_slices
 
@@ -104,7 +106,8 @@ class Hand:
         """Use the same tools in another session."""
         layer = session.references.layer
         if self.label in session.classes or self.label in (0, 255):
-            session.choose_class(self.label)
+            # Moving the view stays moving the view: a drag must not paint.
+            session.class_editing.choose(self.label, take_brush=False)
         layer.brush_size = self.brush
         if self.on_references:
             layer.mode = self.mode
@@ -141,10 +144,14 @@ class Switching:
         if session is None:
             panel.open(path)
             return
-        if self._wanted is not None or Path(path) == session.project.path:
+        if Path(path) == self._wanted or Path(path) == session.project.path:
+            return
+        if self._wanted is not None:
+            panel.cohort.stay("One moment: another volume is being opened.")
             return
         if session.training.busy:
-            show_info("Training is running on this volume; wait for it or cancel it first.")
+            show_info(TRAINING)
+            panel.cohort.stay(TRAINING)
             panel.volumes.refresh()
             return
         self._wanted = Path(path)
@@ -164,6 +171,7 @@ class Switching:
 
     def _stay(self) -> None:
         self._wanted = None
+        self._panel.cohort.stay()
         self._panel.volumes.set_switching(None)
 
     def _replace(self, session: Session, volume: LoadedVolume) -> None:
@@ -175,6 +183,7 @@ class Switching:
         opened = {step: step.is_open for step in panel.steps}
         # One table for all volumes: a class may have been added since the file was read.
         volume.project.classes = session.classes
+        carry_names(session.project, volume.project)
         self.under_way = True
         try:
             panel.cohort.leave()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,14 +46,21 @@ def volumes_in(folder: Path) -> list[Path]:
     return found
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """A file or folder to add: slicing axis of its volumes, and which one if it holds several."""
+
+    path: Path
+    axis: int
+    part: str | None = None
+
+
 class VolumeAdding(QObject):
     """Reads volumes and copies them into a project.
 
     Parameters
     ----------
     cohort : Cohort
-    axis : int
-        Slicing axis of the new volumes.
     """
 
     busy = Signal(str)
@@ -62,19 +70,25 @@ class VolumeAdding(QObject):
     over = Signal(list)
     """All is done; one sentence for each file that could not be added."""
 
-    def __init__(self, cohort: Cohort, axis: int, parent: QObject | None = None) -> None:
+    def __init__(self, cohort: Cohort, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._cohort, self._axis = cohort, axis
-        self._waiting: deque[tuple[Path, str | None]] = deque()
+        self._cohort = cohort
+        self._waiting: deque[_Wanted] = deque()
         self._troubles: list[str] = []
         self._labels: list[str] = []
         self._stopped = False
         self.running = False
 
-    def add(self, paths: Iterable[Path]) -> None:
-        """Add files and folders, after what is being added already."""
-        for path in paths:
-            self._waiting.append((Path(path), None))
+    def add(self, paths: Iterable[Path], axis: int) -> None:
+        """Add files and folders, after what is being added already.
+
+        Parameters
+        ----------
+        paths : iterable of Path
+        axis : int
+            Slicing axis of the new volumes.
+        """
+        self._waiting.extend(_Wanted(Path(path), axis) for path in paths)
         if not self.running:
             self.running = True
             self._next()
@@ -90,22 +104,22 @@ class VolumeAdding(QObject):
         if self._stopped or not self._waiting:
             self._end()
             return
-        path, part = self._waiting.popleft()
+        wanted = self._waiting.popleft()
         left = len(self._waiting)
-        self.busy.emit(f"Reading {path.name}…" + (f" {left} more to go" if left else ""))
+        self.busy.emit(f"Reading {wanted.path.name}…" + (f" {left} more to go" if left else ""))
         in_background(
-            lambda: read_volume(path, part),
-            lambda volume: self._on_read(path, volume),
-            lambda error: self._on_failed(path, error),
+            lambda: read_volume(wanted.path, wanted.part),
+            lambda volume: self._on_read(wanted, volume),
+            lambda error: self._on_failed(wanted, error),
         )
 
-    def _on_read(self, path: Path, volume: Volume) -> None:
+    def _on_read(self, wanted: _Wanted, volume: Volume) -> None:
         if self._stopped:
             self._end()
             return
         layers = [Layer.create(*data) for data in volume_layers(volume)]
         if type(layers[0]).__name__ != "Image":
-            self._labels.append(path.name)
+            self._labels.append(wanted.path.name)
             self._next()
             return
         first: Any = layers[0]
@@ -113,25 +127,27 @@ class VolumeAdding(QObject):
 
         def work() -> str:
             array, info = read_layer(first, channels_of(layers, first))
-            made = self._cohort.add(array, info, self._axis)
+            made = self._cohort.add(array, info, wanted.axis)
             return self._cohort.key_of(made.path)
 
         def done(key: str) -> None:
             self.added.emit(key)
             self._next()
 
-        in_background(work, done, lambda error: self._on_failed(path, error))
+        in_background(work, done, lambda error: self._on_failed(wanted, error))
 
-    def _on_failed(self, path: Path, error: Exception) -> None:
+    def _on_failed(self, wanted: _Wanted, error: Exception) -> None:
         if self._stopped:
             self._end()
             return
         if isinstance(error, SeveralVolumesError):
             chosen = ask(error)
-            self._waiting.extendleft((path, key) for key in reversed(chosen or []))
+            parts = [replace(wanted, part=key) for key in chosen or []]
+            self._waiting.extendleft(reversed(parts))
         else:
             known = isinstance(error, FormatError | ImageError | ProjectError)
-            self._troubles.append(str(error) if known else f"{path} cannot be added: {error}")
+            told = str(error) if known else f"{wanted.path} cannot be added: {error}"
+            self._troubles.append(told)
         self._next()
 
     def _end(self) -> None:

@@ -43,9 +43,28 @@ class DoubtfulPlace:
     seed: tuple[int, int]
 
 
+@dataclass(frozen=True)
+class DoubtfulPlaces:
+    """Where the predictions disagree.
+
+    Parameters
+    ----------
+    listed : list of DoubtfulPlace
+        The largest first.
+    more : bool
+        Whether there are smaller ones that the list has no room for.
+    specks : bool
+        Whether there are parts of fewer than `LEAST_PIXELS` pixels, which are not listed.
+    """
+
+    listed: list[DoubtfulPlace]
+    more: bool
+    specks: bool
+
+
 def doubtful_places(
     slices: Callable[[int], npt.NDArray[np.uint8]], count: int, most: int = 200
-) -> list[DoubtfulPlace]:
+) -> DoubtfulPlaces:
     """List the parts in which the predictions disagree, one for each, the largest first.
 
     A part runs through several slices; it is listed where it is largest, and what overlaps with
@@ -61,22 +80,26 @@ def doubtful_places(
         Length of the list.
     """
     found: list[DoubtfulPlace] = []
+    specks = False
     for z in range(count):
-        found.extend(_parts_of(slices(z), z))
+        parts, small = _parts_of(slices(z), z)
+        found.extend(parts)
+        specks = specks or small
     found.sort(key=lambda place: (-place.pixels, -place.unsure, place.index, place.box))
     chosen: list[DoubtfulPlace] = []
     for place in found:
         if not any(_beside(place, other) for other in chosen):
-            chosen.append(place)
             if len(chosen) == most:
-                break
-    return chosen
+                return DoubtfulPlaces(chosen, True, specks)
+            chosen.append(place)
+    return DoubtfulPlaces(chosen, False, specks)
 
 
-def _parts_of(regions: npt.NDArray[np.uint8], index: int) -> list[DoubtfulPlace]:
+def _parts_of(regions: npt.NDArray[np.uint8], index: int) -> tuple[list[DoubtfulPlace], bool]:
+    """Return the places of a slice, and whether there are specks besides."""
     disputed = (regions == DISPUTED[0]) | (regions == DISPUTED[1])
     if not disputed.any():
-        return []
+        return [], False
     parts, _ = ndimage.label(disputed, structure=np.ones((3, 3), dtype=bool))
     sizes = np.bincount(parts.ravel())
     unsure = np.bincount(parts[regions == DISPUTED[1]], minlength=sizes.size)
@@ -89,7 +112,7 @@ def _parts_of(regions: npt.NDArray[np.uint8], index: int) -> list[DoubtfulPlace]
         row, column = inside[len(inside) // 2]
         seed = (int(rows.start + row), int(columns.start + column))
         places.append(DoubtfulPlace(index, box, int(sizes[number]), int(unsure[number]), seed))
-    return places
+    return places, len(places) < len(sizes) - 1
 
 
 def _beside(place: DoubtfulPlace, other: DoubtfulPlace) -> bool:

@@ -53,6 +53,15 @@ def test_a_proposal_tells_what_is_doubtful_along_any_axis():
     assert told.expected_errors() == pytest.approx([0, 0, 0, 5])
 
 
+def test_what_is_proposed_outside_of_the_object_is_none():
+    classes = np.ones((6, 2, 2), np.uint8)
+    blank = np.zeros_like(classes)
+    told = evidence_of(Proposal("p", classes, blank, blank), 0, [0], extent=(2, 4), ends=("A", "B"))
+    assert told.areas.tolist() == [4, 0, 4, 4, 4, 0]  # ink stands above what is said
+    assert (told.extent, told.ends) == ((2, 4), ("A", "B"))
+    assert told.open_slices().tolist() == [2, 3, 4]
+
+
 def test_evidence_of_other_length_or_place_is_refused():
     with pytest.raises(ValueError, match="5 slices, but doubt of 4"):
         Evidence(np.zeros((5, 5), np.int64), doubt=np.zeros(4))

@@ -66,10 +66,9 @@ def test_every_suggestion_has_a_reason_and_its_volume(name):
 
 
 @pytest.mark.parametrize("name", ["uniform", "random", "coreset"])
-def test_strategies_that_see_no_proposal_stay_in_the_extent_while_they_can(name):
+def test_strategies_that_see_no_proposal_stay_in_the_extent(name):
     found = create(name).rank(evidence(known=(9,), extent=(8, 10)), 4)
-    assert {s.index for s in found[:2]} == {8, 10}
-    assert not 8 <= found[2].index <= 10
+    assert {s.index for s in found} == {8, 10}
 
 
 def test_the_middle_of_a_doubtful_gap_promises_most():
@@ -154,7 +153,7 @@ def test_ranking_three_hundred_slices_takes_no_time():
 @every_strategy
 def test_nothing_outside_of_the_object_is_suggested(name):
     given = evidence(known=(5, 10), doubt={0: 900, 3: 900, 16: 900}, extent=(4, 12))
-    found = create(name).rank(given, 7)
+    found = create(name).rank(given, 20)
     assert sorted(s.index for s in found) == [4, 6, 7, 8, 9, 11, 12]
     one_end = evidence(known=(5, 10), doubt={0: 900, 19: 900}, extent=(4, None))
     assert all(s.index >= 4 for s in create(name).rank(one_end, 5))

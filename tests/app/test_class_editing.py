@@ -148,3 +148,25 @@ def test_a_class_that_is_only_proposed_is_exported_when_it_was_removed(refused, 
         tmp_path / "a.nii.gz", session.final_labels(), like, session.classes, per_class=True
     )
     assert "a_Tumour.nii.gz" in [file.name for file in files]
+
+
+def test_what_takes_ink_away_goes_to_the_references(with_proposal):
+    viewer, panel = with_proposal
+    session = panel.session
+    proposal, references = session.proposals["semsim"].layer, session.references.layer
+    viewer.layers.selection.active = proposal
+    proposal.mode, proposal.brush_size = "polygon", 7
+    session.choose_class(255)
+    assert viewer.layers.selection.active is references
+    assert (references.selected_label, str(references.mode)) == (255, "polygon")
+    assert references.brush_size == 7
+    viewer.layers.selection.active = proposal
+    proposal.mode = "pan_zoom"
+    session.choose_class(255)
+    assert viewer.layers.selection.active is references
+    assert str(references.mode) == "paint"
+    # A class is painted where the user is.
+    viewer.layers.selection.active = proposal
+    session.choose_class(1)
+    assert viewer.layers.selection.active is proposal
+    assert str(proposal.mode) == "paint"

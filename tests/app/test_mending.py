@@ -231,6 +231,63 @@ def test_slices_between_two_corrected_ones_are_interpolated(with_proposal, until
     assert np.array_equal(layer.data, empty)
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_operations_on_the_whole_volume_make_no_slice_a_known_one(rough, until, paint, again):
+    panel, session = rough, rough.session
+    part, hint = panel.review.correct, panel.review.hint
+    part.scope.setCurrentIndex(1)
+    for button in (part.smooth, part.largest):
+        button.click()
+        settle(panel, until)
+    part.scope.setCurrentIndex(0)
+    if again:  # the same in a later session
+        path = session.project.path
+        panel.leave()
+        until(lambda: panel.session is None)
+        panel.open(path)
+        until(lambda: panel.session is not None and "semsim" in panel.session.proposals)
+        session = panel.session
+    proposal = session.proposals["semsim"]
+    corrected = [z for z in range(SHAPE[0]) if proposal.slice_of(0, z)[1].any()]
+    assert set(range(7, 10)) <= set(corrected)
+    session.go_to(8)
+    part.interpolate.click()  # between the references 6 and 10
+    settle(panel, until)
+    assert "slices 7 to 9" in hint.text()
+    # Nor do the slices that it filled; one that the hand went to is known until that is undone.
+    mask = np.zeros(SHAPE[1:], bool)
+    mask[2:4, 2:4] = True
+    paint(proposal.layer, 8, mask, 1)
+    session.go_to(7)
+    part.interpolate.click()
+    settle(panel, until)
+    assert "slices 7 to 7" in hint.text()
+    assert proposal.layer.data[8, 2, 2] == 1
+    while proposal.layer.data[8, 2, 2]:
+        session.history.undo()
+    session.go_to(7)
+    part.interpolate.click()
+    settle(panel, until)
+    assert "slices 7 to 9" in hint.text()
+
+
+def test_where_every_slice_is_known_nothing_is_interpolated_and_the_reason_is_true(
+    with_proposal, until, paint
+):
+    _, panel = with_proposal
+    session = panel.session
+    mask = np.zeros(SHAPE[1:], bool)
+    mask[2:4, 2:4] = True
+    for index in (7, 8, 9):
+        paint(session.proposals["semsim"].layer, index, mask, 1)
+    before = session.proposals["semsim"].layer.data.copy()
+    session.go_to(8)
+    panel.review.correct.interpolate.click()
+    settle(panel, until)
+    assert "on either side are corrected or accepted" in panel.review.hint.text()
+    assert np.array_equal(session.proposals["semsim"].layer.data, before)
+
+
 def test_without_known_slices_on_both_sides_nothing_is_interpolated(with_proposal, until):
     _, panel = with_proposal
     session = panel.session

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_sslseg.app import region_tour
+from napari_sslseg.editing.doubt import doubtful_places
 from napari_sslseg.training.events import ProposalReady
 from napari_sslseg.volume.proposal import Proposal
 
@@ -74,6 +76,54 @@ def test_what_was_corrected_or_accepted_is_passed_over_and_comes_back_with_undo(
     panel.review.accept.click()
     panel.review.next_place.click()
     assert session.references.current_slice() == 5
+
+
+def test_the_end_of_the_tour_says_what_was_not_shown(places, until, paint, monkeypatch):
+    _, panel = places
+    session, hint = panel.session, panel.review.hint
+    monkeypatch.setattr(
+        region_tour, "doubtful_places", lambda slices, count: doubtful_places(slices, count, most=1)
+    )
+    session.proposals["semsim"].regions[0, 0, 0] = 4  # a speck
+    # What is settled makes room for the next one.
+    mask = np.zeros(SHAPE[1:], bool)
+    mask[20:30, 20:26] = True
+    for index, pixels in ((8, 60), (9, 36), (3, 16)):
+        panel.review.next_place.click()
+        until(lambda pixels=pixels: f"{pixels} pixels" in hint.text())
+        assert "1 of 1" in hint.text()
+        paint(session.proposals["semsim"].layer, index, mask, 2)
+        panel.review.next_place.click()
+        assert hint.text().startswith("You have seen the 1 largest places")
+    monkeypatch.undo()
+    for text in ("1 of 2", "2 of 2", "You have seen every place of 4 pixels or more"):
+        panel.review.next_place.click()
+        until(lambda text=text: text in hint.text())
+
+
+def test_places_that_were_settled_before_the_first_look_are_found_when_they_open_again(
+    places, until
+):
+    _, panel = places
+    session, hint = panel.session, panel.review.hint
+    for index in (3, 5, 8, 9):
+        session.go_to(index)
+        panel.review.accept.click()
+    panel.review.next_place.click()
+    until(lambda: "nowhere" in hint.text())
+    session.history.undo()
+    panel.review.next_place.click()
+    until(lambda: "36 pixels" in hint.text())
+
+
+def test_specks_are_not_called_nothing(with_proposal, until):
+    _, panel = with_proposal
+    session = panel.session
+    session.go_to(4)
+    panel.review.accept.click()
+    session.proposals["semsim"].regions[5, 3, 3] = 4
+    panel.review.next_place.click()
+    until(lambda: "only on specks of fewer than 4 pixels" in panel.review.hint.text())
 
 
 def test_no_doubt_is_said(with_proposal, until):

@@ -45,6 +45,20 @@ def test_who_adds_a_file_of_several_volumes_is_asked(started, several, reading, 
     until(lambda: bool(asked))
 
 
+def test_each_volume_gets_the_axis_of_the_time_when_it_was_added(started, tmp_path, until):
+    _, panel = started
+    cohort = panel.cohort
+    for axis in (2, 1):
+        data = np.random.default_rng(axis).integers(0, 99, (20, 18, 9)).astype(np.int16)
+        path = tmp_path / f"volume{axis}.nii.gz"
+        nib.save(nib.Nifti1Image(data, np.eye(4)), path)
+        panel.session.set_axis(axis)
+        cohort.add([path])
+        until(lambda: not cohort._adding.running)
+    made = [cohort.cohort.open(key) for key in cohort.cohort.keys[1:]]
+    assert {project.info.name: project.axis for project in made} == {"volume2": 2, "volume1": 1}
+
+
 def test_nobody_is_asked_after_the_project_was_closed(started, several, reading, until):
     _, panel = started
     begun, go_on, asked = reading

@@ -15,7 +15,9 @@ def test_parts_come_by_size_and_each_only_once():
     regions[8, 0:2, 0:2] = 3
     regions[8, 10, 10] = 4  # a speck
     regions[6, 12:18, 12:18] = 2  # unsure, but agreed
-    places = doubtful_places(lambda z: regions[z], 9)
+    found = doubtful_places(lambda z: regions[z], 9)
+    places = found.listed
+    assert (found.more, found.specks) == (False, True)
     assert [(p.index, p.pixels) for p in places] == [(3, 49), (3, 24), (8, 4)]
     assert places[0].box == (2, 9, 2, 9)
     assert places[0].unsure == 0
@@ -27,9 +29,13 @@ def test_parts_come_by_size_and_each_only_once():
 def test_parts_far_apart_in_the_same_place_are_two():
     regions = np.zeros((12, 10, 10), np.uint8)
     regions[1, 2:6, 2:6] = regions[9, 2:6, 2:6] = 4
-    assert [p.index for p in doubtful_places(lambda z: regions[z], 12)] == [1, 9]
-    assert len(doubtful_places(lambda z: regions[z], 12, most=1)) == 1
+    found = doubtful_places(lambda z: regions[z], 12, most=2)
+    assert [p.index for p in found.listed] == [1, 9]
+    assert (found.more, found.specks) == (False, False)
+    found = doubtful_places(lambda z: regions[z], 12, most=1)
+    assert len(found.listed) == 1
+    assert found.more
 
 
 def test_no_doubt_no_places():
-    assert doubtful_places(lambda z: np.zeros((5, 5), np.uint8), 4) == []
+    assert doubtful_places(lambda z: np.zeros((5, 5), np.uint8), 4).listed == []

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableW
 from ...formats.volume_table import ClassVolume, class_volumes
 from ..agreement_chart import AgreementChart
 from ..background import in_background
+from ..estimated_classes import estimated_classes, shown_name
 from ..export_target import remembered_order
 from ..step import Step, hint_label, say, spoken_dice
 
@@ -100,14 +101,16 @@ class MeasurePart(Step):
 
     def _show_table(self) -> None:
         session = self._session
-        classes = list(session.classes) if session is not None else []
-        estimate = session.estimates.get(session.active) if session is not None else None
+        classes = [] if session is None else list(session.classes)
+        estimate = None if session is None else session.estimates.get(session.active)
+        dice = {}
+        if session is not None and estimate is not None:
+            told = estimated_classes(estimate, session.project)
+            dice = {row.id: spoken_dice(row.dice, row.spread) for row in told}
         self.table.setRowCount(len(classes))
         for row, item in enumerate(classes):
-            dice = estimate.dice.get(item.name) if estimate is not None else None
-            spread = estimate.spread.get(item.name) if estimate is not None else None
-            shown = "–" if dice is None else spoken_dice(dice, spread)
-            cells = (item.name, shown, self._volume(item.id))
+            name = item.name if session is None else shown_name(item.id, session.classes)
+            cells = (name, dice.get(item.id, "–"), self._volume(item.id))
             for column, text in enumerate(cells):
                 cell = QTableWidgetItem(text)
                 if column:

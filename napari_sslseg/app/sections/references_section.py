@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+import zlib
+from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,7 +37,8 @@ class ReferencesSection(Step):
     def __init__(self) -> None:
         super().__init__(2, "References")
         self._session: Session | None = None
-        self._seen: dict[int, bytes] = {}
+        #: What the pictures were drawn from, by slice.
+        self._seen: dict[int, Hashable] = {}
         self.list = QListWidget()
         self.list.setViewMode(QListView.ViewMode.IconMode)
         self.list.setFlow(QListView.Flow.LeftToRight)
@@ -63,7 +66,7 @@ class ReferencesSection(Step):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(250)
-        self._timer.timeout.connect(self._draw)
+        self._timer.timeout.connect(self._draw_all)
         # Many are drawn a few at a time, so that the viewer goes on meanwhile.
         self._row = 0
         self._more = QTimer(self)
@@ -74,12 +77,15 @@ class ReferencesSection(Step):
 
     def set_session(self, session: Session | None) -> None:
         """Show a session's references."""
+        if self._session is not None:
+            self._session.image.events.contrast_limits.disconnect(self._on_contrast)
         self._session = session
         self._seen = {}
         self.extent.set_session(session)
         self.list.clear()
         if session is not None:
-            self._draw()
+            session.image.events.contrast_limits.connect(self._on_contrast)
+            self._draw_all()
         self.refresh()
 
     def refresh(self) -> None:
@@ -154,18 +160,40 @@ class ReferencesSection(Step):
         )
 
     def _go_to_first(self, session: Session, content: Content) -> None:
-        done = set(session.references.references())
+        references = session.references
+        inked, current = (
+            {*references.references(), *references.partial()},
+            references.current_slice(),
+        )
         strategy, wanted = create(), FIRST_REFERENCES
-        todo = [z for z in strategy.first(content, wanted) if z not in done]
-        while not todo and wanted < content.depth:
+        todo: list[int] = []
+        while not todo:
+            chosen = strategy.first(content, wanted)
+            # Who asks again gets the next one of them; after the last it begins anew.
+            after = chosen.index(current) + 1 if current in chosen else 0
+            order = [*chosen[after:], *chosen[:after]]
+            todo = [z for z in order if z not in inked and z != current]
+            if wanted >= content.depth:
+                break
             wanted += 2
-            todo = [z for z in strategy.first(content, wanted) if z not in done]
         if todo:
             session.go_to(todo[0])
+        else:
+            say(
+                self.hint, "Nothing more to suggest: all other slices that show something have ink."
+            )
 
     def _go(self, item: QListWidgetItem) -> None:
         if self._session is not None:
             self._session.go_to(int(item.data(_INDEX)))
+
+    def _on_contrast(self, event: object = None) -> None:
+        self._timer.start()
+
+    def _draw_all(self) -> None:
+        """Draw from the first picture on: what is drawn already may look otherwise now."""
+        self._row = 0
+        self._draw()
 
     def _draw(self) -> None:
         session = self._session
@@ -185,7 +213,7 @@ class ReferencesSection(Step):
                 item.setSizeHint(QSize(66, 80))
                 self.list.addItem(item)
             self._row = 0
-        self._row = self._row if self._row < len(shown) else 0
+        look = (session.project.axis, limits, tuple((c.id, c.color) for c in session.classes))
         end = time.monotonic() + _DRAW_SECONDS
         while self._row < len(shown):
             if time.monotonic() > end:
@@ -202,9 +230,9 @@ class ReferencesSection(Step):
             mark = {"partly labelled": "◐", "accepted": "✓"}.get(word, "●")
             item.setText(f"{mark} {index}")
             item.setToolTip(f"Slice {index}: {word}. Click to go there.")
-            print_of = ink[::3, ::3].tobytes()
-            if self._seen.get(index) != print_of:
-                self._seen[index] = print_of
+            drawn_from = (*look, zlib.crc32(ink.tobytes()))
+            if self._seen.get(index) != drawn_from:
+                self._seen[index] = drawn_from
                 rows = picture_rows(session.image, session.project.axis)
                 picture = slice_picture(image[index][rows], ink[rows], session.classes, limits)
                 item.setIcon(icon(picture))

@@ -9,10 +9,12 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QButtonGroup, QGridLayout, QHBoxLayout, QPushButton
 
 from ...volume.annotation import SliceState
+from ..estimated_classes import estimated_classes
 from ..key_settings import Keys
 from ..legend import RegionLegend
 from ..mending import NO_PROPOSAL
 from ..step import Step, allow, hint_label, say, spoken_dice
+from ..suggesting import NextSlice
 from .correct_part import CorrectPart
 from .look_part import LookPart
 from .measure_part import MeasurePart
@@ -41,6 +43,7 @@ class ReviewSection(Step):
     def __init__(self, keys: Keys) -> None:
         super().__init__(4, "Review")
         self._session: Session | None = None
+        self._next_slice: NextSlice | None = None
         self._keys = keys
         self._choice = QHBoxLayout()
         self._choice.setSpacing(4)
@@ -109,7 +112,10 @@ class ReviewSection(Step):
             say(label, "")
         for part in self.parts:
             part.set_session(session)
+        self._next_slice = None
         if session is not None:
+            self._next_slice = NextSlice(session)
+            self._next_slice.said.connect(self._say)
             session.tour.said.connect(self._say)
             session.mender.said.connect(self._say)
             session.history.moved.connect(self._on_moved)
@@ -185,18 +191,16 @@ class ReviewSection(Step):
         """Show the estimated Dice of the active proposal."""
         session = self._session
         estimate = session.estimates.get(session.active) if session is not None else None
-        if estimate is None:
+        if session is None or estimate is None:
             say(self.quality, f"Estimated Dice: {self._why_no_estimate()}")
             return
+        told = f"Estimated Dice {estimate.mean:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"
         classes = ", ".join(
-            f"{name} {spoken_dice(value, estimate.spread.get(name))}"
-            for name, value in estimate.dice.items()
+            f"{row.name} {spoken_dice(row.dice, row.spread)}"
+            for row in estimated_classes(estimate, session.project)
         )
-        say(
-            self.quality,
-            f"Estimated Dice {estimate.mean:.2f} ({estimate.low:.2f} to {estimate.high:.2f}): "
-            f"{classes}. {estimate.how}",
-        )
+        told += f": {classes}" if classes else ""
+        say(self.quality, f"{told}. {estimate.how}")
 
     def _why_no_estimate(self) -> str:
         session = self._session
@@ -233,15 +237,8 @@ class ReviewSection(Step):
             self.image_only.setChecked(self._session.look.toggle_image_only())
 
     def _on_next(self) -> None:
-        session = self._session
-        if session is None:
-            return
-        suggestion = session.suggest()
-        if suggestion is None:
-            say(self.hint, "Every slice is known: export in step 5.")
-            return
-        session.go_to(suggestion.index)
-        say(self.hint, f"Slice {suggestion.index}: {suggestion.reason}.")
+        if self._next_slice is not None:
+            self._next_slice.go()
 
     def _on_next_place(self) -> None:
         if self._session is not None:
@@ -265,8 +262,8 @@ class ReviewSection(Step):
         return True
 
     def _on_accept_next(self) -> None:
-        if self._on_accept():
-            self._on_next()
+        if self._on_accept() and self._next_slice is not None:
+            self._next_slice.go(self.hint.text())
 
     def _on_accept_sure(self) -> None:
         session = self._session

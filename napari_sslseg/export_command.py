@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +16,7 @@ from .formats.label_import import import_labels
 from .formats.provenance import ImageIdentity, Provenance, content_digest
 from .propose_command import spare_inputs
 from .volume.annotation import NOT_ANNOTATED
-from .volume.classes import ClassTable, voxel_counts
+from .volume.classes import BACKGROUND, ClassTable, voxel_counts
 
 
 def run_export(
@@ -46,7 +47,8 @@ def run_export(
     Parameters
     ----------
     labels
-        Label file or DICOM segmentation; voxels of 255 become background.
+        Label file or DICOM segmentation; voxels of 255 become background, but class 1 in a mask
+        of 0 and 255 alone.
     output, per_class, anonymous
         `path`, `per_class` and `anonymous` of `export`.
     image, series
@@ -61,7 +63,8 @@ def run_export(
     Returns
     -------
     dict
-        Files, format and losses, fit for JSON.
+        Files, format, losses and remarks on the labels, fit for JSON; the remarks go to stderr,
+        too.
 
     Raises
     ------
@@ -74,7 +77,15 @@ def run_export(
     check_writable(named(output, kind))
     volume = read(image, series)
     found = import_labels(labels, volume, resample=resample)
-    values = np.where(found.labels == NOT_ANNOTATED, np.uint8(0), found.labels)
+    for remark in found.remarks:
+        print(f"Note: {labels}: {remark}", file=sys.stderr)
+    silent = found.labels == NOT_ANNOTATED
+    values = np.where(silent, np.uint8(BACKGROUND), found.labels)
+    if silent.any() and not values.any():
+        raise FormatError(
+            f"{labels} holds nothing but background and voxels that are not annotated (255); give "
+            "labels that mark a class within the image."
+        )
     classes = ClassTable.from_ids(np.flatnonzero(voxel_counts(values)))
     if unknown := sorted(set(given) - set(classes.ids)):
         there = ", ".join(map(str, classes.ids))
@@ -101,6 +112,7 @@ def run_export(
         "format": kind.key,
         "losses": losses(kind.key, volume),
         "resampled": found.resampled,
+        "remarks": list(found.remarks),
     }
 
 

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .formats import read, read_labels, writable_suffixes, write_labels
 from .formats.atomic import check_writable
+from .formats.binary_masks import is_binary_mask
 from .formats.choice import SeveralVolumesError
 from .formats.dicom_seg_reader import is_segmentation
 from .formats.grids import same_grid
@@ -258,12 +259,16 @@ def _read_references(
 
 
 def _on_the_grid(path: Path, volume: Volume) -> npt.NDArray[np.uint8]:
-    """Read labels in the order of the image's file."""
+    """Read labels in the order of the image's file; what they are taken for is said."""
     if path.is_file() and not is_segmentation(path):
         labels = read_labels(path)
-        if same_grid(labels.geometry, volume.geometry):  # spares a large one a copy
+        mask = is_binary_mask(labels, volume.geometry.shape)
+        if not mask and same_grid(labels.geometry, volume.geometry):  # spares a large one a copy
             return np.asarray(labels.array)
-    return import_labels(path, volume).labels
+    found = import_labels(path, volume)
+    for remark in found.remarks:
+        print(f"Note: {path}: {remark}", file=sys.stderr)
+    return found.labels
 
 
 def _make_project(
@@ -274,15 +279,10 @@ def _make_project(
     axis: int,
     extent: Extent,
 ) -> Project:
-    info = ImageInfo(
-        name=volume.name,
-        shape=volume.geometry.shape,
-        spacing=volume.geometry.spacing_mm,
-        channels=volume.channels,
-    )
-    array = volume.array
-    if volume.has_channel_axis and volume.channels == 1:
-        array = array[..., 0]
+    shape, spacing = volume.geometry.shape, volume.geometry.spacing_mm
+    info = ImageInfo(volume.name, shape, spacing, channels=volume.channels)
+    single = volume.has_channel_axis and volume.channels == 1
+    array = volume.array[..., 0] if single else volume.array
     project = Project.create(path, array, info, ClassTable.from_ids(ids.tolist()), axis)
     project.extent = extent
     project.save()

@@ -183,6 +183,18 @@ def test_an_ordinary_mask_of_some_slices_is_taken_for_those_slices(
     assert np.array_equal(found, straight)
 
 
+def test_a_mask_of_0_and_255_is_taken_for_an_object(files, tmp_path, command_line):
+    image, refs, _ = files(".nii.gz")
+    out = tmp_path / "m.nii.gz"
+    change(refs, lambda array: np.where((array != 255) & (array > 0), 1, 0).astype(np.uint8))
+    expected, _ = proposed(image, refs, out, command_line)
+    change(refs, lambda array: (255 * array).astype(np.uint8))
+    found, said = proposed(image, refs, out, command_line)
+    assert "255 is taken for class 1" in said
+    assert found.any()
+    assert np.array_equal(found, expected)
+
+
 def change(path, edit) -> None:
     loaded = nib.load(path)
     array = np.asarray(loaded.dataobj).copy()

@@ -129,3 +129,24 @@ def test_what_cannot_be_exported_is_one_sentence(scan, command_line):
         assert done.stdout == ""
     after = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     assert after == before
+
+
+def test_object_of_255_is_exported_and_that_is_said(scan, command_line):
+    folder, labels = scan
+    mask = (labels > 0).astype(np.uint8)
+    nib.save(nib.Nifti1Image(mask * np.uint8(255), AFFINE), folder / "m.nii")
+    image = folder / "Jane_Doe.nii.gz"
+    done = command_line("export", folder / "m.nii", folder / "o.nii", "--image", image)
+    assert np.array_equal(np.asarray(nib.load(folder / "o.nii").dataobj), mask)
+    assert "255 is taken for class 1" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert len(json.loads(done.stdout)["remarks"]) == 1
+
+
+def test_labels_that_would_become_empty_are_refused(scan):
+    folder, _ = scan
+    values = np.zeros((4, *SHAPE[1:]), np.uint8)  # half of the image, and no class in it
+    nib.save(nib.Nifti1Image(values, AFFINE), folder / "m.nii")
+    with pytest.raises(FormatError, match=r"m\.nii holds nothing but background and voxels"):
+        run(folder / "m.nii", folder / "o.nii", "--image", folder / "Jane_Doe.nii.gz")
+    assert not (folder / "o.nii").exists()

@@ -108,12 +108,12 @@ class LabelImport(QWidget):
             if as_proposal:
                 # Two that are written at the same time would be the same version.
                 _add_classes(session, shown, found.names)
-                self._propose(session, shown, found.resampled, path.name)
+                self._propose(session, shown, found, path.name)
             else:
                 allow(self.button, "", _TIP)
                 _add_classes(session, shown, found.names)
                 count = session.adopt(shown)
-                say(self.hint, _said(count, path.name))
+                say(self.hint, " ".join([_said(count, path.name), *found.remarks]))
 
         def failed(error: Exception) -> None:
             if self._session is not session:
@@ -133,10 +133,10 @@ class LabelImport(QWidget):
         in_background(work, done, failed)
 
     def _propose(
-        self, session: Session, shown: npt.NDArray[np.uint8], resampled: bool, name: str
+        self, session: Session, shown: npt.NDArray[np.uint8], found: ImportedLabels, name: str
     ) -> None:
         """Make a proposal; nothing is known of its trust, so it has no regions."""
-        info: dict[str, Any] = {"method": "imported", "resampled": resampled, "shares": {}}
+        info: dict[str, Any] = {"method": "imported", "resampled": found.resampled, "shares": {}}
         slug = proposal_slug(IMPORTED)
 
         def write() -> int:
@@ -150,7 +150,8 @@ class LabelImport(QWidget):
                 allow(self.button, "", _TIP)
                 session.activate(slug)
                 session.shelf.bring_up([slug])
-                say(self.hint, f"{name} is the proposal “{IMPORTED}”: correct and accept it.")
+                said = f"{name} is the proposal “{IMPORTED}”: correct and accept it."
+                say(self.hint, " ".join([said, *found.remarks]))
 
         def failed(error: Exception) -> None:
             if self._session is session:

@@ -31,6 +31,7 @@ def writing(path: str | os.PathLike[str], kind: str) -> Iterator[Path]:
     The path has the name of the target and is in a new folder beside it: the libraries choose
     a format by the name, some formats are a header and a data file, and all of an export of
     several files is moved only when all is written. What is named as the target is moved last.
+    Where the target is a symbolic link, what it leads to is replaced, and the link stays.
 
     Parameters
     ----------
@@ -49,7 +50,7 @@ def writing(path: str | os.PathLike[str], kind: str) -> Iterator[Path]:
     staging: Path | None = None
     written = False
     try:
-        _check(file)
+        _check(_resolved(file))
         staging = Path(tempfile.mkdtemp(prefix=".writing-", dir=file.parent))
         yield staging / file.name
         _move(staging, file)
@@ -86,11 +87,17 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     """
     file = Path(os.path.abspath(path))
     try:
-        _check(file)
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=file.parent) as staging:
+        target = _resolved(file)
+        _check(target)
+        with tempfile.TemporaryDirectory(prefix=".writing-", dir=target.parent) as staging:
             Path(staging, file.name).touch()
     except OSError as error:
         raise FormatError(f"{file} cannot be written: {_words(error)}.") from error
+
+
+def _resolved(file: Path) -> Path:
+    """Return what a symbolic link leads to, there or not; any other file as it is."""
+    return Path(os.path.realpath(file)) if file.is_symlink() else file
 
 
 def _discard(folder: Path, written: bool) -> None:
@@ -150,20 +157,31 @@ def _words(error: OSError) -> str:
 
 
 def _move(staging: Path, file: Path) -> None:
-    """Move all that is in a folder beside `file`; an existing Zarr folder is moved aside first."""
+    """Move all that is in a folder beside `file`, or to where links beside it lead."""
     folder = file.parent
     written = sorted(staging.iterdir(), key=lambda item: (item.name == file.name, item.name))
     if not written:
         raise OSError("nothing was written")
-    for item in written:
-        _check(folder / item.name)
-        _flush(item)
-    for item in written:
-        target = folder / item.name
+    with contextlib.ExitStack() as elsewhere:
+        moves = []
+        for item in written:
+            target = _resolved(folder / item.name)
+            _check(target)
+            if target.parent != folder:  # maybe on another disk, where nothing can be moved to
+                beside = tempfile.TemporaryDirectory(prefix=".writing-", dir=target.parent)
+                item = Path(shutil.move(item, Path(elsewhere.enter_context(beside), target.name)))
+            _flush(item)
+            moves.append((item, target))
+        _replace(moves)
+
+
+def _replace(moves: list[tuple[Path, Path]]) -> None:
+    """Put files and Zarr folders in place; an existing Zarr folder is moved aside first."""
+    for item, target in moves:
         if not target.is_dir():
             os.replace(item, target)
             continue
-        aside = staging / f".old-{item.name}"
+        aside = item.with_name(f".old-{item.name}")
         os.rename(target, aside)
         try:
             os.rename(item, target)

@@ -268,6 +268,8 @@ def _volume(stack: Stack, info: SeriesInfo, remarks: list[str]) -> Volume:
             f"{file.path} and its series cannot be one volume: {stack.trouble}; resample the "
             "series."
         )
+    if file.trouble:
+        raise FormatError(f"{file.path} {file.trouble}")
     if file.mosaic:
         raise FormatError(
             f"{file.path} holds its slices as tiles of one picture (a Siemens mosaic); convert the "

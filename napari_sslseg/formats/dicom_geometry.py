@@ -21,16 +21,29 @@ if TYPE_CHECKING:
 
     from .dicom_headers import FrameHeader
 
-#: Deviations of a slice from its regular place, as shares of the slice distance: more than the
-#: first is said to the user, more than the second cannot pass for a regular stack. Positions are
-#: written with few digits, so that much smaller deviations are common and mean nothing.
-_SAID, _BROKEN = 0.02, 0.1
+#: Deviation of a slice from its regular place, as a share of the slice distance, that can pass
+#: for a regular stack.
+LARGEST_DEVIATION = 0.1
+
+#: Deviation that is said to the user. Positions are written with few digits, so that much smaller
+#: deviations are common and mean nothing.
+_SAID = 0.02
 
 #: Millimetres by which positions that mean the same differ at most.
 _SAME = 1e-3
 
 #: Tilt in degrees that is worth a sentence.
 _TILTED = 0.1
+
+
+def directions_of(orientation: Sequence[float]) -> NDArray[np.float64]:
+    """Return the unit vectors, LPS+, along a row and along a column, as rows of an array.
+
+    Direction cosines are often written with three or four digits, so that their length is not
+    quite one, which would pass for another pixel spacing.
+    """
+    stated = np.reshape(np.asarray(orientation, float), (2, 3))
+    return np.asarray(stated / np.linalg.norm(stated, axis=1, keepdims=True))
 
 
 def normal_of(orientation: Sequence[float]) -> NDArray[np.float64]:
@@ -72,7 +85,7 @@ def deviation(along: NDArray[np.float64]) -> float:
 
 def is_regular(along: NDArray[np.float64]) -> bool:
     """Whether an affine can say where slices at these sorted positions lie."""
-    return deviation(along) <= _BROKEN
+    return deviation(along) <= LARGEST_DEVIATION
 
 
 def regular_runs(along: NDArray[np.float64]) -> list[slice]:
@@ -92,7 +105,10 @@ def regular_runs(along: NDArray[np.float64]) -> list[slice]:
     runs, start = [], 0
     while start < len(along):
         stop = start + 2
-        while stop < len(along) and abs(steps[stop - 1] - steps[start]) <= _BROKEN * steps[start]:
+        while (
+            stop < len(along)
+            and abs(steps[stop - 1] - steps[start]) <= LARGEST_DEVIATION * steps[start]
+        ):
             stop += 1
         runs.append(slice(start, min(stop, len(along))))
         start = stop
@@ -125,7 +141,7 @@ def place(frames: Sequence[FrameHeader]) -> tuple[Geometry, tuple[str, ...]]:
     spacing, unit, remarks = _pixel_spacing(first)
     if not is_placed(first) or first.orientation is None:
         return _unplaced(frames, spacing, unit, remarks)
-    along_row, along_column = np.reshape(np.asarray(first.orientation, float), (2, 3))
+    along_row, along_column = directions_of(first.orientation)
     normal = normal_of(first.orientation)
     positions = np.array([frame.position for frame in frames], float)
     lps = np.eye(4)

@@ -7,12 +7,13 @@ who the patient is gets read.
 
 from __future__ import annotations
 
-import math
 import os
 import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .dicom_attributes import Attributes, first_of, text_of, whole_of
+from .dicom_nuclear import NUCLEAR_TAGS, FrameVectors, frame_vectors, plane_of, why_no_volume
 from .dicom_opening import read_dataset
 from .errors import FormatError
 
@@ -39,8 +40,7 @@ _TAGS = """
     ImagerPixelSpacing NominalScannedPixelSpacing SpacingBetweenSlices SliceThickness
     RescaleSlope RescaleIntercept ModalityLUTSequence WindowCenter WindowWidth EchoTime
     DiffusionBValue DiffusionGradientOrientation TemporalPositionIdentifier TriggerTime
-    DetectorInformationSequence SharedFunctionalGroupsSequence
-    PerFrameFunctionalGroupsSequence
+    SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence
 """.split()  # noqa: SIM905 - one name a line would fill a page
 
 #: What tells the volumes of one series apart: (word for the user, attribute, functional group).
@@ -91,6 +91,7 @@ class FileHeader:
     has_lut: bool
     mosaic: bool
     multiframe: bool
+    trouble: str  # why its frames are no volume, to be said behind its path; empty where they are
 
     @property
     def decoded(self) -> int:
@@ -112,6 +113,7 @@ class FrameHeader:
     intercept: float = 0.0
     window: tuple[float, float] | None = None
     markers: dict[str, str] = field(default_factory=dict)
+    slice_number: int | None = None
 
 
 def read_frames(path: str) -> list[FrameHeader]:
@@ -125,7 +127,9 @@ def read_frames(path: str) -> list[FrameHeader]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's remarks on odd values
-            dataset = read_dataset(path, stop_before_pixels=True, specific_tags=list(_TAGS))
+            dataset = read_dataset(
+                path, stop_before_pixels=True, specific_tags=[*_TAGS, *NUCLEAR_TAGS]
+            )
             header = _file_header(path, dataset)
             return [] if header is None else list(_frames(dataset, header))
     except (FormatError, PermissionError):
@@ -137,86 +141,65 @@ def read_frames(path: str) -> list[FrameHeader]:
 
 
 def _file_header(path: str, dataset: Dataset) -> FileHeader | None:
-    rows, columns = _whole(dataset, "Rows"), _whole(dataset, "Columns")
-    sop_class = _text(dataset, "SOPClassUID")
+    rows, columns = whole_of(dataset, "Rows"), whole_of(dataset, "Columns")
+    sop_class = text_of(dataset, "SOPClassUID")
     if rows < 1 or columns < 1 or sop_class in _NO_IMAGES:
         if not sop_class:
             raise ValueError("neither an image nor any other object")
         return None
     stored = os.path.getsize(path)
-    frames = max(1, _whole(dataset, "NumberOfFrames", 1))
+    frames = max(1, whole_of(dataset, "NumberOfFrames", 1))
     if frames > stored:  # before anything is done for each frame
         raise FormatError(f"{path} is damaged: its header promises {frames} frames.")
-    allocated = _whole(dataset, "BitsAllocated", 16)
+    multiframe = "PerFrameFunctionalGroupsSequence" in dataset
+    allocated = whole_of(dataset, "BitsAllocated", 16)
     kind = [str(word) for word in dataset.get("ImageType") or ()]
     return FileHeader(
         path=path,
         stored=stored,
         sop_class_uid=sop_class,
-        sop_instance_uid=_text(dataset, "SOPInstanceUID"),
-        study_uid=_text(dataset, "StudyInstanceUID"),
-        series_uid=_text(dataset, "SeriesInstanceUID"),
-        frame_of_reference_uid=_text(dataset, "FrameOfReferenceUID"),
-        modality=_text(dataset, "Modality"),
-        description=_text(dataset, "SeriesDescription"),
-        series_number=_whole(dataset, "SeriesNumber"),
-        instance_number=_whole(dataset, "InstanceNumber"),
+        sop_instance_uid=text_of(dataset, "SOPInstanceUID"),
+        study_uid=text_of(dataset, "StudyInstanceUID"),
+        series_uid=text_of(dataset, "SeriesInstanceUID"),
+        frame_of_reference_uid=text_of(dataset, "FrameOfReferenceUID"),
+        modality=text_of(dataset, "Modality"),
+        description=text_of(dataset, "SeriesDescription"),
+        series_number=whole_of(dataset, "SeriesNumber"),
+        instance_number=whole_of(dataset, "InstanceNumber"),
         rows=rows,
         columns=columns,
-        samples=max(1, _whole(dataset, "SamplesPerPixel", 1)),
+        samples=max(1, whole_of(dataset, "SamplesPerPixel", 1)),
         frames=frames,
         bits_allocated=allocated,
-        bits_stored=_whole(dataset, "BitsStored", allocated),
-        signed=_whole(dataset, "PixelRepresentation") == 1,
-        photometric=_text(dataset, "PhotometricInterpretation"),
+        bits_stored=whole_of(dataset, "BitsStored", allocated),
+        signed=whole_of(dataset, "PixelRepresentation") == 1,
+        photometric=text_of(dataset, "PhotometricInterpretation"),
         transfer_syntax=str(dataset.file_meta.TransferSyntaxUID),
         has_lut=bool(dataset.get("ModalityLUTSequence")),
         mosaic="MOSAIC" in kind,
-        multiframe="PerFrameFunctionalGroupsSequence" in dataset,
+        multiframe=multiframe,
+        trouble=why_no_volume(dataset, frames, multiframe),
     )
 
 
 def _frames(dataset: Dataset, header: FileHeader) -> Iterator[FrameHeader]:
-    shared = _first(dataset, "SharedFunctionalGroupsSequence")
+    shared = first_of(dataset, "SharedFunctionalGroupsSequence")
     groups = list(dataset.get("PerFrameFunctionalGroupsSequence") or ())
     if header.multiframe and len(groups) != header.frames:
         raise FormatError(
             f"{header.path} is damaged: it describes {len(groups)} frames of {header.frames}."
         )
+    old = header.frames > 1 and not header.multiframe
+    vectors = frame_vectors(dataset, header.frames) if old else None
     for index in range(header.frames):
         places = [groups[index], shared] if groups else []
-        yield _frame(_Attributes(dataset, [p for p in places if p is not None]), header, index)
+        attributes = Attributes(dataset, [p for p in places if p is not None])
+        yield _frame(attributes, header, index, vectors)
 
 
-class _Attributes:
-    """Attributes of one frame, wherever they are: its own group, the shared one, or the top."""
-
-    def __init__(self, dataset: Dataset, groups: list[Dataset]) -> None:
-        self._dataset = dataset
-        self._groups = groups
-
-    def numbers(self, name: str, group: str, count: int) -> tuple[float, ...] | None:
-        for place in self._places(group):
-            if (found := _numbers(place, name, count)) is not None:
-                return found
-        return None
-
-    def marker(self, name: str, group: str) -> str:
-        place = self._dataset if not group else next(self._places(group, top=False), None)
-        value = place.get(name) if place is not None else None
-        if name == "DiffusionGradientDirectionSequence" and value:
-            value = value[0].get("DiffusionGradientOrientation")
-        return "" if value is None or value == "" else str(value)
-
-    def _places(self, group: str, top: bool = True) -> Iterator[Dataset]:
-        for holder in self._groups:
-            if (item := _first(holder, group)) is not None:
-                yield item
-        if top:
-            yield self._dataset
-
-
-def _frame(attributes: _Attributes, header: FileHeader, index: int) -> FrameHeader:
+def _frame(
+    attributes: Attributes, header: FileHeader, index: int, vectors: FrameVectors | None
+) -> FrameHeader:
     numbers = attributes.numbers
     position = numbers("ImagePositionPatient", "PlanePositionSequence", 3)
     orientation = numbers("ImageOrientationPatient", "PlaneOrientationSequence", 6)
@@ -225,8 +208,11 @@ def _frame(attributes: _Attributes, header: FileHeader, index: int) -> FrameHead
         pixel_spacing = pixel_spacing or numbers(name, "", 2)
     between = numbers("SpacingBetweenSlices", "PixelMeasuresSequence", 1)
     thickness = numbers("SliceThickness", "PixelMeasuresSequence", 1)
-    if header.frames > 1 and not header.multiframe:
-        position, orientation = _nuclear(attributes, position, orientation, between, index)
+    number, markers = None, {}
+    if vectors is not None:
+        number, markers = vectors.slice_number(index), vectors.markers(index)
+        steps = index if number is None else number - 1
+        position, orientation = plane_of(attributes.dataset, position, orientation, between, steps)
     transformation = "PixelValueTransformationSequence"
     slope = numbers("RescaleSlope", transformation, 1)
     intercept = numbers("RescaleIntercept", transformation, 1)
@@ -235,7 +221,6 @@ def _frame(attributes: _Attributes, header: FileHeader, index: int) -> FrameHead
     window = None
     if centre and width and width[0] > 0:
         window = (centre[0] - width[0] / 2, centre[0] + width[0] / 2)
-    markers: dict[str, str] = {}
     for word, name, group in _MARKERS:
         if text := attributes.marker(name, group):
             markers[word] = text
@@ -251,54 +236,5 @@ def _frame(attributes: _Attributes, header: FileHeader, index: int) -> FrameHead
         intercept=intercept[0] if intercept else 0.0,
         window=window,
         markers=markers,
+        slice_number=number,
     )
-
-
-def _nuclear(
-    attributes: _Attributes,
-    position: tuple[float, ...] | None,
-    orientation: tuple[float, ...] | None,
-    between: tuple[float, ...] | None,
-    index: int,
-) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
-    """Place a frame of an old multi-frame object, which states the first frame and a distance."""
-    group = "DetectorInformationSequence"
-    detector = _first(attributes._dataset, group)
-    if detector is not None:
-        position = position or _numbers(detector, "ImagePositionPatient", 3)
-        orientation = orientation or _numbers(detector, "ImageOrientationPatient", 6)
-    if position is None or orientation is None or not between:
-        return None, None
-    a, b, c, d, e, f = orientation
-    normal = (b * f - c * e, c * d - a * f, a * e - b * d)
-    return (
-        tuple(p + index * between[0] * n for p, n in zip(position, normal, strict=True)),
-        orientation,
-    )
-
-
-def _first(dataset: Dataset, sequence: str) -> Dataset | None:
-    items = dataset.get(sequence) if sequence else None
-    return items[0] if items else None
-
-
-def _text(dataset: Dataset, name: str) -> str:
-    value = dataset.get(name)
-    return "" if value is None else str(value).strip()
-
-
-def _whole(dataset: Dataset, name: str, missing: int = 0) -> int:
-    value = dataset.get(name)
-    return missing if value is None or value == "" else int(value)
-
-
-def _numbers(dataset: Dataset, name: str, count: int) -> tuple[float, ...] | None:
-    """Return finite numbers, `count` of them or any number for 0; None if there are not."""
-    value = dataset.get(name)
-    if value is None or value == "":
-        return None
-    values = [value] if isinstance(value, (int, float)) else list(value)
-    numbers = tuple(float(item) for item in values)
-    if (count and len(numbers) != count) or not all(map(math.isfinite, numbers)):
-        return None
-    return numbers or None

@@ -80,6 +80,8 @@ def why_not(volume: Volume) -> str:
         return "its DICOM images do not name the study and series they belong to"
     if volume.geometry.oriented and not source.frame_of_reference_uid:
         return "its DICOM images do not name the frame of reference of their positions"
+    if volume.geometry.oriented and any(frame.pixel_spacing is None for frame in source.frames):
+        return "its DICOM images do not say how large a pixel is"
     return ""
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import __version__
 from .contours import outlines
+from .dicom_geometry import directions_of
 from .dicom_origin import source_of
 from .dicom_origin import why_not as why_no_dicom
 from .dicom_writing import MANUFACTURER, SERIES_OFFSET, labelled, say_anonymous
@@ -202,7 +203,7 @@ def _code(code: Code) -> Dataset:
 
 def _corners(mask: NDArray[np.bool_], frame: DicomFrame) -> Iterator[NDArray[np.float64]]:
     """Yield the outlines of a mask (row, column) on a frame as LPS+ positions, mm."""
-    along_row, along_column = np.reshape(np.asarray(frame.orientation, float), (2, 3))
+    along_row, along_column = directions_of(frame.orientation or ())
     between_rows, between_columns = frame.pixel_spacing or (1.0, 1.0)
     for polygon in outlines(mask):
         yield (

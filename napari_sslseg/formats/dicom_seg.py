@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import __version__
 from .dicom_writing import MANUFACTURER, SERIES_OFFSET, labelled, say_anonymous
+from .errors import FormatError
 from .extras import needing
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def write(
     Raises
     ------
     FormatError
-        If `like` did not come from DICOM, its files are gone, or no voxel has a class.
+        If `like` did not come from DICOM, its files are gone, no voxel has a class, or a single
+        slice has no known thickness.
     """
     with needing("dicom", NAME):
         import highdicom as hd
@@ -127,10 +129,18 @@ def _code(code: Code) -> Any:
 
 
 def _each(headers: list[Dataset], source: DicomSource) -> list[Dataset]:
-    """Return the headers of single-frame files; directions that are rounded unalike made one."""
-    if source.frames[0].orientation is not None:
-        for header in headers:
-            header.ImageOrientationPatient = headers[0].ImageOrientationPatient
+    """Return the headers of single-frame files; directions that are rounded unalike made one.
+
+    What a segmentation has to state of its pixels may be empty in an image, or stand elsewhere.
+    """
+    if source.frames[0].orientation is None:
+        return headers
+    for header, frame in zip(headers, source.frames, strict=True):
+        header.ImageOrientationPatient = headers[0].ImageOrientationPatient
+        if not header.get("PixelSpacing"):
+            header.PixelSpacing = _decimals(frame.pixel_spacing)
+        if _is_empty(header, "SliceThickness"):
+            header.SliceThickness = _thickness(header, source)
     return headers
 
 
@@ -180,9 +190,32 @@ def _measures(header: Dataset, source: DicomSource) -> Dataset:
     ]
     for group in groups:
         for given in group.get("PixelMeasuresSequence", []):
-            if "SliceThickness" in given and "SliceThickness" not in measures:
+            if "SliceThickness" not in measures and not _is_empty(given, "SliceThickness"):
                 measures["SliceThickness"] = given["SliceThickness"]
+    if "SliceThickness" not in measures:
+        measures.SliceThickness = _thickness(header, source)
     return measures
+
+
+def _is_empty(dataset: Dataset, keyword: str) -> bool:
+    return dataset.get(keyword) in (None, "")
+
+
+def _thickness(header: Dataset, source: DicomSource) -> Any:
+    """Return the slice thickness that a file states once, else the distance of the slices.
+
+    A segmentation without a thickness cannot be read by highdicom.
+    """
+    if not _is_empty(header, "SliceThickness"):
+        return header.SliceThickness
+    if source.geometry.ndim == 3:
+        return _decimals([_slice_distance(source)])[0]
+    if _is_empty(header, "SpacingBetweenSlices"):
+        raise FormatError(
+            f"{source.frames[0].path} does not state the thickness of its single slice, which "
+            "DICOM-SEG has to state; choose NIfTI or NRRD."
+        )
+    return _decimals([abs(float(header.SpacingBetweenSlices))])[0]
 
 
 def _slice_distance(source: DicomSource) -> float:

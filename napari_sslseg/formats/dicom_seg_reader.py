@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..volume.annotation import NOT_ANNOTATED
+from ..volume.classes import BACKGROUND
 from ..volume.geometry import Geometry
 from ..volume.image import Volume
+from .dicom_geometry import directions_of
 from .errors import FormatError
 from .extras import needing
 
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 #: SOP classes of segmentations: binary or fractional, and of label maps.
 _SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 
+#: Segments that there are class ids for.
+MOST_SEGMENTS = NOT_ANNOTATED - 1
+
 
 @dataclass(frozen=True)
 class SegmentFrame:
@@ -29,14 +35,14 @@ class SegmentFrame:
     ----------
     segment : int
         Segment number; 0 in a label map, whose values are segment numbers.
-    plane : ndarray of uint8, shape (columns, rows, 1)
+    plane : ndarray of uint8 or uint16, shape (columns, rows, 1)
         Non-zero inside.
     geometry : Geometry
         Where the plane lies.
     """
 
     segment: int
-    plane: NDArray[np.uint8]
+    plane: NDArray[np.uint8] | NDArray[np.uint16]
     geometry: Geometry
 
 
@@ -80,6 +86,12 @@ def read_segmentation(path: Path) -> Segmentation:
                 f"{path} holds fractions of segments, not a mask; convert it to a binary one."
             )
         names = {int(s.SegmentNumber): str(s.SegmentLabel) for s in data.SegmentSequence}
+        names.pop(BACKGROUND, None)  # which a label map may list
+        if len(names) > MOST_SEGMENTS:
+            raise FormatError(
+                f"{path} has {len(names)} segments, but there are {MOST_SEGMENTS} class ids (1 to "
+                f"{MOST_SEGMENTS}); leave segments out of it, or import them in several files."
+            )
         pixels = np.asarray(data.pixel_array)
         pixels = pixels[None] if pixels.ndim == 2 else pixels
         shared = data.SharedFunctionalGroupsSequence[0]
@@ -91,9 +103,7 @@ def read_segmentation(path: Path) -> Segmentation:
                 identified = _found(both, "SegmentIdentificationSequence")
                 number = int(identified.ReferencedSegmentNumber)
             turned = np.ascontiguousarray(plane.T[..., None])
-            if turned.max(initial=0) > 254:
-                raise FormatError(f"{path} has more than 254 segments; class ids are 1 to 254.")
-            frames.append(SegmentFrame(number, turned.astype(np.uint8), _place(both, plane.shape)))
+            frames.append(SegmentFrame(number, turned, _place(both, plane.shape)))
     except FormatError:
         raise
     except MemoryError as error:
@@ -117,7 +127,7 @@ def whole_volume(path: Path) -> Volume:
     with needing("dicom", "DICOM-SEG"):
         import highdicom as hd
     try:
-        found = hd.seg.segread(path).get_volume(combine_segments=True, dtype=np.uint8)
+        found = hd.seg.segread(path).get_volume(combine_segments=True, dtype=np.uint16)
     except Exception as error:  # the reasons of highdicom are for programmers
         raise FormatError(
             f"{path} cannot be resampled: its slices are not a regular stack, or its segments "
@@ -131,7 +141,7 @@ def _place(groups: tuple[Any, ...], shape: tuple[int, ...]) -> Geometry:
     measures = _found(groups, "PixelMeasuresSequence")
     orientation = _found(groups, "PlaneOrientationSequence").ImageOrientationPatient
     position = _found(groups, "PlanePositionSequence").ImagePositionPatient
-    along_row, along_column = np.reshape(np.asarray(orientation, float), (2, 3))
+    along_row, along_column = directions_of(orientation)
     between_rows, between_columns = (float(v) for v in measures.PixelSpacing)
     thickness = float(measures.get("SpacingBetweenSlices") or measures.get("SliceThickness") or 1)
     normal = np.cross(along_row, along_column)

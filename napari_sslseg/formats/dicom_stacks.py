@@ -9,10 +9,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .dicom_geometry import coincide, distances, is_placed, is_regular, normal_of, regular_runs
+from .dicom_geometry import (
+    coincide,
+    directions_of,
+    distances,
+    is_placed,
+    is_regular,
+    normal_of,
+    regular_runs,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
+
+    from numpy.typing import NDArray
 
     from .dicom_headers import FrameHeader
 
@@ -110,7 +120,7 @@ def _by_orientation(frames: list[FrameHeader]) -> list[list[FrameHeader]]:
     groups: list[list[FrameHeader]] = []
     directions: list[np.ndarray] = []
     for frame in frames:
-        rows_columns = np.reshape(np.asarray(frame.orientation, float), (2, 3))
+        rows_columns = directions_of(frame.orientation or ())
         for group, known in zip(groups, directions, strict=True):
             if ((rows_columns * known).sum(axis=1) >= _PARALLEL).all():
                 group.append(frame)
@@ -123,9 +133,7 @@ def _by_orientation(frames: list[FrameHeader]) -> list[list[FrameHeader]]:
 
 def _by_marker(frames: list[FrameHeader]) -> list[tuple[str, list[FrameHeader]]]:
     """Split frames at the same places into volumes, by as few attributes as tell them apart."""
-    if not is_placed(frames[0]):
-        return [("", sorted(frames, key=_order))]
-    frames = _sorted(frames)
+    frames = _sorted(frames if is_placed(frames[0]) else sorted(frames, key=_order))
     if not _coincide(frames):
         return [("", frames)]
     words = sorted({word for f in frames for word in f.markers}, key=_rank(frames))
@@ -168,7 +176,7 @@ def _natural(value: str) -> tuple[float, str]:
 
 def _nth_at_each_place(frames: list[FrameHeader]) -> list[list[FrameHeader]]:
     """Split sorted frames into volumes by the order of their numbers at each place."""
-    along = distances(frames)
+    along = _along(frames)
     places = [[frames[0]]]
     for n in range(1, len(frames)):
         if not coincide(along[n - 1 : n + 1]):
@@ -202,12 +210,23 @@ def _said_run(label: str, run: slice, count: int) -> str:
 
 
 def _sorted(frames: list[FrameHeader]) -> list[FrameHeader]:
-    along = distances(frames)
+    along = _along(frames)
     return [frames[n] for n in sorted(range(len(frames)), key=lambda n: (along[n], n))]
 
 
 def _coincide(frames: list[FrameHeader]) -> bool:
-    return coincide(np.sort(distances(frames)))
+    return coincide(np.sort(_along(frames)))
+
+
+def _along(frames: list[FrameHeader]) -> NDArray[np.float64]:
+    """Where frames lie along their normal, mm; where they do not say, by their slice numbers.
+
+    Frames without either are in their order, each at a place of its own.
+    """
+    if is_placed(frames[0]):
+        return distances(frames)
+    numbers = [frame.slice_number for frame in frames]
+    return np.array(range(len(frames)) if None in numbers else numbers, float)
 
 
 def _order(frame: FrameHeader) -> tuple[int, str, int]:

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from ..volume.image import Volume
     from .provenance import Provenance
 
-#: Ending of the record beside an export.
-SIDECAR = ".provenance.json"
-
 
 @dataclass(frozen=True)
 class ExportFormat:
@@ -176,7 +173,8 @@ def export(
     anonymous : bool
         No names of files or image in the record, no patient in DICOM objects.
     provenance : Provenance, optional
-        Written to ``<stem>.provenance.json``; none is written without it.
+        Written to ``<stem>.provenance.json`` (see `provenance.record_path`); none is written
+        without it.
 
     Returns
     -------
@@ -200,16 +198,17 @@ def export(
     suffix = _suffix(file, kind)
     stem = file.name[: -len(suffix)]
     parts: list[tuple[str, SegmentClass | None]] = [("", None)]
-    if _is_split(kind, per_class):
+    split = _is_split(kind, per_class)
+    if split:
         parts = [*_per_class(values, classes)]
     if not parts:
         raise FormatError(f"{file} cannot be written: no voxel belongs to any class.")
     targets = [file.with_name(f"{stem}{part}{suffix}") for part, _ in parts]
-    record = file.with_name(stem + SIDECAR)
+    record = origin.record_path(targets, stem, suffix, kind.title, split)
     # What is named as the target is moved last: the record is never there without the labels.
     last = record if provenance is not None else targets[-1]
     for target in targets:
-        if target.is_dir() and suffix[-5:] != ".zarr":
+        if os.path.isdir(target) and suffix[-5:] != ".zarr":
             raise FormatError(f"{target} cannot be written: it is a folder; give another name.")
     with writing(last, kind.title) as staged, discreet():
         for target, (_, item) in zip(targets, parts, strict=True):
@@ -219,6 +218,8 @@ def export(
                 provenance,
                 classes,
                 export=kind.title,
+                suffix=suffix,
+                per_class=split,
                 files=tuple(target.name for target in targets),
                 losses=tuple(losses(kind.key, like)),
                 anonymous=anonymous,

@@ -10,6 +10,7 @@ say how many voxels there are, how they are stored and where.
 from __future__ import annotations
 
 import math
+import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -60,6 +61,12 @@ _META_TYPES = {
     "MET_DOUBLE": "f8",
 }
 
+#: Spaces of NRRD that ITK turns to its own; all others it takes for left-posterior-superior.
+_PATIENT_SPACES = (
+    *("left-posterior-superior", "lps", "left-posterior-superior-time", "lpst"),
+    *("right-anterior-superior", "ras", "left-anterior-superior", "las"),
+)
+
 #: Fields that say where the voxels lie, and the largest number that makes sense in them.
 _NRRD_NUMBERS = ("space directions", "space origin", "spacings", "axis mins", "axis maxs")
 _META_NUMBERS = (
@@ -105,6 +112,10 @@ class ItkData:
         Files that hold the voxels; missing ones are left out.
     offset : int
         Where they begin in the only file, -1 where that is not known.
+    units : tuple of str
+        Units of the spatial axes as they stand; empty where the header gives none.
+    in_patient : bool
+        Whether the header says which way the axes run in the patient.
     """
 
     shape: tuple[int, ...]
@@ -112,6 +123,8 @@ class ItkData:
     kind: str
     files: tuple[Path, ...]
     offset: int
+    units: tuple[str, ...] = ()
+    in_patient: bool = True
 
     @property
     def nbytes(self) -> int:
@@ -144,6 +157,14 @@ def nrrd_lines(content: bytes) -> tuple[list[str], int]:
     return content[:end].decode("latin-1").splitlines(), end
 
 
+def decoded(text: str) -> str:
+    """Return what stands in a header that was decoded as Latin-1, in UTF-8 if it is that."""
+    try:
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeDecodeError:
+        return text
+
+
 def nrrd_data(path: Path) -> ItkData:
     """Read what an NRRD file declares; FormatError if its header does not say it."""
     with path.open("rb") as file:
@@ -162,13 +183,28 @@ def nrrd_data(path: Path) -> ItkData:
         raise _damaged(path, "type or encoding of its voxels")
     dtype = np.dtype((">" if fields.get("endian", "").lower() == "big" else "<") + code)
     outside = fields.get("data file", fields.get("datafile", ""))
+    units, space = _nrrd_units(fields), fields.get("space", "").lower()
+    placed = space in _PATIENT_SPACES or len(shape) < 3
     skips = any(fields.get(name, "0") != "0" for name in ("byte skip", "line skip"))
     if not outside:
         blank = re.match(rb"\r?\n\r?\n", content[end:])
         offset = end + len(blank.group()) if blank and kind == "raw" and not skips else -1
-        return ItkData(shape, dtype, kind, (path,), offset)
+        return ItkData(shape, dtype, kind, (path,), offset, units, placed)
     files = _named(path, outside, lines)
-    return ItkData(shape, dtype, kind, files, 0 if len(files) == 1 and not skips else -1)
+    offset = 0 if len(files) == 1 and not skips else -1
+    return ItkData(shape, dtype, kind, files, offset, units, placed)
+
+
+def _nrrd_units(fields: dict[str, str]) -> tuple[str, ...]:
+    """Return the units of the space, or of the axes where the header has no space."""
+    given = fields.get("space units", "")
+    if given or "space directions" in fields:
+        return tuple(re.findall(r'"([^"]*)"', given))
+    units = re.findall(r'"([^"]*)"', fields.get("units", ""))
+    kinds = fields.get("kinds", "").split()
+    if len(kinds) == len(units):
+        units = [u for u, kind in zip(units, kinds, strict=True) if kind in ("domain", "space")]
+    return tuple(units[:3])
 
 
 def metaimage_data(path: Path) -> ItkData:
@@ -194,13 +230,15 @@ def metaimage_data(path: Path) -> ItkData:
     dtype = np.dtype((">" if _true(big) else "<") + code)
     kind = "gzip" if _true(fields.get("CompressedData", "False")) else "raw"
     kind = kind if _true(fields.get("BinaryData", "True")) else "text"
+    units = tuple(fields[name] for name in ("DistanceUnits",) if name in fields)
     outside = match.group(1).decode("latin-1")
     plain = fields.get("HeaderSize", "0") == "0"
     if outside.upper() == "LOCAL":
-        return ItkData(shape, dtype, kind, (path,), match.end() if plain else -1)
+        return ItkData(shape, dtype, kind, (path,), match.end() if plain else -1, units)
     rest = content[match.end() :].decode("latin-1").splitlines()
     files = _named(path, outside, [match.group().decode("latin-1"), *rest])
-    return ItkData(shape, dtype, kind, files, 0 if len(files) == 1 and plain else -1)
+    offset = 0 if len(files) == 1 and plain else -1
+    return ItkData(shape, dtype, kind, files, offset, units)
 
 
 def _named(path: Path, outside: str, lines: list[str]) -> tuple[Path, ...]:
@@ -216,13 +254,26 @@ def _named(path: Path, outside: str, lines: list[str]) -> tuple[Path, ...]:
             raise _damaged(path, "files of its voxels")
         numbers = range(first, last + (1 if step > 0 else -1), step)
         names = [_formatted(path, words[0], number) for number in numbers]
-    files = tuple(file for name in names if (file := path.parent / name).is_file())
+    files = tuple(file for name in names if (file := _beside(path, name)).is_file())
     if not files:
+        missing = _beside(path, names[0]).name if names[0] else "no file"
         raise FormatError(
-            f"{path} holds its voxels in {names[0] or 'no file'}, which is missing; put it beside "
-            "the header."
+            f"{path} holds its voxels in {missing}, which is missing; put it beside the header."
         )
     return files
+
+
+def _beside(path: Path, name: str) -> Path:
+    """Return the file of a name that was decoded as Latin-1, whatever its bytes stand for.
+
+    Programs write names as the system has them, today in UTF-8; some old ones wrote Latin-1.
+    """
+    try:
+        file = path.parent / os.fsdecode(name.encode("latin-1"))
+    except UnicodeDecodeError:  # on Windows, whose names are no bytes
+        return path.parent / name
+    plain = path.parent / name
+    return plain if not file.is_file() and plain.is_file() else file
 
 
 def _formatted(path: Path, pattern: str, number: int) -> str:

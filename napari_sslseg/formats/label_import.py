@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,8 @@ import numpy as np
 
 from ..volume.annotation import NOT_ANNOTATED
 from ..volume.classes import BACKGROUND, voxel_counts
+from .binary_masks import REMARK, is_binary_mask, object_as_one
+from .dicom_seg_planes import plane_placement, with_slice_axis
 from .dicom_seg_reader import is_segmentation, read_segmentation, whole_volume
 from .errors import FormatError
 from .grids import Placement, difference, placement
@@ -75,11 +77,14 @@ class ImportedLabels:
         Whether the file was on another grid.
     names : dict of int to str
         Names of the ids, where the file says them.
+    remarks : tuple of str
+        One sentence for each thing that the user ought to know.
     """
 
     labels: NDArray[np.uint8]
     resampled: bool = False
     names: dict[int, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 def import_labels(
@@ -95,6 +100,7 @@ def import_labels(
     Axes in another order or direction, and a file that covers a part of the image only, are no
     other grid: as long as voxel lies on voxel, nothing is interpolated. Formats without directions
     (TIFF, NumPy) are taken to be in display order, as they are exported, else in the image's own.
+    In a mask of 0 and 255 alone, 255 becomes class 1, see `binary_masks`.
 
     Parameters
     ----------
@@ -121,17 +127,25 @@ def import_labels(
         outside the image, or holds no label at all.
     """
     file = Path(os.path.abspath(path))
-    if file.is_file() and is_segmentation(file):
+    if os.path.isfile(file) and is_segmentation(file):
         found = _from_segmentation(read_segmentation(file), like, classes, resample)
     else:
         source = read_labels(file)
+        remarks: tuple[str, ...] = ()
+        # Before 255 is filled in where the file says nothing.
+        if is_binary_mask(source, like.geometry.shape):
+            source = replace(source, array=object_as_one(np.asarray(source.array)))
+            remarks = (REMARK,)
         labels, resampled = _on_grid(str(file), source, like.geometry, resample)
-        found = ImportedLabels(labels, resampled)
+        found = ImportedLabels(labels, resampled, remarks=remarks)
     counts = voxel_counts(found.labels)
     ids = [int(i) for i in np.flatnonzero(counts)]
     stated = [i for i in ids if i != NOT_ANNOTATED]
     if not stated or (found.resampled and stated == [BACKGROUND]):
-        raise FormatError(f"{file} holds no label within the image; choose another file.")
+        raise FormatError(
+            f"{file} holds no label within the image (255 stands for not annotated); choose "
+            "another file, or write 1 where the object is."
+        )
     unknown = tuple(
         i for i in stated if i != BACKGROUND and classes is not None and i not in classes
     )
@@ -191,6 +205,8 @@ def _by_shape(
     if not bare and (not guess or (source.oriented and onto.oriented)):
         return None
     order, shown = onto.canonical(), source.canonical().apply(array)
+    if onto.ndim == 3 and (1, *shown.shape) == order.shape:
+        shown = shown[None]  # TIFF does not tell a stack of one page from a plane
     if shown.shape == order.shape:
         return np.ascontiguousarray(order.invert(shown))
     return array.copy() if array.shape == onto.shape else None
@@ -235,15 +251,15 @@ def _from_segmentation(
     found: Segmentation, like: Volume, classes: ClassTable | None, resample: bool
 ) -> ImportedLabels:
     """Return the labels of a DICOM segmentation; frames that it leaves out are empty."""
-    ids = _ids(found.names, classes)
+    ids = _ids(found, classes)
     names = {ids[number]: name for number, name in found.names.items()}
-    table = np.zeros(256, dtype=np.uint8)
+    table = np.zeros(1 << 16, dtype=np.uint8)  # segment numbers have 16 bits
     for number, class_id in ids.items():
         table[number] = class_id
-    onto = like.geometry
+    onto = with_slice_axis(like.geometry)
     labels = np.zeros(onto.shape, dtype=np.uint8)
     for frame in found.frames:
-        placed = placement(frame.geometry, onto)
+        placed = plane_placement(frame.geometry, onto)
         if placed is None:
             break
         values = table[frame.plane] if frame.segment == 0 else frame.plane * table[frame.segment]
@@ -257,24 +273,31 @@ def _from_segmentation(
             )
         target[part > 0] = part[part > 0]
     else:
-        return ImportedLabels(labels, False, names)
+        return ImportedLabels(labels.reshape(like.geometry.shape), False, names)
     volume = whole_volume(Path(found.path))
     if not resample:
         raise GridDiffersError(found.path, difference(volume.geometry, onto))
     moved = _resampled(table[volume.array], volume.geometry, onto)
     moved[moved == NOT_ANNOTATED] = BACKGROUND
-    return ImportedLabels(moved, True, names)
+    return ImportedLabels(moved.reshape(like.geometry.shape), True, names)
 
 
-def _ids(names: dict[int, str], classes: ClassTable | None) -> dict[int, int]:
+def _ids(found: Segmentation, classes: ClassTable | None) -> dict[int, int]:
     """Return a class id for each segment number: of the class of that name, else a free one."""
+    names = found.names
     known = {item.name.casefold(): item.id for item in classes or ()}
     ids = {n: known[name.casefold()] for n, name in names.items() if name.casefold() in known}
     taken = set(known.values()) | set(ids.values())
     for number in names:
         if number not in ids:
-            free = (i for i in (number, *range(1, NOT_ANNOTATED)) if i not in taken)
-            ids[number] = next(free, 0)
+            wanted = (number,) if number < NOT_ANNOTATED else ()
+            free = (i for i in (*wanted, *range(1, NOT_ANNOTATED)) if i not in taken)
+            ids[number] = next(free, BACKGROUND)
+            if ids[number] == BACKGROUND:
+                raise FormatError(
+                    f"{found.path} has {len(names)} segments, more than there are free class ids; "
+                    "remove classes, or leave segments out of it."
+                )
             taken.add(ids[number])
     return ids
 

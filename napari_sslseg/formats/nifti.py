@@ -44,6 +44,7 @@ def read(path: Path, part: str | None = None) -> Volume:
         image = nib.load(path, mmap="r")
     if not isinstance(image, nib.Nifti1Pair):  # Nifti2 derives from it; Analyze does not
         raise FormatError(f"{path} is not a NIfTI file; convert it.")
+    image, repaired = _with_affine(image)
     header = image.header
     if "pixdim" in repairs and int(header["sform_code"]) <= 0:
         raise FormatError(f"{path} states a voxel size that is not positive; correct its header.")
@@ -81,8 +82,26 @@ def read(path: Path, part: str | None = None) -> Volume:
         header=header.copy(),
         part=chosen,
         window=(low, high) if np.isfinite([low, high]).all() and low < high else None,
-        warnings=_remarks(header, geometry),
+        warnings=repaired or _remarks(header, geometry),
     )
+
+
+def _with_affine(image: nib.Nifti1Pair) -> tuple[nib.Nifti1Pair, tuple[str, ...]]:
+    """Return an image whose sform is none, though its code says there is one, with its qform."""
+    header = image.header
+    if int(header["sform_code"]) <= 0 or int(header["qform_code"]) <= 0:
+        return image, ()
+    sform = header.get_sform()[:3]
+    if not np.isfinite(sform).all() or np.linalg.matrix_rank(sform[:, :3]) == 3:
+        return image, ()
+    header = header.copy()
+    header["sform_code"] = 0  # so that masks with this header do not have it either
+    try:
+        affine = header.get_best_affine()
+    except ValueError:  # a quaternion that is none
+        return image, ()
+    found = type(image)(image.dataobj, affine, header, file_map=image.file_map)
+    return found, ("The file's sform is empty or singular: the qform is taken.",)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..volume.annotation import NOT_ANNOTATED
 from ..volume.geometry import Geometry
 from ..volume.image import Volume
 from .choice import Choice, SeveralVolumesError
@@ -18,6 +19,7 @@ from .errors import FormatError
 from .extras import needing
 from .fourth_axis import channels_or_one, refuse_choice
 from .lazy import lazy_array
+from .length_units import length_unit, remark_on
 from .limits import check_memory, size
 
 if TYPE_CHECKING:
@@ -35,17 +37,8 @@ _MOST_CHUNK_BYTES = 1 << 31
 #: Pieces of an array that dask keeps track of without delay.
 _MOST_PIECES = 100_000
 
-#: Units as the format spells them -> unit of the geometry and factor.
-_UNITS = {
-    "meter": ("m", 1.0),
-    "centimeter": ("mm", 10.0),
-    "millimeter": ("mm", 1.0),
-    "micrometer": ("um", 1.0),
-    "nanometer": ("nm", 1.0),
-    "angstrom": ("nm", 0.1),
-    "picometer": ("nm", 1e-3),
-    "inch": ("mm", 25.4),
-}
+#: What label images of this program call the value of voxels that nobody annotated.
+NOT_ANNOTATED_NAME = "Not annotated"
 
 #: Axes of versions that name none.
 _AXES = ("t", "c", "z", "y", "x")
@@ -65,12 +58,15 @@ class OmeZarrSource:
         Path of the finest level below the image.
     labels : tuple of str
         Names of the label images that belong to it.
+    names_not_annotated : bool
+        Whether this is a label image that itself says that 255 is "not annotated".
     """
 
     version: str
     axes: tuple[str, ...]
     level: str
     labels: tuple[str, ...] = ()
+    names_not_annotated: bool = False
 
 
 def read(path: Path, part: str | None = None) -> Volume:
@@ -139,6 +135,7 @@ def _image(path: Path, node: Any, attributes: Mapping[str, Any], part: str | Non
         )
     scale, translation = _placement(multiscale, datasets[0], len(names))
     geometry = _geometry(path, arrays[0].shape, spatial, scale, translation, units)
+    given = [units[axis] for axis in spatial]
     coarser = [a for a in arrays[1:] if a.ndim == len(names)]
     read_now = arrays[0].nbytes <= _EAGER_BYTES
     levels, chosen = [], ""
@@ -156,11 +153,21 @@ def _image(path: Path, node: Any, attributes: Mapping[str, Any], part: str | Non
             tuple(names),
             str(datasets[0]["path"]),
             tuple(map(str, labels.get("ome", labels).get("labels", ()))),
+            _names_not_annotated(attributes),
         ),
         part=chosen,
         window=_window(channels[0]) if len(channels) == 1 else None,
         channel_names=_channel_names(channels, levels[0].shape[len(spatial) :]),
         levels=() if len(levels) == 1 else tuple(levels),
+        warnings=tuple(dict.fromkeys(remark for u in given for remark in remark_on(u, "pixels"))),
+    )
+
+
+def _names_not_annotated(attributes: Mapping[str, Any]) -> bool:
+    rows = (attributes.get("image-label") or {}).get("properties") or ()
+    return any(
+        row.get("label-value") == NOT_ANNOTATED and row.get("name") == NOT_ANNOTATED_NAME
+        for row in rows
     )
 
 
@@ -208,7 +215,7 @@ def _geometry(
     translation: np.ndarray,
     units: list[str],
 ) -> Geometry:
-    known = [_UNITS.get(units[axis].lower(), ("pixel", 1.0)) for axis in spatial]
+    known = [length_unit(units[axis]) or ("pixel", 1.0) for axis in spatial]
     names = {name for name, _ in known}
     factors = np.array([factor for _, factor in known])
     unit = names.pop() if len(names) == 1 else "mm"

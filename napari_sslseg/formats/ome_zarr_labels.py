@@ -12,6 +12,7 @@ import numpy as np
 from ..volume.annotation import NOT_ANNOTATED
 from ..volume.classes import BACKGROUND, ClassTable, voxel_counts
 from .extras import needing
+from .ome_zarr import NOT_ANNOTATED_NAME
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,7 +123,7 @@ def _image_label(array: NDArray[np.uint8], classes: ClassTable) -> dict[str, Any
     for item in classes:
         rows.append((item.id, item.name, [*bytes.fromhex(item.color[1:]), 255]))
     if (array == NOT_ANNOTATED).any():
-        rows.append((NOT_ANNOTATED, "Not annotated", [0, 0, 0, 0]))
+        rows.append((NOT_ANNOTATED, NOT_ANNOTATED_NAME, [0, 0, 0, 0]))
     return {
         "version": VERSION,
         "colors": [{"label-value": value, "rgba": rgba} for value, _, rgba in rows],

@@ -67,7 +67,7 @@ def read(path: Path, part: str | None = None) -> Volume:
 
 
 def read_labels(path: Path, part: str | None = None) -> Volume:
-    """Read class ids: of a picture with a palette, the places in the palette."""
+    """Read class ids: of a picture with a palette, the places in it; of one bit, 0 and 1."""
     return _read(path, part, _indices)
 
 
@@ -178,6 +178,8 @@ def _decoded(path: Path, keep_palette: bool) -> NDArray[Any]:
                 mode = _MODES[image.mode]
                 if image.mode == "P" and (keep_palette or _is_grey(image)):
                     mode = "P" if keep_palette else "L"
+                if image.mode == "1" and keep_palette:  # as grey it would be 0 and 255
+                    return np.asarray(image).astype(np.uint8)
                 values = np.asarray(image if image.mode == mode else image.convert(mode))
     except FormatError:
         raise

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import itertools
 import json
+import os
 import platform
 import time
 from dataclasses import dataclass, field
@@ -18,6 +20,7 @@ import numpy as np
 from .. import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
 
 #: Version of the layout of the file.
 FORMAT = 1
+
+#: Ending of the record beside an export.
+SIDECAR = ".provenance.json"
 
 #: How a voxel may have got its class; the index is its code in `Provenance.origins`.
 ORIGINS = ("unlabelled", "inked", "accepted", "corrected", "proposed")
@@ -130,6 +136,8 @@ def record(
     classes: ClassTable,
     *,
     export: str,
+    suffix: str = "",
+    per_class: bool = False,
     files: tuple[str, ...] = (),
     losses: tuple[str, ...] = (),
     anonymous: bool = False,
@@ -143,6 +151,10 @@ def record(
         All classes, exported or not.
     export : str
         Name of the format.
+    suffix : str
+        Suffix of the exported files.
+    per_class : bool
+        Whether each class has a file of its own.
     files : tuple of str
         Names of the exported files, without folders.
     losses : tuple of str
@@ -177,7 +189,12 @@ def record(
             "units": image.units,
             "channels": image.channels,
         },
-        "labels": {"format": export, "losses": list(losses)},
+        "labels": {
+            "format": export,
+            "suffix": suffix,
+            "per_class": per_class,
+            "losses": list(losses),
+        },
         "classes": rows,
         "origins": _MEANINGS if counts else {},
         "background": _by_origin(counts.get(0)) if counts else {},
@@ -191,6 +208,46 @@ def record(
         found["image"]["name"] = provenance.image_name
         found["labels"]["files"] = list(files)
     return found
+
+
+def record_path(
+    targets: Sequence[Path], stem: str, suffix: str, export: str, per_class: bool
+) -> Path:
+    """Return where the record of an export goes: ``<stem>.provenance.json``.
+
+    Where the record of another export lies there, whose files still do, too, the suffix of the
+    files goes before the ending, and then a number.
+
+    Parameters
+    ----------
+    targets : sequence of Path
+        The exported files, in one folder.
+    stem : str
+        What their names begin with.
+    suffix, export, per_class
+        As for `record`.
+    """
+    folder, names = targets[0].parent, {target.name for target in targets}
+    further = (f"{suffix}.{n}" for n in itertools.count(2))
+    paths = (folder / f"{stem}{part}{SIDECAR}" for part in itertools.chain(("", suffix), further))
+    return next(
+        p
+        for p in paths
+        if not os.path.exists(p) or _is_replaced(p, names, export, suffix, per_class)
+    )
+
+
+def _is_replaced(path: Path, names: set[str], export: str, suffix: str, per_class: bool) -> bool:
+    """Whether a record is about files that are about to be replaced, or are there no more."""
+    try:
+        labels = dict(json.loads(path.read_text(encoding="utf-8"))["labels"])
+    except (OSError, ValueError, KeyError, TypeError):  # whatever it is, it is not ours
+        return False
+    if files := set(map(str, labels.get("files", ()))):
+        return bool(files & names) or not any(os.path.exists(path.parent / f) for f in files)
+    # An anonymous record names no files.
+    said = (labels.get("format"), labels.get("suffix", suffix), labels.get("per_class", per_class))
+    return said == (export, suffix, per_class)
 
 
 def write(path: Path, data: dict[str, Any]) -> None:

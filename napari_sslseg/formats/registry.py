@@ -102,6 +102,9 @@ def _read(path: str | os.PathLike[str], part: str | None, how: str) -> Volume:
         module = _format_of(file)
     except PermissionError as error:  # of a folder on the way
         raise FormatError(f"{file} may not be read; change its permissions.") from error
+    except OSError as error:  # such as a name that is too long
+        reason = error.strerror or "the system refuses it"
+        raise FormatError(f"{file} cannot be opened: {reason}; check the path.") from error
     try:
         if file.is_file() and file.stat().st_size == 0:
             raise FormatError(f"{file} is empty (0 bytes); copy or export it again.")

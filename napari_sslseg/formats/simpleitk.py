@@ -14,8 +14,9 @@ from ..volume.geometry import Geometry
 from ..volume.image import Volume
 from .errors import FormatError
 from .fourth_axis import channels_or_one, refuse_choice
-from .itk_headers import HEADER_BYTES, metaimage_data, nrrd_data, nrrd_lines
+from .itk_headers import HEADER_BYTES, decoded, metaimage_data, nrrd_data, nrrd_lines
 from .lazy import EAGER_BYTES
+from .length_units import length_unit, remark_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 
 NAME = "NRRD or MetaImage"
 
+_NO_PATIENT = (
+    "The file does not say how it lies in the patient, as it names no space that is known: left "
+    "and right, front and back may be wrong."
+)
+
 #: Fields of an NRRD header that say where the voxels lie.
 _NRRD_FIELDS = ("space", "space dimension", "space units", "space directions", "space origin")
 
@@ -33,6 +39,7 @@ _NRRD_FIELDS = ("space", "space dimension", "space units", "space directions", "
 class ItkHeader:
     """Geometry as ITK read it, in LPS+, and the NRRD lines that it came from.
 
+    Spacing and origin are in the unit of the file, `factor` times `units`; ITK does not look at it.
     ITK splits NRRD's direction vectors into unit vectors and lengths, and multiplies them again
     when it writes. That rounds, so the lines themselves are kept.
     """
@@ -41,10 +48,13 @@ class ItkHeader:
     origin: tuple[float, ...]
     direction: tuple[float, ...]
     nrrd: tuple[tuple[str, str], ...] = ()
+    units: str = "mm"
+    factor: float = 1.0
 
     def geometry(self, shape: tuple[int, ...]) -> Geometry:
         """Return the geometry for an array of this spatial shape."""
-        return Geometry.from_lps(self.direction, self.spacing, self.origin, shape)
+        spacing, origin = (self.factor * np.array(v) for v in (self.spacing, self.origin))
+        return Geometry.from_lps(self.direction, spacing, origin, shape, units=self.units)
 
 
 def read(path: Path, part: str | None = None) -> Volume:
@@ -86,12 +96,17 @@ def read(path: Path, part: str | None = None) -> Volume:
         array, chosen = channels_or_one(path, array, 3, part)
     else:
         refuse_choice(path, part)
+    units, factor, remarks = _units(path, declared.units)
+    if not declared.in_patient:
+        remarks = (*remarks, _NO_PATIENT)
     direction = np.reshape(image.GetDirection(), (dimension, dimension))[:n, :n]
     header = ItkHeader(
         image.GetSpacing()[:n],
         image.GetOrigin()[:n],
         tuple(float(cosine) for cosine in direction.ravel()),
-        _nrrd_fields(path, n) if path.suffix.lower() in (".nrrd", ".nhdr") else (),
+        _nrrd_fields(path, n) if nrrd else (),
+        units,
+        factor,
     )
     try:
         geometry = header.geometry(array.shape[:n])
@@ -99,7 +114,21 @@ def read(path: Path, part: str | None = None) -> Volume:
         raise FormatError(
             f"{path} does not say where its voxels lie: {error}; correct its header."
         ) from error
-    return Volume(array, geometry, header=header, part=chosen)
+    return Volume(array, geometry, header=header, part=chosen, warnings=remarks)
+
+
+def _units(path: Path, given: tuple[str, ...]) -> tuple[str, float, tuple[str, ...]]:
+    """Return the unit of a geometry, the factor to it, and remarks; millimetres by default."""
+    names = {decoded(name) for name in given} - {"", "?", "???"}
+    found = {length_unit(name) for name in names}
+    if len(found) > 1:
+        raise FormatError(
+            f"{path} gives its axes in several units ({', '.join(sorted(names))}); write them in "
+            "one of them."
+        )
+    remarks = tuple(remark for name in sorted(names) for remark in remark_on(name, "millimetres"))
+    units, factor = (found.pop() if found else None) or ("mm", 1.0)
+    return units, factor, remarks
 
 
 def write_labels(path: Path, labels: NDArray[np.uint8], like: Volume) -> None:
@@ -108,6 +137,9 @@ def write_labels(path: Path, labels: NDArray[np.uint8], like: Volume) -> None:
     shape = tuple(labels.shape)
     image = sitk.GetImageFromArray(np.ascontiguousarray(labels.T))
     known = isinstance(header, ItkHeader) and header.geometry(shape) == like.geometry
+    if isinstance(header, ItkHeader) and (header.units, header.factor) != ("mm", 1.0):
+        # Of all files only NRRD's, with its own lines, say another unit than millimetres.
+        known = known and bool(header.nrrd) and path.suffix.lower() in (".nrrd", ".nhdr")
     if not (isinstance(header, ItkHeader) and known):
         direction, spacing, origin = like.geometry.in_millimetres().to_lps()
         if abs(np.linalg.det(direction)) < 1e-3:  # a plane that is not one of the x-y plane
@@ -155,7 +187,15 @@ def _information(path: Path) -> sitk.ImageFileReader:
     """Read the header alone; the reader answers the same questions as an image."""
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
-    reader.ReadImageInformation()
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        if "number of domain axes" not in str(error):
+            raise
+        raise FormatError(
+            f"{path} has more axes than directions in space, and does not say that the others are "
+            "no space; write “list” for each of those in the line “kinds” of its header."
+        ) from error
     return reader
 
 

@@ -6,21 +6,20 @@ import contextlib
 import logging
 import math
 import threading
-import xml.etree.ElementTree as ET
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import tifffile
 
-from ..volume.geometry import Geometry
 from ..volume.image import Volume
 from .errors import FormatError
 from .fourth_axis import channels_or_one, refuse_choice
 from .lazy import EAGER_BYTES, lazy_array
 from .limits import check_declared, check_memory
-from .tiff_chain import check_chain
+from .tiff_chain import check_chain, check_pages
+from .tiff_codecs import decoder, stored_bits
+from .tiff_spacing import TiffHeader, voxel_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,27 +27,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NAME = "TIFF"
-
-#: Ways to write a unit -> (unit of the geometry, factor). ImageJ leaves the choice to its users.
-_UNITS = {
-    **dict.fromkeys(("mm", "millimeter", "millimetre", "millimeters"), ("mm", 1.0)),
-    **dict.fromkeys(
-        ("um", "\u00b5m", "\u03bcm", "\\u00b5m", "micron", "microns", "micrometer", "micrometre"),
-        ("um", 1.0),
-    ),
-    **dict.fromkeys(("nm", "nanometer", "nanometre"), ("nm", 1.0)),
-    **dict.fromkeys(("cm", "centimeter", "centimetre"), ("mm", 10.0)),
-    **dict.fromkeys(("m", "meter", "metre"), ("m", 1.0)),
-    **dict.fromkeys(("inch", "in"), ("mm", 25.4)),
-    **dict.fromkeys(("angstrom", "\u00c5", "\u212b"), ("nm", 0.1)),
-}
-_PIXELS = ("pixel", 1.0)
-
-#: The unit of the resolution tags of plain files; 1 means none.
-_RESOLUTION_UNITS = {2: "inch", 3: "cm"}
-
-#: Dots an inch that programs write without meaning a voxel size.
-_PRINT_RESOLUTIONS = (72, 96, 100, 150, 200, 300, 600, 1200)
 
 #: Axes of tifffile that can be the pages of a stack, in order of preference.
 _STACK_AXES = "ZIQTR"
@@ -58,21 +36,6 @@ _MOST_REMARKS = 50
 
 #: Largest file ImageJ's format can hold, with room for its headers.
 _IMAGEJ_BYTES = 2**32 - 2**20
-
-
-@dataclass(frozen=True)
-class TiffHeader:
-    """How a source stated its voxel size, to be written back alike.
-
-    `resolution` holds the two rationals of the tags, `spacing` and `unit` the ImageJ fields as
-    they stand; both are ``None`` where the file has none.
-    """
-
-    ome: bool
-    geometry: Geometry
-    resolution: tuple[tuple[int, int], tuple[int, int]] | None = None
-    spacing: float | None = None
-    unit: str | None = None
 
 
 def read(path: Path, part: str | None = None) -> Volume:
@@ -87,7 +50,8 @@ def read(path: Path, part: str | None = None) -> Volume:
         series = tif.series[0]
         axes = str(series.axes)
         mapped = series.dataoffset is not None
-        _check_size(path, tif, series)
+        check_pages(path, series, tif.ome_metadata if tif.is_ome else None)
+        _check_size(path, series)
         array: Any
         if mapped:
             array = tifffile.memmap(path, mode="r")
@@ -95,23 +59,23 @@ def read(path: Path, part: str | None = None) -> Volume:
             array = _pages(path, series)
         else:
             check_memory(path, series.nbytes)
-            array = series.asarray()
+            array = _whole(path, series)
         array, axes, chosen = _one_time(path, array, axes, part)
         array, rank = _ordered(path, array, axes)
-        header = _voxel_size(tif, array.shape[:rank])
-    return Volume(array, header.geometry, header=header, part=chosen)
+        header, remarks = voxel_size(tif, array.shape[:rank])
+    return Volume(array, header.geometry, header=header, part=chosen, warnings=remarks)
 
 
-def _check_size(path: Path, tif: tifffile.TiffFile, series: Any) -> None:
+def _check_size(path: Path, series: Any) -> None:
     """Refuse tags that promise more than the file can hold, before memory is given to them."""
     page = series.keyframe
     kind = {1: "raw", 5: "gzip", 8: "gzip", 32946: "gzip", 32773: "rle"}.get(
         int(page.compression), "picture"
     )
     stored = sum(Path(file).stat().st_size for file in {str(path), *_files_of(series)})
-    check_declared(path, series.nbytes, stored, kind)
+    check_declared(path, series.size * stored_bits(page) / 8, stored, kind)
     for page in series.pages:
-        if page is not None and sum(page.databytecounts) > page.parent.filehandle.size:
+        if sum(page.databytecounts) > page.parent.filehandle.size:
             raise FormatError(
                 f"{path} is damaged: page {page.index + 1} is longer than the file; copy or export "
                 "it again."
@@ -120,8 +84,17 @@ def _check_size(path: Path, tif: tifffile.TiffFile, series: Any) -> None:
 
 def _files_of(series: Any) -> set[str]:
     """Files that hold the pages of a series: OME-TIFF may spread them over several."""
-    found = {page.parent.filehandle.path for page in series.pages if page is not None}
+    found = {page.parent.filehandle.path for page in series.pages}
     return {str(file) for file in found if file}
+
+
+def _whole(path: Path, series: Any) -> NDArray[Any]:
+    """Return all pages of a series, decoded."""
+    decode = decoder(path, series)
+    if decode is None:
+        return cast("NDArray[Any]", series.asarray())
+    with contextlib.closing(decode):
+        return np.stack([decode(page) for page in series.pages]).reshape(series.shape)
 
 
 def _pages(path: Path, series: Any) -> Any:
@@ -131,17 +104,18 @@ def _pages(path: Path, series: Any) -> Any:
     shape = tuple(int(length) for length in series.shape)
     lead = shape[: len(shape) - len(page_shape)]
     if shape[len(lead) :] != page_shape or math.prod(lead) != len(pages):
-        check_memory(path, series.nbytes)  # pages that hold more than a plane, or are missing
-        return series.asarray()
+        check_memory(path, series.nbytes)  # pages that hold more than a plane
+        return _whole(path, series)
 
-    tif = tifffile.TiffFile(path)  # stays open as long as the array is used
+    tif = tifffile.TiffFile(path)  # stays open as long as the array is used, as the decoder does
+    decode = decoder(path, tif.series[0]) or (lambda page: page.asarray())
     own = list(tif.series[0].pages)
     lock = threading.Lock()
 
     def read(region: tuple[slice, ...]) -> NDArray[Any]:
         wanted = np.arange(len(own)).reshape(lead)[region[: len(lead)]]
         with lock:  # pages share one file position
-            planes = [cast("Any", own[int(n)]).asarray() for n in wanted.ravel()]
+            planes = [decode(own[int(n)]) for n in wanted.ravel()]
         block = np.stack(planes).reshape(*wanted.shape, *page_shape)
         return block[(*(slice(None),) * len(lead), *region[len(lead) :])]
 
@@ -184,7 +158,7 @@ def write_labels(path: Path, labels: NDArray[np.uint8], like: Volume) -> None:
             metadata[f"PhysicalSize{axis}Unit"] = unit
         tifffile.imwrite(path, data, ome=True, metadata=metadata, **options)
         return
-    if header.unit is not None or header.spacing is not None:
+    if header.has_imagej_fields:
         metadata |= {} if header.unit is None else {"unit": header.unit}
         metadata |= {} if header.spacing is None else {"spacing": header.spacing}
     else:
@@ -193,6 +167,10 @@ def write_labels(path: Path, labels: NDArray[np.uint8], like: Volume) -> None:
             metadata["spacing"] = spacing[0]
     resolution = header.resolution if header.unit is not None else None
     options["resolution"] = resolution or (1.0 / spacing[-1], 1.0 / spacing[-2])
+    # With all axes of ImageJ: else an axis of one voxel is taken for that of the colours.
+    metadata["axes"] = "TZCYXS"
+    shape = (1, *data.shape) if data.ndim == 3 else (1, 1, *data.shape)
+    data = data.reshape(*shape[:2], 1, *shape[2:], 1)
     tifffile.imwrite(path, data, imagej=True, metadata=metadata, **options)
 
 
@@ -244,69 +222,3 @@ def _ordered(path: Path, array: NDArray[Any], axes: str) -> tuple[NDArray[Any], 
         )
     array = array.transpose([axes.index(letter) for letter in wanted])
     return array, len(wanted) - len(channel)
-
-
-def _voxel_size(tif: tifffile.TiffFile, shape: tuple[int, ...]) -> TiffHeader:
-    if tif.is_ome and tif.ome_metadata:
-        sizes, units = _ome_spacing(tif.ome_metadata, len(shape))
-        return TiffHeader(True, Geometry.from_spacing(sizes, shape, units=units))
-    tags = tif.pages.first.tags
-    resolution = None
-    if "XResolution" in tags and "YResolution" in tags:
-        resolution = (_rational(tags["XResolution"].value), _rational(tags["YResolution"].value))
-    described = dict(tif.imagej_metadata or (tif.shaped_metadata or ({},))[0])
-    unit = described.get("unit")
-    between = described.get("spacing")
-    x = y = 1.0
-    name, factor = _PIXELS
-    if resolution and min(resolution[0] + resolution[1]) > 0:
-        code = tags["ResolutionUnit"].value if "ResolutionUnit" in tags else 1
-        named = str(unit).lower() if unit else _RESOLUTION_UNITS.get(int(code), "")
-        x, y = (bottom / top for top, bottom in resolution)
-        printed = not unit and named == "inch" and round(1 / x) in _PRINT_RESOLUTIONS
-        name, factor = _UNITS.get(named, _PIXELS)
-        if printed or (name == "pixel" and not unit and between is None):
-            x, y, name, factor = 1.0, 1.0, *_PIXELS
-    elif unit:
-        name, factor = _UNITS.get(str(unit).lower(), _PIXELS)
-    z = float(between) if isinstance(between, (int, float)) and between > 0 else y
-    sizes = tuple(factor * size for size in (z, y, x)[-len(shape) :])
-    return TiffHeader(
-        False,
-        Geometry.from_spacing(sizes, shape, units=name),
-        resolution,
-        float(between) if isinstance(between, (int, float)) and between > 0 else None,
-        None if unit is None else str(unit),
-    )
-
-
-def _rational(value: Any) -> tuple[int, int]:
-    top, bottom = value
-    return int(top), int(bottom)
-
-
-def _ome_spacing(description: str, ndim: int) -> tuple[tuple[float, ...], str]:
-    """Return OME's physical sizes along (Z, Y, X)[-ndim:] in one unit.
-
-    OME's default unit is the micrometre. Sizes in several units are converted to millimetres.
-    """
-    root = ET.fromstring(description)
-    pixels = next((node for node in root.iter() if node.tag.endswith("}Pixels")), None)
-    if pixels is None or "PhysicalSizeX" not in pixels.attrib:
-        return (1.0,) * ndim, "pixel"
-    sizes, names = [], []
-    x = float(pixels.attrib["PhysicalSizeX"])
-    x_unit = pixels.attrib.get("PhysicalSizeXUnit", "\u00b5m")
-    for axis in "ZYX"[-ndim:]:
-        given = pixels.attrib.get(f"PhysicalSize{axis}")
-        unit = pixels.attrib.get(f"PhysicalSize{axis}Unit", "\u00b5m") if given else x_unit
-        name, factor = _UNITS.get(unit.lower(), _PIXELS)
-        sizes.append(factor * (float(given) if given else x))
-        names.append(name)
-    if len(set(names)) == 1:
-        return tuple(sizes), names[0]
-    single = (
-        Geometry.from_spacing((size,) * 2, (1, 1), units=name).spacing_mm[0]
-        for size, name in zip(sizes, names, strict=True)
-    )
-    return tuple(single), "mm"

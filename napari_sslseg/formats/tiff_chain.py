@@ -8,15 +8,20 @@ In a damaged file the chain may bite its own tail, and readers then follow it fo
 from __future__ import annotations
 
 import struct
+import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
 from .errors import FormatError
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any
 
 #: Entries of a page directory; real ones have some tens.
 _MOST_ENTRIES = 4096
+
+#: Missing files that a message names.
+_LISTED = 5
 
 #: Variants of the format by their version: size of an entry, and formats of count and offset.
 _VARIANTS = {42: (12, "H", "I"), 43: (20, "Q", "Q")}
@@ -64,3 +69,33 @@ def check_chain(path: Path) -> int:
                 break
             (offset,) = struct.unpack(f"{order}{offset_format}", next_bytes)
     return len(seen)
+
+
+def check_pages(path: Path, series: Any, ome: str | None) -> None:
+    """Refuse an image of which pages are missing; tifffile would give blank ones for them.
+
+    Parameters
+    ----------
+    path : Path
+    series : tifffile.TiffPageSeries
+    ome : str, optional
+        The OME-XML of the file, which names the other files of the image.
+    """
+    missing = sum(page is None for page in series.pages)
+    if not missing:
+        return
+    names = []
+    for node in ET.fromstring(ome or "<none/>").iter():
+        name = node.get("FileName", "") if node.tag.endswith("}UUID") else ""
+        if name and name not in names and not (path.parent / name).is_file():
+            names.append(name)
+    what = f"{missing} of its {len(series.pages)} pages"
+    if not names:
+        raise FormatError(f"{path} is incomplete: {what} are missing; copy or export it again.")
+    listed = ", ".join(names[:_LISTED]) + (
+        f" and {len(names) - _LISTED} more" * (len(names) > _LISTED)
+    )
+    raise FormatError(
+        f"{path} is incomplete: {what} are in {listed}, which cannot be found; put all files of "
+        "the image into one folder."
+    )

@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from napari.layers import Layer
+from qtpy.QtWidgets import QFileDialog
 
 from napari_sslseg.app.final_labels import final_maker
 from napari_sslseg.app.readers import read_layers
@@ -209,3 +210,12 @@ def test_named_export_says_the_patient_only_in_dicom(on_dicom, until, tmp_path):
     assert "InstitutionName" not in data
     content = (tmp_path / "out.provenance.json").read_text()
     assert not [word for word in SECRETS if word in content]
+
+
+def test_too_long_a_name_is_said(with_proposal, monkeypatch, until, tmp_path):
+    _, panel = with_proposal
+    path = tmp_path / ("x" * 300 + ".nii.gz")
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(path), ""))
+    panel.export.button.click()
+    until(lambda: panel.export.hint.text().startswith("Not exported"), 30)
+    assert "the name is too long; choose a shorter one" in panel.export.hint.text()

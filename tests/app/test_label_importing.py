@@ -200,3 +200,19 @@ def test_without_a_session_there_is_nothing_to_import_into(make_panel):
     _, panel = make_panel()
     assert panel.volume.label_import.isHidden()
     assert not panel.volume.label_import.button.isEnabled()
+
+
+@pytest.mark.parametrize("action", [0, 1], ids=["references", "proposal"])
+def test_object_of_255_comes_in_as_class_1_and_that_is_said(
+    started, monkeypatch, until, tmp_path, action
+):
+    _, panel = started
+    mask = np.where(panel.truth == 1, np.uint8(255), np.uint8(0))
+    hint = choose(monkeypatch, panel, save(tmp_path / "a.nii.gz", mask), action, until)
+    until(lambda: "255 is taken for class 1" in hint.text(), 30)
+    if action == 0:
+        ink = panel.session.references.ink
+        assert np.array_equal(ink == 1, mask == 255)
+    else:
+        proposal = panel.session.project.read_proposal("imported")
+        assert np.array_equal(proposal.classes == 1, mask == 255)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from napari_sslseg.formats import FORMATS, FormatError, export, read_labels, write_labels
 from napari_sslseg.formats.atomic import check_writable, writing
+from napari_sslseg.formats.label_import import import_labels
 from napari_sslseg.formats.provenance import ImageIdentity, Provenance
 from napari_sslseg.volume.classes import ClassTable, SegmentClass
 from napari_sslseg.volume.geometry import Geometry
@@ -257,3 +260,52 @@ def test_a_target_is_refused_before_the_work_and_left_as_it_is(public, tmp_path)
     closed.mkdir(0o555)
     with as_nobody(), pytest.raises(FormatError, match="you may not write there"):
         check_writable(closed / "a.nii")
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".mhd", ".ome.zarr"])
+@pytest.mark.parametrize("there", [True, False], ids=["there", "dangling"])
+def test_what_a_link_leads_to_is_replaced_and_the_link_stays(tmp_path, suffix, there):
+    if suffix == ".ome.zarr":
+        pytest.importorskip("zarr")
+    (tmp_path / "real").mkdir()
+    real, link = tmp_path / "real" / f"a{suffix}", tmp_path / f"link{suffix}"
+    shape = (4, 5, 6)
+    if there:
+        write_labels(real, noise(shape), like(shape))
+    link.symlink_to(real)
+    check_writable(link)
+    write_labels(link, noise(shape, 1), like(shape))
+    assert link.is_symlink()
+    assert not real.is_symlink()
+    assert np.array_equal(import_labels(link, like(shape)).labels, noise(shape, 1))
+    if suffix == ".nii.gz":
+        assert np.array_equal(read_labels(real).array, noise(shape, 1))
+    left = {p.name for folder in (tmp_path, tmp_path / "real") for p in folder.iterdir()}
+    assert not [name for name in left if name.startswith(".")]
+
+
+def test_link_to_another_disk(tmp_path):
+    other = "/dev/shm"
+    if not os.path.isdir(other) or os.stat(other).st_dev == os.stat(tmp_path).st_dev:
+        pytest.skip("there is no other disk")
+    with tempfile.TemporaryDirectory(dir=other) as folder:
+        for suffix in (".nii.gz", ".nrrd"):
+            real, link = Path(folder) / f"a{suffix}", tmp_path / f"link{suffix}"
+            real.write_bytes(b"old")
+            link.symlink_to(real)
+            record = Provenance(ImageIdentity.of(like((4, 5, 6)).geometry))
+            export(link, noise((4, 5, 6)), like((4, 5, 6)), CLASSES, provenance=record)
+            assert link.is_symlink()
+            assert np.array_equal(read_labels(real).array, noise((4, 5, 6)))
+        assert sorted(os.listdir(folder)) == ["a.nii.gz", "a.nrrd"]
+
+
+def test_link_that_leads_nowhere_is_refused_and_stays(tmp_path):
+    link = tmp_path / "link.nii"
+    link.symlink_to(tmp_path / "missing" / "a.nii")
+    with pytest.raises(FormatError, match="missing does not exist"):
+        write_labels(link, noise((4, 5, 6)), like((4, 5, 6)))
+    with pytest.raises(FormatError, match="missing does not exist"):
+        check_writable(link)
+    assert link.is_symlink()
+    assert [p.name for p in tmp_path.iterdir()] == ["link.nii"]

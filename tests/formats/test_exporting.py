@@ -167,3 +167,48 @@ def test_a_value_without_a_class_gets_a_file_and_a_line_of_its_own(tmp_path):
     names = [p.name for p in export(tmp_path / "a.stl", values, volume(), CLASSES)]
     assert "a_Class_7.stl" in names
     assert 7 not in CLASSES
+
+
+def recorded(path, **options):
+    """Export with a record; returns the names of what was written, the record last."""
+    known = Provenance(ImageIdentity.of(volume().geometry), "")
+    return [p.name for p in export(path, labels(), volume(), CLASSES, provenance=known, **options)]
+
+
+@pytest.mark.parametrize("anonymous", [False, True])
+def test_every_export_of_a_name_keeps_its_record(tmp_path, anonymous):
+    for _ in range(2):  # the second time each replaces its own
+        for name, per_class, record in (
+            ("x.nii.gz", False, "x.provenance.json"),
+            ("x.nrrd", False, "x.nrrd.provenance.json"),
+            ("x.nii", False, "x.nii.provenance.json"),
+            ("x.nii.gz", True, "x.nii.gz.provenance.json"),
+            ("x.nrrd", True, "x.nrrd.2.provenance.json"),
+        ):
+            *files, found = recorded(tmp_path / name, per_class=per_class, anonymous=anonymous)
+            assert found == record
+            said = json.loads((tmp_path / found).read_text(encoding="utf-8"))["labels"]
+            assert said.get("files", files) == files
+            assert name.endswith(said["suffix"])
+            assert said["per_class"] == per_class
+    assert len(list(tmp_path.glob("*.provenance.json"))) == 5
+
+
+def test_record_of_files_that_are_gone_is_replaced_and_a_foreign_one_is_not(tmp_path):
+    recorded(tmp_path / "x.nii")
+    (tmp_path / "x.nii").unlink()
+    assert recorded(tmp_path / "x.nrrd")[-1] == "x.provenance.json"
+    for n, text in enumerate(("not ours", "[]", '{"labels": 3}')):
+        (tmp_path / f"y{n}.provenance.json").write_text(text)
+        assert recorded(tmp_path / f"y{n}.nii")[-1] == f"y{n}.nii.provenance.json"
+        assert (tmp_path / f"y{n}.provenance.json").read_text() == text
+
+
+@pytest.mark.parametrize("length", [300, 245])  # of the file, or of its record alone
+@pytest.mark.parametrize("suffix", [".nii.gz", ".stl", ".ome.tif"])
+def test_too_long_a_name_is_one_sentence(tmp_path, length, suffix):
+    path = tmp_path / ("x" * length + suffix)
+    with pytest.raises(FormatError, match="the name is too long; choose a shorter one") as caught:
+        recorded(path)
+    assert str(caught.value).count(". ") == 0
+    assert list(tmp_path.iterdir()) == []

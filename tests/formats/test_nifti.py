@@ -278,3 +278,31 @@ def test_voxel_size_that_cannot_be_is_refused_unless_the_sform_has_one(oblique, 
     content[254] = 1
     (tmp_path / "b.nii").write_bytes(content)
     np.testing.assert_allclose(read(tmp_path / "b.nii").geometry.affine, oblique.affine, atol=1e-5)
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_empty_sform_gives_way_to_the_qform(oblique, tmp_path, suffix):
+    image = nib.Nifti1Image(oblique.array, oblique.affine)
+    image.set_qform(oblique.affine, 1)
+    header = image.header
+    header["sform_code"] = 2
+    for row in ("srow_x", "srow_y", "srow_z"):
+        header[row] = 0
+    nib.save(nib.Nifti1Image(oblique.array, None, header), tmp_path / f"a{suffix}")
+    volume = read(tmp_path / f"a{suffix}")
+    np.testing.assert_allclose(volume.geometry.affine, oblique.affine, atol=1e-5)
+    assert np.array_equal(volume.array, oblique.array)
+    assert [text for text in volume.warnings if "the qform is taken" in text] == [*volume.warnings]
+    write_labels(tmp_path / "b.nii", oblique.labels, volume)
+    assert read_labels(tmp_path / "b.nii").geometry == volume.geometry
+    assert nib.load(tmp_path / "b.nii").header["sform_code"] == 0
+
+
+def test_empty_sform_without_a_qform_is_refused(oblique, tmp_path):
+    header = nib.Nifti1Image(oblique.array, oblique.affine).header
+    header["sform_code"], header["qform_code"] = 2, 0
+    for row in ("srow_x", "srow_y", "srow_z"):
+        header[row] = 0
+    nib.save(nib.Nifti1Image(oblique.array, None, header), tmp_path / "a.nii")
+    with pytest.raises(FormatError, match="does not say where its voxels lie"):
+        read(tmp_path / "a.nii")

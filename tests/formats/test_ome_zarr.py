@@ -206,3 +206,15 @@ def test_huge_chunks_are_refused_before_memory_is_given_to_them(tmp_path):
     (path / "0" / ".zarray").write_text(json.dumps(head))
     with pytest.raises(FormatError, match="pieces of 200 GB"):
         read(path)
+
+
+@pytest.mark.parametrize(
+    ("unit", "known", "factor"),
+    [("decimeter", "mm", 100.0), ("kilometer", "m", 1000.0), ("parsec", "pixel", 1.0)],
+)
+def test_units_are_known_or_remarked_on(tmp_path, unit, known, factor):
+    axes = [{**axis, "unit": unit} for axis in SPACE]
+    volume = read(write(tmp_path / "a.ome.zarr", axes=axes))
+    assert volume.geometry.units == known
+    assert volume.geometry.spacing == pytest.approx((2.5 * factor, 0.5 * factor, 0.25 * factor))
+    assert ["“parsec”" in text for text in volume.warnings] == [True] * (unit == "parsec")

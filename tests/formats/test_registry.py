@@ -13,6 +13,7 @@ import SimpleITK as sitk
 import tifffile
 
 from napari_sslseg.formats import FormatError, read, read_labels, stem, suffix_of, write_labels
+from napari_sslseg.formats.label_import import import_labels
 from napari_sslseg.volume.geometry import Geometry
 from napari_sslseg.volume.image import Volume
 
@@ -271,3 +272,12 @@ def test_names_of_files():
     assert suffix_of("scan.txt") == ""
     assert stem("scan.txt") == "scan"
     assert stem("a/scan.ome.zarr") == "scan"
+
+
+def test_too_long_a_path_is_one_sentence(tmp_path):
+    path = tmp_path / ("x" * 300 + ".nii")
+    like = Volume(np.zeros((2, 3, 4)), Geometry(np.eye(4), (2, 3, 4)))
+    for what in (read, read_labels, lambda path: import_labels(path, like)):
+        with pytest.raises(FormatError, match="cannot be opened: File name too long") as caught:
+            what(path)
+        assert is_one_sentence(str(caught.value))

@@ -8,6 +8,9 @@ import tifffile
 
 from napari_sslseg.formats import FormatError, read, read_labels, write_labels
 from napari_sslseg.formats.choice import SeveralVolumesError
+from napari_sslseg.formats.label_import import import_labels
+from napari_sslseg.volume.geometry import Geometry
+from napari_sslseg.volume.image import Volume
 
 STACK = np.random.default_rng(0).integers(0, 4000, (7, 5, 6)).astype(np.uint16)
 LABELS = np.random.default_rng(1).choice([0, 1, 2, 255], STACK.shape).astype(np.uint8)
@@ -218,3 +221,101 @@ def test_tags_that_promise_more_than_the_file_holds_are_refused(tmp_path):
             page.tags["RowsPerStrip"].overwrite(60000)
     with pytest.raises(FormatError, match=r"promises 50\.4 GB"):
         read(tmp_path / "a.tif")
+
+
+def multi_file(folder):
+    """Write an OME-TIFF of six pages over two files; the second one refers to the first, too."""
+    uuids = [f"urn:uuid:{str(n) * 8}-1111-1111-1111-111111111111" for n in (1, 2)]
+    blocks = "".join(
+        f'<TiffData FirstZ="{z}" IFD="{z % 3}" PlaneCount="1">'
+        f'<UUID FileName="m{z // 3}.ome.tif">{uuids[z // 3]}</UUID></TiffData>'
+        for z in range(6)
+    )
+    for n, uuid in enumerate(uuids):
+        xml = (
+            '<?xml version="1.0" encoding="UTF-8"?><OME xmlns="http://www.openmicroscopy.org/'
+            f'Schemas/OME/2016-06" UUID="{uuid}"><Image ID="Image:0"><Pixels ID="Pixels:0" '
+            'DimensionOrder="XYZCT" Type="uint16" SizeX="6" SizeY="5" SizeZ="6" SizeC="1" '
+            'SizeT="1" PhysicalSizeX="0.5" PhysicalSizeY="0.5" PhysicalSizeZ="2">'
+            f'<Channel ID="Channel:0:0" SamplesPerPixel="1"/>{blocks}</Pixels></Image></OME>'
+        )
+        with tifffile.TiffWriter(folder / f"m{n}.ome.tif") as tif:
+            for z in range(3):
+                description = xml if z == 0 else None
+                options = {"photometric": "minisblack", "metadata": None, "contiguous": False}
+                tif.write(STACK[3 * n + z], description=description, **options)
+    return folder / "m0.ome.tif"
+
+
+def test_ome_tiff_over_several_files_is_whole_or_refused(tmp_path):
+    path = multi_file(tmp_path)
+    volume = read(path)
+    assert np.array_equal(volume.array, STACK[:6])
+    assert volume.geometry.spacing == (2.0, 0.5, 0.5)
+    (tmp_path / "m1.ome.tif").rename(tmp_path / "elsewhere")
+    with pytest.raises(FormatError, match=r"3 of its 6 pages are in m1\.ome\.tif, which cannot be"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("unit", "known", "factor"),
+    [
+        ("Å", "nm", 0.1),
+        ("pm", "nm", 1e-3),
+        ("dm", "mm", 100.0),
+        ("km", "m", 1000.0),
+        ("cm", "mm", 10.0),
+        ("pixel", "pixel", 1.0),
+        ("parsec", "pixel", 1.0),
+    ],
+)
+def test_ome_units_are_known_or_remarked_on(tmp_path, unit, known, factor):
+    volume = read(ome(tmp_path / "a.ome.tif", {"X": 2.0, "Y": 2.0, "Z": 3.0}, unit=unit))
+    assert volume.geometry.units == known
+    assert volume.geometry.spacing == pytest.approx((3 * factor, 2 * factor, 2 * factor))
+    assert len(volume.warnings) == (unit == "parsec")
+    assert all("“parsec”" in text for text in volume.warnings)
+
+
+def test_unknown_unit_of_imagej_is_remarked_on(tmp_path):
+    assert "“cubit”" in read(imagej(tmp_path / "a.tif", unit="cubit")).warnings[0]
+    assert read(imagej(tmp_path / "b.tif", unit="pixel")).warnings == ()
+
+
+def test_unit_of_the_tags_beside_a_spacing_is_kept(tmp_path):
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        STACK,
+        resolution=(50.0, 25.0),
+        resolutionunit="CENTIMETER",
+        metadata={"axes": "ZYX", "spacing": 0.3},
+    )
+    volume = read(tmp_path / "a.tif")
+    assert volume.geometry.units == "mm"
+    assert volume.geometry.spacing == pytest.approx((3.0, 0.4, 0.2))
+    write_labels(tmp_path / "b.tif", LABELS, volume)
+    back = read(tmp_path / "b.tif").geometry
+    assert back.units == "mm"
+    assert back.spacing == pytest.approx(volume.geometry.spacing)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".ome.tif"])
+@pytest.mark.parametrize("shape", [(6, 7, 1), (1, 7, 6), (6, 1, 7), (6, 1, 1), (1, 1, 6), (6, 7)])
+def test_images_of_one_slice_get_their_labels_back(tmp_path, shape, suffix):
+    affine = np.diag([-0.5, -0.7, 2.0, 1.0])
+    affine[:3, 3] = (10, 20, 30)
+    if len(shape) == 2:
+        affine[2] = (0, 0, 1, 0)
+    like = Volume(np.zeros(shape, np.int16), Geometry(affine, shape))
+    labels = (np.arange(np.prod(shape)).reshape(shape) % 3).astype(np.uint8)
+    write_labels(tmp_path / f"a{suffix}", labels, like)
+    found = import_labels(tmp_path / f"a{suffix}", like)
+    assert np.array_equal(found.labels, labels)
+    assert not found.resampled
+
+
+def test_a_stack_of_columns_is_read(tmp_path):
+    columns = LABELS[:, :, :1].copy()
+    like = Volume(columns, Geometry.from_spacing((2.0, 1.0, 1.0), columns.shape))
+    write_labels(tmp_path / "a.tif", columns, like)
+    assert np.array_equal(read_labels(tmp_path / "a.tif").array, columns)

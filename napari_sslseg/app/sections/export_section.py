@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -172,7 +173,7 @@ class ExportSection(Step):
         classes = session.classes.covering(session.classes.removed_ids)
         files = possible_files(path, kind, classes, split)
         # The dialog has asked about the name that it knew, not about those made from it.
-        there = [file.name for file in files if file.exists() and file != Path(chosen)]
+        there = [f.name for f in files if os.path.exists(f) and f != Path(chosen)]
         if not there or self._may_replace(there):
             self.export_to(path)
 

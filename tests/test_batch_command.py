@@ -158,7 +158,7 @@ def test_a_project_that_is_open_in_a_window_is_refused(cohort, command_line):
 
 def test_no_window_opens_a_project_that_a_batch_works_on(cohort, command_line, monkeypatch):
     def work(path, request, emit, control):
-        with pytest.raises(ProjectError, match="or a batch works on it"):
+        with pytest.raises(ProjectError, match="or in a batch"):
             lock_project(cohort.path)
 
     monkeypatch.setattr("napari_sslseg.training.batch.run_batch", work)

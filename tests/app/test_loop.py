@@ -6,6 +6,7 @@ import numpy as np
 import psutil
 import pytest
 import SimpleITK as sitk
+from qtpy.QtCore import Qt
 
 from napari_sslseg.app.image_source import projects_folder
 from napari_sslseg.app.panel import LoopPanel
@@ -150,7 +151,9 @@ def test_closing_the_window_saves_and_leaves_no_process(sample, until, paint):
     pid = session.training.pid
     paint(session.references.layer, 5, np.eye(96, 144, dtype=bool), 1)
     ink = session.references.ink.copy()
-    viewer.window._qt_window.close()
+    window = viewer.window._qt_window
+    window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose, False)  # it is closed once more later
+    window.close()
     until(lambda: not psutil.pid_exists(pid), 10)
     from napari_sslseg.volume.project import Project
 

@@ -83,6 +83,8 @@ class MeasurePart(Step):
 
         def done(rows: list[ClassVolume]) -> None:
             self._measuring = False
+            if session.saving.closed:
+                return  # with the window, maybe
             if session is self._session:
                 self._volumes = {row.id: row for row in rows}
                 self._show_table()

@@ -313,7 +313,8 @@ class ReferenceLayer:
             self.serial += 1
         if not written:
             raise StrokeUnderWayError(
-                "Nothing was changed, as you are drawing a stroke: end it, then try again."
+                "Nothing was changed, as you are drawing a stroke: end it, or press Esc to drop "
+                "it, then try again."
             )
         if not len(change):
             return 0

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+#: Milliseconds between two looks whether a stroke has ended, and how many there are.
+_LOOK_MS = 100
+_STROKE_LOOKS = 20
+
 #: Times that the slices are indexed afresh because the user went on painting meanwhile.
 _INDEX_TRIES = 5
 
@@ -84,6 +88,32 @@ class Saving:
             return  # closing writes it at the end
         self._head = self._project.snapshot()
         self.autosave.do(self._write_head)
+
+    def save_then(
+        self, done: Callable[[], object], failed: Callable[[], object], looks: int = _STROKE_LOOKS
+    ) -> None:
+        """Save all off the GUI thread; `failed` is called after `trouble` was.
+
+        What comes in meanwhile is saved too: with `done` nothing is left that closing would have to
+        save, while all wait for it. The end of a stroke is waited for, but not for long: napari's
+        “encircle and fill” goes on with no button down until somebody ends it.
+
+        Parameters
+        ----------
+        done, failed : callable
+        looks : int
+            How often it is looked whether a stroke has ended.
+        """
+
+        def saved() -> None:
+            if self.closed or self.up_to_date or not looks:
+                done()
+            elif self._history.drawing:
+                QTimer.singleShot(_LOOK_MS, lambda: self.save_then(done, failed, looks - 1))
+            else:
+                self.save_then(done, failed, looks)
+
+        self.autosave.flush_then(saved, failed)
 
     def index(self, tries: int = _INDEX_TRIES) -> None:
         """Learn the state of all slices along the current axis, in a thread."""

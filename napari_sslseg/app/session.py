@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from psygnal import Signal
-from qtpy.QtCore import QTimer
 
 from ..acquisition.suggestion import Suggestion
 from ..training.events import Estimated
@@ -274,21 +273,8 @@ class Session:
         self.saving.save_head()
 
     def save_then(self, done: Callable[[], object], failed: Callable[[], object]) -> None:
-        """Save all off the GUI thread; `failed` is called after `trouble` was.
-
-        What comes in meanwhile is saved too: with `done` nothing is left that closing would have to
-        save, while all wait for it.
-        """
-
-        def saved() -> None:
-            if self._closed or self.saving.up_to_date:
-                done()
-            elif self.history.drawing:
-                QTimer.singleShot(100, saved)  # its last voxels are to be saved, too
-            else:
-                self.save_then(done, failed)
-
-        self.autosave.flush_then(saved, failed)
+        """Save all off the GUI thread; see `Saving.save_then`."""
+        self.saving.save_then(done, failed)
 
     def close(self, saved: bool = False) -> None:
         """Save and end everything. Safe to call twice.

@@ -120,3 +120,14 @@ def test_closing_waits_for_the_end_of_a_stroke_and_saves_all_of_it(started, unti
         _dab(layer, 3, 11, 1)
     until(lambda: panel.session is None)
     assert (store.load()[3, 20, 10:12] == 1).all()
+
+
+def test_closing_does_not_wait_for_a_stroke_that_nobody_ends(started, until):
+    _, panel = started
+    session = panel.session
+    layer, store = session.references.layer, session.project.ink_store
+    layer._begin_stroke()  # a right click that was not meant
+    _dab(layer, 3, 10, 1)
+    panel.volume.leave.click()
+    until(lambda: panel.session is None, 30)
+    assert store.load()[3, 20, 10] == 1

@@ -12,7 +12,8 @@ def uncounted(with_proposal, until, monkeypatch):
     """Give a panel whose proposal is not counted, and a way to let it be."""
     _, panel = with_proposal
     shelf = panel.session.shelf
-    until(lambda: shelf.counts() is not None)
+    counts = shelf.open_counts
+    until(lambda: shelf.counts() is not None and not (counts._busy or counts._again))
     found = shelf.counts()
     monkeypatch.setattr(shelf, "recount", lambda: None)
     shelf.open_counts._found.clear()

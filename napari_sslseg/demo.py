@@ -51,6 +51,7 @@ def main() -> int:
             return 2
         os.environ["NAPARI_SSLSEG_HOME"] = str(out / _PROJECT)
     import napari
+    from napari.qt.threading import WorkerBase
 
     viewer = napari.Viewer(title="napari-sslseg demo")
     viewer.window.resize(1280, 800)
@@ -61,6 +62,7 @@ def main() -> int:
         return 0
     results = Walk(viewer, panel, out, arguments.seconds).go()
     viewer.close()
+    WorkerBase.await_workers()  # as napari does when its event loop ends; here none has run
     (out / _SUMMARY).write_text(json.dumps(results, indent=1), encoding="utf-8")
     return 0
 

@@ -13,7 +13,6 @@ from ..volume.annotation import NOT_ANNOTATED
 from ..volume.classes import SegmentClass
 from ..volume.terminology import Code
 from .background import in_background
-from .estimated_classes import remember_names
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -97,7 +96,6 @@ class ClassEditing:
         means = renamed or self._project.classes.name(class_id)
         parsed = None if code is None else Code.parse(code, means)
         if renamed is not None and renamed.strip() != self._project.classes.name(class_id):
-            remember_names(self._project)
             self._project.classes.rename(class_id, renamed)
         if code is not None:
             self._project.classes.recode(class_id, parsed)
@@ -134,7 +132,6 @@ class ClassEditing:
             self._unless_painted(class_id, partial(self._remove, class_id))
 
     def _remove(self, class_id: int) -> None:
-        remember_names(self._project)
         self._project.classes.remove(class_id)
         self.changed.emit()
 

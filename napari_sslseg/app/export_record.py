@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..formats.provenance import ImageIdentity, Provenance
+from .estimated_classes import estimate_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,7 +37,7 @@ class SessionFacts:
                 "version": proposal.version,
                 "info": dict(proposal.info),
             }
-        self._estimate = None if estimate is None else asdict(estimate)
+        self._estimate = None if estimate is None else estimate_record(estimate, session.classes)
 
     def provenance(self, order: CanonicalOrder, final: FinalLabels) -> Provenance:
         """Return the record of labels that are written in the order of a file."""

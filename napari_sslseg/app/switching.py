@@ -13,7 +13,6 @@ from ..volume.cohort import Cohort
 from .background import in_background
 from .channels import channels_of
 from .cohort_view import TRAINING
-from .estimated_classes import carry_names
 from .image_source import open_project
 from .slice_index import SliceIndex, index_slices
 
@@ -183,7 +182,6 @@ class Switching:
         opened = {step: step.is_open for step in panel.steps}
         # One table for all volumes: a class may have been added since the file was read.
         volume.project.classes = session.classes
-        carry_names(session.project, volume.project)
         self.under_way = True
         try:
             panel.cohort.leave()

@@ -88,7 +88,9 @@ class ProposalReady(Event):
 class Estimated(Event):
     """Estimated Dice of a proposal on the slices without ink: per class with spread, and mean.
 
-    A rough one says nothing of which of two versions is better.
+    Classes go by the names that they had when training began, with the id behind where two had the
+    same; `ids` tells which class each was. A rough estimate says nothing of which of two versions
+    is better.
     """
 
     slug: str
@@ -99,6 +101,7 @@ class Estimated(Event):
     how: str
     spread: dict[str, float] = field(default_factory=dict)
     rough: bool = False
+    ids: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -296,9 +296,9 @@ class Proposing:
         table = {c.id: c.name for c in self.project.classes}
         names = {i: table.get(i, f"Class {i}") for i in self.stack.class_ids[1:]}
         uses = Counter(names.values())
+        told = {i: n if uses[n] == 1 else f"{n} ({i})" for i, n in names.items()}
 
         def by_name(values: dict[int, float]) -> dict[str, float]:
-            told = {i: n if uses[n] == 1 else f"{n} ({i})" for i, n in names.items()}
             return {told[i]: round(v, 4) for i, v in values.items()}
 
         event = Estimated(
@@ -310,6 +310,7 @@ class Proposing:
             how,
             by_name(found.spread),
             rough,
+            {told[i]: i for i in found.per_class},
         )
         self._estimates[slug] = asdict(event)
         self.project.proposals.write_estimate(slug, self._estimates[slug])

@@ -103,17 +103,3 @@ def test_a_tool_that_moves_the_view_paints_nothing_in_the_next_volume(two, until
     layer = panel.session.references.layer
     assert viewer.layers.selection.active is layer
     assert str(layer.mode) == "pan_zoom"
-
-
-def test_names_that_classes_had_are_known_in_the_other_volumes(two, until):
-    from napari_sslseg.app.estimated_classes import estimated_classes
-    from napari_sslseg.training.events import Estimated
-
-    panel, key = two
-    name = panel.session.classes.name(1)
-    panel.session.edit_class(1, name="Liver")
-    panel.switching.to(panel.cohort.cohort.folder(key))
-    until(lambda: panel.cohort.current == key and panel.session is not None)
-    estimate = Estimated("semsim", {name: 0.9}, 0.9, 0.8, 1.0, "Measured.")
-    (found,) = estimated_classes(estimate, panel.session.project)
-    assert (found.id, found.name) == (1, "Liver")

@@ -149,6 +149,8 @@ def test_an_empty_reference_in_the_middle_is_not_what_the_network_is_tested_on(p
     assert all(math.isfinite(e.dice) and math.isfinite(e.baseline) for e in looked)
     told = {e.slug: e for e in events if e.kind == "Estimated"}
     assert told["reference-guided"].mean > 0.8
+    assert set(told["reference-guided"].ids) == set(told["reference-guided"].dice)
+    assert sorted(told["reference-guided"].ids.values()) == [1, 2]
 
 
 def test_a_slice_inked_across_does_not_end_the_estimates(project, ink, truth):

@@ -107,7 +107,7 @@ class MeasurePart(Step):
         estimate = None if session is None else session.estimates.get(session.active)
         dice = {}
         if session is not None and estimate is not None:
-            told = estimated_classes(estimate, session.project)
+            told = estimated_classes(estimate, session.classes)
             dice = {row.id: spoken_dice(row.dice, row.spread) for row in told}
         self.table.setRowCount(len(classes))
         for row, item in enumerate(classes):

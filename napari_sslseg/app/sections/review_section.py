@@ -197,7 +197,7 @@ class ReviewSection(Step):
         told = f"Estimated Dice {estimate.mean:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"
         classes = ", ".join(
             f"{row.name} {spoken_dice(row.dice, row.spread)}"
-            for row in estimated_classes(estimate, session.project)
+            for row in estimated_classes(estimate, session.classes)
         )
         told += f": {classes}" if classes else ""
         say(self.quality, f"{told}. {estimate.how}")

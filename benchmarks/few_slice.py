@@ -26,6 +26,7 @@ import scoring
 import torch
 from scipy import ndimage
 
+from napari_sslseg.methods.intensity import standardise
 from napari_sslseg.methods.propagation import propagate
 from napari_sslseg.training.control import Control
 from napari_sslseg.training.events import Estimated, Event, Finished
@@ -96,7 +97,7 @@ def reference(case: Case, seconds: float, device: str, seed: int = 0) -> Predict
     """Reference-guided propagation; no training, so neither time nor seed is used."""
     torch.set_num_threads(1)  # a thread for each stretch, none inside of the small operations
     result = propagate(
-        torch.from_numpy(case.image)[:, None],
+        standardise(case.image[:, None]),
         torch.from_numpy(case.ink),
         max(case.classes) + 1,
         case.spacing,

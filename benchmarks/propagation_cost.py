@@ -35,6 +35,7 @@ def measure(size: tuple[int, int, int], device: str) -> dict[str, Any]:
     import torch
     from scipy import ndimage
 
+    from napari_sslseg.methods.intensity import standardise
     from napari_sslseg.methods.propagation import PropagationConfig, propagate
     from napari_sslseg.methods.working_region import working_region
     from napari_sslseg.sample import load
@@ -49,7 +50,7 @@ def measure(size: tuple[int, int, int], device: str) -> dict[str, Any]:
     references = np.linspace(shown[0], shown[-1], 5).round().astype(int)
     ink = np.full(size, 255, np.uint8)
     ink[references] = labels[references]
-    volume, given = torch.from_numpy(image)[:, None].to(device), torch.from_numpy(ink).to(device)
+    volume, given = standardise(image[:, None]).to(device), torch.from_numpy(ink).to(device)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     times = []
     for _ in range(2):  # the first one pays for memory and kernels

@@ -77,7 +77,7 @@ def fit_appearance(
     counts = torch.bincount(labels, minlength=classes).float()
     if int((counts > 0).sum()) < 2:
         return None
-    step = max(1, len(labels) // _MAX_SAMPLES)
+    step = max(1, -(-len(labels) // _MAX_SAMPLES))
     device = samples.device
     # A small problem in hundreds of short steps: on a GPU starting them would take longer.
     samples, labels, counts = samples[::step].cpu(), labels[::step].cpu(), counts.cpu()

@@ -212,15 +212,21 @@ def evidence(known: Predictions) -> Iterator[tuple[int, Tensor, Tensor]]:
     """
     classes = known.proposed.shape[1]
     inked = sorted(known.inked)
-    shapes = {z: signed_distances(known.matched[z].float().max(0).indices, classes) for z in inked}
-    inside = {z: known.matched[z].float().max(0).indices > 0 for z in inked}
+    shapes: dict[int, Tensor] = {}
+    inside: dict[int, Tensor] = {}
     for z in range(known.proposed.shape[0]):
-        if z in shapes:
+        if z in known.inked:
             continue
         below = max((i for i in inked if i < z), default=None)
         above = min((i for i in inked if i > z), default=None)
         ends = [i for i in (below, above) if i is not None]
         ends.sort(key=lambda i, z=z: abs(i - z))  # type: ignore[misc]
+        # Of the slices on either side alone: distances in all inked ones would fill the memory.
+        for i in set(shapes).difference(ends):
+            del shapes[i], inside[i]
+        for i in set(ends).difference(shapes):
+            labels = known.matched[i].float().max(0).indices
+            shapes[i], inside[i] = signed_distances(labels, classes), labels > 0
         proposed = known.proposed[z].float()
         best, own = proposed.max(0)
         near = _grown(own > 0)

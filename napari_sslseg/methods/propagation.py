@@ -5,9 +5,10 @@ one volume the reference slice and its neighbour show the same patient, so the m
 
 1. Every pixel is described by the patches around it (`slice_features`), or by learned features.
 2. Between each slice and the next, a displacement and a windowed soft read (`slice_matching`).
-3. From each wholly inked slice the labels are carried towards the next one, both ways, together
-   with the matching cost gathered on the way. Strokes on slices in between, or a slice inked across
-   them, correct the labels as they come by (`ink_completion`). The two results are averaged, the
+3. From each wholly inked slice, or one whose strokes tell an object from the background
+   (`label_sources`), the labels are carried towards the next one, both ways, together with the
+   matching cost gathered on the way. Other strokes, or a slice inked across, correct the labels as
+   they come by (`ink_completion`). The two results are averaged, the
    nearer one and, pixel by pixel, the better matching one counting more.
 4. Parts of one object that the two inked slices show instead of each other are told apart by
    nearness (`class_parts`). The classes are rebalanced to keep their area
@@ -18,8 +19,8 @@ one volume the reference slice and its neighbour show the same patient, so the m
    towards the end go on shrinking at that rate. Where it is known that slices are empty, these are
    the other end, and the labels fade towards them.
 
-The stretch between two inked slices depends on these two alone, apart from the appearance, so a
-corrected slice only renews the stretches on either side of it.
+The stretch between two inked slices depends on these two alone, apart from what all of the ink says
+together, so a corrected slice only renews the stretches on either side of it.
 """
 
 from __future__ import annotations
@@ -59,10 +60,11 @@ def propagate(
     Parameters
     ----------
     image : (Z, C, H, W) real tensor, or slices
-        The volume, slicing axis first. With ``storage`` it is taken as standardised, and read slice
-        by slice.
+        The volume, slicing axis first, its channels on one scale (`intensity.standardise`). With
+        ``storage`` it is read slice by slice.
     ink : (Z, H, W) uint8 tensor
-        Class of each annotated voxel, 255 (not annotated) elsewhere: whole slices or strokes.
+        Class of each annotated voxel, 255 (not annotated) elsewhere: whole slices or strokes, see
+        `label_sources`.
     classes : int
         Number of classes, background (0) included.
     spacing : three floats
@@ -79,8 +81,9 @@ def propagate(
         Result before the slices ``changed`` were inked or corrected; it is not modified.
     changed : sequence of int, optional
         Slices whose ink differs from that of ``previous``. Only the stretches that end at one of
-        them are computed again, with an appearance learned from the ink as it is now; all other
-        slices are taken over.
+        them are computed again, and open ends whose trend it tells; all other slices are taken
+        over. What all of the ink says together (appearance, region, descriptors, scale and
+        smoothing) is that of now in the former, and that of before in the latter.
     workers : int
         Threads, each of which works on a stretch between two inked slices. The operations are too
         small for several threads in each: leave torch at one thread.

@@ -70,7 +70,7 @@ class Propagation:
     """(Z, H, W) uint8 class that the read from the farther side names: a second opinion. Where
     there is only one read, or ink, the winning class."""
     inked_slices: list[int]
-    """The slices that labels were carried from: whole ones, or if there is none, all with ink."""
+    """The slices that labels were carried from, see `label_sources`."""
     empty_ends: list[int] = field(default_factory=list)
     """Slices known to be empty, not inked, that background was carried from."""
 

@@ -7,13 +7,15 @@ import itertools
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from .appearance import Appearance, fit_appearance
 from .ink_completion import NOT_ANNOTATED, complete_ink
+from .label_sources import carrying_slices
 from .propagation_result import PropagationConfig
 from .shape_prior import object_radius, signed_distances, thinnest_radius
-from .slice_features import StreamedFeatures, slice_features, standardise
+from .slice_features import StreamedFeatures, slice_features
 from .storage import Slices
 from .working_region import inked_pixels
 
@@ -57,18 +59,20 @@ class Sources:
         self.slice_distance = spacing[0] / math.sqrt(spacing[1] * spacing[2])
         self.classes, self.config = classes, config
         self.ink = ink[:, rows, columns]
-        pixels = inked_pixels(ink)
-        known, whole = pixels > 0, pixels == ink[0].numel()
-        self.partial: set[int] = set()
-        if bool(whole.any()):
-            # Labels are carried from whole slices. Strokes elsewhere correct what arrives there:
-            # one stroke says too little about its slice to take the place of all that.
-            self.partial = set(torch.nonzero(known & ~whole).flatten().tolist())
-            known = whole
-        self.anchors: list[int] = torch.nonzero(known).flatten().tolist()
+        pixels = inked_pixels(ink).cpu().numpy()
+        shown = np.zeros((len(ink), classes), dtype=bool)
+        for z in np.flatnonzero(pixels):
+            shown[z, ink[z][ink[z] != NOT_ANNOTATED].unique().long().cpu().numpy()] = True
+        carrying = carrying_slices(shown, pixels == ink[0].numel())
+        if not carrying.any():  # nothing tells where the objects end: what is inked spreads
+            carrying = pixels > 0
+        self.anchors: list[int] = np.flatnonzero(carrying).tolist()
+        objects = set(np.flatnonzero(shown[:, 1:].any(axis=1)).tolist())
         #: Known to be empty without ink: ends of stretches like the anchors, and nothing more.
-        self.empty = sorted(set(empty) - set(self.anchors))
-        self.partial -= set(self.empty)
+        self.empty = sorted(set(empty) - set(self.anchors) - objects)
+        strokes = np.flatnonzero((pixels > 0) & ~carrying).tolist()
+        #: Slices with strokes that correct what arrives there.
+        self.partial: set[int] = set(strokes).difference(self.empty)
         self.features: torch.Tensor | StreamedFeatures
         if features is None and (streamed or not isinstance(image, torch.Tensor)):
             self.features = StreamedFeatures(
@@ -76,16 +80,14 @@ class Sources:
             )
         elif features is None:
             assert isinstance(image, torch.Tensor)
-            crop = standardise(image.to(device))[..., rows, columns]
+            crop = image[..., rows, columns].to(device).float()
             self.features = slice_features(crop, config.dimensions, config.scales, workers)
         else:
             crop = features[..., rows, columns].to(device).float()
             spread = crop.var((0, 2, 3)).sum().clamp_min(1e-12)
             self.features = crop / spread.sqrt()
         inked = ink[self.anchors]
-        used = torch.zeros(classes, dtype=torch.bool)
-        for z in torch.nonzero(pixels).flatten().tolist():
-            used[ink[z][ink[z] != NOT_ANNOTATED].unique().long().cpu()] = True
+        used = torch.from_numpy(shown.any(axis=0))
         # Background is carried from empty slices as well, though it may be inked nowhere.
         used[0] |= bool(self.empty)
         self.absent = ~used.to(device)

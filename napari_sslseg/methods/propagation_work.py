@@ -89,11 +89,10 @@ class PropagationWork:
             if z in dirty:
                 end = sources.ends[z]
                 self._store(result, [z], end[None], torch.ones_like(end[:1]), end[None])
-        stretches = [
-            s
-            for s in sources.stretches()
-            if dirty & set(range(max(s[0], 0), min(s[1], depth - 1) + 1))
-        ]
+        for z in sources.empty:
+            if z in dirty and previous is not None:
+                self._store_empty(result, z)
+        stretches = [s for s in sources.stretches() if dirty & self._depends_on(s, previous)]
         # Longest first, so that the last one to finish is short. Stretches share no slice, hence
         # no thread writes where another one does.
         stretches.sort(key=lambda s: s[0] - s[1])
@@ -113,6 +112,22 @@ class PropagationWork:
             self._carrier.stopped.set()
             pool.shutdown(cancel_futures=True)
         return result
+
+    def _depends_on(self, stretch: tuple[int, int], previous: Propagation | None) -> set[int]:
+        """Return the slices whose ink a stretch depends on."""
+        a, b = stretch
+        depth = len(self._ink)
+        slices = set(range(max(a, 0), min(b, depth - 1) + 1))
+        anchors = self._sources.anchors
+        # Towards an open end the shapes go on as they did along the stretch before.
+        ends = [i for i in (a, b) if i in anchors]
+        if len(ends) == 1 and (a < 0 or b >= depth):
+            beside = anchors.index(ends[0]) + (1 if a < 0 else -1)
+            if 0 <= beside < len(anchors):
+                low, high = sorted((ends[0], anchors[beside]))
+                carried_from = {*anchors, *(previous.inked_slices if previous is not None else ())}
+                slices |= carried_from & set(range(low, high + 1))
+        return slices
 
     def _blank(self, shape: tuple[int, int, int, int]) -> Propagation:
         """Background everywhere, of which every read is sure."""
@@ -185,6 +200,13 @@ class PropagationWork:
         if self._storage is None:
             return torch.empty(shape, device=self._ink.device)
         return self._storage.zeros(shape, torch.float32)
+
+    def _store_empty(self, result: Propagation, z: int) -> None:
+        """Put sure background into the result."""
+        shape = (1, self._sources.classes, *self._sources.ink.shape[1:])
+        background = torch.zeros(shape, device=self._ink.device)
+        background[:, 0] = 1.0
+        self._store(result, [z], background, torch.ones_like(background[:, 0]), background)
 
     def _store(
         self,

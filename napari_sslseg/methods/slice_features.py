@@ -73,36 +73,6 @@ def _weighted_shifts(padded: torch.Tensor, weights: Sequence[float], axis: int) 
     return result
 
 
-def standardise(image: torch.Tensor) -> torch.Tensor:
-    """Scale each channel to zero mean and unit variance, robust to outliers.
-
-    Intensities are clipped to the 0.5 and 99.5 percentiles of the volume first, so that metal,
-    air or a hot spot does not take the whole range. A constant channel becomes 0.
-
-    Parameters
-    ----------
-    image : (Z, C, H, W) tensor, any real dtype
-
-    Returns
-    -------
-    (Z, C, H, W) float32 tensor
-    """
-    image = image.float()
-    channels = image.shape[1]
-    flat = image.permute(1, 0, 2, 3).reshape(channels, -1)
-    step = max(1, flat.shape[1] // 200_000)
-    low, high = torch.quantile(
-        flat[:, ::step], torch.tensor([0.005, 0.995], device=image.device), dim=1
-    )
-    low, high = low.view(1, -1, 1, 1), high.view(1, -1, 1, 1)
-    image = image.clamp(low, high)
-    mean = image.mean(dim=(0, 2, 3), keepdim=True)
-    spread = image.std(dim=(0, 2, 3), keepdim=True, unbiased=False)
-    return torch.where(
-        spread > 0, (image - mean) / spread.clamp_min(1e-12), torch.zeros_like(image)
-    )
-
-
 def slice_features(
     image: torch.Tensor,
     dimensions: int = 10,
@@ -114,7 +84,7 @@ def slice_features(
     Parameters
     ----------
     image : (Z, C, H, W) float tensor
-        Standardised channels, see `standardise`.
+        Channels on one scale, see `intensity.standardise`.
     dimensions : int
         Principal components kept; fewer if the patches have fewer entries.
     scales : sequence of float

@@ -61,8 +61,9 @@ def aligned_positions(
 ) -> Tensor:
     """Position channels (3, H, W) of a slice as they are at the same place of the own object.
 
-    Along the slices the objects' ends fall together, in the slice their middles: there pixels
-    have one size, and the ends of an object in few slices say little.
+    Along the slices the objects' ends fall together, or their middles if the other one is known in
+    one slice only; in the slice their middles: there pixels have one size, and the ends of an
+    object in few slices say little.
 
     Parameters
     ----------
@@ -80,8 +81,11 @@ def aligned_positions(
     Tensor
         Float32, from -1 to 1 over the whole of the own volume; places may lie outside of it.
     """
-    reach = max(there.high[0] - there.low[0], 1)
-    along = (z - there.low[0]) / reach * (own.high[0] - own.low[0]) + own.low[0]
+    reach = there.high[0] - there.low[0]
+    if reach:
+        along = (z - there.low[0]) / reach * (own.high[0] - own.low[0]) + own.low[0]
+    else:  # a single slice tells no ends: it is like the middle of the own object
+        along = z - there.low[0] + own.middle(0)
     view = _view(stack)
     lines = []
     for i, n, first, whole in (

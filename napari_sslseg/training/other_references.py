@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ..methods.frameworks.base import Batch
+from ..methods.intensity import IntensityScale
 from ..volume.annotation import NOT_ANNOTATED
 from ..volume.classes import BACKGROUND
 from ..volume.project import Project, ProjectError
@@ -317,13 +318,9 @@ def _slice(
     image: npt.NDArray[np.generic],
     z: int,
     axis: int,
-    scales: Sequence[tuple[float, float, float, float]],
+    scales: Sequence[IntensityScale],
 ) -> npt.NDArray[np.float32]:
     """Return a slice, normalised as `normalised_slices` does, (C, H, W)."""
-    piece = np.asarray(np.take(image, z, axis), dtype=np.float32)
+    piece = np.asarray(np.take(image, z, axis))
     piece = piece[..., None] if piece.ndim == 2 else piece
-    channels = [
-        (np.clip(piece[..., c], low, high) - mean) / spread
-        for c, (low, high, mean, spread) in enumerate(scales)
-    ]
-    return np.stack(channels).astype(np.float32)
+    return np.stack([scale.apply(piece[..., c]) for c, scale in enumerate(scales)])

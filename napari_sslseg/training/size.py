@@ -7,9 +7,7 @@ import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
 
-import numpy as np
-
-from ..volume.annotation import BACKGROUND, NOT_ANNOTATED
+from ..volume.annotation import BACKGROUND
 from ..volume.project import Project
 from .memory import Need, default_budget, spoken
 from .request import TrainRequest
@@ -90,8 +88,7 @@ def measure(
         return Size(budget, whole)
     found = survey(project.stored_ink(), axis)
     view = window_around(found, height, width)
-    inked = (int(i) for i in np.flatnonzero(found.present) if i != NOT_ANNOTATED)
-    classes = len({BACKGROUND, *inked, *taught})
+    classes = len({BACKGROUND, *found.classes, *taught})
     # Slices next to the object, where the user says that it ends, are matched like references.
     closer = need(max(classes, 2), view, found.anchors + 2 * bool(project.extent))
     if closer.whole <= budget:

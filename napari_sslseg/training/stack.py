@@ -11,10 +11,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ..methods.intensity import NotFiniteError, standardise
+from ..methods.label_sources import carrying_slices
 from ..methods.storage import Slices
-from ..volume.annotation import NOT_ANNOTATED, Ink, SliceState, reference_slices, slice_state
+from ..volume.annotation import NOT_ANNOTATED, Ink, SliceState, shown_classes, slice_state
 from ..volume.classes import BACKGROUND
-from ..volume.extent import Extent, object_slices
+from ..volume.extent import Extent
 from ..volume.user_error import UserError
 
 
@@ -28,9 +30,6 @@ CONTEXT = 1
 #: Channels that tell where a pixel is: slice, row, column, each from -1 to 1. In one volume place
 #: says much that texture does not: left from right, the front of a structure from its back.
 POSITIONS = 3
-
-#: Least spread of an image, as a share of its range: a constant one is not divided by nothing.
-LEAST_SPREAD = 1e-6
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class SliceStack:
     Parameters
     ----------
     image : Tensor, or slices, (Z, C, H, W) float32
-        Each channel clipped to its 0.5 and 99.5 percentiles, mean 0, standard deviation 1.
+        Each channel on one scale, see `intensity`.
     ink : Tensor, (Z, H, W) uint8
         Position in `class_ids`, 255 where not annotated.
     class_ids : tuple of int
@@ -110,14 +109,12 @@ class SliceStack:
         Raises
         ------
         TrainingError
-            When nothing, or background alone, or no background is annotated, or the values are
+            When nothing is annotated that tells an object from the background, or the values are
             not finite.
         """
-        present = np.asarray(sum(np.bincount(slab.ravel(), minlength=256) for slab in ink)) > 0
-        outside = outside_of(extent, object_slices(ink, axis)) if extent else []
-        # Asked only where it matters: along the last axis it takes a while.
-        whole = not present[BACKGROUND] and bool(reference_slices(ink, axis))
-        class_ids = class_ids_of(present, taught, whole, len(outside) > 0)
+        shown = shown_classes(ink, axis)
+        outside = outside_of(extent, objects_in(shown)) if extent else []
+        class_ids = class_ids_of(shown, taught, len(outside) > 0)
         lookup = np.full(256, NOT_ANNOTATED, dtype=np.uint8)
         lookup[list(class_ids)] = np.arange(len(class_ids), dtype=np.uint8)
         sliced = np.ascontiguousarray(np.moveaxis(lookup[ink], axis, 0))
@@ -155,8 +152,13 @@ class SliceStack:
         return [int(i) for i in np.flatnonzero(self._states() != SliceState.EMPTY)]
 
     def anchors(self) -> list[int]:
-        """Slices that labels are carried from: whole ones, or if there is none, all with ink."""
-        return self.references() or self.inked()
+        """Slices that labels are carried from, see `label_sources`."""
+        states = self._states()
+        if not (states == SliceState.PARTIAL).any():
+            return self.references()
+        shown = shown_classes(self.ink.numpy(), 0)
+        carrying = carrying_slices(shown[:, : self.classes], states == SliceState.WHOLE)
+        return [int(i) for i in np.flatnonzero(carrying)] or self.inked()
 
     def _states(self) -> npt.NDArray[np.uint8]:
         return np.array([slice_state(slice_ink) for slice_ink in self.ink.numpy()], np.uint8)
@@ -218,30 +220,38 @@ def outside_of(extent: Extent, objects: npt.NDArray[np.bool_]) -> list[int]:
     return [int(z) for z in np.flatnonzero(extent.outside(objects))]
 
 
+def objects_in(shown: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Slices (Z,) in which an object is inked, of those that values (Z, 256) occur in."""
+    objects = shown.copy()
+    objects[:, [BACKGROUND, NOT_ANNOTATED]] = False
+    return np.asarray(objects.any(axis=1))
+
+
+def whole_slices(shown: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Wholly annotated slices (Z,), of those that values (Z, 256) occur in."""
+    return ~shown[:, NOT_ANNOTATED]
+
+
 def class_ids_of(
-    present: npt.NDArray[np.bool_],
-    taught: Iterable[int] = (),
-    whole: bool = False,
-    empty: bool = False,
+    shown: npt.NDArray[np.bool_], taught: Iterable[int] = (), empty: bool = False
 ) -> tuple[int, ...]:
     """Return the classes to learn, background first.
 
     Parameters
     ----------
-    present : ndarray of bool, (256,)
-        Which values of ink occur.
+    shown : ndarray of bool, (Z, 256)
+        Which values of ink occur in every slice, 255 where there is none.
     taught : iterable of int
         Further classes, that other volumes teach.
-    whole : bool
-        Whether a slice is wholly annotated.
     empty : bool
         Whether slices are known to be empty without ink.
 
     Raises
     ------
     TrainingError
-        When nothing, or background alone, is annotated, or no background where it is needed.
+        When nothing is annotated that tells an object from the background.
     """
+    present, whole = np.asarray(shown.any(axis=0)), whole_slices(shown)
     ids = [int(i) for i in np.flatnonzero(present) if i not in (BACKGROUND, NOT_ANNOTATED)]
     if not ids:
         raise TrainingError(
@@ -249,17 +259,22 @@ def class_ids_of(
         )
     # Strokes spread over all of their slice if nothing there is background. Whole slices may well
     # hold none: several classes are told apart, and a single one ends at the empty slices.
-    if not present[BACKGROUND] and not (whole and (empty or len(ids) > 1)):
+    if not present[BACKGROUND] and not (whole.any() and (empty or len(ids) > 1)):
         what = "Only one class is" if len(ids) == 1 else "Only classes are"
         raise TrainingError(
             f"{what} annotated and no background; mark a slice as reference, or "
             "paint some background (label 0)."
         )
+    if not carrying_slices(shown[:, [BACKGROUND, *ids]], whole).any():
+        raise TrainingError(
+            "No slice shows both an object and background; paint some background (label 0) on a "
+            "slice with an object, or mark it as reference."
+        )
     return (BACKGROUND, *sorted({*ids, *taught}))
 
 
 def normalised_slices(image: npt.NDArray[Any]) -> Tensor:
-    """Clip each channel of (Z, H, W[, C]) to its percentiles, and scale it to mean 0 and spread 1.
+    """Bring each channel of (Z, H, W[, C]) to one scale, see `intensity`.
 
     Returns
     -------
@@ -272,18 +287,7 @@ def normalised_slices(image: npt.NDArray[Any]) -> Tensor:
     """
     if image.ndim == 3:
         image = image[..., None]
-    channels = []
-    for c in range(image.shape[-1]):
-        channel = np.asarray(image[..., c], dtype=np.float32)
-        # A subset is enough for percentiles, and large volumes would take seconds otherwise.
-        sample = channel.ravel()[:: max(1, channel.size // 1_000_000)]
-        if not np.isfinite(sample).all() or not np.isfinite(channel.sum()):
-            raise TrainingError("The image holds values that are not finite (NaN or infinite).")
-        low, high = np.percentile(sample, [0.5, 99.5])
-        if high <= low:
-            low, high = float(sample.min()), float(sample.max())
-        high = high if high > low else low + 1
-        channel = np.clip(channel, low, high)
-        spread = max(float(channel.std()), LEAST_SPREAD * float(high - low))
-        channels.append((channel - channel.mean()) / spread)
-    return torch.from_numpy(np.ascontiguousarray(np.stack(channels, axis=1), dtype=np.float32))
+    try:
+        return standardise(np.moveaxis(image, -1, 1))
+    except NotFiniteError as error:
+        raise TrainingError(str(error)) from error

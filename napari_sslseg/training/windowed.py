@@ -16,19 +16,18 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ..methods.intensity import IntensityScale, NotFiniteError, fit_scales
+from ..methods.label_sources import carrying_slices
 from ..methods.propagation import PropagationConfig
 from ..volume.annotation import NOT_ANNOTATED
 from ..volume.array_files import pieces
 from ..volume.stored_ink import JoinedInk
-from .stack import LEAST_SPREAD, SliceStack, TrainingError, View, class_ids_of
+from .stack import SliceStack, TrainingError, View, class_ids_of, objects_in, whole_slices
 from .workspace import Workspace
 
 #: Pixels between the region that labels are carried in and the edge of the window: room for the
 #: frames of a network, and for what the references do not show.
 ROOM = 48
-
-#: Values of a channel from which its percentiles are taken.
-_SAMPLE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -37,46 +36,53 @@ class Survey:
 
     Parameters
     ----------
-    present : ndarray of bool, (256,)
-        Which values occur.
+    shown : ndarray of bool, (Z, 256)
+        Which values occur in every slice along the axis, 255 where there is no ink.
     bounds : tuple of two (int, int), or None
         First and last row and column, in slices along the axis, that show an inked object.
-    inked, whole : int
-        Slices along the axis with any ink; those of them that are wholly annotated.
-    objects : ndarray of bool, (Z,)
-        Slices along the axis in which an object is inked.
     """
 
-    present: npt.NDArray[np.bool_]
+    shown: npt.NDArray[np.bool_]
     bounds: tuple[tuple[int, int], tuple[int, int]] | None
-    inked: int
-    whole: int
-    objects: npt.NDArray[np.bool_]
+
+    @property
+    def classes(self) -> list[int]:
+        """Label values of what is inked anywhere, rising."""
+        return [int(i) for i in np.flatnonzero(self._inked.any(axis=0))]
+
+    @property
+    def objects(self) -> npt.NDArray[np.bool_]:
+        """Slices (Z,) in which an object is inked."""
+        return objects_in(self.shown)
 
     @property
     def anchors(self) -> int:
-        """Slices that labels are carried from; see `SliceStack.anchors`."""
-        return self.whole or self.inked
+        """Number of slices that labels are carried from; see `SliceStack.anchors`."""
+        carrying = carrying_slices(self._inked, whole_slices(self.shown))
+        return int(np.count_nonzero(carrying)) or int(np.count_nonzero(self._inked.any(axis=1)))
+
+    @property
+    def _inked(self) -> npt.NDArray[np.bool_]:
+        return self.shown[:, :NOT_ANNOTATED]
 
 
 def survey(ink: JoinedInk, axis: int) -> Survey:
     """Look through the ink of a volume."""
     shape = ink.shape
-    present = np.zeros(256, dtype=bool)
+    shown = np.zeros((shape[axis], 256), dtype=bool)
     seen = [np.zeros(n, dtype=bool) for n in shape]
-    pixels = np.zeros(shape[axis], dtype=np.int64)
     for index in range(shape[0]):
         slab = ink[index]
         if slab is None:
-            present[NOT_ANNOTATED] = True
+            shown[index if axis == 0 else slice(None), NOT_ANNOTATED] = True
             continue
-        present |= np.bincount(slab.ravel(), minlength=256) > 0
-        stated = slab != NOT_ANNOTATED
+        values = np.flatnonzero(np.bincount(slab.ravel(), minlength=256))
         if axis == 0:
-            pixels[index] = np.count_nonzero(stated)
+            shown[index, values] = True
         else:
-            pixels += np.count_nonzero(stated, axis=2 - axis)
-        objects = stated & (slab != 0)
+            for value in values:
+                shown[:, value] |= (slab == value).any(axis=2 - axis)
+        objects = (slab != NOT_ANNOTATED) & (slab != 0)
         if objects.any():
             seen[0][index] = True
             seen[1] |= objects.any(axis=1)
@@ -85,9 +91,7 @@ def survey(ink: JoinedInk, axis: int) -> Survey:
     bounds = None
     if len(others[0]):
         bounds = tuple((int(where[0]), int(where[-1])) for where in others)
-    whole = pixels == math.prod(shape) // max(shape[axis], 1)
-    counts = int(np.count_nonzero(pixels)), int(np.count_nonzero(whole))
-    return Survey(present, bounds, *counts, seen[axis])  # type: ignore[arg-type]
+    return Survey(shown, bounds)  # type: ignore[arg-type]
 
 
 def window_around(found: Survey, height: int, width: int) -> View:
@@ -124,7 +128,7 @@ class NormalisedSlices:
     ----------
     raw : ndarray, (Z, H, W, C)
         Perhaps memory-mapped.
-    scales : list of (low, high, mean, spread)
+    scales : list of IntensityScale
         Of each channel, see `channel_scales`.
     release : callable
         Called after slices were read, to give back the memory of the file.
@@ -133,7 +137,7 @@ class NormalisedSlices:
     def __init__(
         self,
         raw: npt.NDArray[Any],
-        scales: list[tuple[float, float, float, float]],
+        scales: list[IntensityScale],
         release: Callable[[], object],
     ) -> None:
         self._raw, self._scales, self._release = raw, scales, release
@@ -145,17 +149,16 @@ class NormalisedSlices:
         places = np.asarray(index)
         result = np.empty((places.size, *self.shape[1:]), dtype=np.float32)
         for out, z in zip(result, places.ravel(), strict=True):
-            for c, (low, high, mean, spread) in enumerate(self._scales):
-                channel = self._raw[int(z), :, :, c].astype(np.float32)
-                out[c] = (np.clip(channel, low, high, out=channel) - np.float32(mean)) / spread
+            for c, scale in enumerate(self._scales):
+                out[c] = scale.apply(np.asarray(self._raw[int(z), :, :, c]))
         self._release()
         return torch.from_numpy(result.reshape(*places.shape, *self.shape[1:]))
 
 
 def channel_scales(
     image: npt.NDArray[Any], channels: int, check: Callable[[], object]
-) -> list[tuple[float, float, float, float]]:
-    """Return percentiles, mean and spread of each channel, as `normalised_slices` uses them.
+) -> list[IntensityScale]:
+    """Return the scale of each channel, as `normalised_slices` uses it.
 
     Parameters
     ----------
@@ -171,37 +174,15 @@ def channel_scales(
         When values are not finite.
     """
 
-    def blocks() -> Iterator[npt.NDArray[np.float32]]:
+    def blocks() -> Iterator[npt.NDArray[Any]]:
         for piece in pieces(image):
-            yield piece.reshape(-1, channels).astype(np.float32)
+            yield piece.reshape(-1, channels)
             check()
 
-    voxels = math.prod(image.shape[:3])
-    step, start = max(1, voxels // _SAMPLE), 0
-    samples = []
-    for block in blocks():
-        if not np.isfinite(block).all():
-            raise TrainingError("The image holds values that are not finite (NaN or infinite).")
-        samples.append(block[-start % step :: step].copy())
-        start += len(block)
-    limits = []
-    for sample in np.concatenate(samples).T:
-        low, high = np.percentile(sample, [0.5, 99.5])
-        if high <= low:
-            low, high = float(sample.min()), float(sample.max())
-        limits.append((float(low), float(high) if high > low else float(low) + 1))
-    total, squares = np.zeros(channels), np.zeros(channels)
-    for block in blocks():
-        for c, (low, high) in enumerate(limits):
-            # From the middle of the range, so that the difference of large sums stays exact.
-            value = np.clip(block[:, c], low, high) - np.float32((low + high) / 2)
-            total[c] += value.sum(dtype=np.float64)
-            squares[c] += np.square(value, out=value).sum(dtype=np.float64)
-    scales = []
-    for (low, high), first, second in zip(limits, total / voxels, squares / voxels, strict=True):
-        spread = max(math.sqrt(max(second - first**2, 0.0)), LEAST_SPREAD * (high - low))
-        scales.append((low, high, first + float(np.float32((low + high) / 2)), spread))
-    return scales
+    try:
+        return fit_scales(blocks, image.shape[:3])
+    except NotFiniteError as error:
+        raise TrainingError(str(error)) from error
 
 
 def windowed_stack(
@@ -211,7 +192,7 @@ def windowed_stack(
     axis: int,
     spacing: tuple[float, ...],
     view: View,
-    scales: list[tuple[float, float, float, float]],
+    scales: list[IntensityScale],
     workspace: Workspace,
     taught: Iterable[int] = (),
     outside: Sequence[int] = (),
@@ -237,7 +218,7 @@ def windowed_stack(
     outside : sequence of int
         See `SliceStack`.
     """
-    class_ids = class_ids_of(found.present, taught, found.whole > 0, len(outside) > 0)
+    class_ids = class_ids_of(found.shown, taught, len(outside) > 0)
     lookup = np.full(256, NOT_ANNOTATED, dtype=np.uint8)
     lookup[list(class_ids)] = np.arange(len(class_ids), dtype=np.uint8)
     rows, columns = view.rows, view.columns

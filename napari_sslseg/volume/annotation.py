@@ -59,6 +59,17 @@ def slice_states(ink: Ink, axis: int) -> npt.NDArray[np.uint8]:
     return np.where(stated == 0, SliceState.EMPTY, states).astype(np.uint8)
 
 
+def shown_classes(ink: Ink, axis: int) -> npt.NDArray[np.bool_]:
+    """Which values occur in every slice along `axis`, 255 for none included.
+
+    Returns
+    -------
+    ndarray of bool, shape (Z, 256)
+    """
+    slices = np.moveaxis(ink, axis, 0)
+    return np.stack([np.bincount(s.ravel(), minlength=256) for s in slices]) > 0
+
+
 def reference_slices(ink: Ink, axis: int) -> list[int]:
     """Return the indices of the wholly annotated slices along `axis`, rising."""
     return [int(i) for i in np.flatnonzero(slice_states(ink, axis) == SliceState.WHOLE)]

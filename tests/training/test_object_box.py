@@ -43,6 +43,14 @@ def test_a_window_of_a_volume_has_the_places_of_the_whole(stack, top):
     torch.testing.assert_close(aligned_positions(3, (30, 28), there, inside, window), whole)
 
 
+def test_an_object_known_in_one_slice_is_like_the_middle_of_the_own_one(stack):
+    own, there = ObjectBox((2, 5, 6), (10, 20, 31)), ObjectBox((7, 5, 6), (7, 20, 31))
+    size = (stack.image.shape[-2], stack.image.shape[-1])
+    for z, expected in ((7, 6), (8, 7), (5, 4)):
+        place = aligned_positions(z, size, there, own, stack)[0, 0, 0]
+        assert float(place) == pytest.approx(2 * expected / (stack.depth - 1) - 1)
+
+
 def test_the_box_of_a_volume_reaches_beyond_a_window_of_it(stack):
     depth, _, height, width = stack.image.shape
     assert ObjectBox.of_volume(stack) == ObjectBox((0, 0, 0), (depth - 1, height - 1, width - 1))

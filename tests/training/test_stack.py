@@ -89,9 +89,25 @@ def test_an_image_is_normalised_whatever_its_unit(image, ink, scale):
     small = (image * scale).astype(np.float32)
     found = SliceStack.from_volume(small, ink, 0, (1.0, 1.0, 1.0)).image
     assert torch.allclose(found, plain, atol=1e-3)
-    for low, high, mean, spread in channel_scales(small, 1, lambda: None):
-        values = (np.clip(small, low, high) - mean) / spread
-        assert np.allclose(values, plain[:, 0].numpy(), atol=1e-3)
+    for scale in channel_scales(small, 1, lambda: None):
+        assert np.allclose(scale.apply(small), plain[:, 0].numpy(), atol=1e-3)
+
+
+def test_strokes_that_do_not_tell_where_the_object_ends_are_refused(image, truth):
+    ink = blank_ink(SHAPE)
+    ink[4, truth[4] == 3] = 3
+    ink[8, :2] = 0
+    sentence = "No slice shows both an object and background"
+    with pytest.raises(TrainingError, match=sentence):
+        SliceStack.from_volume(image, ink, 0, (1.0, 1.0, 1.0))
+    ink[0] = 0  # a whole slice, but of background alone
+    with pytest.raises(TrainingError, match=sentence):
+        SliceStack.from_volume(image, ink, 0, (1.0, 1.0, 1.0))
+    ink[4, :2] = 0
+    stack = SliceStack.from_volume(image, ink, 0, (1.0, 1.0, 1.0))
+    assert stack.anchors() == [0, 4]
+    assert stack.references() == [0]
+    assert propagate(stack.image, stack.ink, stack.classes).inked_slices == [0, 4]
 
 
 def classes_without_background(truth, whole=()) -> np.ndarray:

@@ -12,7 +12,7 @@ import torch
 
 from .appearance import Appearance, fit_appearance
 from .ink_completion import NOT_ANNOTATED, complete_ink
-from .label_sources import carrying_slices
+from .label_sources import carrying_slices, stroke_areas
 from .propagation_result import PropagationConfig
 from .shape_prior import object_radius, signed_distances, thinnest_radius
 from .slice_features import StreamedFeatures, slice_features
@@ -63,7 +63,9 @@ class Sources:
         shown = np.zeros((len(ink), classes), dtype=bool)
         for z in np.flatnonzero(pixels):
             shown[z, ink[z][ink[z] != NOT_ANNOTATED].unique().long().cpu().numpy()] = True
-        carrying = carrying_slices(shown, pixels == ink[0].numel())
+        whole = pixels == ink[0].numel()
+        areas = stroke_areas(ink) if bool(((pixels > 0) & ~whole).any()) else None
+        carrying = carrying_slices(shown, whole, areas)
         if not carrying.any():  # nothing tells where the objects end: what is inked spreads
             carrying = pixels > 0
         self.anchors: list[int] = np.flatnonzero(carrying).tolist()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..methods.intensity import NotFiniteError, standardise
-from ..methods.label_sources import carrying_slices
+from ..methods.label_sources import carrying_slices, stroke_areas
 from ..methods.storage import Slices
 from ..volume.annotation import NOT_ANNOTATED, Ink, SliceState, shown_classes, slice_state
 from ..volume.classes import BACKGROUND
@@ -157,7 +157,8 @@ class SliceStack:
         if not (states == SliceState.PARTIAL).any():
             return self.references()
         shown = shown_classes(self.ink.numpy(), 0)
-        carrying = carrying_slices(shown[:, : self.classes], states == SliceState.WHOLE)
+        whole, areas = states == SliceState.WHOLE, stroke_areas(self.ink)
+        carrying = carrying_slices(shown[:, : self.classes], whole, areas)
         return [int(i) for i in np.flatnonzero(carrying)] or self.inked()
 
     def _states(self) -> npt.NDArray[np.uint8]:

@@ -57,7 +57,7 @@ class Survey:
 
     @property
     def anchors(self) -> int:
-        """Number of slices that labels are carried from; see `SliceStack.anchors`."""
+        """Most slices that labels can be carried from; see `SliceStack.anchors`."""
         carrying = carrying_slices(self._inked, whole_slices(self.shown))
         return int(np.count_nonzero(carrying)) or int(np.count_nonzero(self._inked.any(axis=1)))
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-from napari_sslseg.methods.label_sources import carrying_slices
+from napari_sslseg.methods.label_sources import carrying_slices, stroke_areas
 
 
 def carrying(*slices: str) -> list[int]:
@@ -32,6 +33,22 @@ def carrying(*slices: str) -> list[int]:
 )
 def test_slices_that_tell_objects_from_background_are_carried_from(slices, expected):
     assert carrying(*slices) == expected
+
+
+def test_a_dab_beside_strokes_is_a_correction_though_it_shows_background_too():
+    shown, whole = np.ones((4, 2), bool), np.array([False, False, False, True])
+    shown[3, 1] = False
+    areas = np.array([1600, 99, 100, 0])
+    assert carrying_slices(shown, whole, areas).tolist() == [True, False, True, True]
+    assert carrying_slices(shown, whole).all()
+    assert carrying_slices(shown[1:2], whole[:1], areas[1:2]).all()  # all that there is
+
+
+def test_areas_are_of_boxes_around_objects():
+    ink = torch.full((3, 9, 8), 255, dtype=torch.uint8)
+    ink[0, 2, 1:4], ink[0, 5, 6], ink[0, 8] = 1, 2, 0
+    ink[1] = 0
+    assert stroke_areas(ink).tolist() == [4 * 6, 0, 0]
 
 
 def test_what_was_given_stays_as_it_is():

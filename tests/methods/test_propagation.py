@@ -183,6 +183,17 @@ def test_a_dab_of_one_class_between_strokes_ruins_nothing(value: int) -> None:
     assert _dice(after.labels, labels) > _dice(before.labels, labels) - 0.02
 
 
+def test_a_dab_across_the_border_ruins_nothing() -> None:
+    labels = _moving_disc(11, 0.5)
+    ink = _cross(labels, [2, 8])
+    before = _propagate(_volume(labels), ink, 2)
+    edge = int(torch.nonzero(labels[5, 32]).max())
+    ink[5, 31:34, edge - 1 : edge + 2] = labels[5, 31:34, edge - 1 : edge + 2]
+    after = _propagate(_volume(labels), ink, 2)
+    assert after.inked_slices == [2, 8]
+    assert _dice(after.labels, labels) > _dice(before.labels, labels) - 0.02
+
+
 def test_strokes_of_a_class_that_no_whole_slice_shows_are_carried_on() -> None:
     labels = torch.where(_moving_disc(11, 0.5) > 0, 1, 0).to(torch.uint8)
     labels[3:8, 8:18, 8:18] = 2

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .augment_draws import draw_own, draw_published, draw_window
+from .augment_grid import grid_of, is_outside
 from .losses import IGNORE
 
 
@@ -239,11 +240,6 @@ def sample_weak(
     return theta
 
 
-def _grid(theta: Tensor, maps: Tensor, size: Sequence[int] | None = None) -> Tensor:
-    shape = [*maps.shape[:2], *(maps.shape[2:] if size is None else size)]
-    return F.affine_grid(theta, shape, align_corners=False)
-
-
 def move_images(
     images: Tensor,
     theta: Tensor,
@@ -265,7 +261,7 @@ def move_images(
     """
     if images.shape[0] == 0:
         return images if size is None else images.new_zeros(*images.shape[:2], *size)
-    grid = _grid(theta, images, size)
+    grid = grid_of(theta, images, size)
     return F.grid_sample(images, grid, interpolation, "border", align_corners=False)
 
 
@@ -288,9 +284,9 @@ def move_labels(
         lead = labels.shape[: 1 if single else 2]
         return labels if size is None else labels.new_zeros(*lead, *size)
     maps = (labels[:, None] if single else labels).float()
-    grid = _grid(theta, maps, size)
+    grid = grid_of(theta, maps, size)
     moved = F.grid_sample(maps, grid, "nearest", "border", align_corners=False)
-    moved = moved.round().to(labels.dtype).masked_fill(_is_outside(grid)[:, None], outside)
+    moved = moved.round().to(labels.dtype).masked_fill(is_outside(grid)[:, None], outside)
     return moved[:, 0] if single else moved
 
 
@@ -310,14 +306,9 @@ def move_maps(
     """
     if maps.shape[0] == 0:
         return maps if size is None else maps.new_zeros(*maps.shape[:2], *size)
-    grid = _grid(theta, maps, size)
+    grid = grid_of(theta, maps, size)
     moved = F.grid_sample(maps, grid, "bilinear", "border", align_corners=False)
-    return moved if fill is None else moved.masked_fill(_is_outside(grid)[:, None], fill)
-
-
-def _is_outside(grid: Tensor) -> Tensor:
-    # Pixel areas, not centres, reach to +-1; the margin absorbs the rounding of exact turns.
-    return (grid.abs() > 1 + 1e-5).any(-1)
+    return moved if fill is None else moved.masked_fill(is_outside(grid)[:, None], fill)
 
 
 def sample_cutmix(

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from .augment_grid import moved_by
+
 if TYPE_CHECKING:
     from .augment import WeakAugmentation
 
@@ -97,8 +99,8 @@ def draw_window(
         seen.append(share)
         shift.append((1 - share) * draw(-1.0, 1.0))
     linear = theta[:, :, :2]
-    moved = linear @ torch.stack(shift, 1)[:, :, None]
-    return torch.cat([linear * torch.stack(seen, 1)[:, None], moved], 2)
+    moved = moved_by(linear, torch.stack(shift, 1))
+    return torch.cat([linear * torch.stack(seen, 1)[:, None], moved[:, :, None]], 2)
 
 
 def _turns(draw: Draw, square: bool) -> Tensor:

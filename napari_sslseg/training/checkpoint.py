@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from .. import __version__
 from ..volume.replacing import replace_text, replacing
+from .finite import is_finite
+from .model_head import is_sound
 
 
 def save_model(
@@ -43,12 +45,12 @@ def save_model(
 
 
 def read_head(folder: Path) -> dict[str, Any]:
-    """Return what was saved about the last model; empty when there is none."""
+    """Return what was saved about the last model; empty when there is none, or nonsense."""
     try:
         head = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
-    return head if isinstance(head, dict) else {}
+    return head if isinstance(head, dict) and is_sound(head) else {}
 
 
 def fits(head: dict[str, Any], about: dict[str, Any]) -> bool:
@@ -63,7 +65,7 @@ def load_model(folder: Path, model: nn.Module, about: dict[str, Any]) -> bool:
     -------
     bool
         False when there is none, it is damaged, `about` differs (other classes, say), or its
-        weights have other names or shapes.
+        weights have other names or shapes, or are not finite.
     """
     try:
         head = read_head(folder)
@@ -71,7 +73,7 @@ def load_model(folder: Path, model: nn.Module, about: dict[str, Any]) -> bool:
             return False
         weights = load_file(folder / str(head["weights"]))
         # Torch copies whatever fits before it says that something does not.
-        if _shapes(weights) != _shapes(model.state_dict()):
+        if _shapes(weights) != _shapes(model.state_dict()) or not is_finite(weights):
             return False
         model.load_state_dict(weights)
     except Exception:

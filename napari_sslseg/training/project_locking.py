@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ..volume.user_error import ProjectError
+from ..volume.user_error import ProjectError, UserError
 
 #: File in the project's folder; the system lets go of it however the application ends.
 _NAME = "open.lock"
@@ -35,22 +35,44 @@ def lock_project(home: Path) -> FileLock | None:
     ProjectError
         When a window or a batch holds it.
     """
-    lock = FileLock(home / _NAME, blocking=False, thread_local=False)
     try:
         if not home.is_dir():  # the lock would make it
             return None
+    except OSError:
+        return None
+    refusal = (
+        f"{home} is open in another window, or in a batch; close or end that first, "
+        "as two would save over each other's work."
+    )
+    return hold(home / _NAME, ProjectError(refusal))
+
+
+def hold(path: Path, refusal: UserError) -> FileLock | None:
+    """Hold a file until `unlock_project`, or until the process ends.
+
+    Parameters
+    ----------
+    path : Path
+        Made if it does not exist.
+    refusal : UserError
+        Raised when it is held already.
+
+    Returns
+    -------
+    FileLock or None
+        None where nothing can be held.
+    """
+    lock = FileLock(path, blocking=False, thread_local=False)
+    try:
         lock.acquire()
     except Timeout as error:
-        raise ProjectError(
-            f"{home} is open in another window, or in a batch; close or end that first, "
-            "as two would save over each other's work."
-        ) from error
+        raise refusal from error
     except (OSError, NotImplementedError):
         return None
     return lock
 
 
 def unlock_project(lock: FileLock) -> None:
-    """Let go of a project."""
+    """Let go of what is held."""
     with contextlib.suppress(OSError):  # the disk may be gone, and the lock with it
         lock.release()

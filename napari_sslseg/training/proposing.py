@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from statistics import fmean
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from ..methods.confidence import Predictions
@@ -18,9 +20,10 @@ from ..volume.proposal_files import ESTIMATE
 from . import estimate as quality
 from .clock import Clock
 from .coherence import make_coherent
-from .control import Control
+from .control import Cancelled, Control
 from .events import Emit, Estimated, Progress, ProposalReady, Started
 from .expected_overlap import ExpectedOverlap
+from .finite import is_finite
 from .judge import make_proposal, raised_network
 from .other_references import OtherReferences
 from .outcome import Outcome, TaughtOutcome
@@ -39,6 +42,7 @@ from .request import TrainRequest
 from .stack import SliceStack
 from .teachers import NOBODY, Teachers
 from .trainer import Trainer, predict_slices
+from .trouble import explain
 from .unaided import Unaided
 
 REFERENCE_GUIDED = "Reference-guided"
@@ -58,6 +62,12 @@ DOUBT = 0.01
 #: be heard: the matching taught it, so one that is far from it is unfinished, or the matching is
 #: too poor to learn from. On volumes with truth the mixture lost below .83 and hardly above.
 LEARNED = 0.85
+
+#: What is said of a network that is neither heard nor kept.
+BROKEN = (
+    "The network went wrong in training, as its numbers are no longer finite: the proposal is that "
+    "of the matching, and an earlier network is kept."
+)
 
 #: Slices below which what they tell of all the others is rough.
 FEW = 3
@@ -120,6 +130,29 @@ class Proposing:
         self.emit(Progress(phase, round(self._fraction, 4), left))
 
     # -- proposals ------------------------------------------------------------------------
+
+    def _propose_and_keep(
+        self,
+        trainer: Trainer,
+        propagated: Propagation,
+        outcome: Outcome | None,
+        matched: quality.Estimate | None,
+        keep: Callable[[], None],
+    ) -> None:
+        """Propose, then have `keep` save the network: a full disk costs that alone."""
+        if not is_finite(trainer.model.state_dict()):
+            self._tell(trainer.plan.device, BROKEN)
+            return
+        try:
+            self._final_proposals(trainer, propagated, outcome, matched)
+        except Cancelled:
+            keep()  # it has learned all that it was to learn
+            raise
+        try:
+            keep()
+        except (OSError, SafetensorError) as error:
+            why = explain(error).sentence
+            self._tell(trainer.plan.device, f"The network could not be kept. {why}")
 
     def _final_proposals(
         self,

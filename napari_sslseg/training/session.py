@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -172,8 +173,8 @@ class Run(MatchingStage):
         sampler = self._sampler(stack.ink, propagated, plan, generator, own_share)
         self._stage(trainer, sampler, end, warm, "Training")
         trainer.settle_statistics(stack)
-        earlier.keep(trainer.model, about, plan, outcome, trainer.step)
-        self._final_proposals(trainer, propagated, outcome, matched)
+        keep = partial(earlier.keep, trainer.model, about, plan, outcome, trainer.step)
+        self._propose_and_keep(trainer, propagated, outcome, matched, keep)
 
     def _plan(self, device: torch.device, propagated: Propagation, tiles: Tiles | None) -> Plan:
         """Make the plan, and gather what other volumes teach at its resolution."""

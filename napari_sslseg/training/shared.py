@@ -28,6 +28,7 @@ from .clock import Clock
 from .control import Control
 from .estimate import mean_dice
 from .events import Emit
+from .finite import is_finite
 from .lesson import Lesson
 from .outcome import has_learned, steps_of
 from .pixel_size import pixel_of, resized, resized_labels, shape_of, size_at
@@ -171,9 +172,14 @@ class SharedNetwork:
             for each in lessons
         ]
         trainer.run(SharedSampler(samplers, generator), request.seconds, warm, report, max_steps)
+        trainer.settle_statistics(lessons[0].stack)
+        if not is_finite(trainer.model.state_dict()):
+            raise TrainingError(
+                "The network went wrong in training, as its numbers are no longer finite; an "
+                "earlier one is kept. Propose again."
+            )
         self._trainer = trainer
         if cohort is not None and folder is not None:
-            trainer.settle_statistics(lessons[0].stack)
             seen = head.get("seen", []) if warm else []
             keys = {cohort.key_of(path) for path in self._paths} | set(seen)
             memory = {"seen": sorted(keys), "steps": before + trainer.step}

@@ -17,6 +17,7 @@ from .captured import CapturedStep
 from .clock import Clock
 from .control import Control
 from .events import Emit, Loss
+from .finite import StepGuard
 from .loss_means import LossMeans
 from .plan import Plan
 from .stack import SliceStack
@@ -63,10 +64,7 @@ class Trainer:
         seed: int,
         clip: float | None = CLIP,
     ) -> None:
-        # Channels-last is what convolutions are fastest in, on processors and GPUs alike.
-        planar = framework.config.network == "unet"
-        layout = torch.channels_last if planar else torch.channels_last_3d
-        self.framework = framework.to(memory_format=layout)  # type: ignore[call-overload]
+        self.framework = _channels_last(framework)
         self.plan = plan
         self._clock, self._control, self._emit = clock, control, emit
         self._clip = clip
@@ -159,13 +157,14 @@ class Trainer:
 
     def _update(self, batch: Batch, progress: Scalar) -> dict[str, Tensor]:
         self.optimizer.zero_grad(set_to_none=True)
+        guard = StepGuard(self.framework)
         with autocast(self.plan):
             parts = self.framework.losses(batch, progress, self.generator)
         if self.plan.device.type == "cpu":
             check_point()  # a step of large frames takes a good part of a second
         parts["total"].backward()
-        if self._clip is not None:
-            torch.nn.utils.clip_grad_norm_(self.framework.parameters(), self._clip)
+        longest = math.inf if self._clip is None else self._clip
+        guard.apply(torch.nn.utils.clip_grad_norm_(self.framework.parameters(), longest))
         self.optimizer.step()
         self.framework.after_step()
         self.averaged.update(self.framework)
@@ -187,6 +186,8 @@ class Trainer:
 
     def _report(self, values: dict[str, float]) -> None:
         total = values.pop("total")
+        if not math.isfinite(total):
+            return  # steps that taught nothing
         self._emit(Loss(self.step, round(self._clock.spent, 2), total, values))
 
     def settle_statistics(self, stack: SliceStack) -> None:
@@ -216,6 +217,15 @@ class Trainer:
     def model(self) -> Framework:
         """The framework with averaged weights, to predict with and to keep."""
         return self.averaged.module
+
+
+def _channels_last(framework: Framework) -> Framework:
+    """Lay weights out as convolutions are fastest in, on processors and GPUs alike."""
+    layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
+    for parameter in framework.parameters():
+        if parameter.ndim in layouts:
+            parameter.data = parameter.data.contiguous(memory_format=layouts[parameter.ndim])
+    return framework
 
 
 def autocast(plan: Plan) -> torch.autocast:

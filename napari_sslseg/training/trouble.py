@@ -20,8 +20,18 @@ _SHOWN = 200
 _MEMORY = "The memory is full; close other programs or crop the image, then retry."
 _GPU = "The GPU's memory is full; choose the CPU as device, then retry."
 
+_THREADS = "The computer starts no more threads; close other programs, then retry."
+
 #: How torch, and the libraries below it, say that there is no memory left.
-_NO_MEMORY = re.compile(r"out of memory|not enough memory|allocate memory|ALLOC_FAILED", re.I)
+_NO_MEMORY = re.compile(
+    r"out of memory|not enough memory|allocate memory|ALLOC_FAILED|create a memory object", re.I
+)
+
+#: Those of them that only the processor's libraries say.
+_OF_PROCESSOR = re.compile(r"cpu|memory object", re.I)
+
+#: How Python says that the system starts no further thread.
+_NO_THREAD = "can't start new thread"
 
 #: What some libraries make of an error of the system: Rust's words, and NumPy's for a full disk.
 _NUMBERED = re.compile(r"\(os error (\d+)\)(?: at path \"(.+)\")?")
@@ -90,9 +100,11 @@ def _of_memory(error: BaseException) -> str:
     if isinstance(error, OSError):
         return _MEMORY if error.errno == errno.ENOMEM else ""
     said = str(error)
+    if isinstance(error, RuntimeError) and _NO_THREAD in said:
+        return _THREADS
     if not isinstance(error, RuntimeError) or not _NO_MEMORY.search(said):
         return ""
-    return _MEMORY if "cpu" in said.lower() else _GPU
+    return _MEMORY if _OF_PROCESSOR.search(said) else _GPU
 
 
 def _of_system(error: BaseException) -> str:

@@ -158,6 +158,13 @@ def test_cutmix_boxes_have_the_asked_areas_and_other_partners():
     assert torch.equal(rows, box.mask.sum((1, 2)))
 
 
+@pytest.mark.parametrize("count", [2, 3])
+def test_cutmix_of_few_images_never_takes_the_image_itself(count):
+    for seed in range(20):
+        partner = sample_cutmix(torch.rand(count, 1, 8, 8), _generator(seed)).partner
+        assert (partner != torch.arange(count)).all()
+
+
 def test_cutmix_of_a_single_image_or_none_is_harmless():
     one = torch.rand(1, 1, 8, 8)
     assert torch.equal(sample_cutmix(one, _generator()).mix(one), one)
@@ -252,3 +259,33 @@ def test_windows_that_cannot_be_are_refused():
     for bad in ({"crop": 0.0}, {"crop": 1.5}, {"stretched": 0.9}):
         with pytest.raises(ValueError, match=next(iter(bad))):
             WeakAugmentation(**bad)
+
+
+def _places(n):
+    """Images whose values are their own places, pixels."""
+    y, x = torch.meshgrid(torch.arange(float(n)), torch.arange(float(n)), indexing="ij")
+    return torch.stack([x, y])[None]
+
+
+def test_geometry_is_exact_in_mixed_precision():
+    images, labels = _places(512), (_places(512)[:, 0] % 2).to(torch.uint8)
+    theta = sample_weak(images, _generator(), STILL)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        moved = move_images(images, theta)
+        soft = move_maps(images, theta, fill=0)
+        same = move_labels(labels, theta)
+    assert (moved - images).abs().max() < 1e-3
+    assert (soft - images).abs().max() < 1e-3
+    assert torch.equal(same, labels)
+
+
+@pytest.mark.parametrize("draw", ["own", "published"])
+def test_rotations_and_windows_are_exact_in_mixed_precision(draw):
+    images = _places(512)
+    config = WeakAugmentation(draw, 0, 0, rotation=30, free=1, stretch=1, crop=0.75)
+    moved = []
+    for mixed in (False, True):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed):
+            theta = sample_weak(images, _generator(), config, (384, 384))
+            moved.append(move_images(images, theta, (384, 384)))
+    assert (moved[1] - moved[0]).abs().max() < 1e-3

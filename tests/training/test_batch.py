@@ -23,6 +23,7 @@ from napari_sslseg.training.request import BatchRequest, TrainRequest, read_requ
 from napari_sslseg.training.shared import SharedNetwork
 from napari_sslseg.training.shared_size import SharedSize
 from napari_sslseg.training.stack import TrainingError
+from napari_sslseg.training.trainer import Trainer
 from napari_sslseg.volume.classes import ClassTable
 from napari_sslseg.volume.cohort import Cohort
 from napari_sslseg.volume.project import ImageInfo, Project
@@ -351,3 +352,15 @@ def test_a_shared_network_goes_on_once_it_has_learned_and_has_its_first_steps_on
     for before in (FEWEST_STEPS, FIRST_STEPS):
         assert steps_after(before) == before + 2
         assert over[-1] == before
+
+
+def test_a_shared_network_without_numbers_is_neither_heard_nor_kept(cohort, monkeypatch):
+    def broken(trainer, *given):
+        next(trainer.model.parameters()).data.fill_(torch.nan)
+
+    monkeypatch.setattr(Trainer, "run", broken)
+    request = TrainRequest(seconds=60, device="cpu")
+    network = SharedNetwork([cohort.open("")], request, lambda event: None, Control())
+    with pytest.raises(TrainingError, match="numbers are no longer finite; an earlier one is kept"):
+        network.train(cohort, lambda share: None, max_steps=2)
+    assert read_head(cohort.shared) == {}

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from torch import nn
 
 from napari_sslseg.training.checkpoint import load_model, read_head, save_model
+from napari_sslseg.training.outcome import Outcome, TaughtOutcome
+from napari_sslseg.training.recipe import Recipe
 
 ABOUT = {"framework": "x", "classes": [0, 1]}
 
@@ -78,3 +82,57 @@ def test_a_failed_save_leaves_the_model_before_and_nothing_else(tmp_path, monkey
 def test_no_model_is_no_error(tmp_path):
     assert not load_model(tmp_path, nn.Linear(2, 2), ABOUT)
     assert read_head(tmp_path) == {}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_not_taken_and_change_nothing(tmp_path, value):
+    broken, model = nn.Linear(2, 2), nn.Linear(2, 2)
+    broken.weight.data[0, 1] = value
+    save_model(tmp_path, broken, ABOUT)
+    before = model.weight.clone()
+    assert not load_model(tmp_path, model, ABOUT)
+    assert torch.equal(model.weight, before)
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        {"frame": ["a", 3]},
+        {"frame": [0, 32]},
+        {"frame": "96"},
+        {"reduction": 0},
+        {"reduction": "two"},
+        {"steps": "many"},
+        {"steps": -3},
+        {"steps": None},
+        {"seen": 3},
+        {"seen": [["a"]]},
+        {"recipe": {"temperature": "hot"}},
+        {"recipe": {"temperature": 0}},
+        {"recipe": []},
+        {"network": "good"},
+        {"matching": 3.5},
+        {"extent": "wide"},
+        {"few": "no"},
+        {"weights": 7},
+    ],
+)
+def test_a_model_whose_head_says_nonsense_is_none(tmp_path, nonsense):
+    told = TaughtOutcome(0.8, 0.7, Recipe(0.05), 0.9, True).to_json()
+    memory = {**told, "frame": [32, 40], "reduction": 2, "seen": ["", "a"], "steps": 300}
+    model = nn.Linear(2, 2)
+    save_model(tmp_path, model, ABOUT, memory)
+    assert read_head(tmp_path).items() >= memory.items()
+    file = tmp_path / "model.json"
+    head = json.loads(file.read_text())
+    file.write_text(json.dumps(head | nonsense))
+    assert read_head(tmp_path) == {}
+    assert not load_model(tmp_path, model, ABOUT)
+    del head["matching"]
+    file.write_text(json.dumps(head))
+    assert read_head(tmp_path) == {}
+
+
+def test_a_test_that_scored_nothing_is_no_nonsense(tmp_path):
+    save_model(tmp_path, nn.Linear(2, 2), ABOUT, Outcome(float("nan"), 0.5, Recipe()).to_json())
+    assert load_model(tmp_path, nn.Linear(2, 2), ABOUT)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -24,3 +26,18 @@ def test_sums_go_on_from_a_saved_state():
     second.restore(first.state(), torch.device("cpu"))
     second.add({"total": torch.tensor(3.0)})
     assert second.take() == {"total": pytest.approx(2.0)}
+
+
+def test_steps_without_numbers_do_not_count_unless_there_are_no_others():
+    first, means = LossMeans(), LossMeans()
+    none = {"total": torch.tensor(torch.nan), "prior": torch.tensor(2.0)}
+    first.add(none)
+    first.add({"total": torch.tensor(1.0), "prior": torch.tensor(4.0)})
+    means.restore(first.state(), torch.device("cpu"))
+    means.add({"total": torch.tensor(3.0), "prior": torch.tensor(0.0)})
+    assert means.take() == {"total": pytest.approx(2.0), "prior": pytest.approx(2.0)}
+    means.add(none)
+    assert math.isnan(means.take()["total"])
+    # States of earlier versions counted all steps.
+    means.restore({"sums": {"total": torch.tensor(3.0)}, "count": 2}, torch.device("cpu"))
+    assert means.take() == {"total": pytest.approx(1.5)}

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 from dataclasses import asdict
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from napari_sslseg.methods.frameworks.combined import Combined
 from napari_sslseg.training.checkpoint import read_head
 from napari_sslseg.training.control import Cancelled, Control
-from napari_sslseg.training.events import Event, ProposalReady, Quality, Started
+from napari_sslseg.training.events import Event, Loss, ProposalReady, Quality, Started
+from napari_sslseg.training.finite import is_finite
 from napari_sslseg.training.plan import FIRST_STEPS
+from napari_sslseg.training.proposing import BROKEN
 from napari_sslseg.training.request import PRESETS, TrainRequest
 from napari_sslseg.training.session import TrainingError, run_project
+from napari_sslseg.training.trainer import Trainer
 from napari_sslseg.volume.annotation import NOT_ANNOTATED
 from napari_sslseg.volume.cohort import Cohort
 from napari_sslseg.volume.extent import Extent
@@ -150,7 +156,7 @@ def test_an_empty_reference_in_the_middle_is_not_what_the_network_is_tested_on(p
     told = {e.slug: e for e in events if e.kind == "Estimated"}
     assert told["reference-guided"].mean > 0.8
     assert set(told["reference-guided"].ids) == set(told["reference-guided"].dice)
-    assert sorted(told["reference-guided"].ids.values()) == [1, 2]
+    assert sorted(told["reference-guided"].ids.values()) == [3, 5]
 
 
 def test_a_slice_inked_across_does_not_end_the_estimates(project, ink, truth):
@@ -215,8 +221,6 @@ def test_cancelling_before_the_start_leaves_the_project_alone(project):
 
 
 def test_a_device_that_is_not_there_is_said(project):
-    import torch
-
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     with pytest.raises(TrainingError, match="no CUDA device"):
@@ -273,3 +277,79 @@ def test_nothing_is_proposed_where_the_user_says_that_there_is_no_object(
         assert all(proposal.classes[z].any() for z in range(4, 11))
     assert "Estimated" in {e.kind for e in events}
     assert np.array_equal(project.ink_store.load(), ink)
+
+
+def weights(project: Project) -> dict[str, torch.Tensor]:
+    return load_file(project.models / read_head(project.models)["weights"])
+
+
+def test_one_loss_that_is_none_costs_a_step_and_no_more(project, untuned, monkeypatch):
+    original, calls = Combined.losses, []
+
+    def losses(framework, *given):
+        parts = original(framework, *given)
+        calls.append(1)
+        return {**parts, "total": parts["total"] * torch.nan} if len(calls) == 2 else parts
+
+    run_for = Trainer.run
+    monkeypatch.setattr(Combined, "losses", losses)
+    monkeypatch.setattr(Trainer, "run", lambda *given: run_for(*given, max_steps=3))
+    events = run(project, seconds=2)
+    assert len(calls) == 6  # three while a reference is left out, and three with all
+    assert is_finite(weights(project))
+    assert all(math.isfinite(e.total) for e in events if isinstance(e, Loss))
+    assert {e.slug for e in events if isinstance(e, ProposalReady)} == {
+        "reference-guided",
+        "semsim",
+    }
+    assert BROKEN not in [e.plan for e in events if isinstance(e, Started)]
+
+
+@pytest.mark.parametrize("preset", ["auto", "supervised"])
+def test_a_network_without_numbers_is_neither_heard_nor_kept(
+    project, truth, untuned, monkeypatch, preset
+):
+    run(project, preset=preset, seconds=1)
+    before, kept = read_head(project.models), weights(project)
+    original = Trainer.run
+
+    def broken(trainer, *given):
+        original(trainer, *given)
+        next(trainer.model.parameters()).data.fill_(torch.nan)
+
+    monkeypatch.setattr(Trainer, "run", broken)
+    events = run(project, preset=preset, seconds=1, resume=False)
+    assert [e.plan for e in events if isinstance(e, Started)][-1] == BROKEN
+    assert events[-1].recommended == "reference-guided"
+    assert {e.slug for e in events if isinstance(e, ProposalReady)} == {"reference-guided"}
+    assert dice(project.read_proposal("reference-guided").classes, truth) > 0.85
+    assert read_head(project.models) == before
+    assert all(torch.equal(value, kept[name]) for name, value in weights(project).items())
+
+
+def test_a_full_disk_costs_the_network_alone(project, untuned, monkeypatch):
+    def full(*given):
+        raise OSError(errno.ENOSPC, "No space left on device", "model.json")
+
+    monkeypatch.setattr("napari_sslseg.training.earlier_network.save_model", full)
+    events = run(project, seconds=1)
+    assert set(project.proposal_slugs()) == {"reference-guided", "semsim"}
+    assert events[-1].kind == "Finished"
+    told = [e.plan for e in events if isinstance(e, Started)][-1]
+    assert told.startswith("The network could not be kept. model.json cannot be")
+    assert "the disk is full" in told
+
+
+def test_cancelling_while_proposals_are_made_keeps_what_was_learned(project, untuned):
+    control, ready = Control(), []
+
+    def emit(event: Event) -> None:
+        if isinstance(event, ProposalReady):
+            ready.append(event.slug)
+            if len(ready) == 2:  # the first of the last two
+                control.cancel()
+
+    with pytest.raises(Cancelled):
+        run_project(project.path, TrainRequest(seconds=1), emit, control)
+    assert ready == ["reference-guided"] * 2
+    assert is_finite(weights(project))

@@ -104,3 +104,15 @@ def test_a_fault_of_the_program_is_one_short_line_with_type_and_message():
 def test_it_is_imported_without_torch():
     code = "import sys, napari_sslseg.training.trouble; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+def test_what_the_processors_library_and_threads_lack_is_told():
+    # oneDNN says no more than this, and Python no more than that.
+    assert explain(RuntimeError("could not create a memory object")).sentence.startswith(
+        "The memory is full"
+    )
+    trouble = explain(RuntimeError("can't start new thread"))
+    assert trouble.foreseen
+    assert (
+        trouble.sentence == "The computer starts no more threads; close other programs, then retry."
+    )

@@ -67,8 +67,12 @@ class Batch:
         return replace(self, **changes)
 
     def padded(self, multiple: int) -> Batch:
-        """Return the batch with its sides padded to multiples: pixels that carry no supervision."""
-        added = [-n % multiple for n in self.labelled_image.shape[2:]]
+        """Return the batch with its sides padded: by pixels that carry no supervision.
+
+        To multiples, and to two of them at least, as networks pad what they see.
+        """
+        sides = self.labelled_image.shape[2:]
+        added = [max(n + -n % multiple, 2 * multiple) - n for n in sides]
         if not any(added):
             return self
         amounts = [n for size in reversed(added) for n in (0, size)]
@@ -79,9 +83,9 @@ class Batch:
         target = constant(self.labelled_target, IGNORE)
         assert target is not None
         return Batch(
-            pad_to_multiple(self.labelled_image, multiple),
+            pad_to_multiple(self.labelled_image, multiple, 2 * multiple),
             target,
-            pad_to_multiple(self.unlabelled_image, multiple),
+            pad_to_multiple(self.unlabelled_image, multiple, 2 * multiple),
             constant(self.prior, 0),
             constant(self.prior_weight, 0),
             constant(self.labelled_prior, 0),

@@ -43,10 +43,10 @@ def check_fit(framework: Framework, channels: int, size: Sequence[int]) -> None:
             f"colour is for images of red, green and blue, but these have {channels} channels; "
             "leave colour out."
         )
-    # These compare maps of the image with maps of the network, which sees two cells of its deepest
-    # level a side at least.
+    # These compare maps of the view with maps of the network, which sees two cells of its deepest
+    # level a side at least. Images are padded to as many, but not the views that are cut from them.
     stride = framework.network.stride
-    padded = [-(-n // stride) * stride for n in size]
+    padded = [max(-(-n // stride), 2) * stride for n in size]
     if isinstance(config, _CELLS) and min(config.weak.size(padded, stride)) < 2 * stride:
         raise DatasetError(
             f"size {list(size)} is too small for this method with {framework.network.levels} "

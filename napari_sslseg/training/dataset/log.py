@@ -89,9 +89,13 @@ def board_writer() -> Any:
 
 
 def read_log(path: Path) -> list[dict[str, str]]:
-    """Return the lines of a log; none when there is no file."""
+    """Return the lines of a log; none when there is no file.
+
+    One that is cut off, as where writing was ended, is none: half a number looks like another.
+    """
     if not path.exists():
         return []
     with path.open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if (row.get("step") or "").isdigit()]
+        lines = [line for line in file if line.endswith("\n")]
+    rows = [row for row in csv.DictReader(lines) if (row.get("step") or "").isdigit()]
     return [{k: v for k, v in row.items() if k is not None and v is not None} for row in rows]

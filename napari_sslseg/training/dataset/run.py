@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import torch
 
 from ..checkpoint import save_model
 from ..control import Cancelled, Control
+from ..finite import is_finite
 from .cases import Case, Loader, Reader, load_case, load_cases
 from .description import Dataset, DatasetError
 from .device import find_device
@@ -29,13 +30,14 @@ from .run_folder import (
     LOG,
     check_folder,
     clear_run,
+    held_folder,
     in_order_of_run,
     load_run,
     start_folder,
 )
 from .sampling import PatchSampler, Sampler, SliceSampler
 from .settings import Settings, describe_data
-from .state import is_finite, load_state, save_state
+from .state import damaged, load_state, save_state
 from .trainer import DatasetTrainer
 from .validation import mean_dice
 
@@ -106,8 +108,8 @@ def train_dataset(
     Raises
     ------
     DatasetError
-        With one sentence, for instance when `folder` holds a run with other settings, or when the
-        network is no longer finite.
+        With one sentence, for instance when `folder` holds a run with other settings, or one that
+        is under way, or when the network is no longer finite.
     Cancelled
         When the user cancels; the state is saved.
     """
@@ -125,8 +127,9 @@ def train_dataset(
         dataset = in_order_of_run(folder, dataset)
     if board:
         board_writer()
-    run = Run(dataset, settings, folder, reader, device, control, tell, board, load, fresh)
-    return run.execute(seconds)
+    with held_folder(folder):
+        run = Run(dataset, settings, folder, reader, device, control, tell, board, load, fresh)
+        return run.execute(seconds)
 
 
 class Run:
@@ -189,11 +192,19 @@ class Run:
         start_folder(folder, dataset, settings, fresh)
         state = load_state(folder)
         if state is not None:
-            self.trainer.restore(state["trainer"])
-            self.sampler.restore(state["sampler"])
-            self.best = state["best"]
+            self._go_on(state)
             tell(f"Going on after step {self.trainer.step}.")
         self.log = Log(folder / LOG, self.trainer.step, folder / BOARD if board else None)
+
+    def _go_on(self, state: Mapping[str, Any]) -> None:
+        try:
+            self.trainer.restore(state["trainer"])
+            self.sampler.restore(state["sampler"])
+            self.best = None if state["best"] is None else float(state["best"])
+        except DatasetError:
+            raise
+        except Exception as error:
+            raise damaged(self.folder) from error
 
     def _make_sampler(self, labelled: list[Case], unlabelled: list[Case]) -> Sampler:
         s = self.settings

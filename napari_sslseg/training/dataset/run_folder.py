@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 
 from ...volume.replacing import replace_text
 from ..checkpoint import load_model, read_head
+from ..project_locking import hold, unlock_project
 from .description import Dataset, DatasetError
 from .prediction import build_framework
 from .settings import Settings, describe_data
@@ -21,6 +22,9 @@ SETTINGS = "settings.json"
 LOG = "log.csv"
 BOARD = "tensorboard"
 MODELS = ("best", "last")
+
+#: Held by the run that is under way; the system lets go of it however that ends.
+LOCK = "run.lock"
 
 #: What the JSON of a model has to tell for a prediction.
 _HEAD = {"framework", "in_channels", "outputs", "options", "data", "precision", "step"}
@@ -105,6 +109,39 @@ def start_folder(folder: Path, dataset: Dataset, settings: Settings, fresh: bool
     if not (folder / SETTINGS).exists():
         folder.mkdir(parents=True, exist_ok=True)
         replace_text(folder / SETTINGS, json.dumps(_content(dataset, settings), indent=1))
+
+
+@contextlib.contextmanager
+def held_folder(folder: Path) -> Iterator[None]:
+    """Hold the folder of a run against another run in it; one that stays empty goes again.
+
+    Parameters
+    ----------
+    folder
+        Made if it does not exist.
+
+    Raises
+    ------
+    DatasetError
+        When another run holds it.
+    """
+    made = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    refusal = DatasetError(
+        f"Another run is under way in {folder}; wait until it ends, or use another folder."
+    )
+    lock = hold(folder / LOCK, refusal)
+    try:
+        yield
+    finally:
+        # While it is held: who finds none makes another.
+        with contextlib.suppress(OSError):
+            (folder / LOCK).unlink(missing_ok=True)
+        if lock is not None:
+            unlock_project(lock)
+        if made:
+            with contextlib.suppress(OSError):  # the run has begun
+                folder.rmdir()
 
 
 def clear_run(folder: Path) -> None:

@@ -20,6 +20,13 @@ CLEAN = 64
 RESIDENT = 16 * 2**30
 
 
+#: What is said when a run cannot go on with the data that there are now.
+CHANGED = (
+    "The data of the run have changed since its state was saved; bring the files back, or use "
+    "--fresh to start anew."
+)
+
+
 class Cycle:
     """Runs through shuffled numbers again and again, each time in a new order.
 
@@ -65,10 +72,7 @@ class Cycle:
             When that was of other numbers.
         """
         if state["order"].numel() != self._order.numel():
-            raise DatasetError(
-                "The data of the run have changed since its state was saved; bring the files back, "
-                "or use --fresh to start anew."
-            )
+            raise DatasetError(CHANGED)
         self._order, self._position = state["order"].clone(), int(state["position"])
 
 

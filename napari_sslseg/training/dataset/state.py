@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ...volume.replacing import replace_text, replacing
+from ..finite import is_finite
 from .description import DatasetError
 
 HEAD = "state.json"
@@ -43,17 +43,6 @@ def restore(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
     if isinstance(tree, list):
         return [restore(v, tensors) for v in tree]
     return tree
-
-
-def is_finite(tree: Any) -> bool:
-    """Whether all numbers in nested dicts and lists are, those of tensors too."""
-    if isinstance(tree, Tensor):
-        return not tree.is_floating_point() or bool(tree.isfinite().all())
-    if isinstance(tree, Mapping):
-        return all(is_finite(value) for value in tree.values())
-    if isinstance(tree, list | tuple):
-        return all(is_finite(value) for value in tree)
-    return not isinstance(tree, float) or math.isfinite(tree)
 
 
 def save_state(folder: Path, step: int, tree: Mapping[str, Any]) -> None:
@@ -95,12 +84,17 @@ def load_state(folder: Path) -> dict[str, Any] | None:
         head = json.loads(path.read_text(encoding="utf-8"))
         tree = restore(head["rest"], load_file(folder / head["tensors"]))
     except Exception as error:
-        raise DatasetError(
-            f"The saved state in {folder} is damaged; start anew in another folder, or with "
-            "--fresh."
-        ) from error
-    assert isinstance(tree, dict)
+        raise damaged(folder) from error
+    if not isinstance(tree, dict) or not is_finite(tree):
+        raise damaged(folder)
     return tree
+
+
+def damaged(folder: Path) -> DatasetError:
+    """Return the error of a state that cannot be gone on from."""
+    return DatasetError(
+        f"The saved state in {folder} is damaged; start anew in another folder, or with --fresh."
+    )
 
 
 def random_states(device: torch.device) -> dict[str, Tensor]:

@@ -19,6 +19,8 @@ from ..tiles import Tiles
 from ..trainer import Source, Trainer, autocast
 from ..weight_average import WeightAverage
 from .batch_statistics import measure_statistics
+from .errors import DatasetError
+from .sampling import CHANGED
 from .settings import Settings
 from .state import random_states, set_random_states
 
@@ -178,21 +180,35 @@ class DatasetTrainer(Trainer):
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on as where `state` was taken."""
+        """Go on as where `state` was taken.
+
+        Raises
+        ------
+        DatasetError
+            When the images had another number of channels.
+        ValueError
+            Or another error, when it is none of this run.
+        """
         self.step = int(state["step"])
-        self.framework.load_state_dict(state["framework"])
+        if not 0 <= self.step <= self.settings.steps:
+            raise ValueError(f"there is no step {self.step}")
+        own, held = self.framework.state_dict(), state["framework"]
+        # Settings are those of the run: only the channels of the images can differ.
+        if own.keys() == held.keys() and any(own[k].shape != held[k].shape for k in own):
+            raise DatasetError(CHANGED)
+        self.framework.load_state_dict(held)
         self.averaged.load_state_dict(state["averaged"])
-        rates = [group["lr"] for group in self.optimizer.param_groups]
+        groups = self.optimizer.param_groups
+        options = [{k: v for k, v in group.items() if k != "params"} for group in groups]
         self.optimizer.load_state_dict(state["optimizer"])
         for parameter, held in self.optimizer.state.items():
             for name, value in held.items():
                 if value is not None and value.shape == parameter.shape:
                     # Files hold no strides, and fused steps want those of the parameter.
                     held[name] = torch.empty_like(parameter).copy_(value)
-        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
-            if isinstance(rate, Tensor):
-                group["lr"] = rate
+        for group, given in zip(self.optimizer.param_groups, options, strict=True):
+            group.update(given)  # of the settings, and on CUDA the rate that a recording reads
         self.generator.set_state(state["generator"])
-        self.framework.set_counters(state["counters"])
+        self.framework.set_counters({k: int(v) for k, v in state["counters"].items()})
         self._losses.restore(state["log"], self.plan.device)
         set_random_states(state["random"], self.plan.device)

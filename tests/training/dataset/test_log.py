@@ -114,3 +114,11 @@ def test_a_log_is_rewritten_whole_or_not_at_all(tmp_path, monkeypatch):
         log.write(2, {"validation_dice": 0.5})
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["log.csv"]
+
+
+def test_a_line_that_was_cut_off_is_dropped(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_bytes(b"step,total\r\n10,0.5\r\n20,0.4\r\n2")
+    assert [row["step"] for row in read_log(path)] == ["10", "20"]
+    Log(path, 20).write(30, {"total": 0.25})
+    assert path.read_bytes() == b"step,total\r\n10,0.5\r\n20,0.4\r\n30,0.25\r\n"

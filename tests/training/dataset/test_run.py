@@ -17,7 +17,8 @@ from napari_sslseg.training.dataset.log import Log, read_log
 from napari_sslseg.training.dataset.prediction import in_file_order, predict_case
 from napari_sslseg.training.dataset.run import clear_run, load_run, train_dataset
 from napari_sslseg.training.dataset.settings import make_settings
-from napari_sslseg.training.dataset.state import is_finite, load_state, save_state
+from napari_sslseg.training.dataset.state import load_state, save_state
+from napari_sslseg.training.finite import is_finite
 
 from ..dataset_files import NpyReader, write_dataset
 
@@ -328,3 +329,112 @@ def test_neither_a_cancel_nor_the_deadline_saves_what_is_not_finite(tmp_path, mo
         _train(path, folder, seconds=60.0, **rare)
     assert load_state(folder)["trainer"]["step"] == 2
     assert not (folder / "last").exists()
+
+
+@pytest.mark.parametrize("preset", ["supervised", "metassl-mean-teacher"])
+def test_volumes_with_overlapping_classes_are_learned_from(tmp_path, preset):
+    pytest.importorskip("monai")
+    path = write_dataset(
+        tmp_path / "data",
+        dimensions=3,
+        size=[4, 16, 16],
+        overlapping=True,
+        classes={1: "a", 2: "b"},
+    )
+    changes = {"labelled": 1, "unlabelled": 1, "steps": 2, "options": {"channels": [2, 2, 4, 4, 4]}}
+    assert _train(path, tmp_path / "run", preset=preset, **changes).finished
+
+
+def _without_numbers(monkeypatch, at):
+    """Have the loss of one step be none."""
+    original, calls = run_module.DatasetTrainer.one_step, []
+
+    def one_step(self, *given, **named):
+        losses = self.framework.losses
+
+        def broken(*given):
+            parts = losses(*given)
+            return {**parts, "total": parts["total"] * torch.nan}
+
+        calls.append(1)
+        if len(calls) == at:
+            monkeypatch.setattr(self.framework, "losses", broken)
+        parts = original(self, *given, **named)
+        self.framework.losses = losses
+        return parts
+
+    monkeypatch.setattr(run_module.DatasetTrainer, "one_step", one_step)
+
+
+def test_one_loss_that_is_none_does_not_end_a_run(tmp_path, monkeypatch):
+    path, folder = write_dataset(tmp_path / "data"), tmp_path / "run"
+    _without_numbers(monkeypatch, 3)
+    assert _train(path, folder).finished
+    assert is_finite(load_state(folder))
+    losses = [float(row["total"]) for row in read_log(folder / "log.csv") if row.get("total")]
+    assert len(losses) == 3
+    assert np.isfinite(losses).all()
+    assert load_run(folder, "last", CPU)
+
+
+class TwoChannels(NpyReader):
+    """Reads each image as two channels."""
+
+    def image(self, paths):
+        """Read an array twice."""
+        return super().image([*paths, *paths])
+
+
+def test_a_run_whose_images_have_got_another_channel_is_told_so(tmp_path):
+    path, folder = write_dataset(tmp_path / "data"), tmp_path / "run"
+    _train(path, folder, steps=3, seconds=0.0)
+    dataset = read_dataset(path)
+    settings = make_settings(dataset, "cpu", steps=3)
+    with pytest.raises(DatasetError, match="data of the run have changed"):
+        train_dataset(dataset, settings, folder, TwoChannels(), CPU)
+
+
+def _at(tree, *keys):
+    for key in keys:
+        tree = tree[key]
+    return tree
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ((), [1]),
+        ((), {}),
+        (("sampler",), {}),
+        (("sampler", "generator"), "x"),
+        (("best",), "x"),
+        (("best",), float("nan")),
+        (("trainer",), None),
+        (("trainer", "step"), "x"),
+        (("trainer", "step"), -1),
+        (("trainer", "step"), 10**6),
+        (("trainer", "log"), {"sums": {"total": "x"}, "count": 1}),
+        (("trainer", "counters"), {"steps": "x"}),
+        (("trainer", "framework"), {}),
+        (("trainer", "optimizer"), {"state": {}, "param_groups": []}),
+    ],
+)
+def test_a_state_with_wrong_content_is_told(tmp_path, place, value):
+    path, folder = write_dataset(tmp_path / "data"), tmp_path / "run"
+    _train(path, folder, seconds=0.0)
+    head = json.loads((folder / "state.json").read_text())
+    *above, last = ("rest", *place)
+    _at(head, *above)[last] = value
+    (folder / "state.json").write_text(json.dumps(head))
+    with pytest.raises(DatasetError, match=r"saved state in .* is damaged; start anew"):
+        _train(path, folder)
+
+
+def test_what_the_optimiser_does_is_said_by_the_settings_alone(tmp_path):
+    path, folder = write_dataset(tmp_path / "data"), tmp_path / "run"
+    _train(path, folder, seconds=0.0)
+    head = json.loads((folder / "state.json").read_text())
+    for group in head["rest"]["trainer"]["optimizer"]["param_groups"]:
+        group |= {"momentum": "x", "lr": None}
+    (folder / "state.json").write_text(json.dumps(head))
+    assert _train(path, folder).finished

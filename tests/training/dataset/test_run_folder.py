@@ -137,7 +137,7 @@ def test_a_run_of_another_version_is_told_by_it(tmp_path):
         ("rpg", {"grid": 0}, "grid must be at least 1"),
         ("fixmatch", {"strong": {"aspect": 0}}, "aspect of strong must be more than 0"),
         ("fixmatch", {"colour": True}, "colour is for images of red, green and blue"),
-        ("semsim", {"channels": [4, 8, 8, 16, 16]}, "size \\[16, 16\\] is too small"),
+        ("semsim", {"weak": {"crop": 0.5}}, "size \\[16, 16\\] is too small"),
     ],
 )
 def test_nothing_is_deleted_for_a_run_that_could_not_do_a_step(tmp_path, preset, options, message):
@@ -194,3 +194,48 @@ def test_validation_cases_need_labels(tmp_path):
     with pytest.raises(DatasetError, match="c4 is in the validation list but has no labels"):
         _train(path, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_two_runs_in_one_folder_are_refused_until_the_first_has_ended(tmp_path):
+    path, folder = write_dataset(tmp_path / "data"), tmp_path / "run"
+    refused = []
+
+    def tell(line):
+        for fresh in (False, True):
+            with pytest.raises(DatasetError, match="Another run is under way in") as caught:
+                _train(path, folder, fresh=fresh)
+            refused.append(str(caught.value))
+
+    assert _train(path, folder, tell=tell).finished
+    assert len(refused) > 4  # from the reading of the cases to the last line
+    assert not (folder / "run.lock").exists()
+    assert _train(path, folder).finished
+
+
+def test_a_run_that_does_not_begin_leaves_no_folder(tmp_path):
+    path, folder = write_dataset(tmp_path / "data"), tmp_path / "run"
+    np.save(tmp_path / "data" / "c3.npy", np.zeros(3))
+    with pytest.raises(DatasetError, match="c3 has 1 dimensions"):
+        _train(path, folder)
+    assert not folder.exists()
+    folder.mkdir()
+    with pytest.raises(DatasetError, match="c3 has 1 dimensions"):
+        _train(path, folder)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_lock_that_a_killed_run_has_left_stops_nobody(tmp_path):
+    path, folder = write_dataset(tmp_path / "data"), tmp_path / "run"
+    _train(path, folder)
+    (folder / "run.lock").touch()
+    assert _train(path, folder, fresh=True).finished
+
+
+@pytest.mark.parametrize("changed", [{"framework": 3}, {"options": [1]}, {"in_channels": "one"}])
+def test_a_model_whose_head_says_nonsense_is_told(tmp_path, changed):
+    path, folder = write_dataset(tmp_path / "data"), tmp_path / "run"
+    _train(path, folder)
+    file = folder / "last" / "model.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changed))
+    with pytest.raises(DatasetError, match="no last model; train first"):
+        load_run(folder, "last", CPU)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,9 +10,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from platformdirs import user_data_path
 
-from .propose_command import UsageError
-from .training.control import Control
+from .command_errors import UsageError
+from .stopping import stoppable
 from .training.events import Event, Progress, VolumeBegun, VolumeFailed, VolumeProposed
 from .training.memory import parse_size
 from .training.project_locking import lock_project, unlock_project
@@ -53,15 +55,17 @@ class PlannedBatch:
         ------
         UserError
             With one sentence for the user, also when the project is open in a window.
+        Cancelled
+            After Ctrl-C; proposals that are finished stay.
         """
         failed = 0
 
         def follow(event: Event) -> None:
             nonlocal failed
             if isinstance(event, VolumeBegun):
-                print(f"{event.name} ({event.number} of {event.count})", file=sys.stderr)
+                _say(f"{event.name} ({event.number} of {event.count})")
             elif isinstance(event, Progress):
-                print(f"{event.fraction:4.0%} {event.phase}", file=sys.stderr)
+                _say(f"{event.fraction:4.0%} {event.phase}")
             elif isinstance(event, VolumeProposed | VolumeFailed):
                 failed += isinstance(event, VolumeFailed)
                 tell(_row(event))
@@ -71,11 +75,18 @@ class PlannedBatch:
             calm_threads()
             from .training.batch import run_batch
 
-            run_batch(self.cohort.path, self.request, follow, Control())
+            with stoppable() as control:
+                run_batch(self.cohort.path, self.request, follow, control)
         finally:
             if lock is not None:
                 unlock_project(lock)
         return failed
+
+
+def _say(line: str) -> None:
+    # Whoever listens may be gone; the proposals are made all the same.
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr)
 
 
 def _row(event: VolumeProposed | VolumeFailed) -> dict[str, Any]:
@@ -89,7 +100,13 @@ def _row(event: VolumeProposed | VolumeFailed) -> dict[str, Any]:
 
 
 def plan_batch(
-    project: Annotated[Path, typer.Argument(help="Folder of a project, as the panel shows it.")],
+    project: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of a project, as the panel shows it. Projects are made in "
+            f"{user_data_path('napari-sslseg')}, or in the folder NAPARI_SSLSEG_HOME."
+        ),
+    ],
     volume: Annotated[
         list[str] | None,
         typer.Option(

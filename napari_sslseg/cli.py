@@ -1,9 +1,15 @@
-"""``napari-sslseg``: the same engine without a screen."""
+"""Label whole volumes from a few labelled slices, without a window.
+
+Also for data sets of many images: train, predict, evaluate. Each result is one line of JSON.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
 import json
+import os
 import sys
 import traceback
 from dataclasses import dataclass
@@ -18,6 +24,7 @@ from .dataset_commands import run_evaluate, run_predict, run_train
 from .export_command import run_export
 from .formats import read
 from .formats.choice import Choice, SeveralVolumesError
+from .formats.registry import kind_of
 from .propose_command import run_propose
 from .training.control import Cancelled
 from .training.trouble import explain
@@ -43,10 +50,18 @@ def main() -> None:
     Errors are one sentence. The exit code is 2 where the user can mend it, 1 for a fault of the
     program, whose traceback ``--debug`` or ``NAPARI_SSLSEG_DEBUG=1`` shows, or when volumes of a
     batch failed, and 130 after Ctrl-C.
+
+    Raises
+    ------
+    SystemExit
+        Always, with that code.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # such as of a help in typographic quotes
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
-    except Cancelled:
+    except (Cancelled, KeyboardInterrupt):
         raise SystemExit(130) from None
     except Exception as error:
         raise SystemExit(_tell(error)) from None
@@ -65,6 +80,16 @@ def _tell(error: Exception) -> int:
         )
     print(f"Error: {sentence}", file=sys.stderr)
     return 2 if trouble.foreseen else 1
+
+
+def _print(content: dict[str, Any]) -> None:
+    """Print a line of JSON, at once; what the terminal cannot show is escaped as JSON does it."""
+    line = json.dumps(content, ensure_ascii=False)
+    try:
+        line.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        line = json.dumps(content)
+    print(line, flush=True)
 
 
 @app.callback()
@@ -91,7 +116,7 @@ def version() -> None:
 @functools.wraps(run_propose)
 def propose_command(**options: Any) -> None:
     """Run `run_propose` and print what it returns."""
-    print(json.dumps(run_propose(**options)))
+    _print(run_propose(**options))
 
 
 @app.command(
@@ -101,7 +126,7 @@ def propose_command(**options: Any) -> None:
 @functools.wraps(run_export)
 def export_command(**options: Any) -> None:
     """Run `run_export` and print what it returns."""
-    print(json.dumps(run_export(**options)))
+    _print(run_export(**options))
 
 
 @app.command(
@@ -111,14 +136,27 @@ def export_command(**options: Any) -> None:
 )
 @functools.wraps(plan_batch)
 def batch_command(**options: Any) -> None:
-    """Run what `plan_batch` returns, and print each volume's row at once."""
+    """Run what `plan_batch` returns, and print each volume's row at once.
+
+    Raises
+    ------
+    typer.Exit
+        With the code 1 when a volume failed.
+    """
 
     def tell(row: dict[str, Any]) -> None:
         detail = row.pop("detail", "")
-        if detail and _wishes.debug:
-            print(detail, file=sys.stderr)
-        # At once, also into a pipe or a file: what ends the batch must not take it along.
-        print(json.dumps(row, ensure_ascii=False), flush=True)
+        # Whoever reads may be gone, or the disk full: the other volumes get their proposals.
+        with contextlib.suppress(OSError):
+            if detail and _wishes.debug:
+                print(detail, file=sys.stderr)
+        try:
+            # At once, also into a pipe or a file: what ends the batch must not take it along.
+            _print(row)
+        except BrokenPipeError:  # what is still held back would be told to nobody again at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except OSError:
+            pass
 
     if plan_batch(**options).run(tell):
         raise typer.Exit(1)
@@ -131,7 +169,7 @@ def batch_command(**options: Any) -> None:
 @functools.wraps(run_train)
 def train_command(**options: Any) -> None:
     """Run `run_train` and print what it returns."""
-    print(json.dumps(run_train(**options)))
+    _print(run_train(**options))
 
 
 @app.command(
@@ -140,7 +178,7 @@ def train_command(**options: Any) -> None:
 @functools.wraps(run_predict)
 def predict_command(**options: Any) -> None:
     """Run `run_predict` and print what it returns."""
-    print(json.dumps(run_predict(**options)))
+    _print(run_predict(**options))
 
 
 @app.command(
@@ -150,10 +188,15 @@ def predict_command(**options: Any) -> None:
 @functools.wraps(run_evaluate)
 def evaluate_command(**options: Any) -> None:
     """Run `run_evaluate` and print what it returns."""
-    print(json.dumps(run_evaluate(**options)))
+    _print(run_evaluate(**options))
 
 
-@app.command(name="list")
+@app.command(
+    name="list",
+    help="List the volumes in a file or folder, one line of JSON each: the key that --series "
+    "takes, title, kind of file, and shape in the order of its axes (null where only reading it "
+    "would tell). Where the panel's projects are, “batch --help” says.",
+)
 def list_volumes(
     path: Annotated[Path, typer.Argument(help="A file or a folder.")],
 ) -> None:
@@ -161,8 +204,10 @@ def list_volumes(
     choices: tuple[Choice, ...]
     try:
         volume = read(path)
-        choices = (Choice(volume.part, volume.name),)
+        choices = (Choice(volume.part, volume.name, volume.geometry.shape),)
     except SeveralVolumesError as error:
         choices = error.choices
+    kind = kind_of(path)
     for choice in choices:
-        print(json.dumps({"key": choice.key, "title": choice.title}, ensure_ascii=False))
+        shape = list(choice.shape) or None
+        _print({"key": choice.key, "title": choice.title, "kind": kind, "shape": shape})

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
 
+from .command_errors import UsageError
 from .dataset_files import FormatsReader, find_prediction, prediction_path, write_prediction
-from .propose_command import UsageError
-from .training.control import Control
+from .formats.atomic import check_folder, check_writable
+from .formats.sparing import spare_inputs, spare_strangers
+from .stopping import stoppable
 from .training.request import DEVICES
 from .training.threads import calm_threads
 
 if TYPE_CHECKING:
     from .training.dataset.description import Dataset
+    from .training.dataset.evaluation import Report
 
 DatasetArgument = Annotated[Path, typer.Argument(help="Description of the data set, YAML.")]
 DeviceOption = Annotated[str, typer.Option(help=f"One of: {', '.join(DEVICES)}.")]
@@ -31,8 +31,10 @@ def run_train(
     preset: Annotated[
         str | None,
         typer.Option(
-            help="Method: default, supervised, fixmatch, semsim, rpg, metassl-cps and more; "
-            "docs/datasets.md has them all."
+            help="Method: default, supervised, mean-teacher, fixmatch, unimatch, cps, cct, r-drop, "
+            "semsim, semsim-literal, semsim-simple, rpg; or MetaSSL on one of them: "
+            "metassl-mean-teacher, metassl-fixmatch, metassl-cps, metassl-cps-released, "
+            "metassl-cct, metassl-r-drop, metassl-semsim, metassl-rpg."
         ),
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
@@ -74,16 +76,16 @@ def run_train(
         With one sentence for the user.
     """
     calm_threads()
-    from .training.dataset.description import read_dataset
     from .training.dataset.run import find_device, train_dataset
     from .training.dataset.settings import make_settings
 
     if minutes is not None and not minutes > 0:
         raise UsageError(f"--minutes must be more than 0, not {minutes:g}.")
-    described = read_dataset(dataset)
+    described = _read_description(dataset)
+    check_folder(run)
     place = find_device(device)
     settings = make_settings(described, place.type, preset=preset, steps=steps, seed=seed)
-    with _stoppable() as control:
+    with stoppable() as control:
         outcome = train_dataset(
             described,
             settings,
@@ -146,7 +148,7 @@ def run_predict(
     """
     calm_threads()
     from .training.dataset.cases import load_case, to_values
-    from .training.dataset.description import DatasetError, read_dataset
+    from .training.dataset.description import DatasetError
     from .training.dataset.prediction import in_file_order, predict_case
     from .training.dataset.run import find_device, load_run
     from .training.dataset.run_folder import MODELS
@@ -154,7 +156,8 @@ def run_predict(
 
     if model not in MODELS:
         raise UsageError(f"There is no model {model!r}; choose {' or '.join(MODELS)}.")
-    described = read_dataset(dataset)
+    described = _read_description(dataset)
+    check_folder(output)
     place = find_device(device)
     trained, head = load_run(run, model, place)
     expected = describe_data(described, head["data"]["channels"])
@@ -171,11 +174,14 @@ def run_predict(
     entries = described.cases(cases)
     if not entries:
         raise DatasetError(f"The {cases} list of {dataset} is empty; choose another with --cases.")
-    output.mkdir(parents=True, exist_ok=True)
     targets = [prediction_path(output, entry.name, entry.images[0]) for entry in entries]
-    _spare_the_data(described, targets)
+    spare_inputs(targets, _files_of(described))
+    spare_strangers(targets)
+    output.mkdir(exist_ok=True)
+    for target in targets:
+        check_writable(target)
     files = []
-    with _stoppable() as control:
+    with stoppable() as control:
         for entry, path in zip(entries, targets, strict=True):
             control.check()
             case = load_case(entry, described, reader, with_labels=False)
@@ -193,21 +199,22 @@ def run_predict(
     return {"model": model, "step": head["step"], "files": files}
 
 
-def _spare_the_data(described: Dataset, targets: list[Path]) -> None:
-    """Refuse to write predictions over images or annotations."""
-    from .training.dataset.description import DatasetError
+def _read_description(path: Path) -> Dataset:
+    from .training.dataset.description import read_dataset
 
-    files = {
-        path.resolve()
+    if not path.exists():
+        raise UsageError(f"{path} does not exist; check the path.")
+    return read_dataset(path)
+
+
+def _files_of(described: Dataset) -> list[Path]:
+    """Return the images and annotations of all cases."""
+    return [
+        path
         for entry in described.entries.values()
         for path in (*entry.images, entry.labels)
         if path is not None
-    }
-    for target in targets:
-        if target.resolve() in files:
-            raise DatasetError(
-                f"The prediction would replace {target} of the data set; choose another --output."
-            )
+    ]
 
 
 def run_evaluate(
@@ -245,20 +252,43 @@ def run_evaluate(
     UserError
         With one sentence for the user.
     """
-    from .training.dataset.description import read_dataset
-
-    described = read_dataset(dataset)
+    described = _read_description(dataset)
+    stem = output
+    if output is not None and output.suffix in (".json", ".csv"):
+        stem = output.with_suffix("")
+    if stem is not None:
+        for suffix in (".json", ".csv"):
+            check_writable(stem.with_name(f"{stem.name}{suffix}"))
     report = score_files(described, predictions, cases)
     result: dict[str, Any] = {k: v for k, v in report.to_json().items() if k != "cases"}
-    if output is not None:
-        output.absolute().parent.mkdir(parents=True, exist_ok=True)
-        stem = output.with_suffix("") if output.suffix in (".json", ".csv") else output
+    if stem is not None:
         result["files"] = [str(path) for path in report.write(stem)]
     return result
 
 
-def score_files(described: Dataset, predictions: Path, cases: str) -> Any:
-    """Return the `Report` of label files against the annotations of a list."""
+def score_files(described: Dataset, predictions: Path, cases: str) -> Report:
+    """Score label files against the annotations of a list.
+
+    Parameters
+    ----------
+    described
+        The data set.
+    predictions
+        Folder with one label file for each case.
+    cases
+        Name of the list.
+
+    Returns
+    -------
+    Report
+        Distances in mm, or in voxels where the description says so.
+
+    Raises
+    ------
+    UserError
+        With one sentence for the user, if labels or predictions are missing, cannot be read, or
+        are on different grids.
+    """
     from .training.dataset.cases import to_indices
     from .training.dataset.description import DatasetError
     from .training.dataset.evaluation import Report, score_case
@@ -306,23 +336,3 @@ def score_files(described: Dataset, predictions: Path, cases: str) -> Any:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def _stoppable() -> Iterator[Control]:
-    """Let Ctrl-C and a polite kill stop between two steps, with everything saved."""
-    control = Control()
-
-    def stop(number: int, frame: object) -> None:
-        control.cancel()
-
-    before = {}
-    for kind in (signal.SIGINT, signal.SIGTERM):
-        # Only a main thread may set handlers; others are stopped by their owners.
-        with contextlib.suppress(ValueError):
-            before[kind] = signal.signal(kind, stop)
-    try:
-        yield control
-    finally:
-        for kind, handler in before.items():
-            signal.signal(kind, handler)

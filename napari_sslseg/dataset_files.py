@@ -11,7 +11,7 @@ import numpy as np
 from .formats import read, read_labels, write_labels
 from .formats.grids import difference, placement
 from .formats.multichannel import read_channels
-from .formats.registry import suffix_of
+from .formats.places import says_where
 from .formats.suffixes import READERS
 from .formats.writing import written_suffix
 from .volume.annotation import NOT_ANNOTATED
@@ -54,9 +54,9 @@ class FormatsReader:
             When both say where they lie and it is another grid.
         """
         found = read_labels(path)
-        if like is None or not (_says_where(found) and _says_where(like)):
+        if like is None or not (says_where(found) and says_where(like)):
             return np.asarray(found.array)
-        return _on_grid(path, found, like)
+        return _onto_image(path, found, like)
 
     def volume(self, paths: tuple[Path, ...]) -> Volume:
         """Read an image with its geometry."""
@@ -84,33 +84,18 @@ class FormatsReader:
         image = read(entry.images[0])
         truth = self.labels(entry.labels, image)
         # A picture says nothing, but its two label files may.
-        onto = image if _says_where(image) else read_labels(entry.labels)
+        onto = image if says_where(image) else read_labels(entry.labels)
         predicted = self.labels(prediction, onto)
         return predicted, truth, tuple(float(s) for s in image.geometry.spacing_mm)
 
 
-def _says_where(volume: Volume) -> bool:
-    """Whether a file says where its voxels lie, and not only how large they are."""
-    header: Any = volume.header
-    suffix = suffix_of(volume.source or "")
-    if suffix in (".nii", ".nii.gz"):
-        return int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0
-    if suffix in (".nrrd", ".nhdr"):
-        return bool(header.nrrd)
-    return volume.geometry.oriented
-
-
-def _on_grid(path: Path, labels: Volume, like: Volume) -> npt.NDArray[np.uint8]:
+def _onto_image(path: Path, labels: Volume, like: Volume) -> npt.NDArray[np.uint8]:
     from .training.dataset.errors import DatasetError
 
-    array = np.asarray(labels.array)
     found = np.full(like.geometry.shape, NOT_ANNOTATED, np.uint8)
     placed = placement(labels.geometry, like.geometry)
-    if placed is not None:
-        part, target = placed.overlap(array, found)
-        if np.count_nonzero(part) == np.count_nonzero(array):  # nothing lies outside the image
-            target[...] = part
-            return found
+    if placed is not None and placed.put(np.asarray(labels.array), found):
+        return found
     raise DatasetError(
         f"{path} is on another grid than the image {like.source or like.name}: "
         f"{difference(labels.geometry, like.geometry)}; resample it onto the image first."

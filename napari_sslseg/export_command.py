@@ -14,7 +14,7 @@ from .formats.atomic import check_writable
 from .formats.exporting import named, possible_files
 from .formats.label_import import import_labels
 from .formats.provenance import ImageIdentity, Provenance, content_digest
-from .propose_command import spare_inputs
+from .formats.sparing import spare_inputs, spare_strangers
 from .volume.annotation import NOT_ANNOTATED
 from .volume.classes import BACKGROUND, ClassTable, voxel_counts
 
@@ -94,7 +94,9 @@ def run_export(
         if class_id in classes:
             classes.rename(class_id, title)
     # Names of single files follow from the classes, which only the labels tell.
-    spare_inputs(possible_files(output, kind, classes, per_class), [labels, image])
+    targets = possible_files(output, kind, classes, per_class)
+    spare_inputs(targets, [labels, volume])
+    spare_strangers(targets)
     shown = volume.geometry.canonical().apply(volume.array)
     identity = ImageIdentity.of(volume.geometry, content_digest(shown), volume.channels)
     files = export(

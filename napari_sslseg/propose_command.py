@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,39 +16,48 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from .formats import read, read_labels, writable_suffixes, write_labels
+from .command_errors import UsageError
+from .formats import writable_suffixes, write_labels
 from .formats.atomic import check_writable
-from .formats.binary_masks import is_binary_mask
-from .formats.choice import SeveralVolumesError
-from .formats.dicom_seg_reader import is_segmentation
-from .formats.grids import same_grid
-from .formats.label_import import GridDiffersError, import_labels
-from .formats.multichannel import GridsDifferError, read_channels
+from .formats.sparing import spare_inputs, spare_strangers
 from .formats.volume_table import class_volumes
 from .formats.writing import written_suffix
+from .propose_inputs import read_image, read_references
+from .stopping import stoppable
 from .training.control import Control
 from .training.events import Estimated, Event, Finished, Started
 from .training.events import Progress as ProgressEvent
 from .training.memory import default_budget, parse_size
 from .training.request import DEVICES, PRESETS, TrainRequest
 from .training.threads import calm_threads
-from .volume.annotation import NOT_ANNOTATED, infer_axis, stated
+from .volume.annotation import NOT_ANNOTATED
 from .volume.array_files import value_counts
 from .volume.classes import BACKGROUND, ClassTable
 from .volume.extent import Extent
 from .volume.project import ImageInfo, Project
-from .volume.user_error import UserError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from .volume.image import Volume
+    from .volume.proposal import Proposal
 
 _NONE = np.zeros(0, dtype=np.uint8)
 
 
-class UsageError(UserError):
-    """Input that cannot be worked with; the message is one clear sentence."""
+@dataclass(frozen=True)
+class _Labelled:
+    """A volume and what is labelled in it, in the order of its file."""
+
+    volume: Volume
+    ink: npt.NDArray[np.uint8]
+    axis: int
+    extent: Extent
+
+    @property
+    def classes(self) -> ClassTable:
+        """Of all values of the ink."""
+        return ClassTable.from_ids(np.flatnonzero(value_counts(self.ink)).tolist())
 
 
 def run_propose(
@@ -133,29 +142,31 @@ def run_propose(
     except ValueError as error:
         raise UsageError(str(error)) from error
     targets = [target for target in (output, regions) if target is not None]
-    for target in targets:
-        _check_target(target)
-    spare_inputs(targets, [image, references, *(channel or [])])
-    volume = _read_image(image, series, channel or [], resample)
-    ink, axis = _read_references(references, volume, axis)
+    _check_targets(targets, [image, references, *(channel or [])])
+    volume = read_image(image, series, channel or [], resample)
+    spare_inputs(targets, [volume])  # which knows all of its files
+    ink, axis = read_references(references, volume, axis)
     try:
         extent = Extent(first_slice, last_slice).within(ink.shape[axis])
     except ValueError as error:
         raise UsageError(str(error)) from error
-    ids = np.flatnonzero(value_counts(ink))
-    with tempfile.TemporaryDirectory(prefix="napari-sslseg-", dir=_roomy(output)) as folder:
-        project = _make_project(Path(folder) / "project", volume, ink, ids, axis, extent)
+    # The project in it is a copy of a patient's image: it goes, whatever ends this.
+    with (
+        stoppable() as control,
+        tempfile.TemporaryDirectory(prefix="napari-sslseg-", dir=_roomy(output)) as folder,
+    ):
+        project = _make_project(Path(folder) / "project", _Labelled(volume, ink, axis, extent))
         del ink
-        outcome = _run(project, request)
+        control.check()
+        outcome = _run(project, request, control)
+        control.check()
         proposal = project.read_proposal(outcome["proposal"])
         write_labels(output, proposal.classes, volume)
         if regions is not None:
             write_labels(regions, proposal.regions, volume)
-        counts = value_counts(proposal.classes)
+        sizes = _sizes(proposal, project.classes, volume)
         # Mapped files cannot be deleted everywhere.
         proposal = replace(proposal, classes=_NONE, regions=_NONE, confidence=_NONE)
-    # Of one voxel: the proposal was counted in pieces, which spares its pages in the memory.
-    (one,) = class_volumes(np.ones((1, 1, 1), np.uint8), volume.geometry, ClassTable.from_ids([1]))
     return {
         "output": str(output),
         "method": method,
@@ -165,132 +176,50 @@ def run_propose(
         "device": outcome["device"],
         "peak_memory_mb": round(_peak_memory() / 2**20, 1),
         "memory_budget_mb": round(budget / 2**20, 1),
-        "classes": {
-            str(i): {"voxels": int(counts[i]), "ml": one.ml and round(int(counts[i]) * one.ml, 4)}
-            for i in ids
-            if i not in (BACKGROUND, NOT_ANNOTATED)
-        },
+        "classes": sizes,
         "regions": {k: round(v, 4) for k, v in dict(proposal.info["shares"]).items()},  # type: ignore[call-overload]
         "estimated_dice": outcome["estimate"],
     }
 
 
-def _read_image(path: Path, series: str | None, channels: list[Path], resample: bool) -> Volume:
-    try:
-        if channels:
-            volume = read_channels([path, *channels], parts=[series], resample=resample)
-        else:
-            volume = read(path, series)
-    except SeveralVolumesError as error:
-        raise UsageError(f"{str(error).removesuffix('.')}; use --series.") from error
-    except GridsDifferError as error:
-        raise UsageError(f"{str(error).removesuffix('.')}; use --resample.") from error
-    for remark in volume.warnings:
-        print(f"Note: {remark}", file=sys.stderr)
-    return volume
-
-
-def _check_target(target: Path) -> None:
-    if not written_suffix(target):
-        raise UsageError(
-            f"{target} cannot be written: name it with one of {', '.join(writable_suffixes())}."
-        )
-    check_writable(target)
-
-
-def spare_inputs(targets: Sequence[Path], inputs: Sequence[Path]) -> None:
-    """Refuse to write over what is read, or two results into one file.
-
-    Raises
-    ------
-    UsageError
-        Naming the file.
-    """
-    taken = {path.resolve() for path in inputs}
+def _check_targets(targets: Sequence[Path], inputs: Sequence[Path]) -> None:
+    """Refuse, before the work, places where the results cannot be written."""
     for target in targets:
-        if target.resolve() in taken:
-            raise UsageError(f"{target} would be overwritten; choose another name for the result.")
-        taken.add(target.resolve())
+        if not written_suffix(target):
+            raise UsageError(
+                f"{target} cannot be written: name it with one of {', '.join(writable_suffixes())}."
+            )
+        check_writable(target)
+    spare_inputs(targets, inputs)
+    spare_strangers(targets)
 
 
-def _read_references(
-    path: Path, volume: Volume, axis: int | None
-) -> tuple[npt.NDArray[np.uint8], int]:
-    """Return the references in the order of the image's file, and their slicing axis."""
-    if len(volume.geometry.shape) != 3:
-        raise UsageError(
-            f"{volume.source} has {len(volume.geometry.shape)} dimensions; a volume has 3."
-        )
-    if axis is not None and not 0 <= axis < 3:
-        raise UsageError(f"The axis must be 0 to 2 for this image, not {axis}.")
-    try:
-        labels = _on_the_grid(path, volume)
-    except GridDiffersError as error:
-        raise UsageError(
-            f"{path} is not on the image's grid: {error.reason}; give references on that grid."
-        ) from error
-    counts = value_counts(labels)
-    if counts[NOT_ANNOTATED] == labels.size:
-        raise UsageError(
-            f"{path} holds no annotation: every voxel is 255; label at least one slice."
-        )
-    present = np.flatnonzero(counts)
-    if len(set(present.tolist()) - {NOT_ANNOTATED}) < 2:
-        raise UsageError(
-            f"{path} holds a single class ({present[0]}); label at least one structure and "
-            "background."
-        )
-    if counts[NOT_ANNOTATED]:
-        return labels, infer_axis(labels) if axis is None else axis
-    if axis is None:
-        axis = infer_axis(np.where(labels > BACKGROUND, labels, np.uint8(NOT_ANNOTATED)))
-    ink = stated(labels, axis)
-    if not (ink == NOT_ANNOTATED).any():
-        raise UsageError(
-            f"{path} labels every slice along axis {axis}, so that nothing is left to propose; "
-            f"set what is not annotated to {NOT_ANNOTATED}."
-        )
-    print(
-        f"Note: no voxel of {path} is {NOT_ANNOTATED} (not annotated): the slices along axis "
-        f"{axis} that show a class are taken for wholly labelled, the others for not labelled.",
-        file=sys.stderr,
-    )
-    return ink, axis
+def _sizes(proposal: Proposal, classes: ClassTable, volume: Volume) -> dict[str, Any]:
+    """Return voxels and millilitres of each class."""
+    counts = value_counts(proposal.classes)
+    # Of one voxel: the proposal was counted in pieces, which spares its pages in the memory.
+    (one,) = class_volumes(np.ones((1, 1, 1), np.uint8), volume.geometry, ClassTable.from_ids([1]))
+    return {
+        str(i): {"voxels": int(counts[i]), "ml": one.ml and round(int(counts[i]) * one.ml, 4)}
+        for i in classes.ids
+        if i not in (BACKGROUND, NOT_ANNOTATED)
+    }
 
 
-def _on_the_grid(path: Path, volume: Volume) -> npt.NDArray[np.uint8]:
-    """Read labels in the order of the image's file; what they are taken for is said."""
-    if path.is_file() and not is_segmentation(path):
-        labels = read_labels(path)
-        mask = is_binary_mask(labels, volume.geometry.shape)
-        if not mask and same_grid(labels.geometry, volume.geometry):  # spares a large one a copy
-            return np.asarray(labels.array)
-    found = import_labels(path, volume)
-    for remark in found.remarks:
-        print(f"Note: {path}: {remark}", file=sys.stderr)
-    return found.labels
-
-
-def _make_project(
-    path: Path,
-    volume: Volume,
-    ink: npt.NDArray[np.uint8],
-    ids: npt.NDArray[Any],
-    axis: int,
-    extent: Extent,
-) -> Project:
+def _make_project(path: Path, labelled: _Labelled) -> Project:
+    volume = labelled.volume
     shape, spacing = volume.geometry.shape, volume.geometry.spacing_mm
     info = ImageInfo(volume.name, shape, spacing, channels=volume.channels)
     single = volume.has_channel_axis and volume.channels == 1
     array = volume.array[..., 0] if single else volume.array
-    project = Project.create(path, array, info, ClassTable.from_ids(ids.tolist()), axis)
-    project.extent = extent
+    project = Project.create(path, array, info, labelled.classes, labelled.axis)
+    project.extent = labelled.extent
     project.save()
-    project.ink_store.save(ink)
+    project.ink_store.save(labelled.ink)
     return project
 
 
-def _run(project: Project, request: TrainRequest) -> dict[str, Any]:
+def _run(project: Project, request: TrainRequest, control: Control) -> dict[str, Any]:
     calm_threads()
     from .training.session import TrainingError, run_project
 
@@ -315,7 +244,7 @@ def _run(project: Project, request: TrainRequest) -> dict[str, Any]:
                 outcome["proposal"] = event.recommended
 
         try:
-            run_project(project.path, request, emit, Control())
+            run_project(project.path, request, emit, control)
         except TrainingError as error:
             raise UsageError(str(error)) from error
     estimate = estimates.get(outcome["proposal"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -142,6 +143,54 @@ def test_the_lines_of_finished_volumes_survive_a_kill(cohort):
     assert json.loads(done.stdout)["name"] == "disc"
 
 
+def test_a_name_that_the_terminal_cannot_show_stops_nothing(cohort):
+    project = cohort.open("")
+    project.info.name = "Опухоль é 🙂"
+    project.save()
+    command = [sys.executable, "-m", "napari_sslseg", "batch", str(cohort.path)]
+    done = subprocess.run(
+        [*command, "--method", "reference"],
+        capture_output=True,
+        check=False,
+        env=os.environ | {"PYTHONIOENCODING": "cp1252"},
+    )
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.decode("cp1252").splitlines()]
+    assert [row["name"] for row in rows] == [project.info.name, "disc 1"]
+
+
+def test_nobody_who_reads_is_no_reason_to_stop(cohort, tmp_path):
+    command = [sys.executable, "-m", "napari_sslseg", "batch", str(cohort.path)]
+    with (tmp_path / "said").open("w") as said:
+        process = subprocess.Popen(
+            [*command, "--method", "reference"], stdout=subprocess.PIPE, stderr=said
+        )
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.wait(120) == 0
+    assert "BrokenPipe" not in (tmp_path / "said").read_text()
+    assert [cohort.open(key).proposal_version("reference-guided") for key in cohort.keys] == [1, 1]
+
+
+STOPPED = """
+import os, signal, sys, types
+from napari_sslseg.cli import main
+
+def run_batch(path, request, emit, control):
+    os.kill(os.getpid(), signal.SIGTERM)
+    control.check()
+
+sys.modules["napari_sslseg.training.batch"] = types.SimpleNamespace(run_batch=run_batch)
+main()
+"""
+
+
+def test_a_polite_kill_stops_between_two_steps(cohort):
+    command = [sys.executable, "-c", STOPPED, "batch", str(cohort.path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 130, done.stderr
+
+
 def test_a_project_that_is_open_in_a_window_is_refused(cohort, command_line):
     lock = lock_project(cohort.path)
     assert lock is not None
@@ -203,11 +252,16 @@ def test_damaged_projects_are_told_in_a_sentence(cohort, tmp_path, command_line)
     head.write_text(head.read_text().replace('"axis": 0', '"axis": 7'))
     done = command_line("batch", cohort.path, "--method", "reference")
     first, second = (json.loads(line)["error"] for line in done.stdout.splitlines())
-    assert "its shape is (3, 24, 24), not (8, 24, 24)" in first
-    assert "is damaged: axis 7 of a shape" in second
+    for sentence, file in ((first, cohort.path / "image.npy"), (second, head)):
+        assert sentence.startswith(f"{file} is damaged, or of another project: ")
+        assert sentence.endswith("put back a copy from a backup.")
     assert done.returncode == 1
     head = cohort.path / "project.json"
-    head.write_text("[1]")
-    done = command_line("batch", cohort.path)
-    assert done.returncode == 2
-    assert "is damaged: list indices must be" in done.stderr
+    for content in ("[1]", '{"a": ', "{}"):
+        head.write_text(content)
+        done = command_line("batch", cohort.path)
+        assert done.returncode == 2
+        assert "project.json is damaged, or of another project: the project" in done.stderr
+        assert done.stderr.count("\n") == 1
+        for word in ("indices", "line 1", "format"):
+            assert word not in done.stderr

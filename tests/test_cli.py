@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 
 import nibabel as nib
 import numpy as np
+import platformdirs
 import pytest
 import SimpleITK as sitk
 import tifffile
@@ -378,6 +381,165 @@ def test_a_full_disk_is_one_sentence(files, tmp_path, command_line, files_end_at
     assert done.returncode == 2
     assert "too large" in done.stderr or "of that size" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_data_file_of_an_image_is_not_overwritten_by_its_name(
+    files, tmp_path, command_line, monkeypatch
+):
+    monkeypatch.setattr(
+        "napari_sslseg.propose_command._run", lambda *rest: pytest.fail("it worked in vain")
+    )
+    image, refs, _ = files(".mhd")
+    for old, data in ((image, "image.raw"), (refs, "refs.raw")):
+        content = old.read_text().replace(data, data.replace("raw", "zraw"))
+        old.write_text(content)
+        (tmp_path / data).rename((tmp_path / data).with_suffix(".zraw"))
+    image, refs = (path.rename(tmp_path / f"a-{path.name}") for path in (image, refs))
+    (tmp_path / "other.zraw").write_bytes(b"of somebody else")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    for name, sentence in (
+        ("image.mhd", "image.zraw would be overwritten, as it goes beside image.mhd"),
+        ("refs.mhd", "refs.zraw would be overwritten, as it goes beside refs.mhd"),
+        ("other.mhd", "other.mhd cannot be written: other.zraw beside it"),
+    ):
+        for words in (("--output", name), ("--output", "o.mhd", "--regions", name)):
+            paths = [word if word[0] == "-" else tmp_path / word for word in words]
+            done = command_line("propose", image, "--references", refs, *paths)
+            assert done.returncode == 2
+            assert sentence in done.stderr
+            assert done.stderr.count("\n") == 1
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_picture_of_a_stack_is_not_overwritten(tmp_path, command_line, monkeypatch):
+    monkeypatch.setattr(
+        "napari_sslseg.propose_command._run", lambda *rest: pytest.fail("it worked in vain")
+    )
+    (tmp_path / "stack").mkdir()
+    for n in range(3):
+        tifffile.imwrite(tmp_path / "stack" / f"p{n}.tif", np.zeros((5, 6), np.uint8))
+    target = tmp_path / "stack" / "p1.tif"
+    done = command_line("propose", tmp_path / "stack", "--references", "r", "--output", target)
+    assert done.returncode == 2
+    assert "p1.tif would be overwritten" in done.stderr
+
+
+def test_volumes_are_listed_with_kind_and_shape_in_the_order_of_the_axes(
+    files, tmp_path, command_line
+):
+    image, _, _ = files(".nii.gz")
+    (row,) = map(json.loads, command_line("list", image).stdout.splitlines())
+    assert row == {"key": "", "title": "image", "kind": "NIfTI", "shape": list(SHAPE)}
+    nib.save(nib.Nifti1Image(np.zeros((4, 5, 6, 9), np.int16), AFFINE), tmp_path / "time.nii")
+    rows = [
+        json.loads(line)
+        for line in command_line("list", tmp_path / "time.nii").stdout.split("\n")[:-1]
+    ]
+    assert [row["key"] for row in rows] == [*map(str, range(1, 10)), "all"]
+    assert all((row["kind"], row["shape"]) == ("NIfTI", [4, 5, 6]) for row in rows)
+    series(tmp_path / "dicom", 3)
+    series(tmp_path / "dicom", 4)
+    rows = [
+        json.loads(line)
+        for line in command_line("list", tmp_path / "dicom").stdout.split("\n")[:-1]
+    ]
+    assert [(row["kind"], row["shape"]) for row in rows] == [("DICOM", list(SHAPE))] * 2
+
+
+def test_a_channel_on_another_grid_is_told_in_the_order_in_which_axes_are_counted(
+    files, tmp_path, command_line
+):
+    image, refs, _ = files(".nii.gz")
+    nib.save(nib.Nifti1Image(np.zeros((30, 26, 7), np.int16), AFFINE), tmp_path / "b.nii")
+    words = ("--output", tmp_path / "o.nii", "--channel", tmp_path / "b.nii")
+    done = command_line("propose", image, "--references", refs, *words)
+    assert "its shape is 30 × 26 × 7, the image's 30 × 26 × 10" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--method", "magic"], "choose from auto, reference, semsim, "),
+        (["--device", "toaster"], "choose from auto, cpu, cuda, mps."),
+    ],
+)
+def test_what_there_is_to_choose_from_is_a_sentence(files, tmp_path, command_line, words, sentence):
+    image, refs, _ = files(".nii.gz")
+    target = ("--output", tmp_path / "o.nii.gz")
+    done = command_line("propose", image, "--references", refs, *target, *words)
+    assert sentence in done.stderr
+    assert "[" not in done.stderr
+
+
+def words_of(help_text: str) -> str:
+    return " ".join("".join(c if c not in "│╭╮╰╯─" else " " for c in help_text).split())
+
+
+def test_the_help_says_what_the_program_does_and_where_projects_are(command_line, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    help_text = words_of(command_line("--help").stdout)
+    assert "Label whole volumes from a few labelled slices, without a window." in help_text
+    assert "engine" not in help_text
+    found = words_of(command_line("batch", "--help").stdout)
+    assert str(platformdirs.user_data_path("napari-sslseg")) in found
+    assert "NAPARI_SSLSEG_HOME" in found
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_names_that_a_terminal_cannot_show_are_listed_all_the_same(tmp_path, encoding):
+    name = "Опухоль é 🙂"
+    nib.save(nib.Nifti1Image(np.zeros((3, 4, 5), np.int16), AFFINE), tmp_path / f"{name}.nii")
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    for words in (["list", str(tmp_path / f"{name}.nii")], ["--help"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "napari_sslseg", *words],
+            capture_output=True,
+            check=False,
+            env=environment,
+        )
+        assert done.returncode == 0, done.stderr
+        if words[0] == "list":
+            assert json.loads(done.stdout.decode(encoding))["title"] == name
+
+
+#: Stops where the program works, the copy of the image being there.
+STOPPED = """
+import os, signal, sys
+import napari_sslseg.propose_command as command
+from napari_sslseg.cli import main
+
+kind = getattr(signal, sys.argv.pop(1))
+signal.signal(kind, signal.SIG_DFL)  # whatever this was started by
+
+def run(project, request, control):
+    assert (project.path / "image.npy").exists()
+    os.kill(os.getpid(), kind)
+    control.check()
+    raise AssertionError("it was not stopped")
+
+command._run = run
+main()
+"""
+
+
+@pytest.mark.parametrize("kind", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_a_kill_leaves_no_copy_of_the_image_behind(files, tmp_path, kind):
+    if not hasattr(signal, kind):
+        pytest.skip("not on this system")
+    image, refs, _ = files(".nii.gz")
+    (tmp_path / "temporary").mkdir()
+    words = ("propose", image, "--references", refs, "--output", tmp_path / "o.nii.gz")
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED, kind, *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"TMPDIR": str(tmp_path / "temporary")},
+    )
+    assert done.returncode == 130, done.stderr
+    assert not list((tmp_path / "temporary").iterdir())
+    assert not list(tmp_path.glob("napari-sslseg-*"))
+    assert not (tmp_path / "o.nii.gz").exists()
 
 
 def test_a_fault_of_the_program_is_one_sentence_and_its_place_is_shown_when_asked(

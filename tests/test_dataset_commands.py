@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -13,10 +15,12 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import yaml
 from PIL import Image
 
 from napari_sslseg.dataset_commands import run_evaluate, run_predict, run_train
+from napari_sslseg.formats import FormatError
 from napari_sslseg.training.dataset.description import DatasetError
 
 from .dataset_nifti import AFFINE, write_nifti
@@ -146,10 +150,10 @@ def test_colour_pictures_with_overlapping_classes(tmp_path, command_line):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["train", "none.yaml", "--run", "r"], "cannot be read"),
+        (["train", "none.yaml", "--run", "r"], "none.yaml does not exist; check the path."),
         (["train", ".", "--run", "r"], "cannot be read"),
         (["train", "dataset.yaml", "--run", "c0.npy"], "a file of that name is in the way"),
-        (["train", "dataset.yaml", "--run", "c0.npy/r"], "no folder"),
+        (["train", "dataset.yaml", "--run", "c0.npy/r"], "does not exist; create it first"),
         (["train", "dataset.yaml", "--run", "r", "--seed", "-1"], "seed of training must be"),
         (["train", "dataset.yaml", "--run", "r", "--steps", "-1"], "steps of training must be"),
         (["train", "dataset.yaml", "--run", "r", "--minutes", "-1"], "--minutes must be more"),
@@ -185,8 +189,8 @@ def test_places_that_cannot_be_written_to_are_one_sentence(
     Path("scores.json").mkdir()
     for words, message in (
         (["predict", "run", "dataset.yaml", "--output", "c0.npy"], "is in the way"),
-        (["predict", "run", "dataset.yaml", "--output", "c0.npy/o"], "no folder"),
-        (["evaluate", "dataset.yaml", "o", "--output", "c0.npy/o"], "is in the way"),
+        (["predict", "run", "dataset.yaml", "--output", "c0.npy/o"], "create it first"),
+        (["evaluate", "dataset.yaml", "o", "--output", "c0.npy/o"], "create it first"),
         (["evaluate", "dataset.yaml", "o", "--output", "scores"], "it is a folder"),
     ):
         process = command_line(*words)
@@ -198,6 +202,67 @@ def test_places_that_cannot_be_written_to_are_one_sentence(
     assert process.returncode == 2
     assert "this disk takes no files of that size" in process.stderr
     assert "Traceback" not in process.stderr
+
+
+def test_places_are_looked_at_before_the_work_and_no_folders_are_made(
+    tmp_path, command_line, monkeypatch
+):
+    write_nifti(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    done(command_line("train", "dataset.yaml", "--run", "run", "--steps", 1, "--device", "cpu"))
+    done(command_line("predict", "run", "dataset.yaml", "--output", "o", "--device", "cpu"))
+    Path("text.txt").write_text("x")
+    for place in ("run.train_dataset", "run.load_run", "prediction.predict_case"):
+        monkeypatch.setattr(f"napari_sslseg.training.dataset.{place}", in_vain)
+    monkeypatch.setattr("napari_sslseg.dataset_commands.score_files", in_vain)
+    before = sorted(tmp_path.rglob("*"))
+    for words, sentence in (
+        (["train", "dataset.yaml", "--run", "text.txt"], "text.txt cannot be written to: a file"),
+        (["train", "dataset.yaml", "--run", "no/such"], "no does not exist; create it first"),
+        (["predict", "run", "dataset.yaml", "--output", "text.txt"], "a file of that name is in"),
+        (["predict", "run", "dataset.yaml", "--output", "no/such"], "no does not exist; create"),
+        (["evaluate", "dataset.yaml", "o", "--output", "text.txt/scores"], "create it first"),
+        (["evaluate", "dataset.yaml", "o", "--output", "no/such/x"], "create it first"),
+        (["evaluate", "dataset.yaml", "o", "--output", "x" * 300], "the name is too long"),
+    ):
+        process = command_line(*words)
+        assert process.returncode == 2, words
+        assert sentence in process.stderr
+        assert process.stderr.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def in_vain(*rest, **options):
+    pytest.fail("it worked in vain")
+
+
+def test_the_voxels_of_an_image_are_not_replaced_by_those_of_a_prediction(
+    tmp_path, command_line, monkeypatch
+):
+    write_nifti(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for number in range(5):
+        image = sitk.ReadImage(f"c{number}.nii.gz")
+        sitk.WriteImage(image, f"c{number}.mhd", True)
+        Path(f"c{number}.mhd").rename(f"scan_c{number}.mhd")
+    content = yaml.safe_load(Path("dataset.yaml").read_text())
+    content["volumes"] = [{"image": "scan_{case}.mhd", "labels": "{case}_gt.nii.gz"}]
+    Path("dataset.yaml").write_text(yaml.safe_dump(content))
+    done(command_line("train", "dataset.yaml", "--run", "run", "--steps", 1, "--device", "cpu"))
+    before = Path("c4.zraw").read_bytes()
+    process = command_line("predict", "run", "dataset.yaml", "--output", ".", "--device", "cpu")
+    assert process.returncode == 2
+    assert "c4.zraw would be overwritten, as it goes beside c4.mhd" in process.stderr
+    assert Path("c4.zraw").read_bytes() == before
+
+
+def test_the_help_of_train_names_every_preset():
+    from napari_sslseg.training.dataset.presets import PRESETS
+
+    (option,) = inspect.get_annotations(run_train, eval_str=True)["preset"].__metadata__
+    named = re.findall(r"[a-z][a-z-]+", option.help.replace("Method: ", ""))
+    assert set(PRESETS) <= set(named)
+    assert ".md" not in option.help
 
 
 def test_a_damaged_model_or_prediction_is_one_sentence(tmp_path, command_line):
@@ -223,7 +288,7 @@ def test_predictions_never_replace_the_data(tmp_path):
     path, run = write_nifti(tmp_path / "data"), tmp_path / "run"
     before = (tmp_path / "data" / "c4.nii.gz").read_bytes()
     run_train(path, run, steps=1, device="cpu")
-    with pytest.raises(DatasetError, match="would replace"):
+    with pytest.raises(FormatError, match=r"c4\.nii\.gz would be overwritten"):
         run_predict(run, path, tmp_path / "data", device="cpu")
     assert (tmp_path / "data" / "c4.nii.gz").read_bytes() == before
 

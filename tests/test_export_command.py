@@ -150,3 +150,40 @@ def test_labels_that_would_become_empty_are_refused(scan):
     with pytest.raises(FormatError, match=r"m\.nii holds nothing but background and voxels"):
         run(folder / "m.nii", folder / "o.nii", "--image", folder / "Jane_Doe.nii.gz")
     assert not (folder / "o.nii").exists()
+
+
+def test_the_voxels_of_a_detached_header_are_not_overwritten(scan, command_line):
+    folder, _ = scan
+    sitk.WriteImage(sitk.ReadImage(str(folder / "Jane_Doe.nii.gz")), str(folder / "c.mhd"), True)
+    (folder / "c.mhd").rename(folder / "image.mhd")
+    (folder / "s.mtl").write_text("of somebody else")
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    for name, sentence in (("c.mhd", "c.zraw would be overwritten"), ("s.obj", "s.mtl beside it")):
+        words = (folder / "labels.nii", folder / name, "--image", folder / "image.mhd")
+        done = command_line("export", *words)
+        assert done.returncode == 2
+        assert sentence in done.stderr
+        assert done.stderr.count("\n") == 1
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    found = run(folder / "labels.nii", folder / "o.obj", "--image", folder / "image.mhd")
+    names = [path.rsplit("/", 1)[1] for path in found["files"]]
+    assert names == ["o.obj", "o.mtl", "o.provenance.json"]
+    again = run(folder / "labels.nii", folder / "o.obj", "--image", folder / "image.mhd")
+    assert again["files"] == found["files"]
+
+
+def test_no_file_of_a_series_is_overwritten(tmp_path, command_line):
+    pytest.importorskip("highdicom")
+    from .formats.dicom_files import write_series
+
+    write_series(tmp_path / "scan", np.zeros((4, 6, 5), np.int16), step=(0, 0, 2))
+    labels = np.zeros((5, 6, 4), np.uint8)
+    labels[1, 2, 3] = 4
+    nib.save(nib.Nifti1Image(labels, np.diag([-1.0, -1.0, 2.0, 1.0])), tmp_path / "labels.nii.gz")
+    first, *_, last = sorted((tmp_path / "scan").iterdir())
+    before = last.read_bytes()
+    for image in (tmp_path / "scan", first):
+        done = command_line("export", tmp_path / "labels.nii.gz", last, "--image", image)
+        assert done.returncode == 2
+        assert f"{last.name} would be overwritten" in done.stderr
+    assert last.read_bytes() == before

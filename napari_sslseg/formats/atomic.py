@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 #: What is written to see whether the disk takes anything, bytes.
 _PROBE = 1 << 20
 
+#: A name that no file has, to see whether a folder takes one.
+_ANY_FILE = ".napari-sslseg-check"
+
 #: Files by which a folder is known to be a Zarr group, and may be replaced by another.
 _ZARR = (".zgroup", ".zattrs", "zarr.json")
 
@@ -93,6 +96,31 @@ def check_writable(path: str | os.PathLike[str]) -> None:
             Path(staging, file.name).touch()
     except OSError as error:
         raise FormatError(f"{file} cannot be written: {_words(error)}.") from error
+
+
+def check_folder(path: str | os.PathLike[str]) -> None:
+    """Refuse a folder that results cannot go into, before the work; it is not made.
+
+    Parameters
+    ----------
+    path : path-like
+        One that is there, or one that is to be made in a folder that is there.
+
+    Raises
+    ------
+    FormatError
+        If it cannot be made, is a file, or takes no files.
+    """
+    folder = Path(os.path.abspath(path))
+    if folder.is_dir():
+        check_writable(folder / _ANY_FILE)
+        return
+    if folder.exists():
+        raise FormatError(
+            f"{folder} cannot be written to: a file of that name is in the way; choose another "
+            "folder."
+        )
+    check_writable(folder)
 
 
 def _resolved(file: Path) -> Path:

@@ -24,10 +24,13 @@ class Choice:
         Chooses it: the ``part`` of `formats.read`. The same for the same files on every machine.
     title : str
         One line for the user.
+    shape : tuple of int
+        Spatial shape in the order of its file; empty where only reading it would tell.
     """
 
     key: str
     title: str
+    shape: tuple[int, ...] = ()
 
 
 class SeveralVolumesError(FormatError):

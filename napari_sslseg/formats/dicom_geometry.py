@@ -62,7 +62,22 @@ def is_placed(frame: FrameHeader) -> bool:
 
 
 def distances(frames: Sequence[FrameHeader]) -> NDArray[np.float64]:
-    """Return the frames' positions along the normal of the first one, mm."""
+    """Return the frames' positions along the normal of the first one, mm.
+
+    Parameters
+    ----------
+    frames : sequence of FrameHeader
+        One or more, each with a position.
+
+    Returns
+    -------
+    ndarray, shape (len(frames),)
+
+    Raises
+    ------
+    ValueError
+        If the first one states no orientation.
+    """
     orientation = frames[0].orientation
     if orientation is None:
         raise ValueError("the frames state no orientation")

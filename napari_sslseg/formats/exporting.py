@@ -19,6 +19,7 @@ from .dicom_origin import why_not as why_no_dicom
 from .dicom_rtstruct import why_not as why_no_contours
 from .errors import FormatError
 from .fidelity import losses
+from .sparing import spare_inputs, written_files
 from .writing import checked_labels
 
 if TYPE_CHECKING:
@@ -123,6 +124,8 @@ def possible_files(
 ) -> list[Path]:
     """Return the files of labels that an export may write, if every class has voxels.
 
+    Those that go beside others, such as the data file of a detached header, are among them.
+
     Parameters
     ----------
     path : path-like
@@ -134,10 +137,11 @@ def possible_files(
     """
     file = named(path, kind)
     if not _is_split(kind, per_class):
-        return [file]
+        return [*written_files(file)]
     suffix = _suffix(file, kind)
     parts = _per_class(np.asarray(classes.ids, dtype=np.uint8), classes)
-    return [file.with_name(f"{file.name[: -len(suffix)]}{part}{suffix}") for part, _ in parts]
+    files = [file.with_name(f"{file.name[: -len(suffix)]}{part}{suffix}") for part, _ in parts]
+    return [item for file in files for item in written_files(file)]
 
 
 def export(
@@ -179,13 +183,13 @@ def export(
     Returns
     -------
     list of Path
-        What was written, the record last.
+        What was written, each data file after its header, the record last.
 
     Raises
     ------
     FormatError
-        With one sentence for the user, if the labels do not fit, the format cannot hold them, or
-        writing fails.
+        With one sentence for the user, if the labels do not fit, the format cannot hold them, they
+        would replace the image, or writing fails.
     """
     kind = kind or format_for(path)
     file = named(path, kind)
@@ -210,6 +214,8 @@ def export(
     for target in targets:
         if os.path.isdir(target) and suffix[-5:] != ".zarr":
             raise FormatError(f"{target} cannot be written: it is a folder; give another name.")
+    spare_inputs(targets, [like])
+    written = [item for target in targets for item in written_files(target)]
     with writing(last, kind.title) as staged, discreet():
         for target, (_, item) in zip(targets, parts, strict=True):
             _write(kind, staged.with_name(target.name), values, like, classes, item, anonymous)
@@ -220,12 +226,12 @@ def export(
                 export=kind.title,
                 suffix=suffix,
                 per_class=split,
-                files=tuple(target.name for target in targets),
+                files=tuple(item.name for item in written),
                 losses=tuple(losses(kind.key, like)),
                 anonymous=anonymous,
             )
             origin.write(staged, data)
-    return [*targets, record] if provenance is not None else targets
+    return [*written, record] if provenance is not None else written
 
 
 def _is_split(kind: ExportFormat, per_class: bool) -> bool:

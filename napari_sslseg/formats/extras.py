@@ -22,6 +22,11 @@ def needing(extra: str, what: str) -> Iterator[None]:
     what : str
         What needs it, for the message: ``"DICOM-SEG"``.
 
+    Raises
+    ------
+    FormatError
+        If an import within the block fails.
+
     Examples
     --------
     >>> with needing("dicom", "DICOM-SEG"):

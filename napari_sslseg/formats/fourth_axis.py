@@ -54,9 +54,10 @@ def channels_or_one(
     if part is None and not time and length <= MOST_CHANNELS:
         return np.moveaxis(array, axis, -1), ""
     word = "time point" if time else "volume"
-    choices = [Choice(str(n + 1), f"{word} {n + 1} of {length}") for n in range(length)]
+    shape = tuple(int(n) for n in (*array.shape[:axis], *array.shape[axis + 1 :]))
+    choices = [Choice(str(n + 1), f"{word} {n + 1} of {length}", shape) for n in range(length)]
     if not time:
-        choices.append(Choice(ALL, f"all {length} as channels of one volume"))
+        choices.append(Choice(ALL, f"all {length} as channels of one volume", shape))
     if part is None:
         raise SeveralVolumesError(str(path), choices)
     if part == ALL and not time:
@@ -67,6 +68,12 @@ def channels_or_one(
 
 
 def refuse_choice(path: Path, part: str | None) -> None:
-    """Raise FormatError if a part was chosen of a file that holds one volume."""
+    """Refuse a part that was chosen of a file that holds one volume.
+
+    Raises
+    ------
+    FormatError
+        If one was chosen.
+    """
     if part:
         raise FormatError(f"{path} holds one volume, none that is called {part!r}; leave it out.")

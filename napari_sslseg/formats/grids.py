@@ -49,6 +49,14 @@ class Placement:
             target.append(slice(start + low, start + max(low, high)))
         return view[tuple(inside)], onto[tuple(target)]
 
+    def put(self, labels: NDArray[np.uint8], onto: NDArray[np.uint8]) -> bool:
+        """Copy labels into an array unless one lies outside of it; returns whether it was done."""
+        part, target = self.overlap(labels, onto)
+        if np.count_nonzero(part) < np.count_nonzero(labels):
+            return False
+        target[...] = part
+        return True
+
 
 def placement(placed: Geometry, onto: Geometry) -> Placement | None:
     """Return how a grid lies in another whose voxels it shares; None if it does not.
@@ -109,16 +117,24 @@ def _fit_free_axes(matrix: NDArray[np.float64], shape: tuple[int, ...]) -> bool:
 
 
 def difference(one: Geometry, other: Geometry) -> str:
-    """Return what differs between two grids, in words: ``"its shape is …"``."""
-    a, b = one.canonical().geometry, other.canonical().geometry
-    if a.ndim != b.ndim:
-        return f"it has {a.ndim} dimensions, the image has {b.ndim}"
+    """Return what differs between two grids, in words: ``"its shape is …"``.
+
+    Lengths of both are along the axes of `other`, the image, in the order of its file: as the
+    slicing axis is counted on the command line, and as programs print the shape.
+    """
+    if one.ndim != other.ndim:
+        return f"it has {one.ndim} dimensions, the image has {other.ndim}"
+    order = other.canonical()
+    a, b = one.canonical().geometry, order.geometry
+    axes = [order.axis_to_display(axis) for axis in range(other.ndim)]
     said = []
     if a.shape != b.shape:
-        said.append(f"its shape is {_sizes(a.shape)}, the image's {_sizes(b.shape)}")
+        own = tuple(a.shape[axis] for axis in axes)
+        said.append(f"its shape is {_sizes(own)}, the image's {_sizes(other.shape)}")
     if not np.allclose(a.spacing_mm, b.spacing_mm, rtol=1e-3):
+        sizes = tuple(a.spacing_mm[axis] for axis in axes)
         said.append(
-            f"its voxels measure {_sizes(a.spacing_mm)} mm, the image's {_sizes(b.spacing_mm)} mm"
+            f"its voxels measure {_sizes(sizes)} mm, the image's {_sizes(other.spacing_mm)} mm"
         )
     if a.oriented and b.oriented:
         x, y = (g.in_millimetres() for g in (a, b))

@@ -166,7 +166,13 @@ def decoded(text: str) -> str:
 
 
 def nrrd_data(path: Path) -> ItkData:
-    """Read what an NRRD file declares; FormatError if its header does not say it."""
+    """Read what an NRRD file declares.
+
+    Raises
+    ------
+    FormatError
+        If its header does not say it, or the files that it names are missing.
+    """
     with path.open("rb") as file:
         content = file.read(HEADER_BYTES)
     if not content.startswith(b"NRRD"):
@@ -208,7 +214,13 @@ def _nrrd_units(fields: dict[str, str]) -> tuple[str, ...]:
 
 
 def metaimage_data(path: Path) -> ItkData:
-    """Read what a MetaImage file declares; FormatError if its header does not say it."""
+    """Read what a MetaImage file declares.
+
+    Raises
+    ------
+    FormatError
+        If its header does not say it, or the files that it names are missing.
+    """
     with path.open("rb") as file:
         content = file.read(HEADER_BYTES)
     match = re.search(rb"^ElementDataFile\s*=\s*(.*?)\s*?\n", content, re.MULTILINE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,9 +16,13 @@ from .dicom_seg_planes import plane_placement, with_slice_axis
 from .dicom_seg_reader import is_segmentation, read_segmentation, whole_volume
 from .errors import FormatError
 from .grids import Placement, difference, placement
+from .label_names import label_names
 from .registry import read_labels
+from .resampling import resampled
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from ..volume.classes import ClassTable
@@ -100,13 +104,13 @@ def import_labels(
     Axes in another order or direction, and a file that covers a part of the image only, are no
     other grid: as long as voxel lies on voxel, nothing is interpolated. Formats without directions
     (TIFF, NumPy) are taken to be in display order, as they are exported, else in the image's own.
-    In a mask of 0 and 255 alone, 255 becomes class 1, see `binary_masks`.
+    In a mask of 0 and 255 alone, 255 becomes class 1, see `binary_masks`. Where the file says what
+    its labels are called (see `label_names`), they get the ids of the classes of the same name.
 
     Parameters
     ----------
     path : path-like
-        Any label file that can be read, or a DICOM segmentation, whose segments get the ids of
-        the classes of the same name.
+        Any label file that can be read, or a DICOM segmentation.
     like : Volume
         The image; only its geometry is looked at.
     classes : ClassTable, optional
@@ -136,8 +140,11 @@ def import_labels(
         if is_binary_mask(source, like.geometry.shape):
             source = replace(source, array=object_as_one(np.asarray(source.array)))
             remarks = (REMARK,)
-        labels, resampled = _on_grid(str(file), source, like.geometry, resample)
-        found = ImportedLabels(labels, resampled, remarks=remarks)
+        labels, moved = _laid_onto(str(file), source, like.geometry, resample)
+        names: dict[int, str] = {}
+        if not remarks:  # of a picture of two values nothing is named
+            labels, names = _by_name(str(file), labels, label_names(file), classes)
+        found = ImportedLabels(labels, moved, names, remarks)
     counts = voxel_counts(found.labels)
     ids = [int(i) for i in np.flatnonzero(counts)]
     stated = [i for i in ids if i != NOT_ANNOTATED]
@@ -154,13 +161,13 @@ def import_labels(
     return found
 
 
-def _on_grid(
+def _laid_onto(
     path: str, source: Volume, onto: Geometry, resample: bool
 ) -> tuple[NDArray[np.uint8], bool]:
     """Return labels on a grid, and whether they had to be resampled."""
     array = np.asarray(source.array)
     labels = np.full(onto.shape, NOT_ANNOTATED, dtype=np.uint8)
-    known = _says_where(source.geometry, onto)
+    known = _can_be_placed(source.geometry, onto)
     placed = None
     if known or any(source.geometry.origin):  # else the origin is made up, and what fits is chance
         placed = placement(source.geometry, onto)
@@ -168,11 +175,8 @@ def _on_grid(
         fitting = _by_shape(array, source.geometry, onto, guess=placed is None)
         if fitting is not None:
             return fitting, False
-    if placed is not None:
-        part, target = placed.overlap(array, labels)
-        if np.count_nonzero(part) == np.count_nonzero(array):  # nothing lies outside the image
-            target[...] = part
-            return labels, False
+    if placed is not None and placed.put(array, labels):
+        return labels, False
     reason = difference(source.geometry, onto)
     if not known:
         raise FormatError(
@@ -181,7 +185,7 @@ def _on_grid(
         )
     if not resample:
         raise GridDiffersError(path, reason)
-    return _resampled(array, source.geometry, onto), True
+    return _by_nearest(array, source.geometry, onto), True
 
 
 def _covers(placed: Placement, array: NDArray[np.uint8], onto: NDArray[np.uint8]) -> bool:
@@ -217,41 +221,25 @@ def _has_no_place(geometry: Geometry) -> bool:
     return not geometry.oriented and not any(geometry.origin)
 
 
-def _says_where(geometry: Geometry, onto: Geometry) -> bool:
+def _can_be_placed(geometry: Geometry, onto: Geometry) -> bool:
     """Whether labels of another shape can be placed at all: not a bare stack in a patient."""
     if geometry.oriented:
         return True
     return geometry.units != "pixel" and (any(geometry.origin) or not onto.oriented)
 
 
-def _resampled(array: NDArray[np.uint8], source: Geometry, onto: Geometry) -> NDArray[np.uint8]:
+def _by_nearest(array: NDArray[np.uint8], source: Geometry, onto: Geometry) -> NDArray[np.uint8]:
     """Return the nearest label of each voxel of a grid; 255 outside of the labels."""
-    import SimpleITK as sitk
-
     if source.ndim != onto.ndim:
         raise FormatError("Labels of a plane cannot be brought onto a volume, nor the reverse.")
-    image = sitk.GetImageFromArray(np.ascontiguousarray(array.T))
-    _set_geometry(image, source)
-    reference = sitk.Image([int(n) for n in onto.shape], sitk.sitkUInt8)
-    _set_geometry(reference, onto)
-    moved = sitk.Resample(
-        image, reference, sitk.Transform(), sitk.sitkNearestNeighbor, float(NOT_ANNOTATED)
-    )
-    return np.ascontiguousarray(sitk.GetArrayFromImage(moved).T)
-
-
-def _set_geometry(image: Any, geometry: Geometry) -> None:
-    direction, spacing, origin = geometry.in_millimetres().to_lps()
-    image.SetSpacing(spacing.tolist())
-    image.SetOrigin(origin.tolist())
-    image.SetDirection(direction.ravel().tolist())
+    return np.ascontiguousarray(resampled(array, source, onto, NOT_ANNOTATED, "nearest"))
 
 
 def _from_segmentation(
     found: Segmentation, like: Volume, classes: ClassTable | None, resample: bool
 ) -> ImportedLabels:
     """Return the labels of a DICOM segmentation; frames that it leaves out are empty."""
-    ids = _ids(found, classes)
+    ids = _ids(found.path, found.names, classes)
     names = {ids[number]: name for number, name in found.names.items()}
     table = np.zeros(1 << 16, dtype=np.uint8)  # segment numbers have 16 bits
     for number, class_id in ids.items():
@@ -277,28 +265,48 @@ def _from_segmentation(
     volume = whole_volume(Path(found.path))
     if not resample:
         raise GridDiffersError(found.path, difference(volume.geometry, onto))
-    moved = _resampled(table[volume.array], volume.geometry, onto)
+    moved = _by_nearest(table[volume.array], volume.geometry, onto)
     moved[moved == NOT_ANNOTATED] = BACKGROUND
     return ImportedLabels(moved.reshape(like.geometry.shape), True, names)
 
 
-def _ids(found: Segmentation, classes: ClassTable | None) -> dict[int, int]:
-    """Return a class id for each segment number: of the class of that name, else a free one."""
-    names = found.names
+def _by_name(
+    path: str,
+    labels: NDArray[np.uint8],
+    said: dict[int, str],
+    classes: ClassTable | None,
+) -> tuple[NDArray[np.uint8], dict[int, str]]:
+    """Return labels with the ids of the classes of their names, and the names by these ids."""
+    present = [int(i) for i in np.flatnonzero(voxel_counts(labels))]
+    said = {value: said[value] for value in present if value in said}
+    nameless = {i for i in present if i not in said}
+    ids = _ids(path, said, classes, nameless)
+    names = {ids[value]: name for value, name in said.items()}
+    if all(value == class_id for value, class_id in ids.items()):
+        return labels, names
+    table = np.arange(256, dtype=np.uint8)
+    table[list(ids)] = list(ids.values())
+    return table[labels], names
+
+
+def _ids(
+    path: str, names: dict[int, str], classes: ClassTable | None, taken: Iterable[int] = ()
+) -> dict[int, int]:
+    """Return a class id for each named value: of the class of that name, else one not `taken`."""
     known = {item.name.casefold(): item.id for item in classes or ()}
     ids = {n: known[name.casefold()] for n, name in names.items() if name.casefold() in known}
-    taken = set(known.values()) | set(ids.values())
+    used = {*taken, *known.values()}
     for number in names:
         if number not in ids:
             wanted = (number,) if number < NOT_ANNOTATED else ()
-            free = (i for i in (*wanted, *range(1, NOT_ANNOTATED)) if i not in taken)
+            free = (i for i in (*wanted, *range(1, NOT_ANNOTATED)) if i not in used)
             ids[number] = next(free, BACKGROUND)
             if ids[number] == BACKGROUND:
                 raise FormatError(
-                    f"{found.path} has {len(names)} segments, more than there are free class ids; "
-                    "remove classes, or leave segments out of it."
+                    f"{path} has {len(names)} labels, more than there are free class ids; remove "
+                    "classes, or leave labels out of it."
                 )
-            taken.add(ids[number])
+            used.add(ids[number])
     return ids
 
 
@@ -308,7 +316,8 @@ def _unknown(file: Path, ids: tuple[int, ...], classes: ClassTable | None) -> st
     plural = len(ids) > 1
     known = ", ".join(f"{item.id} ({item.name})" for item in classes or ())
     return (
-        f"{file} holds the id{'s' if plural else ''} {listed}{more}, for which there "
-        f"{'are no classes' if plural else 'is no class'} in the table ({known or 'it is empty'}); "
-        "add them as classes, or correct the file."
+        f"{file} has the label{'s' if plural else ''} {listed}{more}, which "
+        f"{'are no classes' if plural else 'is no class'} yet (there "
+        f"{f'are: {known}' if known else 'are none'}); add {'them' if plural else 'it'} as "
+        f"{'new classes' if plural else 'a new class'}, or correct the file."
     )

@@ -21,7 +21,7 @@ _SLACK = 1024
 
 
 def check_declared(path: Path | str, declared: float, stored: float, kind: str = "raw") -> None:
-    """Raise FormatError where a header declares more than the stored bytes can hold.
+    """Refuse a header that declares more than the stored bytes can hold.
 
     Parameters
     ----------
@@ -31,6 +31,11 @@ def check_declared(path: Path | str, declared: float, stored: float, kind: str =
         Bytes of voxels that the header promises, and bytes of the file.
     kind : str
         How they are stored: a key of `EXPANSION`.
+
+    Raises
+    ------
+    FormatError
+        With one sentence for the user.
     """
     if declared > EXPANSION[kind] * (stored + (_SLACK if kind != "raw" else 0)):
         raise FormatError(
@@ -40,7 +45,20 @@ def check_declared(path: Path | str, declared: float, stored: float, kind: str =
 
 
 def check_memory(path: Path | str, needed: float) -> None:
-    """Raise FormatError where that many bytes are more than the memory that is free."""
+    """Refuse what needs more memory than is free.
+
+    Parameters
+    ----------
+    path : path-like
+        Named in the message.
+    needed : float
+        Bytes.
+
+    Raises
+    ------
+    FormatError
+        With one sentence for the user.
+    """
     free = psutil.virtual_memory().available
     if needed > free:
         raise FormatError(

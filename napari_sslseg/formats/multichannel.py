@@ -11,6 +11,7 @@ from .errors import FormatError
 from .grids import difference, placement
 from .limits import check_memory
 from .registry import read
+from .resampling import resampled
 
 if TYPE_CHECKING:
     import os
@@ -88,7 +89,7 @@ def combine(volumes: Sequence[Volume], *, resample: bool = False) -> Volume:
         If an image cannot be resampled, or the result does not fit into memory.
     """
     first = volumes[0]
-    others = [_on_grid(volume, first.geometry) for volume in volumes[1:]]
+    others = [_in_order_of(first.geometry, volume) for volume in volumes[1:]]
     differing = [v for v, array in zip(volumes[1:], others, strict=True) if array is None]
     remarks: list[str] = []
     if differing and not resample:
@@ -100,7 +101,7 @@ def combine(volumes: Sequence[Volume], *, resample: bool = False) -> Volume:
         )
     for n, volume in enumerate(volumes[1:]):
         if others[n] is None:
-            others[n] = _resampled(volume, first.geometry)
+            others[n] = _interpolated(volume, first.geometry)
             remarks.append(f"{volume.name} was resampled to the grid of {first.name}.")
     planes, names = [], []
     for volume, array in zip(volumes, [first.array, *others], strict=True):
@@ -147,7 +148,7 @@ def onto(volume: Volume, grid: Geometry, name: str, *, resample: bool = False) -
     FormatError
         If the image cannot be resampled.
     """
-    array, remark = _on_grid(volume, grid), ""
+    array, remark = _in_order_of(grid, volume), ""
     known = volume.geometry.oriented and grid.oriented
     if array is None and not known:
         array = _as_shown(volume, grid)
@@ -165,7 +166,7 @@ def onto(volume: Volume, grid: Geometry, name: str, *, resample: bool = False) -
             (volume.name,),
         )
     if array is None:
-        array = _resampled(volume, grid)
+        array = _interpolated(volume, grid)
         remark = f"{volume.name} was resampled to the grid of {name}."
     warnings = (*volume.warnings, *([remark] if remark else []))
     return replace(volume, array=array, geometry=grid, header=None, levels=(), warnings=warnings)
@@ -184,8 +185,8 @@ def _name(volume: Volume, channel: int) -> str:
     return f"{volume.name} {own}"
 
 
-def _on_grid(volume: Volume, grid: Geometry) -> Any:
-    """Return the array in the order of the grid, None if its voxels are others."""
+def _in_order_of(grid: Geometry, volume: Volume) -> Any:
+    """Return the array in the order of a grid, None if its voxels are others."""
     if volume.geometry == grid:
         return volume.array
     placed = placement(volume.geometry, grid)
@@ -198,9 +199,7 @@ def _on_grid(volume: Volume, grid: Geometry) -> Any:
     return turned if turned.shape[:n] == grid.shape else None
 
 
-def _resampled(volume: Volume, grid: Geometry) -> NDArray[Any]:
-    import SimpleITK as sitk
-
+def _interpolated(volume: Volume, grid: Geometry) -> NDArray[Any]:
     if volume.geometry.ndim != grid.ndim:
         raise FormatError(
             f"{volume.name} has {volume.geometry.ndim} dimensions, the other image {grid.ndim}; "
@@ -212,23 +211,11 @@ def _resampled(volume: Volume, grid: Geometry) -> NDArray[Any]:
     components = [array[..., c] for c in range(volume.channels)]
     if not volume.has_channel_axis:
         components = [array]
-    reference = sitk.Image([int(n) for n in grid.shape], sitk.sitkUInt8)
-    _set_geometry(reference, grid)
-    moved = []
-    for component in components:
-        image = sitk.GetImageFromArray(np.ascontiguousarray(component.T))
-        _set_geometry(image, volume.geometry)
-        outside = float(component.min())
-        result = sitk.Resample(image, reference, sitk.Transform(), sitk.sitkLinear, outside)
-        moved.append(sitk.GetArrayFromImage(result).T)
+    moved = [
+        resampled(component, volume.geometry, grid, float(component.min()), "linear")
+        for component in components
+    ]
     return np.stack(moved, axis=-1) if volume.has_channel_axis else moved[0]
-
-
-def _set_geometry(image: Any, geometry: Geometry) -> None:
-    direction, spacing, origin = geometry.in_millimetres().to_lps()
-    image.SetSpacing(spacing.tolist())
-    image.SetOrigin(origin.tolist())
-    image.SetDirection(direction.ravel().tolist())
 
 
 def _stacked(first: Volume, planes: list[Any]) -> Any:

@@ -38,6 +38,14 @@ def read(path: Path, part: str | None = None) -> Volume:
 
     Of a fourth axis longer than one, see `channels_or_one`. The affine is the sform if its code
     says so, else the qform, else the spacing alone, as nibabel decides.
+
+    Raises
+    ------
+    SeveralVolumesError
+        If the user has to choose one.
+    FormatError
+        If the header is damaged or promises more than there is, the axes are too many, or `part`
+        is none of the volumes.
     """
     _check_begin(path)
     with _repairs() as repairs:

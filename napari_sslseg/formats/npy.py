@@ -23,6 +23,15 @@ def read(path: Path, part: str | None = None) -> Volume:
     """Read an array of two or three axes, or of three and channels, memory-mapped.
 
     The last of four axes is taken for channels if it is short, else the first one for time.
+
+    Raises
+    ------
+    SeveralVolumesError
+        If the user has to choose one.
+    FormatError
+        If it has other axes, or `part` is none of the volumes.
+    ValueError, OSError
+        If it is no array, or cut off.
     """
     array = np.load(path, mmap_mode="r", allow_pickle=False)
     if not 2 <= array.ndim <= 4:

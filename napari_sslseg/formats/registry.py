@@ -96,6 +96,17 @@ def read(path: str | os.PathLike[str], part: str | None = None) -> Volume:
     return _read(path, part, "read")
 
 
+def kind_of(path: str | os.PathLike[str]) -> str:
+    """Return the name of the format that a file or folder is read as: ``"NIfTI"``.
+
+    Raises
+    ------
+    FormatError
+        If it is missing, or of an unknown kind.
+    """
+    return _format_of(Path(os.path.abspath(path))).NAME
+
+
 def _read(path: str | os.PathLike[str], part: str | None, how: str) -> Volume:
     file = Path(os.path.abspath(path))
     try:

@@ -14,7 +14,7 @@ from ..volume.geometry import Geometry
 from ..volume.image import Volume
 from .errors import FormatError
 from .fourth_axis import channels_or_one, refuse_choice
-from .itk_headers import HEADER_BYTES, decoded, metaimage_data, nrrd_data, nrrd_lines
+from .itk_headers import HEADER_BYTES, ItkData, decoded, metaimage_data, nrrd_data, nrrd_lines
 from .lazy import EAGER_BYTES
 from .length_units import length_unit, remark_on
 
@@ -57,13 +57,32 @@ class ItkHeader:
         return Geometry.from_lps(self.direction, spacing, origin, shape, units=self.units)
 
 
+def data_files(path: Path) -> tuple[Path, ...]:
+    """Return the files that hold the voxels, as the header says: the file itself, or others.
+
+    Raises
+    ------
+    FormatError
+        If the header is damaged, or they are missing.
+    """
+    return _declared(path).files
+
+
 def read(path: Path, part: str | None = None) -> Volume:
     """Read an image as an array in (i, j, k) order; vectors become channels.
 
     Of a fourth axis, see `channels_or_one`. Large uncompressed files are memory-mapped.
+
+    Raises
+    ------
+    SeveralVolumesError
+        If the user has to choose one.
+    FormatError
+        If the header is damaged or promises more than there is, the axes are too many, `part` is
+        none of the volumes, or the file does not fit into memory.
     """
-    nrrd = path.suffix.lower() in (".nrrd", ".nhdr")
-    declared = nrrd_data(path) if nrrd else metaimage_data(path)
+    nrrd = _is_nrrd(path)
+    declared = _declared(path)
     declared.check(path)
     image: Any
     array: Any
@@ -117,6 +136,14 @@ def read(path: Path, part: str | None = None) -> Volume:
     return Volume(array, geometry, header=header, part=chosen, warnings=remarks)
 
 
+def _is_nrrd(path: Path) -> bool:
+    return path.suffix.lower() in (".nrrd", ".nhdr")
+
+
+def _declared(path: Path) -> ItkData:
+    return nrrd_data(path) if _is_nrrd(path) else metaimage_data(path)
+
+
 def _units(path: Path, given: tuple[str, ...]) -> tuple[str, float, tuple[str, ...]]:
     """Return the unit of a geometry, the factor to it, and remarks; millimetres by default."""
     names = {decoded(name) for name in given} - {"", "?", "???"}
@@ -139,7 +166,7 @@ def write_labels(path: Path, labels: NDArray[np.uint8], like: Volume) -> None:
     known = isinstance(header, ItkHeader) and header.geometry(shape) == like.geometry
     if isinstance(header, ItkHeader) and (header.units, header.factor) != ("mm", 1.0):
         # Of all files only NRRD's, with its own lines, say another unit than millimetres.
-        known = known and bool(header.nrrd) and path.suffix.lower() in (".nrrd", ".nhdr")
+        known = known and bool(header.nrrd) and _is_nrrd(path)
     if not (isinstance(header, ItkHeader) and known):
         direction, spacing, origin = like.geometry.in_millimetres().to_lps()
         if abs(np.linalg.det(direction)) < 1e-3:  # a plane that is not one of the x-y plane
@@ -152,7 +179,7 @@ def write_labels(path: Path, labels: NDArray[np.uint8], like: Volume) -> None:
     image.SetDirection(header.direction)
     with _quiet():
         sitk.WriteImage(image, str(path), useCompression=True)
-    if header.nrrd and path.suffix.lower() in (".nrrd", ".nhdr"):
+    if header.nrrd and _is_nrrd(path):
         _set_nrrd_fields(path, header.nrrd)
     _verify(path, labels)
 

@@ -27,5 +27,9 @@ _BOTH = {
     ".npy": ("npy", "npy"),
 }
 
+#: Suffix of a file -> that of a second one that is written beside it: compressed voxels of a
+#: header, colours of a surface.
+SIDE_FILES = {".mhd": ".zraw", ".nhdr": ".raw.gz", ".obj": ".mtl"}
+
 READERS = {suffix: reads for suffix, (reads, _) in _BOTH.items()}
 WRITERS = {suffix: writes for suffix, (_, writes) in _BOTH.items() if writes}

@@ -38,6 +38,13 @@ _MOST_REMARKS = 50
 _IMAGEJ_BYTES = 2**32 - 2**20
 
 
+def data_files(path: Path) -> tuple[Path, ...]:
+    """Return the files that hold the pages of the first image series."""
+    with tifffile.TiffFile(path) as tif:
+        # No other kind of TIFF names files beside it.
+        return tuple(map(Path, sorted(_files_of(tif.series[0])))) if tif.is_ome else (path,)
+
+
 def read(path: Path, part: str | None = None) -> Volume:
     """Read the first image series as (page, row, column), colours or channels last.
 

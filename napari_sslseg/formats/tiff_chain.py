@@ -80,6 +80,11 @@ def check_pages(path: Path, series: Any, ome: str | None) -> None:
     series : tifffile.TiffPageSeries
     ome : str, optional
         The OME-XML of the file, which names the other files of the image.
+
+    Raises
+    ------
+    FormatError
+        Naming the files that lack, where the OME-XML tells them.
     """
     missing = sum(page is None for page in series.pages)
     if not missing:

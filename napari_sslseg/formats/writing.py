@@ -11,6 +11,7 @@ import numpy as np
 
 from .atomic import writing
 from .errors import FormatError
+from .sparing import spare_inputs
 from .suffixes import WRITERS
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
     from ..volume.classes import ClassTable
     from ..volume.image import Volume
+
+
+#: Values of a mask; no image has so few. One that is opened as labels has no more classes, either.
+_MOST_CLASSES = 64
 
 
 class LabelFormat(Protocol):
@@ -47,13 +52,14 @@ def write_labels(
     like: Volume,
     classes: ClassTable | None = None,
 ) -> None:
-    """Write a mask with the geometry of an image.
+    """Write a mask with the geometry of an image, which it never replaces.
 
     If the target is of the same family as the file `like` came from, its geometry header is
     copied bit for bit; else the geometry is carried over as far as the target can hold it (see
     `losses`). Voxel ``[a, b, c]`` stays voxel ``[a, b, c]``, but in TIFF and OME-Zarr, which know
     no directions and hold an oriented image in display order. An existing file is replaced at
-    once: a reader sees either the old or the new file.
+    once: a reader sees either the old or the new file. Where `like` is a mask itself, that may be
+    its own file: labels are saved back to where they came from.
 
     Parameters
     ----------
@@ -69,7 +75,8 @@ def write_labels(
     Raises
     ------
     FormatError
-        If the labels do not fit `like`, are no class ids, or the file cannot be written.
+        If the labels do not fit `like`, are no class ids, the target is a file that `like` was
+        read from, or it cannot be written.
     """
     suffix = written_suffix(path)
     if not suffix:
@@ -78,6 +85,11 @@ def write_labels(
             f"{', '.join(WRITERS)}; name it accordingly."
         )
     values = checked_labels(path, labels, like)
+    try:
+        spare_inputs([Path(path)], [like])
+    except FormatError:
+        if not _is_mask(like.array):
+            raise
     module = _module(suffix)
     with writing(path, module.NAME) as temporary:
         if classes is not None and hasattr(module, "write_named_labels"):
@@ -86,10 +98,33 @@ def write_labels(
             module.write_labels(temporary, values, like)
 
 
+def _is_mask(array: Any) -> bool:
+    """Whether an array holds class ids, and few of them, as no image does."""
+    try:
+        return len(np.unique(as_labels(np.asarray(array)))) <= _MOST_CLASSES
+    except ValueError:
+        return False
+
+
 def checked_labels(
     path: str | os.PathLike[str], labels: NDArray[Any], like: Volume
 ) -> NDArray[np.uint8]:
-    """Return labels as uint8, or raise FormatError if they do not fit or are no class ids."""
+    """Return labels as uint8.
+
+    Parameters
+    ----------
+    path : path-like
+        For messages.
+    labels : ndarray
+        Of any type that can hold class ids.
+    like : Volume
+        Whose spatial shape they must have.
+
+    Raises
+    ------
+    FormatError
+        If they do not fit `like`, or are no class ids.
+    """
     file = os.path.abspath(path)
     if tuple(labels.shape) != like.geometry.shape:
         raise FormatError(
@@ -103,7 +138,13 @@ def checked_labels(
 
 
 def as_labels(array: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return class ids as uint8, or raise ValueError saying why they are none."""
+    """Return class ids as uint8.
+
+    Raises
+    ------
+    ValueError
+        Saying why they are none: not 0 to 255, or no whole numbers.
+    """
     array = np.asarray(array)
     if array.dtype == np.uint8:
         return array

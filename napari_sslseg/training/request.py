@@ -44,6 +44,11 @@ class TrainRequest:
         Bytes that the run may use; half of what is free when it begins if not given.
     others : bool
         Whether the references of the project's other volumes teach as well.
+
+    Raises
+    ------
+    ValueError
+        With a sentence for the user, for values that cannot be.
     """
 
     preset: str = "auto"
@@ -57,9 +62,11 @@ class TrainRequest:
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
-            raise ValueError(f"There is no method “{self.preset}”; choose from {list(PRESETS)}.")
+            known = ", ".join(PRESETS)
+            raise ValueError(f"There is no method “{self.preset}”; choose from {known}.")
         if self.device not in DEVICES:
-            raise ValueError(f"There is no device “{self.device}”; choose from {list(DEVICES)}.")
+            known = ", ".join(DEVICES)
+            raise ValueError(f"There is no device “{self.device}”; choose from {known}.")
         if not 0 < self.seconds < 7 * 24 * 3600:
             raise ValueError("The time budget must be more than 0 seconds and less than a week.")
         if not 0 <= self.seed < SEEDS:

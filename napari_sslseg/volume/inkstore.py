@@ -223,12 +223,8 @@ class InkStore:
         saved = (opened.stored[index] for index in range(self.shape[0]))
         return [b"" if s is None else _mark(s) for s in saved]
 
-    def compact(self) -> None:
-        """Write the whole array as a new generation and drop the older ones."""
-        with self._lock:
-            self._compact(self._open())
-
     def _compact(self, opened: _Opened) -> None:
+        """Write the whole array as a new generation and drop the older ones."""
         blank = blank_ink(self.shape[1:])
         slices = (opened.stored[index] for index in range(self.shape[0]))
         bases, journals = self._numbers("npy"), self._numbers("journal")

@@ -41,6 +41,7 @@ from .proposal import Proposal, proposal_slug
 from .proposal_files import ProposalFiles
 from .replacing import replace_text
 from .stored_ink import JoinedInk
+from .unusable import unusable
 from .user_error import ProjectError as ProjectError
 
 FORMAT = 1
@@ -187,10 +188,10 @@ class Project:
             project.created, project.saved = data["created"], data["saved"]
         except (FileNotFoundError, NotADirectoryError) as error:
             raise ProjectError(f"{path} is not a napari-sslseg project folder.") from error
+        except ProjectError:
+            raise
         except (OSError, KeyError, TypeError, ValueError) as error:
-            if isinstance(error, ProjectError):
-                raise
-            raise ProjectError(f"The project in {path} is damaged: {error}; restore it.") from error
+            raise unusable(path / "project.json", error) from error
         return project
 
     def save(self) -> None:
@@ -231,12 +232,17 @@ class Project:
     # -- arrays ---------------------------------------------------------------------------
 
     def image(self) -> npt.NDArray[Any]:
-        """Return the image, memory-mapped read-only."""
+        """Return the image, memory-mapped read-only.
+
+        Raises
+        ------
+        ProjectError
+            When its file is missing, cannot be read, or holds another image.
+        """
         try:
             return map_array(self.path / "image.npy", self.info.shape)
         except (OSError, ValueError, EOFError) as error:
-            where = f"The image of the project in {self.path}"
-            raise ProjectError(f"{where} is missing or damaged ({error}); restore it.") from error
+            raise unusable(self.path / "image.npy", error) from error
 
     def correction_store(self, slug: str) -> InkStore:
         """Store of what the user changed in the proposal `slug`; the same one each time."""
@@ -282,15 +288,8 @@ class Project:
         self.settings = {**self.settings, "shown": dict(versions)}
 
     def write_proposal(self, proposal: Proposal) -> int:
-        """Store a new version of a proposal; the one before stays whole until this one is.
-
-        Returns
-        -------
-        int
-            Version number, rising by one each time.
-        """
-        arrays = (proposal.classes, proposal.regions, proposal.confidence)
-        slabs = zip(*arrays, strict=True)
+        """Store a new version of a proposal; as `write_proposal_slabs`."""
+        slabs = zip(proposal.classes, proposal.regions, proposal.confidence, strict=True)
         return self.write_proposal_slabs(
             proposal.name, proposal.classes.shape, slabs, lambda: proposal.info
         )
@@ -302,7 +301,7 @@ class Project:
         slabs: Iterable[Sequence[npt.NDArray[np.uint8]]],
         info: Callable[[], dict[str, object]],
     ) -> int:
-        """Store a new version of a proposal that is never held in memory as a whole.
+        """Store a new version of a proposal slab by slab; the one before stays whole until then.
 
         Parameters
         ----------

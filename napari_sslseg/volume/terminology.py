@@ -231,12 +231,8 @@ def _table() -> dict[str, Terms]:
     return known
 
 
+#: Structures that are recognised, by their names in lower case.
 _KNOWN = _table()
-
-
-def known_structures() -> dict[str, Terms]:
-    """Return the structures that are recognised by name, lower case."""
-    return dict(_KNOWN)
 
 
 def terms_for(name: str, code: Code | None = None) -> Terms:

@@ -112,8 +112,8 @@ def test_differences_are_said_in_words():
     affine = np.diag([1.0, 1.0, 4.0, 1.0])
     affine[2, 3] = 30
     text = difference(Geometry(affine, (4, 5, 3)), onto)
-    assert "its shape is 3 × 5 × 4, the image's 6 × 5 × 4" in text
-    assert "4 × 1 × 1 mm, the image's 2 × 1 × 1 mm" in text
+    assert "its shape is 4 × 5 × 3, the image's 4 × 5 × 6" in text
+    assert "1 × 1 × 4 mm, the image's 1 × 1 × 2 mm" in text
     assert "29 mm off" in text
     turn = Geometry(
         np.vstack([np.hstack([DIRECTIONS["xyz-oblique"], [[0], [0], [0]]]), [[0, 0, 0, 1]]]),

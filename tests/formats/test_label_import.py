@@ -79,7 +79,7 @@ def test_another_grid_is_named_and_resampled_only_when_agreed(tmp_path):
     with pytest.raises(GridDiffersError) as caught:
         import_labels(tmp_path / "a.nrrd", like, classes=CLASSES)
     assert is_one_sentence(caught)
-    assert "2 × 2 × 2 mm, the image's 2 × 1 × 1 mm" in str(caught.value)
+    assert "2 × 2 × 2 mm, the image's 1 × 1 × 2 mm" in str(caught.value)
     found = import_labels(tmp_path / "a.nrrd", like, classes=CLASSES, resample=True)
     assert found.resampled
     # Each voxel takes the label whose centre is closest to its own.

@@ -240,11 +240,18 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(oblique, tmp_path, mo
     assert os.listdir(tmp_path) == ["a.nii.gz"]
 
 
-def test_source_may_be_replaced_by_labels_while_it_is_mapped(oblique, tmp_path):
-    nib.save(nib.Nifti1Image(oblique.array, oblique.affine), tmp_path / "a.nii")
-    volume = read(tmp_path / "a.nii")
-    write_labels(tmp_path / "a.nii", oblique.labels, volume)
-    assert np.array_equal(read_labels(tmp_path / "a.nii").array, oblique.labels)
+def test_labels_are_saved_back_while_they_are_mapped_but_never_over_an_image(oblique, tmp_path):
+    nib.save(nib.Nifti1Image(oblique.labels, oblique.affine), tmp_path / "a.nii")
+    labels = read(tmp_path / "a.nii")
+    write_labels(tmp_path / "a.nii", oblique.labels // 2, labels)
+    assert np.array_equal(read_labels(tmp_path / "a.nii").array, oblique.labels // 2)
+    values = np.arange(oblique.labels.size, dtype=np.int16).reshape(oblique.labels.shape)
+    nib.save(nib.Nifti1Image(values, oblique.affine), tmp_path / "b.nii")
+    (tmp_path / "link.nii").symlink_to(tmp_path / "b.nii")
+    for name in ("b.nii", "link.nii"):
+        with pytest.raises(FormatError, match=f"{name} would be overwritten; choose another name"):
+            write_labels(tmp_path / name, oblique.labels, read(tmp_path / "b.nii"))
+    assert np.array_equal(nib.load(tmp_path / "b.nii").dataobj, values)
 
 
 def test_reversed_view_is_written_as_it_is_seen(oblique, tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_sslseg.volume.classes import ClassTable
-from napari_sslseg.volume.cohort import Cohort
+from napari_sslseg.volume.cohort import Cohort, VolumeSummary, told_apart
 from napari_sslseg.volume.folders import list_projects
 from napari_sslseg.volume.project import (
     AcceptedSlice,
@@ -136,3 +136,24 @@ def test_training_goes_on_from_its_own_model_or_one_that_has_not_seen_the_labels
     assert cohort.models_for("002-third") == cohort.path / "models"
     put(own, seen=["002-third"])
     assert cohort.models_for("002-third") == own
+
+
+def test_volumes_of_one_name_are_told_apart_by_their_folders():
+    def names(*pairs: tuple[str, str]) -> list[str]:
+        found = told_apart([VolumeSummary(str(i), *pair) for i, pair in enumerate(pairs)])
+        assert [s.key for s in found] == [str(i) for i in range(len(pairs))]
+        return [s.name for s in found]
+
+    assert names(("a", "/x/a.nii"), ("b", "/x/b.nii")) == ["a", "b"]
+    same = ("image", "/d/p3/image.nii"), ("image", "/d/p4/image.nii"), ("t2", "/d/p4/t2.nii")
+    assert names(*same) == ["p3/image", "p4/image", "t2"]
+    deeper = ("image", "/p3/mr/image.nii"), ("image", "/p4/mr/image.nii")
+    assert names(*deeper) == ["p3/mr/image", "p4/mr/image"]
+    # Without a file, or from the same one, there is nothing else to say.
+    assert names(("image", ""), ("image", ""), ("image", "/d/image.nii")) == [
+        "image",
+        "image (2)",
+        "d/image",
+    ]
+    assert names(*[("image", "/d/a.mha")] * 2) == ["//d/image", "//d/image (2)"]
+    assert names() == []

@@ -93,6 +93,12 @@ def test_straight_volumes_are_shown_at_their_world_position(permutation, signs):
     assert min(order.scale) > 0
 
 
+def test_one_parallel_axis_does_not_make_a_rotation_straight():
+    c, s = np.cos(0.2), np.sin(0.2)
+    affine = np.array([[c, -s, 0, 0], [s, c, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    assert Geometry(affine, (3, 4, 5)).is_oblique
+
+
 def test_axial_slice_has_anterior_on_top_and_right_on_the_left():
     array = np.zeros(SHAPE, int)  # RAS
     array[-1, :, :] += 1  # the patient's right
@@ -163,6 +169,12 @@ def test_units_become_millimetres():
     assert geometry.spacing_mm == pytest.approx((2e-3, 5e-4, 5e-4))
     plane = Geometry.from_spacing((0.5, 0.5), (4, 4), units="nm").in_millimetres()
     assert plane.spacing == pytest.approx((5e-7, 5e-7))
+
+
+def test_the_axis_across_an_image_stays_a_unit_vector():
+    geometry = Geometry.from_spacing((0.5, 0.5), (4, 5), units="um").in_millimetres()
+    assert geometry.affine[:3, 2].tolist() == [0, 0, 1]
+    assert geometry.spacing == pytest.approx((5e-4, 5e-4))
 
 
 def test_order_survives_json_bit_for_bit():

@@ -73,7 +73,7 @@ def test_an_extent_that_cannot_be_is_said_in_one_sentence(project, said):
     head = json.loads((project.path / "project.json").read_text())
     head["extents"] = said if isinstance(said, dict) else {"0": said}
     (project.path / "project.json").write_text(json.dumps(head))
-    with pytest.raises(ProjectError, match=r"is damaged: .*object|is damaged: There is no slice"):
+    with pytest.raises(ProjectError, match=r"project\.json is damaged"):
         Project.open(project.path)
 
 
@@ -196,19 +196,24 @@ def test_the_same_corrections_have_one_store_and_so_one_lock(project):
     assert Project.open(project.path).correction_store("semsim") is not store
 
 
-def test_an_image_of_no_bytes_is_said_to_be_missing(project):
-    (project.path / "image.npy").write_bytes(b"")
-    with pytest.raises(ProjectError, match="is missing"):
+def test_an_image_that_is_empty_or_missing_is_named_in_plain_words(project):
+    file = project.path / "image.npy"
+    file.write_bytes(b"")
+    with pytest.raises(ProjectError, match=r"image\.npy is damaged"):
         project.image()
+    file.unlink()
+    with pytest.raises(ProjectError, match=r"image\.npy is missing: .* from a backup\.$") as caught:
+        project.image()
+    assert "Errno" not in str(caught.value)
 
 
 def test_an_image_of_another_shape_is_told_and_so_is_an_axis_that_is_none(project):
     np.save(project.path / "image.npy", np.zeros((1, 2, 3)))
-    with pytest.raises(ProjectError, match=r"its shape is \(1, 2, 3\), not .*; restore it"):
+    with pytest.raises(ProjectError, match=r"image\.npy is .*of another project"):
         project.image()
     project.axis = 3
     project.save()
-    with pytest.raises(ProjectError, match="is damaged: axis 3 of a shape"):
+    with pytest.raises(ProjectError, match=r"project\.json is damaged"):
         Project.open(project.path)
     with pytest.raises(ProjectError, match="is not a napari-sslseg project"):
         Project.open(project.path / "image.npy")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from pydicom.sr._concepts_dict import concepts
 
+from napari_sslseg.volume import terminology
 from napari_sslseg.volume.classes import ClassTable, SegmentClass
 from napari_sslseg.volume.terminology import (
     ABNORMAL,
@@ -12,7 +13,6 @@ from napari_sslseg.volume.terminology import (
     PRIVATE_SCHEME,
     TISSUE,
     Code,
-    known_structures,
     private_code,
     terms_for,
 )
@@ -23,9 +23,9 @@ def test_every_built_in_code_is_the_one_that_dicom_uses():
     for entries in concepts["SCT"].values():
         for value, (meaning, _) in entries.items():
             meanings.setdefault(value, set()).add(meaning.lower())
-    found = known_structures()
-    assert len(found) > 70
-    for name, terms in found.items():
+    assert len(terminology._KNOWN) > 70
+    for name in terminology._KNOWN:
+        terms = terms_for(name)
         for code in (terms.kind, terms.category):
             assert code.scheme == "SCT"
             assert code.meaning.lower() in meanings.get(code.value, ()), (name, code)

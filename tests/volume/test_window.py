@@ -29,6 +29,16 @@ def test_ct_is_recognized_by_its_hounsfield_units(dtype):
     assert default_window(ct(), "MR") != SOFT_TISSUE
 
 
+def test_what_only_resembles_hounsfield_units_is_not_shown_as_ct():
+    noise = np.random.default_rng(1)
+    whole = noise.integers(-1000, 2000, (20, 30, 30))
+    assert default_window(whole) == SOFT_TISSUE
+    assert default_window(whole * 30) != SOFT_TISSUE  # below all padding values
+    assert default_window(noise.integers(-1000, 40, (20, 30, 30))) != SOFT_TISSUE  # nothing dense
+    fractions = noise.uniform(-1000, 2000, (20, 30, 30))
+    assert default_window(fractions) != SOFT_TISSUE
+
+
 def test_a_few_bright_voxels_do_not_darken_the_rest():
     mr = RNG.uniform(0, 1000, (20, 64, 64)).astype(np.float32)
     mr[0, :3, :3] = 60000
@@ -58,3 +68,12 @@ def test_little_of_a_lazy_array_is_read():
     assert default_window(lazy) is not None
     assert len(read) == 7
     assert sample_of(np.zeros((500, 400, 300), np.uint8)).size < 4e5
+
+
+def test_what_is_no_number_does_not_matter():
+    values = np.random.default_rng(1).uniform(0, 1000, (20, 30, 30))
+    values[::2, 0] = np.nan
+    values[1::2, 0] = np.inf
+    low, high = default_window(values)
+    assert 0 <= low < 20
+    assert 950 < high <= 1000

@@ -41,16 +41,20 @@ class ErrorReduction(Strategy):
 
     def first(self, content: Content, wanted: int) -> list[int]:
         """Spread slices over the central part of what is shown, the middle one first."""
+        chosen = from_the_middle(evenly(*self.central(content), wanted))
+        # When more are wanted than the central part has:
+        first, last = content.shown()
+        rest = [z for z in from_the_middle(list(range(first, last + 1))) if z not in chosen]
+        return [*chosen, *rest[: max(0, wanted - len(chosen))]]
+
+    def central(self, content: Content) -> tuple[int, int]:
+        """Leave out the slices at ends of which nobody has said that the object reaches them."""
         low, high = content.shown()
         inset = (1 - CENTRAL) / 2 * (high - low + 1)
         begin, end = content.extent
         low = round(low + inset) if begin is None else low
         high = max(low, round(high - inset)) if end is None else high
-        chosen = from_the_middle(evenly(low, high, wanted))
-        # When more are wanted than the central part has:
-        first, last = content.shown()
-        rest = [z for z in from_the_middle(list(range(first, last + 1))) if z not in chosen]
-        return [*chosen, *rest[: max(0, wanted - len(chosen))]]
+        return low, high
 
     def scores(self, evidence: Evidence) -> Reals:
         """Return the voxels that each slice is expected to mend, as a share of the object."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from math import inf
 from typing import ClassVar
 
 import numpy as np
@@ -44,6 +46,33 @@ class Strategy(ABC):
             The most useful first.
         """
         return from_the_middle(evenly(*content.shown(), wanted))
+
+    def further(self, content: Content, inked: Iterable[int], wanted: int) -> list[int]:
+        """Choose more slices to label before any model exists: far from those that have ink.
+
+        Parameters
+        ----------
+        content : Content
+            Slices of the image.
+        inked : iterable of int
+            Slices that have ink already, whole or in part; at least one.
+        wanted : int
+            Number of slices; fewer come back when there are not so many.
+
+        Returns
+        -------
+        list of int
+            The most useful first.
+        """
+        known = set(inked)
+        chosen = farthest(known, *self.central(content), wanted)
+        # When more are wanted than the central part has:
+        rest = farthest({*known, *chosen}, *content.shown(), wanted - len(chosen))
+        return [*chosen, *rest]
+
+    def central(self, content: Content) -> tuple[int, int]:
+        """First and last slice of the part in which the first references lie."""
+        return content.shown()
 
     def rank(self, evidence: Evidence, wanted: int = 1) -> list[Suggestion]:
         """Choose the slices whose correction helps most.
@@ -100,6 +129,30 @@ def evenly(low: int, high: int, wanted: int) -> list[int]:
     count = min(wanted, high - low + 1)
     step = (high - low + 1) / max(count, 1)
     return [int(low + step * (i + 0.5)) for i in range(count)]
+
+
+def farthest(known: Iterable[int], low: int, high: int, wanted: int) -> list[int]:
+    """Choose slices in ``low..high`` one by one, each as far as can be from all known ones.
+
+    A slice between two known ones is as far as its reach, see `influence`; half as far as one
+    beyond them at the same distance.
+    """
+    places, found = set(known), list[int]()
+    middle = (low + high) / 2
+
+    def reach(z: int) -> float:
+        below = min((z - k for k in places if k < z), default=inf)
+        above = min((k - z for k in places if k > z), default=inf)
+        return 1 / (1 / below + 1 / above)
+
+    while len(found) < wanted:
+        left = [z for z in range(low, high + 1) if z not in places]
+        if not left:
+            break
+        best = max(left, key=lambda z: (reach(z), -abs(z - middle)))
+        places.add(best)
+        found.append(best)
+    return found
 
 
 def from_the_middle(slices: list[int]) -> list[int]:

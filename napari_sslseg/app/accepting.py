@@ -89,8 +89,8 @@ class Accepting:
     project : Project
     references : ReferenceLayer
     shelf : ProposalShelf
-    save_head : callable
-        Saves the project's head.
+    save : callable
+        Saves the ink and then the project's head, soon: a record without its ink would be false.
     """
 
     def __init__(
@@ -98,10 +98,11 @@ class Accepting:
         project: Project,
         references: ReferenceLayer,
         shelf: ProposalShelf,
-        save_head: Callable[[], None],
+        save: Callable[[], None],
     ) -> None:
         self._project, self._references, self._shelf = project, references, shelf
-        self._save_head = save_head
+        self._save = save
+        self._drop_open()
 
     def accept(self, index: int) -> int:
         """Copy a slice of the proposal in view into References; one undo step there.
@@ -155,7 +156,7 @@ class Accepting:
                 after = int(np.prod(ink.shape[row.axis + 1 :]))
                 if not ((positions // after) % ink.shape[row.axis] == row.index).any():
                     continue
-            if (np.moveaxis(ink, row.axis, 0)[row.index] == NOT_ANNOTATED).any():
+            if not self._whole(place):
                 made = _Recorded(self._record, place, self._entry(place), None)
                 made.redo()
                 found.append(made)
@@ -174,6 +175,23 @@ class Accepting:
         axis = self._project.axis
         found = [r for r in rows if r.axis == axis and r.index in standing]
         return sorted(found, key=lambda r: (r.round, r.index))
+
+    def _drop_open(self) -> None:
+        """Take slices out of the record that are not whole, as the ink was lost with a crash."""
+        references = self._references
+        for row in list(self._project.accepted):
+            place = (row.axis, row.index)
+            # What is known already need not be looked for in a large volume.
+            known = row.axis == references.axis and row.index in references.references()
+            if not (known or self._whole(place)):
+                self._record(place, None)
+
+    def _whole(self, place: tuple[int, int]) -> bool:
+        """Whether all of a slice is annotated."""
+        axis, index = place
+        ink = self._references.ink
+        inside = 0 <= index < ink.shape[axis]
+        return inside and bool((np.moveaxis(ink, axis, 0)[index] != NOT_ANNOTATED).all())
 
     def _entry(self, place: tuple[int, int]) -> _Entry | None:
         """Return what the record says of a slice."""
@@ -200,7 +218,7 @@ class Accepting:
         # New objects: the old ones may just be written by the thread that saves.
         project.accepted = accepted
         project.settings = {**project.settings, _SETTING: scores}
-        self._save_head()
+        self._save()
 
 
 def _dice(proposed: Any, accepted: Any, judged: Any) -> dict[int, float]:

@@ -14,6 +14,10 @@ _TIP = (
 )
 
 
+#: The first points come with the first training steps, after matching and tests.
+_PROMISE = "Loss and Dice, once training steps begin"
+
+
 class TrainingChart(Plot):
     """Loss (left axis) and Dice (right axis) over seconds of training."""
 
@@ -68,6 +72,7 @@ class TrainingChart(Plot):
             (self._baseline, self.baselines),
         ):
             curve.setData([p[0] for p in points], [p[1] for p in points])
+        self.say_empty("" if self.losses or self.dices else _PROMISE)
 
     def _follow(self) -> None:
         item = self._item

@@ -10,12 +10,13 @@ import numpy as np
 from psygnal import Signal
 
 from ..volume.annotation import NOT_ANNOTATED
-from ..volume.classes import SegmentClass
+from ..volume.classes import BACKGROUND, SegmentClass
 from ..volume.terminology import Code
 from .background import in_background
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
+    from napari.layers import Labels
 
     from ..volume.project import Project
     from .proposal_shelf import ProposalShelf
@@ -35,6 +36,8 @@ class ClassEditing:
 
     changed = Signal()
     """The table is another one."""
+    chosen = Signal(int)
+    """Another class is painted with, whoever chose it: `current`."""
     refused = Signal(str)
     """Why a class stays, in one sentence."""
 
@@ -51,6 +54,12 @@ class ClassEditing:
         self.painted_elsewhere: Callable[[int, Callable[[list[str]], object]], object] = (
             lambda class_id, tell: tell([])
         )
+        self._followed: list[Labels] = []
+        self._choosing = False
+        self._told = self.current()
+        self._follow(references.layer)
+        shelf.changed.connect(self._on_proposals)
+        viewer.layers.selection.events.active.connect(self._tell)
 
     def add(self, name: str | None = None) -> SegmentClass:
         """Add a class and select it for painting."""
@@ -133,13 +142,16 @@ class ClassEditing:
 
     def _remove(self, class_id: int) -> None:
         self._project.classes.remove(class_id)
+        if self.current() == class_id:
+            ids = self._project.classes.ids
+            self.choose(ids[0] if ids else BACKGROUND, take_brush=False)
         self.changed.emit()
 
     def _unless_painted(self, class_id: int, follow: Callable[[], object]) -> None:
         """Go on if no voxel of this volume is painted with a class; else say so."""
         serials, ink = self._serials(), self._references.ink
         words: list[Any] = [ink, *(proposal.corrections() for proposal in self._shelf.all())]
-        stores = [self._project.correction_store(slug) for slug in self._shelf.unread.awaited]
+        stores = [self._project.correction_store(slug) for slug in self._shelf.unread.missing]
 
         def count() -> int:
             everything = words + [store.stored() for store in stores]
@@ -163,6 +175,14 @@ class ClassEditing:
     def _serials(self) -> tuple[int, ...]:
         return (self._references.serial, *self._shelf.serials())
 
+    # -- what is painted with -------------------------------------------------------------
+
+    def current(self) -> int:
+        """Id of the class that is painted with: the selected label of the layer in hand."""
+        active = self._viewer.layers.selection.active
+        ours = active in [proposal.layer for proposal in self._shelf.layers.values()]
+        return int((active if ours else self._references.layer).selected_label)
+
     def choose(self, class_id: int, take_brush: bool = True) -> None:
         """Paint with a class from now on, in References and proposals alike.
 
@@ -176,17 +196,55 @@ class ClassEditing:
         """
         references = self._references.layer
         proposals = [proposal.layer for proposal in self._shelf.layers.values()]
-        for layer in [references] if class_id == NOT_ANNOTATED else [references, *proposals]:
-            layer.selected_label = class_id
-        if not take_brush:
-            return
-        layers = self._viewer.layers
+        self._choosing = True
+        try:
+            for layer in [references] if class_id == NOT_ANNOTATED else [references, *proposals]:
+                layer.selected_label = class_id
+        finally:
+            self._choosing = False
+        if take_brush:
+            self._take_brush(class_id)
+        self._tell()
+
+    def _take_brush(self, class_id: int) -> None:
+        references, layers = self._references.layer, self._viewer.layers
+        proposals = [proposal.layer for proposal in self._shelf.layers.values()]
         active = layers.selection.active
         if class_id == NOT_ANNOTATED and active in proposals and references in layers:
             references.brush_size, references.mode = active.brush_size, active.mode
             layers.selection.active = active = references
         if active in [references, *proposals] and active.mode in ("pan_zoom", "erase", "pick"):
             active.mode = "paint"
+
+    def _follow(self, layer: Labels) -> None:
+        """Take what is chosen in napari's own controls of a layer for all of them."""
+        self._followed.append(layer)
+        layer.events.selected_label.connect(self._on_label)
+
+    def _on_label(self, event: Any) -> None:
+        if not self._choosing and not self._shelf.closed:
+            self.choose(int(event.source.selected_label), take_brush=False)
+
+    def _on_proposals(self) -> None:
+        """Paint in a proposal that has just come with what was chosen before."""
+        here = [proposal.layer for proposal in self._shelf.layers.values()]
+        kept = [self._references.layer, *here]
+        self._followed = [layer for layer in self._followed if layer in kept]
+        for layer in here:
+            if layer not in self._followed:
+                self._follow(layer)
+                label = self._references.layer.selected_label
+                if label != NOT_ANNOTATED:
+                    layer.selected_label = label
+        self._tell()
+
+    def _tell(self, event: Any = None) -> None:
+        if self._shelf.closed:
+            return
+        current = self.current()
+        if current != self._told:
+            self._told = current
+            self.chosen.emit(current)
 
 
 def _voxels(words: Iterable[Any], z: int, class_id: int) -> int:

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 
 _SETTING = "look"
 
-#: Width of contours, pixels.
-CONTOUR = 2
+#: Width of contours, pixels; and of those that regions need, which must not hide thin regions.
+CONTOUR, OVER_REGIONS = 2, 1
 
 
 class ClassLook:
@@ -31,6 +31,7 @@ class ClassLook:
         self.image_only = False
         self._hidden: list[Any] = []
         session.proposals_changed.connect(self._on_proposals)
+        session.regions.on_changed.connect(self._apply_contour)
         self.apply()
 
     def set_opacity(self, class_id: int, opacity: float) -> None:
@@ -73,9 +74,11 @@ class ClassLook:
     def _apply_contour(self) -> None:
         width = CONTOUR if self.contour else 0
         session = self._session
-        for layer in (session.references.layer, *(p.layer for p in session.proposals.values())):
-            if layer.contour != width:
-                layer.contour = width
+        if session.references.layer.contour != width:
+            session.references.layer.contour = width
+        over = OVER_REGIONS if session.regions.on else 0
+        for proposal in session.proposals.values():
+            proposal.outline(width or over)
 
     def _on_proposals(self) -> None:
         if self.image_only:

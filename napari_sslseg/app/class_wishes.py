@@ -23,7 +23,7 @@ class ClassWishes:
     """
 
     def __init__(self, classes: ClassList, session: Callable[[], Session | None]) -> None:
-        self._session = session
+        self._session, self._classes = session, classes
         classes.add_wanted.connect(self._add)
         classes.remove_wanted.connect(self._remove)
         classes.chosen.connect(self._choose)
@@ -35,9 +35,11 @@ class ClassWishes:
         if (session := self._session()) is None:
             return
         try:
-            session.add_class()
+            added = session.add_class()
         except ValueError as error:
             show_warning(str(error))
+        else:
+            self._classes.ask_name(added.id)
 
     def _remove(self, class_id: int) -> None:
         if (session := self._session()) is not None:

@@ -42,6 +42,7 @@ class ClickTools:
         self.volume = False
         self._followed: list[Labels] = []
         self._setting = False
+        self._bind(session.references.layer)
         session.proposals_changed.connect(self._follow_proposals)
         self._follow_proposals()
 
@@ -67,11 +68,16 @@ class ClickTools:
                 self._followed.append(layer)
                 layer.mouse_drag_callbacks.append(self._on_press)
                 layer.events.mode.connect(self._on_mode)
+                self._bind(layer)
         active = self._session.shelf.in_view()
         # Not from under the brush of somebody who has gone back to References.
         chosen = self._session.viewer.layers.selection.active
         if self.tool and active is not None and chosen is active.layer:
             self._set_up(active.layer)
+
+    def _bind(self, layer: Labels) -> None:
+        """Let napari's key for a new label add a class: one above “Not annotated” there is none."""
+        layer.bind_key("M", lambda _: self._session.add_class(), overwrite=True)
 
     def _set_up(self, layer: Labels) -> None:
         self._setting = True

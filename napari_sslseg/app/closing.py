@@ -40,6 +40,8 @@ class WindowClosing(QObject):
         #: Name that the panel is docked by, empty before it is.
         self._name = ""
         self._closes = self._asked = False
+        #: Whether the window has closed, or the panel was taken out of it.
+        self.over = False
         panel.installEventFilter(self)
 
     def watch(self) -> None:
@@ -47,6 +49,7 @@ class WindowClosing(QObject):
         dock, window = _dock_and_window(self._panel)
         if dock is not None and window is not None:
             self._name, self._window = dock.windowTitle(), ref(window)
+            self.over = False
             window.installEventFilter(self)
         elif self._removed:  # while a project was being opened
             self._leave_soon()
@@ -73,7 +76,7 @@ class WindowClosing(QObject):
             self._closes = event.isAccepted()
         gone = event.type() == QEvent.Type.Hide and not event.spontaneous()
         if self._closes and (gone or window.isHidden()):
-            self._closes = False
+            self._closes, self.over = False, True
             self._end()
         return event.type() == QEvent.Type.Close
 
@@ -107,6 +110,7 @@ class WindowClosing(QObject):
 
     def _saved(self, session: Session) -> None:
         if self._panel.session is session and self._removed:
+            self.over = True
             self._panel.close_session(saved=True)
             self._end()
 

@@ -18,7 +18,7 @@ from ..training.events import (
     VolumeProposed,
 )
 from ..training.request import BatchRequest, TrainRequest
-from ..volume.cohort import Cohort, VolumeSummary
+from ..volume.cohort import Cohort, VolumeSummary, told_apart
 from ..volume.project import ProjectError
 from .background import in_background
 from .live_summary import live_summary
@@ -118,7 +118,7 @@ class CohortView(QObject):
     # -- the volumes ----------------------------------------------------------------------
 
     def summaries(self) -> list[VolumeSummary]:
-        """All volumes in their order; those that are still being read without numbers."""
+        """All volumes in their order, told apart; those still being read without numbers."""
         if self.cohort is None:
             return []
         found = []
@@ -127,7 +127,7 @@ class CohortView(QObject):
                 found.append(live_summary(self.session, key))
             else:
                 found.append(self._summaries.get(key, VolumeSummary(key, key[4:] or "…")))
-        return found
+        return told_apart(found)
 
     def painted_elsewhere(self, class_id: int, tell: Callable[[list[str]], object]) -> None:
         """Tell the names of the other volumes in which a class is painted.
@@ -147,7 +147,7 @@ class CohortView(QObject):
                 return
             self._summaries.update(found)
             self._unsure.difference_update(found)
-            known = [self._summaries[key] for key in others if key in self._summaries]
+            known = [s for s in self.summaries() if s.key in others]
             tell([summary.name for summary in known if class_id in summary.painted])
 
         if not unread:

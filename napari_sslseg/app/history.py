@@ -59,6 +59,8 @@ class _Followed:
     layer: Labels
     undo: Callable[[], None]
     redo: Callable[[], None]
+    touched: Callable[[], object]
+    """Called after voxels may have changed: a hidden layer of napari says nothing."""
     written: Strokes = field(init=False)
     """Where the strokes on it go."""
     accompany: list[Callable[[Positions | None], Iterable[Companion]]] = field(default_factory=list)
@@ -146,9 +148,9 @@ class History:
 
     # -- layers ---------------------------------------------------------------------------
 
-    def follow(self, layer: Labels) -> None:
-        """Take the steps of a layer into the row from now on."""
-        owner = _Followed(layer, layer.undo, layer.redo)
+    def follow(self, layer: Labels, touched: Callable[[], object]) -> None:
+        """Take the steps of a layer into the row from now on; each that changes it calls back."""
+        owner = _Followed(layer, layer.undo, layer.redo, touched)
         owner.written = Strokes(layer, lambda: self._on_silent(owner))
         self._followed.append(owner)
         self.lead_here(layer)
@@ -233,6 +235,7 @@ class History:
         if len(change):
             change.apply(layer.data)
             layer.refresh(thumbnail=False, extent=False)
+            owner.touched()
         for companion in also:
             companion.redo()
         if len(change) or also:
@@ -270,10 +273,6 @@ class History:
         """Whether a stroke is being drawn on one of the layers."""
         return any(owner.written.under_way for owner in self._followed)
 
-    def drawing_on(self, layer: Labels) -> bool:
-        """Whether a stroke is being drawn on a layer."""
-        return self._owner(layer).written.under_way
-
     def since_stroke(self, layer: Labels) -> float:
         """Seconds since something was painted on a layer; infinite before."""
         return self._owner(layer).written.since_last
@@ -304,7 +303,10 @@ class History:
         step = Step(owner, *self._what(owner), Change.nothing(owner.layer.data.shape))
         self._push(step, owner.written.take(), alone=False)
         if step.companions:  # else the layer would say nothing of it
-            owner.layer.refresh(thumbnail=False, extent=False)
+            if owner.layer.visible:
+                owner.layer.refresh(thumbnail=False, extent=False)
+            else:
+                owner.touched()
 
     def _what(self, owner: _Followed) -> tuple[str, Place]:
         return self._name or (f"painting in {owner.layer.name}", self._where())
@@ -336,6 +338,7 @@ class History:
         step = source.pop()
         target.append(step)
         (step.redo if again else step.undo)()
+        step.owner.touched()
         self.changed.emit()
         self.moved.emit(step, again)
 

@@ -138,7 +138,7 @@ def read_layer(layer: Image, channels: Sequence[Image] = ()) -> tuple[npt.NDArra
             "contrast_limits": [float(v) for v in layer.contrast_limits],
             "metadata": entry,
             "channels": [] if layer.rgb else [_appearance(member) for member in members],
-            **_further_transforms(layer),
+            **further_transforms(layer),
         },
     )
     return array, info
@@ -199,7 +199,7 @@ def _appearance(layer: Image) -> dict[str, Any]:
     return look
 
 
-def _further_transforms(layer: Image) -> dict[str, Any]:
+def further_transforms(layer: Image) -> dict[str, Any]:
     """Return how a layer of another plugin is turned or sheared, as JSON values."""
     n = len(layer.scale)
     turned, sheared, affine = layer.rotate, layer.shear, layer.affine.affine_matrix

@@ -33,7 +33,6 @@ def bind_keys(panel: LoopPanel) -> None:
         if position <= len(ids):
             chosen = ids[position - 1] if position else BACKGROUND
             panel.session.choose_class(chosen)
-            panel.volume.classes.choose(chosen)
 
     for position in range(10):
         bind(f"Alt-{position}", partial(choose, position))

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QMenu, QMessageBox, QPushButton, QVBoxLayout, QWidget
 
 from ..formats.errors import FormatError
 from ..formats.label_import import (
     GridDiffersError,
     ImportedLabels,
-    UnknownClassesError,
     import_labels,
 )
-from ..volume.annotation import NOT_ANNOTATED, stated
-from ..volume.classes import BACKGROUND, ClassTable, SegmentClass, voxel_counts
+from ..formats.label_survey import Survey, describe_slices, survey
+from ..volume.annotation import NOT_ANNOTATED, SliceState, stated
+from ..volume.classes import BACKGROUND, ClassTable, SegmentClass
 from ..volume.proposal import Proposal, proposal_slug
 from .background import in_background
 from .export_target import bare, remembered_order
+from .label_chooser import NEW, Decision, LabelChooser, open_labels, usual
+from .slice_index import SliceIndex, index_slices
 from .step import allow, hint_label, say
 
 if TYPE_CHECKING:
@@ -34,12 +37,36 @@ IMPORTED = "Imported"
 _TIP = "Bring labels that were made elsewhere onto this image"
 
 
+@dataclass(frozen=True)
+class _Read:
+    """A file of labels that was read."""
+
+    name: str
+    as_proposal: bool
+    found: ImportedLabels
+    shown: npt.NDArray[np.uint8]
+    survey: Survey
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """What is to be shown of it, and for ink what it holds slice by slice."""
+
+    labels: npt.NDArray[np.uint8]
+    index: SliceIndex | None = None
+
+
 class LabelImport(QWidget):
     """A button with a menu, and what came of it."""
+
+    axis_taken = Signal(int)
+    """The session is sliced along another axis now, as the labels are."""
 
     def __init__(self) -> None:
         super().__init__()
         self._session: Session | None = None
+        #: What asks about the labels of a file, while it does.
+        self.chooser: LabelChooser | None = None
         self.button = QPushButton("Import labels")
         menu = QMenu(self.button)
         references = menu.addAction("As references…")
@@ -61,14 +88,14 @@ class LabelImport(QWidget):
     def set_session(self, session: Session | None) -> None:
         """Import into a session from now on."""
         self._session = session
+        if self.chooser is not None:
+            self.chooser.reject()
         self.setVisible(session is not None)
         say(self.hint, "")
         allow(self.button, "" if session is not None else "start labelling a volume first.", _TIP)
 
-    def import_from(
-        self, path: Path, as_proposal: bool, resample: bool = False, new_classes: bool = False
-    ) -> None:
-        """Import a file, in a thread; asks where it is on another grid or has other classes.
+    def import_from(self, path: Path, as_proposal: bool, resample: bool = False) -> None:
+        """Import a file, in a thread; asks where it is on another grid, or what it is not clear.
 
         Parameters
         ----------
@@ -76,8 +103,8 @@ class LabelImport(QWidget):
             What `import_labels` reads.
         as_proposal : bool
             Make it a proposal; else its labels become ink where nothing is painted yet.
-        resample, new_classes : bool
-            As of `import_labels`; what is true is not asked for.
+        resample : bool
+            As of `import_labels`; it is not asked for then.
         """
         session = self._session
         if session is None:
@@ -85,58 +112,101 @@ class LabelImport(QWidget):
         order = remembered_order(session.project.info)
         classes = session.project.snapshot().classes
         axis = session.project.axis
-        say(self.hint, f"Importing {path.name}…")
-        allow(self.button, "an import is under way.", "")
+        self._say_busy(f"Importing {path.name}…")
 
-        def work() -> tuple[ImportedLabels, npt.NDArray[np.uint8]]:
-            found = import_labels(
-                path,
-                bare(order.source),
-                classes=classes,
-                resample=resample,
-                new_classes=new_classes,
-            )
+        def work() -> _Read:
+            like = bare(order.source)
+            found = import_labels(path, like, classes=classes, resample=resample, new_classes=True)
             shown = np.ascontiguousarray(order.apply(found.labels))
-            if as_proposal:
-                return found, shown
-            return found, stated(shown, axis)
-
-        def done(result: tuple[ImportedLabels, npt.NDArray[np.uint8]]) -> None:
-            if self._session is not session:
-                return  # and the button is another's
-            found, shown = result
-            if as_proposal:
-                # Two that are written at the same time would be the same version.
-                _add_classes(session, shown, found.names)
-                self._propose(session, shown, found, path.name)
-            else:
-                allow(self.button, "", _TIP)
-                _add_classes(session, shown, found.names)
-                count = session.adopt(shown)
-                say(self.hint, " ".join([_said(count, path.name), *found.remarks]))
+            # What was resampled says nothing at its edges, and so may have whole slices by chance.
+            turns = not (as_proposal or found.resampled)
+            looked = survey(shown, axis, turns)
+            return _Read(path.name, as_proposal, found, shown, looked)
 
         def failed(error: Exception) -> None:
             if self._session is not session:
                 return
-            allow(self.button, "", _TIP)
-            say(self.hint, "")
+            self._say_idle("")
             if isinstance(error, GridDiffersError) and not resample:
                 if self._agreed(f"{error}\n\nResample it, each voxel taking the nearest label?"):
-                    self.import_from(path, as_proposal, True, new_classes)
-            elif isinstance(error, UnknownClassesError) and not new_classes:
-                if self._agreed(f"{error}\n\nAdd {_listed(error)} as classes?"):
-                    self.import_from(path, as_proposal, resample, True)
+                    self.import_from(path, as_proposal, True)
             else:
                 reason = str(error) if isinstance(error, FormatError) else f"{path.name}: {error}"
-                say(self.hint, f"Not imported: {reason}")
+                self._say_idle(f"Not imported: {reason}")
+
+        in_background(work, lambda read: self._ask(session, read), failed)
+
+    def _ask(self, session: Session, read: _Read) -> None:
+        """Ask what each label is, where that is not clear, and along which axis they lie."""
+        if self._session is not session:
+            return  # and the button is another's
+        found = read.survey
+        if not found.planes and not open_labels(found, read.found.names, session.classes):
+            self._take(session, read, Decision(usual(found, session.classes), found.axis))
+            return
+        names = read.found.names
+        chooser = LabelChooser(session, read.name, read.shown, found, names, self)
+        self.chooser = chooser
+
+        def answered(result: int) -> None:
+            self.chooser = None
+            chooser.deleteLater()
+            if self._session is not session:
+                return
+            if result:
+                self._take(session, read, chooser.decision())
+            else:
+                self._say_idle("")
+
+        chooser.finished.connect(answered)
+        chooser.open()  # which waits for nothing
+
+    def _take(self, session: Session, read: _Read, decision: Decision) -> None:
+        """Bring the labels into the session as was decided, in a thread."""
+        names = read.found.names
+        try:
+            new = _new_classes(session.classes, read, decision)
+        except FormatError as error:
+            self._say_idle(f"Not imported: {error}")
+            return
+        table = np.arange(256, dtype=np.uint8)
+        for value, target in decision.targets.items():
+            table[value] = new[value].id if target == NEW else target
+        same = bool((table == np.arange(256)).all())
+
+        def work() -> _Ready:
+            labels = read.shown if same else table[read.shown]
+            if read.as_proposal:
+                return _Ready(labels)
+            ink = stated(labels, decision.axis)
+            return _Ready(ink, index_slices(ink, decision.axis))
+
+        def done(ready: _Ready) -> None:
+            if self._session is not session:
+                return
+            if new:
+                session.add_classes(new.values())
+            if read.as_proposal:
+                self._propose(session, ready.labels, read)
+                return
+            if decision.axis != session.project.axis:
+                session.set_axis(decision.axis)
+                self.axis_taken.emit(decision.axis)
+            count = session.adopt(ready.labels)
+            named = " Its labels were matched by their names." if names and count else ""
+            said = _said(bool(count), read.name, ready.index) + named
+            self._say_idle(" ".join([said, *read.found.remarks]))
+
+        def failed(error: Exception) -> None:
+            if self._session is session:
+                self._say_idle(f"Not imported: {error}")
 
         in_background(work, done, failed)
 
-    def _propose(
-        self, session: Session, shown: npt.NDArray[np.uint8], found: ImportedLabels, name: str
-    ) -> None:
+    def _propose(self, session: Session, shown: npt.NDArray[np.uint8], read: _Read) -> None:
         """Make a proposal; nothing is known of its trust, so it has no regions."""
-        info: dict[str, Any] = {"method": "imported", "resampled": found.resampled, "shares": {}}
+        info: dict[str, Any] = {"method": "imported", "resampled": read.found.resampled}
+        info["shares"] = {}
         slug = proposal_slug(IMPORTED)
 
         def write() -> int:
@@ -147,18 +217,25 @@ class LabelImport(QWidget):
 
         def ready(version: int) -> None:
             if self._session is session:
-                allow(self.button, "", _TIP)
                 session.activate(slug)
                 session.shelf.bring_up([slug])
-                said = f"{name} is the proposal “{IMPORTED}”: correct and accept it."
-                say(self.hint, " ".join([said, *found.remarks]))
+                said = f"{read.name} is the proposal “{IMPORTED}”: correct and accept it."
+                self._say_idle(" ".join([said, *read.found.remarks]))
 
         def failed(error: Exception) -> None:
             if self._session is session:
-                allow(self.button, "", _TIP)
-                say(self.hint, f"Not imported: {error}")
+                self._say_idle(f"Not imported: {error}")
 
         in_background(write, ready, failed)
+
+    def _say_busy(self, text: str) -> None:
+        """No other import begins: two that are written at the same time would be one version."""
+        say(self.hint, text)
+        allow(self.button, "an import is under way.", "")
+
+    def _say_idle(self, text: str) -> None:
+        allow(self.button, "", _TIP)
+        say(self.hint, text)
 
     def _choose(self, as_proposal: bool) -> None:
         session = self._session
@@ -178,24 +255,49 @@ class LabelImport(QWidget):
         return bool(answer == QMessageBox.StandardButton.Yes)
 
 
-def _add_classes(session: Session, shown: npt.NDArray[np.uint8], names: dict[int, str]) -> None:
-    present = np.flatnonzero(voxel_counts(shown)).tolist()
-    missing: list[SegmentClass] = []
-    for item in ClassTable.from_ids(i for i in present if i not in session.classes):
-        name = names.get(item.id, "").strip()
-        missing.append(replace(item, name=name) if name else item)
-    if missing:
-        session.add_classes(missing)
+def _new_classes(classes: ClassTable, read: _Read, decision: Decision) -> dict[int, SegmentClass]:
+    """Make the classes that were asked for, by value in the file; its numbers where they are free.
+
+    Raises
+    ------
+    FormatError
+        When there are more than there is room for.
+    """
+    wanted = [value for value, target in decision.targets.items() if target == NEW]
+    kept = {value for value in wanted if value not in classes}
+    taken = {*classes.ids, *classes.removed_ids, *kept}
+    made: dict[int, SegmentClass] = {}
+    for value in wanted:
+        free = (
+            value
+            if value in kept
+            else next((i for i in range(1, NOT_ANNOTATED) if i not in taken), NOT_ANNOTATED)
+        )
+        if free == NOT_ANNOTATED:
+            raise FormatError("there is no room for so many classes; leave some of them out.")
+        taken.add(free)
+        (item,) = ClassTable.from_ids([free])
+        name = read.found.names.get(value, "").strip()
+        made[value] = replace(item, name=name) if name else item
+    return made
 
 
-def _listed(error: UnknownClassesError) -> str:
-    return ", ".join(error.names.get(i) or str(i) for i in error.ids)
-
-
-def _said(count: int, name: str) -> str:
-    if not count:
+def _said(any_came: bool, name: str, index: SliceIndex | None) -> str:
+    if not any_came or index is None:
         return (
             f"Nothing imported: {name} says nothing where you have not already painted, or a "
             "stroke was being drawn; then import again."
         )
-    return f"{count} voxels of {name} are References now; what you had painted stays."
+    whole, part = (
+        tuple(int(z) for z in np.flatnonzero(index.states == state))
+        for state in (SliceState.WHOLE, SliceState.PARTIAL)
+    )
+    parts = [f"{describe_slices(whole)} of {name} {_are(whole)} References now"] if whole else []
+    if part:
+        where = describe_slices(part) + ("" if whole else f" of {name}")
+        parts.append(f"{where} {_are(part)} partly labelled")
+    return f"{', and '.join(parts)}; what you had painted stays."
+
+
+def _are(slices: tuple[int, ...]) -> str:
+    return "is" if len(slices) == 1 else "are"

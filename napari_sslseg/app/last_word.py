@@ -210,9 +210,9 @@ class LastWord:
         Raises
         ------
         NotNowError
-            While some have not been read.
+            While some have not been read, and once of those that cannot be.
         """
-        if reason := self._shelf.unread.why_not:
+        if reason := self._shelf.unread.before_marking():
             raise NotNowError(f"Nothing was changed: {reason}")
         axis, shown = self._references.axis, self._shelf.in_view()
         words = np.full(self._references.slice_ink(index).shape, NOT_ANNOTATED, dtype=np.uint8)
@@ -231,7 +231,7 @@ class LastWord:
     def _settle(self, proposal: Corrected) -> None:
         for step in self._early:
             step.settle(proposal)
-        if not self._shelf.unread.awaited:
+        if not self._shelf.unread.missing:
             self._early.clear()
 
     def _follow_correction(
@@ -252,7 +252,7 @@ class LastWord:
         for proposal in self._shelf.all():
             if proposal is not speaker:
                 found += speak_over(proposal, positions)
-        if self._shelf.unread.awaited:
+        if self._shelf.unread.missing:
             self._early.append(_Early(positions, speak_over))
             found.append(self._early[-1])
         return found

@@ -1,8 +1,9 @@
 """Edits of a labels layer, told from mere slicing.
 
 napari emits ``set_data`` for both: when voxels were changed in place and the layer refreshed, and
-whenever another slice, or a hidden layer, comes into view. To take that for an edit would count,
-save and colour everything anew with each step of the slider and each look at the image alone.
+whenever another slice, or a hidden layer, comes into view, or outlines are drawn instead of areas.
+To take that for an edit would count, save and colour everything anew with each step of the slider
+and each look at the image alone.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ def follow_edits(viewer: ViewerModel, layer: Labels, edited: Callable[[], object
         In this viewer.
     edited : callable
         Called after strokes, and when the layer was refreshed without another slice or the layer
-        itself coming into view. What changes in a hidden layer must be said by who changes it.
+        itself coming into view, or being drawn otherwise. What changes in a hidden layer must be
+        said by who changes it.
     """
 
     def view() -> tuple[Any, ...]:
@@ -46,6 +48,11 @@ def follow_edits(viewer: ViewerModel, layer: Labels, edited: Callable[[], object
         if not layer.visible:
             seen = None
 
+    def on_contour(event: Any = None) -> None:
+        nonlocal seen
+        seen = None  # napari refreshes next, to draw the same voxels otherwise
+
     layer.events.paint.connect(lambda event: edited())
     layer.events.set_data.connect(on_data)
     layer.events.visible.connect(on_visible)
+    layer.events.contour.connect(on_contour)

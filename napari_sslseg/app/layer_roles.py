@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari.experimental import unlink_layers
+
 if TYPE_CHECKING:
     from napari.components import LayerList
     from napari.layers import Image, Labels, Layer
@@ -52,8 +54,10 @@ def forget_history(layer: Labels) -> None:
     """Drop the undo stack of a labels layer whose array was replaced.
 
     Undo entries hold voxels of the old array; replayed on the new one they would mix the two.
-    A layer forgets its history when it stops being editable, which is the public way to ask.
+    A layer forgets its history when it stops being editable, which is the public way to ask; those
+    that it is linked with would follow, in the middle of a stroke.
     """
+    unlink_layers([layer])
     mode = layer.mode
     layer.editable = False
     layer.editable = True

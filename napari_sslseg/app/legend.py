@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QWidget
 
@@ -16,6 +16,36 @@ _WORDS = {
     3: "they disagree: look here",
     4: "disagree: likely wrong",
 }
+
+#: Pixels of a line of these words at most.
+_ROOM = 200
+
+
+class _Share(QLabel):
+    """A share in percent; always as wide as the widest, or the legend would move with it."""
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Room for any share in the label's font."""
+        return self.sizeHint()
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Room for any share in the label's font."""
+        hint: QSize = super().sizeHint()
+        widest = self.fontMetrics().horizontalAdvance("100.0 %") + 4
+        return QSize(max(widest, hint.width()), hint.height())
+
+
+class _Meaning(QLabel):
+    """Words on one line, unless a large font would make the panel too wide."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.setWordWrap(True)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Room for one line where that is not too much."""
+        whole = self.fontMetrics().horizontalAdvance(self.text()) + 16
+        return QSize(min(whole, _ROOM), int(super().minimumSizeHint().height()))
 
 
 class RegionLegend(QWidget):
@@ -40,11 +70,10 @@ class RegionLegend(QWidget):
             box.setChecked(code in shown)
             box.setToolTip(f"Colour the voxels where {REGION_MEANINGS[code]}")
             box.toggled.connect(self._emit)
-            meaning = QLabel(_WORDS[code])
+            meaning = _Meaning(_WORDS[code])
             meaning.setToolTip(REGION_MEANINGS[code].capitalize())
-            share = QLabel("–")
+            share = _Share("–")
             share.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            share.setMinimumWidth(48)  # "100.0 %"
             share.setToolTip("Share of the open voxels on and around the object")
             grid.addWidget(box, row, 0)
             grid.addWidget(meaning, row, 1)

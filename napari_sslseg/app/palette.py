@@ -11,12 +11,16 @@ from napari.utils.colormaps.standardize_color import transform_color
 from ..volume.annotation import NOT_ANNOTATED
 from ..volume.classes import BACKGROUND, ClassTable
 
-#: Okabe and Ito's palette: told apart with any common colour-vision deficiency, and, from
-#: sky blue over yellow and orange to vermillion, ordered from trusted to doubtful.
-REGION_COLORS = {1: "#56b4e9", 2: "#f0e442", 3: "#e69f00", 4: "#d55e00"}
+#: From sky blue over yellow and orange to vermillion: from trusted to doubtful. As Okabe and Ito's
+#: palette, but its last three differ in brightness as much as in hue, so that they are told apart
+#: with any common colour-vision deficiency also where they lie over dark and bright images.
+REGION_COLORS = {1: "#56b4e9", 2: "#fff08a", 3: "#ee8a00", 4: "#a8291a"}
 
 #: Background ink is stated, not empty: a veil shows it without hiding the image.
 BACKGROUND_INK = (0.55, 0.62, 0.75, 0.16)
+
+#: The same where it stands for background in a list.
+BACKGROUND_COLOR = "#8c9ebf"
 
 _CLEAR = np.zeros(4, dtype=np.float32)
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error, show_info, show_warning
+from napari.utils.notifications import show_error, show_warning
 from napari.utils.theme import get_theme
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QApplication, QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
 
 from ..training.events import (
     Event,
@@ -27,11 +26,13 @@ from .class_wishes import ClassWishes
 from .closing import WindowClosing
 from .cohort_view import CohortView
 from .first_labels import prepare_labels_soon
-from .image_source import show_image
+from .image_layers import claim
 from .key_help import KeyHelp
 from .key_settings import Keys, napari_keys
 from .keys import bind_keys
 from .orthogonal_views import OrthogonalViews
+from .panel_column import PanelColumn
+from .panel_style import PanelStyle
 from .project_lock import ProjectLock
 from .scrolling import Scrolling
 from .sections.export_section import ExportSection
@@ -43,10 +44,14 @@ from .sections.volumes_section import VolumesSection
 from .session import Session
 from .software_rendering import keep_shader_programs
 from .starting import adoptable, start_first_project
+from .step import say
 from .switching import LoadedVolume, Switching, load_volume
 from .top_bar import TopBar
+from .volume_showing import show_in_turns, take_away
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import napari
     from napari.layers import Image
 
@@ -85,25 +90,13 @@ class LoopPanel(QWidget):
         self.export = ExportSection()
         loop = (self.references, self.train, self.review, self.export)
         self.steps = (self.volume, self.volumes, *loop)
-        inside = QWidget()
-        column = QVBoxLayout(inside)
-        column.setContentsMargins(4, 4, 4, 4)
-        column.setSpacing(2)
-        for step in self.steps:
-            column.addWidget(step)
-        column.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(inside)
-        inside.setMinimumWidth(0)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
         layout.addWidget(self.top)
-        layout.addWidget(scroll)
-        self.setMinimumWidth(330)
+        self.column = PanelColumn(self.steps)
+        layout.addWidget(self.column, 1)
+        PanelStyle(viewer, self)
         self._connect()
         self._follow_theme()
         self.volume.open()
@@ -112,7 +105,7 @@ class LoopPanel(QWidget):
 
     def start(self, image: Image, axis: int) -> None:
         """Make a project for an image layer and begin; a References layer in view is adopted."""
-        if self.session is not None or image is None:
+        if self.session is not None or self.switching.under_way or image is None:
             return
         layers = self.viewer.layers
         adopted, channels = adoptable(layers, image), channels_of(layers, image)
@@ -121,13 +114,14 @@ class LoopPanel(QWidget):
         def done(made: tuple[Any, ...]) -> None:
             if adopted is not None and adopted in layers:
                 layers.remove(adopted)
+            claim(layers, image, made[0].path)
             self._begin(Session(self.viewer, image, *made))
 
         start_first_project(image, channels, axis, adopted, done, self._not_started)
 
     def open(self, path: Path) -> None:
         """Open a project folder and go on where it stopped."""
-        if self.session is not None:
+        if self.session is not None or self.switching.under_way:
             return
         self.volume.set_busy("Opening the project…")
 
@@ -137,18 +131,16 @@ class LoopPanel(QWidget):
 
         in_background(read, self.show_volume, self._not_started)
 
-    def show_volume(self, volume: LoadedVolume, again: bool = False) -> None:
+    def show_volume(self, volume: LoadedVolume, over: Callable[[], object] | None = None) -> None:
         """Begin a session on what was read from disk.
 
         Parameters
         ----------
         volume : LoadedVolume
-        again : bool
-            It takes the place of another volume of the project: the panel stays as it is.
+        over : callable, optional
+            Called in the end. It takes the place of another volume then, the panel stays as it is.
         """
-        image = show_image(self.viewer, volume.image, volume.project.info)
-        session = Session(self.viewer, image, volume.project, volume.ink, volume.index)
-        self._begin(session, again)
+        show_in_turns(self.viewer, volume, self._begin, lambda: not self.closing.over, over)
 
     def leave(self) -> None:
         """Save in a thread, then close the project; what cannot be saved stays in the viewer."""
@@ -163,23 +155,22 @@ class LoopPanel(QWidget):
         self.volume.leave.setEnabled(False)
         session.save_then(saved, lambda: self.volume.leave.setEnabled(True))
 
-    def close_session(self, saved: bool = False) -> None:
-        """Save and leave the project; its layers go, the image stays.
+    def close_session(self, saved: bool = False, image_stays: bool = True) -> None:
+        """Save and leave the project; its layers go.
 
         Parameters
         ----------
         saved : bool
             Everything has just been saved.
+        image_stays : bool
+            No other volume takes its place.
         """
         session, self.session = self.session, None
         if session is None:
             return
         session.close(saved)
         self.volume.leave.setEnabled(True)
-        made = [proposal.layer for proposal in session.proposals.values()]
-        for layer in (*made, session.regions.layer, session.references.layer):
-            if layer in self.viewer.layers:  # and not the user's copies of them
-                self.viewer.layers.remove(layer)
+        take_away(session, image_stays)
         self._show_session(None)
 
     # -- inside ---------------------------------------------------------------------------
@@ -196,7 +187,8 @@ class LoopPanel(QWidget):
         session.shares_changed.connect(lambda slug, shares: self.top.refresh())
         session.estimate_changed.connect(lambda slug, estimate: self.review.show_quality())
         session.trouble.connect(show_warning)
-        session.class_editing.refused.connect(show_info)
+        session.class_editing.chosen.connect(self.volume.classes.choose)
+        session.class_editing.refused.connect(self.volume.classes.refuse)
         session.training.said.connect(self._on_event)
         session.training.state_changed.connect(lambda state: self._refresh())
         self.viewer.layers.selection.active = session.references.layer
@@ -215,11 +207,17 @@ class LoopPanel(QWidget):
         self.train.open()
         if session.proposals or session.project.proposal_slugs():
             self.review.open()
+        else:
+            session.choose_class(session.class_editing.current())  # a drag paints, from the start
 
     def _show_session(self, session: Session | None) -> None:
         if session is None and not self.switching.under_way:
             self.cohort.end()
             self.lock.release()
+            for step in self.steps[1:]:  # there is nothing to do in them
+                step.close_step()
+            self.volume.open()
+            self.column.verticalScrollBar().setValue(0)
         self.scrolling.set_on(session is not None)
         self.top.set_session(session)
         self.planes.set_session(session)
@@ -253,7 +251,10 @@ class LoopPanel(QWidget):
             return
         try:
             self.volume.close_step()
-            self.train.open()
+            if not self.review.is_open:  # what is clicked there must not move away
+                self.train.open()
+            for hint in (self.train.hint, self.review.hint):
+                say(hint, "")  # they are of what was done before
             self.session.train(request)
         except (RuntimeError, OSError) as error:
             show_warning(str(error))
@@ -292,6 +293,7 @@ class LoopPanel(QWidget):
         volume.open_wanted.connect(self.open)
         volume.close_wanted.connect(self.leave)
         self._class_wishes = ClassWishes(volume.classes, lambda: self.session)
+        volume.label_import.axis_taken.connect(volume.axis.setCurrentIndex)
         self.volumes.switch_wanted.connect(self.switching.to)
         self.volumes.propose_wanted.connect(lambda: self.cohort.propose(self.train.request()))
         self.volumes.trouble.connect(show_warning)
@@ -299,6 +301,7 @@ class LoopPanel(QWidget):
         self.train.others_teach = self.volumes.teach.isChecked
         self.train.train_wanted.connect(self._on_train)
         self.train.restart_wanted.connect(self._on_restart)
+        self.top.training.clicked.connect(self.train.open)
         self.top.help_wanted.connect(self.show_keys)
         self.top.planes.clicked.connect(self.planes.set_shown)
         self.planes.shown_changed.connect(self.top.planes.setChecked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,14 @@ if TYPE_CHECKING:
     from ..volume.proposal import Proposal
 
     Positions = npt.NDArray[np.integer]
+
+
+#: Of areas, through which the image is seen.
+_OPACITY = 0.5
+
+# Outlines are what is drawn by default; in three dimensions napari draws areas, and would say so
+# with each turn of the view.
+warnings.filterwarnings("ignore", message="Contours are not displayed during 3D rendering")
 
 
 @dataclass(frozen=True)
@@ -119,7 +128,7 @@ class ProposalLayer:
         self.layer: Labels = viewer.add_labels(
             words.data,
             name=proposal.name,
-            opacity=0.5,
+            opacity=_OPACITY,
             colormap=proposal_colormap(classes),
             metadata=role_metadata(image, proposal.slug),
             features=class_features(classes),
@@ -212,6 +221,17 @@ class ProposalLayer:
         self.opacity = dict(opacity or {})
         self.layer.colormap = proposal_colormap(classes, opacity)
         self.layer.features = class_features(classes)
+
+    def outline(self, width: int) -> None:
+        """Draw outlines, of so many voxels, instead of areas; 0 for areas.
+
+        Outlines are opaque, for their colours to be those of the classes over any other.
+        """
+        if self.layer.contour == width:
+            return
+        if bool(self.layer.contour) != bool(width):
+            self.layer.opacity = 1.0 if width else _OPACITY
+        self.layer.contour = width
 
     def count_open(
         self,

@@ -6,30 +6,29 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
-from ..editing.agreement import differing
 from .background import in_background
 from .emptying import Emptying
 from .layer_roles import put_below
 from .open_counts import OpenCounts
+from .proposal_choice import ProposalChoice
 from .proposal_layer import OpenCount, ProposalLayer
+from .proposal_news import ProposalNews
 from .region_view import RegionArray, RegionView
 from .unread import Corrected, Unread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    import numpy.typing as npt
     from napari.components import ViewerModel
     from napari.layers import Image
 
     from ..volume.inkstore import InkStore
     from ..volume.project import Project
     from ..volume.proposal import Proposal
-    from .history import History, Step
+    from .history import History
     from .reference_layer import ReferenceLayer
     from .spoken import Overlay
 
@@ -89,17 +88,14 @@ class ProposalShelf:
         self.open_counts.counted.connect(self._on_counted)
         self.open_counts.failed.connect(self._fail)
         self.open_counts.stale.connect(self.recount)
-        #: Voxels of each slice that the newest version changed, by slug: (axis, counts).
-        self._news: dict[str, tuple[int, npt.NDArray[np.int64]]] = {}
-        self.news: dict[str, tuple[int, npt.NDArray[np.int64]]] = {}
+        self.news = ProposalNews()
         #: Those shown are empty outside of the object, where the user has said where it lies.
         self.emptying = Emptying(project, references, self.all)
-        self._wanted = ""
+        self.choice = ProposalChoice()
         #: When the round began that new proposals come from, on the monotonic clock.
         self.round_began = float("inf")
         self.closed = False
         viewer.layers.events.removed.connect(self._on_removed)
-        history.moved.connect(self._on_moved)
 
     def close(self) -> None:
         """Show nothing more."""
@@ -120,11 +116,12 @@ class ProposalShelf:
         for slug in slugs:
             if slug not in self.layers and slug not in self._away:
                 self.unread.expect(slug)
+                self.choice.expect(slug)
         for slug in slugs:
             in_background(
                 partial(self._load, slug, versions.get(slug)),
                 lambda loaded, slug=slug: self._show(slug, *loaded),  # type: ignore[misc]
-                partial(self.unread.give_up, slug, self._fail),
+                partial(self._not_read, slug),
             )
 
     def renew(self) -> None:
@@ -133,32 +130,44 @@ class ProposalShelf:
             self._check_emptied(layer)
 
     def activate(self, slug: str, asked: bool = True) -> None:
-        """Show one proposal, with its regions, to edit and accept; as soon as it is there.
+        """Choose a proposal to show, edit and accept; it is shown as soon as it is there.
 
-        Never under a stroke, whose rest would go to the wrong layer. Unless the user has `asked`
-        for it, somebody who paints in References while a round runs goes on painting there.
+        Unless the user has `asked` for it, somebody who paints in References while a round runs
+        goes on painting there.
         """
-        self._wanted = slug
-        if slug not in self.layers:
+        self.choice.choose(slug)
+        self._bring_into_view(slug, asked)
+
+    def _bring_into_view(self, slug: str, asked: bool = False) -> None:
+        """Show a proposal, with its regions, if it still is the one to show.
+
+        Never under a stroke, whose rest would go to the wrong layer.
+        """
+        vacant = self.active not in self.layers
+        if self.closed or slug not in self.layers or not self.choice.takes_the_view(slug, vacant):
             return
         if self._history.drawing:
-            QTimer.singleShot(_STROKE_MS, lambda: self._go_on_activating(slug, asked))
+            QTimer.singleShot(_STROKE_MS, partial(self._bring_into_view, slug, asked))
             return
         self.active = slug
         for name, proposal in self.layers.items():
             proposal.layer.visible = name == slug
         self.regions.show(self.layers[slug], self._references.ink)
         if self.regions.layer is not None:
-            self._below_references(self.regions.layer)
+            # Its outlines tell the class of what lies in a region.
+            put_below(self._viewer.layers, self.regions.layer, self.layers[slug].layer)
         lately = min(_PAINTING, time.monotonic() - self.round_began)
         if asked or self._history.since_stroke(self._references.layer) > lately:
             self._viewer.layers.selection.active = self.layers[slug].layer
         self.recount()
         self.changed.emit()
 
-    def _go_on_activating(self, slug: str, asked: bool) -> None:
-        if self._wanted == slug and not self.closed:
-            self.activate(slug, asked)
+    def _not_read(self, slug: str, error: Exception) -> None:
+        """Go on without a proposal that is damaged; another one may have waited for it."""
+        self.choice.arrived(slug)
+        for other in sorted(self.layers):
+            self._bring_into_view(other)
+        self.unread.give_up(slug, self._fail, error)
 
     def in_view(self) -> ProposalLayer | None:
         """Return the proposal to edit and accept."""
@@ -196,8 +205,7 @@ class ProposalShelf:
         proposal = self.emptying.take(slug, version, proposal)
         layer = self.layers.get(slug) or self._away.get(slug)
         if layer is not None:
-            axis = self._project.axis
-            self._news[slug] = (axis, differing(layer.proposed, proposal.classes, axis))
+            self.news.count(slug, self._project.axis, layer.proposed, proposal.classes)
             return proposal, version, layer.merge(proposal)
         store = self.unread.store_for(slug)
         return proposal, version, (ProposalLayer.prepare(proposal, store), store)
@@ -222,7 +230,7 @@ class ProposalShelf:
             self._add(slug, proposal, version, *merged)
             return
         if version > layer.version or (again and version == layer.version):
-            if self._history.drawing_on(layer.layer):
+            if self._history.drawing:  # a linked layer would lose its stroke with this one
                 show = partial(self._show, slug, proposal, version, merged, tries, again)
                 QTimer.singleShot(_STROKE_MS, show)
                 return
@@ -241,12 +249,7 @@ class ProposalShelf:
             self.emptying.forget(slug, version)
             if slug in self._away:
                 self._bring_back(slug)
-            axis, counts = self._news.pop(slug, (0, None))
-            if counts is not None and axis == self._project.axis:
-                counts[self._references.references()] = 0  # what the user said is no news
-            # Later in a round a version may come with new regions for the same classes.
-            if counts is not None and counts.any():
-                self.news[slug] = (axis, counts)
+            self.news.arrived(slug, self._project.axis, self._references.references())
             if slug == self.active:
                 self.regions.show(layer, self._references.ink)
         self._check_emptied(layer)
@@ -273,6 +276,7 @@ class ProposalShelf:
             selected = self._viewer.layers.selection.active
             arrays = (words.data, proposal.classes, proposal.regions, words.said)
             self.regions.show_array(RegionArray(*arrays, self._references.ink))
+            self._below_references(self.regions.layer)
             self._viewer.layers.selection.active = selected
             QTimer.singleShot(0, partial(self._add_layer, slug, proposal, version, words, store))
         else:
@@ -290,10 +294,11 @@ class ProposalShelf:
         first = (self._viewer, self._image, proposal, version, self._project.classes, store)
         layer = ProposalLayer(*first, words)
         layer.edited.connect(self.edited.emit)
-        self._history.follow(layer.layer)
+        self._history.follow(layer.layer, layer.touch)
         self._history.accompany(layer.layer, layer.speak)
         self.layers[slug] = layer
         self.unread.arrived(slug)
+        self.choice.arrived(slug)
         self.added.emit(layer)
         self._place(slug, selected)
         self._check_emptied(layer)
@@ -314,8 +319,7 @@ class ProposalShelf:
         # Adding a layer selects it; the user may be painting on another one.
         layer.visible = False
         self._viewer.layers.selection.active = selected
-        if self.active not in self.layers or slug == self._wanted:
-            self.activate(slug, asked=False)
+        self._bring_into_view(slug)
 
     def _on_removed(self, event: Any) -> None:
         """Put a proposal away whose layer the user deleted, until its next version comes."""
@@ -327,14 +331,8 @@ class ProposalShelf:
                     self.activate(sorted(self.layers)[0])
                 self.changed.emit()
 
-    def _on_moved(self, step: Step, again: bool) -> None:
-        """Take note of an undo, of which a hidden layer says nothing."""
-        for proposal in self.layers.values():
-            if proposal.layer is step.layer:
-                proposal.touch()
-
     def _below_references(self, layer: Any) -> None:
-        """Put a layer just below References: ink is never hidden, regions lie on their proposal."""
+        """Put a layer just below References: ink is never hidden."""
         put_below(self._viewer.layers, layer, self._references.layer)
 
     def _on_counted(self, slug: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
@@ -22,13 +23,25 @@ class PuttingBack:
         Comes back below all others.
     references : Layer
         Comes back on top.
+    where : callable
+        Returns the slice that was in view last.
+    show : callable
+        Shows a slice again: without layers napari forgets position and order of the axes.
     """
 
     trouble = Signal(str)
     """Why a layer is there again."""
 
-    def __init__(self, viewer: ViewerModel, image: Layer, references: Layer) -> None:
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        image: Layer,
+        references: Layer,
+        where: Callable[[], int],
+        show: Callable[[int], object],
+    ) -> None:
         self._viewer, self._image, self._references = viewer, image, references
+        self._where, self._show = where, show
         self._closed = False
         viewer.layers.events.removed.connect(self._on_removed)
 
@@ -45,6 +58,7 @@ class PuttingBack:
         layers = self._viewer.layers
         if self._closed:
             return
+        index = self._where()
         if self._image not in layers:
             layers.insert(0, self._image)
             self.trouble.emit("The project's image was put back; close the project to leave it.")
@@ -53,3 +67,4 @@ class PuttingBack:
             self.trouble.emit(
                 "References holds your labels and was put back; close the project to leave it."
             )
+        self._show(index)

@@ -13,6 +13,7 @@ import numpy as np
 from ..formats import FormatError, read, read_labels
 from ..formats.choice import SeveralVolumesError
 from ..formats.dicom_series import DicomSource
+from ..formats.pictures import PictureStack
 from ..formats.registry import can_read
 from ..volume.array_files import value_counts
 from ..volume.window import default_window
@@ -130,7 +131,19 @@ def read_volume(path: PathLike, part: str | None = None) -> Volume:
         else:
             if np.count_nonzero(value_counts(labels.array)) <= _MOST_CLASSES:
                 return replace(labels, modality=_LABELS)
-    return read(path, part)
+    return _told_of_pictures(read(path, part))
+
+
+def _told_of_pictures(volume: Volume) -> Volume:
+    """Say of pictures in a folder that they are slices: they may be images of their own."""
+    count = len(volume.header.paths) if isinstance(volume.header, PictureStack) else 1
+    if count == 1:
+        return volume
+    told = (
+        f"{count} pictures are taken as the slices of one volume; for separate images add them "
+        "under Volumes."
+    )
+    return replace(volume, warnings=(*volume.warnings, told))
 
 
 def volume_layers(volume: Volume) -> list[LayerData]:

@@ -77,7 +77,7 @@ class ReferenceLayer:
         self._viewer = viewer
         self._history = history
         self.index = index
-        self.serial = 0
+        self.serial = self._current = 0
         self._writing = False
         #: Whether what is being written makes slices whole, other than by the user's hand.
         self.filling = False
@@ -97,7 +97,7 @@ class ReferenceLayer:
         written = partial(history.written_over, self.layer)
         self._own = OwnArray(self.layer, self._on_edit, written, NOT_ANNOTATED)
         follow_edits(viewer, self.layer, self._on_edit)
-        history.follow(self.layer)
+        history.follow(self.layer, self._on_edit)
 
     @property
     def ink(self) -> npt.NDArray[np.uint8]:
@@ -154,8 +154,10 @@ class ReferenceLayer:
         return [int(i) for i in np.flatnonzero(self.states == SliceState.PARTIAL)]
 
     def current_slice(self) -> int:
-        """Index of the slice in view along the slicing axis."""
-        return slice_in_view(self._viewer, self.layer, self.axis)
+        """Index of the slice in view along the slicing axis; the last one while there is none."""
+        if self._viewer.dims.ndim >= 3 and self.layer in self._viewer.layers:
+            self._current = slice_in_view(self._viewer, self.layer, self.axis)
+        return min(self._current, len(self.states) - 1)
 
     def slice_ink(self, index: int) -> npt.NDArray[np.uint8]:
         """Return the (H, W) ink of a slice; a live view."""

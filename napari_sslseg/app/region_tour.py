@@ -19,6 +19,7 @@ from .background import in_background
 from .region_view import RegionArray
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from napari.components import ViewerModel
 
     from ..volume.project import Project
@@ -39,6 +40,34 @@ _WHOLE = 1.05
 _LEAST_VIEW = 48.0
 
 
+class ZoomedIn:
+    """A view into which the user was taken, and the one from before it.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._camera = viewer.scene.camera
+        #: Centre and zoom from before, None while the view is the user's own.
+        self._before: tuple[tuple[float, ...], float] | None = None
+        self._made = 0.0
+
+    def into(self, centre: npt.NDArray[np.float64], zoom: float) -> None:
+        """Show a place, coming from the user's own view."""
+        self._before = (tuple(self._camera.center), float(self._camera.zoom))
+        self._camera.center = tuple(centre)
+        self._camera.zoom = zoom
+        self._made = float(self._camera.zoom)
+
+    def restore(self) -> None:
+        """Go back to the view from before, unless the user has zoomed since."""
+        if self._before is not None and np.isclose(self._camera.zoom, self._made):
+            self._camera.center, self._camera.zoom = self._before
+        self._before = None
+
+
 class RegionTour:
     """The disputed places of the proposal in view, and which of them were looked at.
 
@@ -52,7 +81,7 @@ class RegionTour:
     references : ReferenceLayer
     shelf : ProposalShelf
     go_to : callable
-        Shows a slice.
+        Shows a slice, and leaves the tour's last view for that from before it.
     """
 
     said = Signal(str)
@@ -77,6 +106,11 @@ class RegionTour:
         self._looking = False
         #: Whether the places were looked for just now.
         self._fresh = False
+        self._zoom = ZoomedIn(viewer)
+
+    def leave(self) -> None:
+        """Show as much as before the tour, unless the user has zoomed since: the tour is left."""
+        self._zoom.restore()
 
     def next(self) -> None:
         """Go to the largest place that was not looked at yet; after going back, forward again."""
@@ -166,13 +200,12 @@ class RegionTour:
         camera = self._viewer.scene.camera
         centre = np.array(camera.center, dtype=float)
         centre[-len(shown) :] = (low + high) / 2
-        camera.center = tuple(centre)
         size = float(np.min([abs(s) for s in layer.scale]))
         view = np.maximum(_AROUND * (high - low), _LEAST_VIEW * size)
         whole = np.array(layer.extent.world)[:, shown]
         view = np.minimum(view, _WHOLE * (whole[1] - whole[0]))
         canvas = np.array(self._viewer.canvas.size, dtype=float)
-        camera.zoom = float((canvas / view[-2:]).min())
+        self._zoom.into(centre, float((canvas / view[-2:]).min()))
 
     def _open_share(self, place: DoubtfulPlace) -> float:
         """Share of a place in which the predictions still disagree with nobody's word."""

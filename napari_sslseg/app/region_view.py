@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from psygnal import Signal
 
 from ..volume.annotation import NOT_ANNOTATED
 from ..volume.proposal import REGION_MEANINGS, REGION_NAMES
@@ -70,12 +71,23 @@ class RegionArray:
         stands &= (regions != 1) | (edited > 0)
         return np.asarray(np.where(stands, regions, 0), dtype=np.uint8)
 
+    def __deepcopy__(self, memo: Any) -> npt.NDArray[np.uint8]:
+        """Return an ordinary array: a copy of the layer is the user's, to be painted on."""
+        return self[...]
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         return self[...].astype(dtype or np.uint8, copy=False)
 
 
+#: Opaque enough for the colours of the legend, clear enough to judge the image by.
+REGION_OPACITY = 0.75
+
+
 class RegionView:
     """The confidence layer and its switches.
+
+    Colours over colours mix into others, that the legend does not know. So while regions are shown
+    proposals have no areas but outlines, which tell the class (`ProposalLayer.outline`).
 
     Parameters
     ----------
@@ -86,12 +98,21 @@ class RegionView:
         What an undo means while this layer is selected.
     """
 
+    on_changed = Signal()
+    """Regions colour the slice in view now, or no longer."""
+
     def __init__(self, viewer: ViewerModel, image: Image, history: History) -> None:
         self._viewer = viewer
         self._image = image
         self._history = history
         self.shown: set[int] = {2, 3, 4}
         self.layer: Labels | None = None
+
+    @property
+    def on(self) -> bool:
+        """Whether regions colour the slice in view."""
+        layer = self.layer
+        return layer is not None and self.exists and layer.visible and bool(self.shown)
 
     def show(self, proposal: ProposalLayer, ink: npt.NDArray[np.uint8]) -> None:
         """Show the regions of a proposal."""
@@ -108,13 +129,15 @@ class RegionView:
             self.layer = self._viewer.add_labels(
                 array,
                 name=CONFIDENCE,
-                opacity=0.7,
+                opacity=REGION_OPACITY,
                 colormap=region_colormap(self.shown),
                 metadata=role_metadata(self._image, CONFIDENCE),
                 features=_features(),
                 **placement(self._image),
             )
             self._history.lead_here(self.layer)
+            self.layer.events.visible.connect(self._on_view)
+            self._on_view()
         elif self.layer is not None:
             self.layer.data = array
         if self.layer is not None:
@@ -130,6 +153,10 @@ class RegionView:
         self.shown = set(regions)
         if self.layer is not None:
             self.layer.colormap = region_colormap(self.shown)
+        self._on_view()
+
+    def _on_view(self, event: Any = None) -> None:
+        self.on_changed.emit()
 
 
 def _features() -> dict[str, list[Any]]:

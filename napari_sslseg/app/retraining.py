@@ -64,6 +64,7 @@ class Retraining:
         self._waiting: set[str] = set()
         self._verdicts: dict[str, bool] = {}
         shelf.changed.connect(self._on_shown)
+        shelf.unread.readable.connect(self._on_readable)
 
     def resume(self) -> None:
         """Show what was shown when the project was last open, and offer what was held back.
@@ -149,6 +150,10 @@ class Retraining:
                 self._release(slug)
         elif slug in self._waiting:
             self._hold(slug, new)
+
+    def _on_readable(self, slug: str) -> None:
+        """Show a proposal whose corrections could not be read before."""
+        self._shelf.bring_up([slug], self._project.shown if slug in self.held else None)
 
     def _on_shown(self) -> None:
         """Remember which versions are shown: the trainer keeps them, the next session begins so."""

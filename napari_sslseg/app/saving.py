@@ -86,8 +86,14 @@ class Saving:
         """Write project.json as it stands now, in the autosave thread: a disk may be slow."""
         if self.closed:
             return  # closing writes it at the end
-        self._head = self._project.snapshot()
-        self.autosave.do(self._write_head)
+        head = self._head = self._project.snapshot()
+        self.autosave.do(lambda: self._write_head(head))
+
+    def head_later(self) -> None:
+        """Write project.json with the next autosave, after the ink that it speaks of."""
+        if not self.closed:
+            self._head = self._project.snapshot()
+            self.autosave.request()
 
     def save_then(
         self, done: Callable[[], object], failed: Callable[[], object], looks: int = _STROKE_LOOKS
@@ -155,20 +161,19 @@ class Saving:
 
     def _save(self) -> int:
         """Write what changed; runs in the autosave thread."""
-        serials = self._serials()
+        serials, head = self._serials(), self._head  # of now: a later one may speak of later ink
         # Corrections first: what new ink speaks over is written into them too, and one that still
         # differs from the saved ink would count as later.
         ink, background = self._project.ink_store, self._background
         strokes = [*self._shelf.saves(), lambda: ink.save(self._references.ink), background.save]
-        pieces = sum(_try_each([*strokes, self._write_head]))
+        pieces = sum(_try_each([*strokes, lambda: self._write_head(head)]))
         # An undo may change slices that are not in view; the whole volume is looked at here.
         self._index = index_slices(self._references.ink, self._references.axis)
         self._saved_serials = serials
         return pieces
 
-    def _write_head(self) -> int:
+    def _write_head(self, head: Project | None) -> int:
         """Write project.json if that is still to do, which is no piece; in the autosave thread."""
-        head = self._head
         if head is not None and head is not self._saved_head:
             # Where nothing can be written that was said at opening; of ink it is said again.
             with contextlib.suppress(OSError) if self.read_only else contextlib.nullcontext():

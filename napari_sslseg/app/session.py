@@ -29,6 +29,7 @@ from .history import History, Step
 from .last_word import LastWord
 from .mending import Mender
 from .object_extent import ObjectExtent
+from .proposal_choice import keep_choice
 from .proposal_shelf import ProposalShelf
 from .putting_back import PuttingBack
 from .reference_layer import ReferenceLayer
@@ -40,6 +41,7 @@ from .shown_slice import show_slice
 from .slice_index import SliceIndex, index_slices
 from .suggesting import suggest
 from .training_run import TrainingRun
+from .unlinking import Unlinking
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -92,7 +94,7 @@ class Session:
         self.shelf = ProposalShelf(viewer, image, project, self.references, self.history)
         self.saving = Saving(project, self.references, self.shelf, self.history)
         self.class_editing = ClassEditing(viewer, project, self.references, self.shelf)
-        self.accepting = Accepting(project, self.references, self.shelf, self.save_head)
+        self.accepting = Accepting(project, self.references, self.shelf, self.saving.head_later)
         LastWord(self.references, self.shelf, self.history, project.ink_store)
         self.history.accompany(self.references.layer, self.accepting.follow)
         self.mender = Mender(project, self.references, self.shelf, self.history)
@@ -100,7 +102,9 @@ class Session:
         self.tour = RegionTour(viewer, project, self.references, self.shelf, self.go_to)
         self.retraining = Retraining(project, self.shelf, self.save_head)
         self.rounds = Rounds(project, self.references, self.retraining, self.autosave)
-        self.putting_back = PuttingBack(viewer, image, self.references.layer)
+        layers, current = (image, self.references.layer), self.references.current_slice
+        self.putting_back = PuttingBack(viewer, *layers, current, self._show_again)
+        self.unlinking = Unlinking(viewer, self.references, self.shelf)
         self.activity = Activity(viewer)
         self.activity.acted.connect(self.rounds.run.make_way)
         self.shelf.open_counts.acting = self.activity.just_now
@@ -117,6 +121,7 @@ class Session:
         self.shelf.shares_changed.connect(self.shares_changed.emit)
         self.shelf.trouble.connect(self.trouble.emit)
         self.putting_back.trouble.connect(self.trouble.emit)
+        self.unlinking.trouble.connect(self.trouble.emit)
         self.look = ClassLook(self)
         meet = self.class_editing.meet
         self.meeting = ClassMeeting(self.references, self.shelf, self.history, meet)
@@ -125,6 +130,7 @@ class Session:
         self._show_axis(project.axis)
         self.save_head()
         self.retraining.resume()
+        keep_choice(self.shelf, project, self.save_head)
 
     # -- classes and slices ---------------------------------------------------------------
 
@@ -177,7 +183,8 @@ class Session:
         self.viewer.dims.order = tuple(range(offset)) + tuple(i + offset for i in order)
 
     def go_to(self, index: int) -> None:
-        """Show a slice."""
+        """Show a slice, as much of it as before a tour through places of doubt."""
+        self.tour.leave()
         show_slice(self.viewer, self.references.layer, self.project.axis, index)
 
     def accepted_slices(self) -> list[int]:
@@ -288,6 +295,7 @@ class Session:
             return
         self._closed = True
         self.putting_back.close()
+        self.unlinking.close()
         self.shelf.close()
         self.cursor.close()
         self.activity.close()
@@ -323,11 +331,17 @@ class Session:
         for slug, proposal in self.proposals.items():
             if proposal.layer is step.layer and slug != self.active:
                 self.activate(slug)
-        if step.place is None:
-            return
-        axis, index = step.place
-        if axis == self.project.axis:
-            if index != self.references.current_slice():
-                self.go_to(index)
-            if step.layer is self.references.layer:
-                self.references.look_at(index)
+        current = self.references.current_slice()
+        axis, index = step.place or (self.project.axis, current)
+        here = axis == self.project.axis
+        if here and index != current:
+            self.go_to(index)
+        if step.layer is self.references.layer:
+            self.references.look_at(index if here else current)
+            if not here:  # it may have changed any of the slices along this axis
+                self.saving.index()
+
+    def _show_again(self, index: int) -> None:
+        """Show a slice after napari has forgotten where it was, without layers."""
+        self._show_axis(self.project.axis)
+        self.go_to(index)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from qtpy.QtCore import QPointF, QRectF, Qt, Signal
+from qtpy.QtCore import QPoint, QPointF, QRectF, Qt, Signal
 from qtpy.QtGui import QBrush, QColor, QImage, QPainter, QPalette, QPen, QPixmap, QPolygonF
 from qtpy.QtWidgets import QMenu, QSizePolicy, QToolTip, QWidget
 
@@ -19,6 +19,17 @@ from .palette import REGION_COLORS
 #: Bottom to top in the pile of a slice: what is most likely wrong stands on the ground.
 _PILE = (4, 3, 2)
 _PILE_HEIGHT, _MARKS_HEIGHT, _SIDE = 30, 10, 5
+
+#: Slices that a key goes forward; Home and End go as far as there are any.
+_FAR = 1_000_000
+_STEPS = {
+    Qt.Key.Key_Left: -1,
+    Qt.Key.Key_Right: 1,
+    Qt.Key.Key_PageUp: -10,
+    Qt.Key.Key_PageDown: 10,
+    Qt.Key.Key_Home: -_FAR,
+    Qt.Key.Key_End: _FAR,
+}
 
 REFERENCE_COLOR, ACCEPTED_COLOR, CORRECTED_COLOR = "#8ab4f8", "#3fb950", "#e8e8e8"
 
@@ -109,6 +120,7 @@ class SliceStrip(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setMouseTracking(True)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # a click leaves the keys with the image
         self.setAccessibleName("All slices")
 
     def show_facts(self, facts: SliceFacts) -> None:
@@ -156,6 +168,11 @@ class SliceStrip(QWidget):
             painter.setBrush(text)
             painter.setPen(Qt.PenStyle.NoPen)
             painter.drawPolygon(QPolygonF([QPointF(x - 5, 0), QPointF(x + 5, 0), QPointF(x, 6)]))
+        if self.hasFocus():
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
+            painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
         painter.end()
 
     def resizeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
@@ -254,8 +271,33 @@ class SliceStrip(QWidget):
 
     def contextMenuEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
         """Let the user say where the object begins and ends."""
-        if self.count:
+        if not self.count:
+            return
+        if event.reason() == event.Reason.Keyboard:
+            place = QPoint(round(self.middle_of(self._current)), self.height())
+            self.menu_at(self._current).popup(self.mapToGlobal(place))
+        else:
             self.menu_at(self.index_at(event.pos().x())).popup(event.globalPos())
+
+    def keyPressEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+        """Go to other slices with the arrow keys, Page Up and Down, Home and End."""
+        step = _STEPS.get(event.key())
+        if step is None or not self.count:
+            super().keyPressEvent(event)
+            return
+        index = int(np.clip(self._current + step, 0, self.count - 1))
+        if index != self._current:
+            self.wanted.emit(index)
+
+    def focusInEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+        """Show that the keys come here."""
+        super().focusInEvent(event)
+        self.update()
+
+    def focusOutEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+        """Show that the keys go elsewhere."""
+        super().focusOutEvent(event)
+        self.update()
 
     def menu_at(self, index: int) -> QMenu:
         """Return the menu of a slice: what makes sense to say of it."""

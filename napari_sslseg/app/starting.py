@@ -10,6 +10,7 @@ from qtpy.QtCore import QTimer
 
 from ..volume.classes import ClassTable
 from .background import in_background
+from .first_labels import prepare_labels
 from .image_source import (
     ImageError,
     adopt_ink,
@@ -125,7 +126,14 @@ def start_first_project(
             painting.stop()
         failed(error)
 
-    in_background(lambda: make_first_project(image, channels, axis, adopted), made, stopped)
+    colouring = prepare_labels()
+
+    def make() -> tuple[Project, npt.NDArray[np.uint8], SliceIndex]:
+        found = make_first_project(image, channels, axis, adopted)
+        colouring.join()  # or the window would wait for it, at the first layer of labels
+        return found
+
+    in_background(make, made, stopped)
 
 
 def _adopt_again(

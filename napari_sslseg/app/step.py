@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QComboBox,
@@ -12,6 +14,31 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+
+from .panel_style import PART, STEP, name_role
+
+
+class StepHead(QToolButton):
+    """The line that opens and closes a step: by a click, Space or Return, and the arrow keys."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setCheckable(True)
+        self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        # A long state must never widen the dock: it is cut off instead.
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        # A click leaves the keys with the image.
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+
+    def keyPressEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+        """Open with the right arrow, close with the left one, and turn with Return."""
+        key = event.key()
+        if key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.toggle()
+        elif key in (Qt.Key.Key_Right, Qt.Key.Key_Left):
+            self.setChecked(key == Qt.Key.Key_Right)
+        else:
+            super().keyPressEvent(event)
 
 
 class Step(QWidget):
@@ -30,17 +57,9 @@ class Step(QWidget):
     def __init__(self, number: int | None, title: str) -> None:
         super().__init__()
         self._title = title if number is None else f"{number}  {title}"
-        self.head = QToolButton()
-        self.head.setCheckable(True)
-        self.head.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        # A long state must never widen the dock: it is cut off instead.
-        self.head.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.head.setStyleSheet("QToolButton { text-align: left; padding: 4px 6px; }")
-        self.head.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.head = StepHead()
+        name_role(self.head, PART if number is None else STEP)
         self.head.setAccessibleName(title)
-        font = self.head.font()
-        font.setBold(number is not None)
-        self.head.setFont(font)
         self.head.toggled.connect(self._on_toggle)
         self.body = QWidget()
         self.rows = QVBoxLayout(self.body)
@@ -71,7 +90,9 @@ class Step(QWidget):
 
     def set_state(self, text: str) -> None:
         """Show the state behind the title, also while closed."""
-        self.head.setText(f"{self._title} – {text}" if text else self._title)
+        told = f"{self._title} – {text}" if text else self._title
+        self.head.setText(told)
+        self.head.setToolTip(f"{told}\nClick to open or close")  # the text may be cut off
 
     def _on_toggle(self, shown: bool) -> None:
         self.head.setArrowType(Qt.ArrowType.DownArrow if shown else Qt.ArrowType.RightArrow)
@@ -89,6 +110,16 @@ def narrow(box: QComboBox) -> QComboBox:
 def spoken_dice(value: float, spread: float | None) -> str:
     """Return a Dice coefficient with its spread, if there is one."""
     return f"{value:.2f}" if spread is None else f"{value:.2f} ± {spread:.2f}"
+
+
+def spoken_duration(seconds: float) -> str:
+    """Return a time as a person says it."""
+    seconds = max(0, round(seconds))
+    if seconds < 90:
+        return f"{seconds} s"
+    if seconds < 5400:
+        return f"{seconds // 60} min {seconds % 60:02d} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
 
 
 def hint_label() -> QLabel:
@@ -109,10 +140,12 @@ def say(label: QLabel, text: str) -> None:
     label.setVisible(bool(text))
 
 
-def brief_path(label: QLabel, path: object, room: int = 270) -> str:
-    """Return a path as short as a label has room for, the beginning and the end of it."""
+def brief_path(label: QLabel, path: object, letters: int = 40) -> str:
+    """Return a path with room for some letters in the font of a label: its beginning and end."""
     metrics = label.fontMetrics()
-    return metrics.elidedText(str(path), Qt.TextElideMode.ElideMiddle, room)
+    room = letters * metrics.averageCharWidth()
+    short = metrics.elidedText(str(path), Qt.TextElideMode.ElideMiddle, room)
+    return short.replace("…", "\N{WORD JOINER}…\N{WORD JOINER}")  # no line ends there
 
 
 def allow(button: QPushButton, reason: str, tip: str) -> None:

@@ -11,8 +11,8 @@ from qtpy.QtCore import QTimer
 
 from ..volume.cohort import Cohort
 from .background import in_background
-from .channels import channels_of
 from .cohort_view import TRAINING
+from .first_labels import prepare_labels
 from .image_source import open_project
 from .slice_index import SliceIndex, index_slices
 
@@ -70,7 +70,9 @@ def load_volume(path: Path) -> LoadedVolume:
 
 def load_exactly(folder: Path) -> LoadedVolume:
     """Read the volume in a folder, whichever of its project was shown last."""
+    colouring = prepare_labels()
     project, image, ink = open_project(folder)
+    colouring.join()  # it is waited for here, and not by the window, which would stand still
     return LoadedVolume(project, image, ink, index_slices(ink, project.axis))
 
 
@@ -110,14 +112,6 @@ class Hand:
         layer.brush_size = self.brush
         if self.on_references:
             layer.mode = self.mode
-
-
-def remove_layers(session: Session) -> None:
-    """Take the image of a closed session out of the viewer; its other layers are gone already."""
-    layers = session.viewer.layers
-    for layer in channels_of(layers, session.image):
-        if layer in layers:
-            layers.remove(layer)
 
 
 class Switching:
@@ -182,19 +176,26 @@ class Switching:
         opened = {step: step.is_open for step in panel.steps}
         # One table for all volumes: a class may have been added since the file was read.
         volume.project.classes = session.classes
-        self.under_way = True
-        try:
-            panel.cohort.leave()
-            panel.close_session(saved=True)
-            remove_layers(session)
-            panel.show_volume(volume, again=True)
-        finally:
+
+        def over() -> None:
             self.under_way = False
             self._stay()
-        for step, was_open in opened.items():
-            step.open() if was_open else step.close_step()
-        if volume.project.proposal_slugs():
-            panel.review.open()
-        if panel.session is not None:
-            hand.take_up(panel.session)
-            QTimer.singleShot(_WARM_UP_AFTER_MS, panel.session.training.warm_up)
+            if panel.session is not None:
+                for step, was_open in opened.items():
+                    step.open() if was_open else step.close_step()
+                if volume.project.proposal_slugs():
+                    panel.review.open()
+                hand.take_up(panel.session)
+                QTimer.singleShot(_WARM_UP_AFTER_MS, panel.session.training.warm_up)
+            panel.setUpdatesEnabled(True)
+
+        show = panel.show_volume
+        # In turns of the event loop, between which the window is drawn; the panel meanwhile stays
+        # as it is, with a row that says "opening".
+        self.under_way = True
+        panel.setUpdatesEnabled(False)
+        try:
+            panel.cohort.leave()
+            panel.close_session(saved=True, image_stays=False)
+        finally:
+            QTimer.singleShot(0, lambda: over() if panel.closing.over else show(volume, over))

@@ -24,6 +24,7 @@ def slice_picture(
     Parameters
     ----------
     image : ndarray, shape (H, W) or (H, W, C)
+        Three or four channels of unsigned 8-bit values are taken as red, green and blue.
     ink : ndarray of uint8, shape (H, W)
     classes : ClassTable
     limits : tuple of float
@@ -36,12 +37,16 @@ def slice_picture(
     ndarray of uint8, shape (h, w, 3)
     """
     step = max(1, int(np.ceil(max(ink.shape) / side)))
-    grey = np.asarray(image[::step, ::step], dtype=np.float32)
-    if grey.ndim == 3:
-        grey = grey.mean(axis=2)
-    low, high = limits
-    grey = np.clip((grey - low) / max(high - low, 1e-9), 0, 1) * 255
-    picture = np.repeat(grey[..., None], 3, axis=2)
+    few = np.asarray(image[::step, ::step])
+    if few.ndim == 3 and few.shape[2] in (3, 4) and few.dtype == np.uint8:
+        picture = few[..., :3].astype(np.float32)
+    else:
+        grey = few.astype(np.float32)
+        if grey.ndim == 3:
+            grey = grey.mean(axis=2)
+        low, high = limits
+        grey = np.clip((grey - low) / max(high - low, 1e-9), 0, 1) * 255
+        picture = np.repeat(grey[..., None], 3, axis=2)
     small = ink[::step, ::step]
     for item in classes:
         color = np.array([int(item.color[i : i + 2], 16) for i in (1, 3, 5)], dtype=np.float32)

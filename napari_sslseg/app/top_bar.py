@@ -1,4 +1,4 @@
-"""What stays in sight above the steps: all slices, undo and redo, and the keys."""
+"""What stays in sight above the steps: all slices, training, undo and redo, keys, and classes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QIcon, QPainter, QPalette, QPen, QPixmap
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
+from .class_chips import ClassChips
+from .panel_style import SMALL, name_role
 from .slice_strip import ACCEPTED_COLOR, REFERENCE_COLOR, SliceFacts, SliceStrip
 from .step import allow
+from .training_line import TrainingLine
 
 if TYPE_CHECKING:
     from ..volume.extent import Extent
@@ -21,8 +32,58 @@ _MARKS = (
 )
 
 
+class _InTurn(QWidget):
+    """A label, or a line that takes its place: what lies below must not move while it is clicked.
+
+    Always as high as the higher of the two. (Qt's stack of widgets takes the height that a wrapped
+    label needs from the one in view only.)
+
+    Parameters
+    ----------
+    usual : QLabel
+    other : QWidget
+    """
+
+    def __init__(self, usual: QLabel, other: QWidget) -> None:
+        super().__init__()
+        self._usual, self._other = usual, other
+        for widget in (usual, other):
+            widget.setParent(self)
+        policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        policy.setHeightForWidth(True)
+        self.setSizePolicy(policy)
+        self.turn(False)
+
+    def turn(self, other: bool) -> None:
+        """Show the one or the other."""
+        self._usual.setVisible(not other)
+        self._other.setVisible(other)
+
+    def hasHeightForWidth(self) -> bool:  # noqa: N802 - Qt's name
+        """Follow the label, which wraps."""
+        return True
+
+    def heightForWidth(self, width: int) -> int:  # noqa: N802 - Qt's name
+        """Height of the higher one."""
+        return max(self._usual.heightForWidth(width), self._other.sizeHint().height())
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Room for the wider one."""
+        wide = max(self._usual.minimumSizeHint().width(), self._other.sizeHint().width())
+        return QSize(wide, self.heightForWidth(max(self.width(), wide)))
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Room for the wider one."""
+        return self.sizeHint()
+
+    def resizeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+        """Give both all the room."""
+        for widget in (self._usual, self._other):
+            widget.setGeometry(self.rect())
+
+
 class TopBar(QWidget):
-    """The slice strip with its legend, undo, redo, and help."""
+    """The slice strip with its legend or the state of training, undo, redo, help, the classes."""
 
     help_wanted = Signal()
 
@@ -34,12 +95,18 @@ class TopBar(QWidget):
         self.strip.extent_said.connect(self._on_extent)
         self.marks = QLabel(_MARKS)
         self.marks.setTextFormat(Qt.TextFormat.RichText)
-        self.marks.setStyleSheet("QLabel { font-size: 10px; }")
+        self.marks.setWordWrap(True)  # with a large font
+        name_role(self.marks, SMALL)
         self.marks.setToolTip(
             "The bar shows all slices. The higher a column, the more doubt: red and orange where "
             "the predictions disagree, yellow where they are unsure. Click or drag to go there; "
             "a right click lets you say where the object begins and ends."
         )
+        self.training = TrainingLine()
+        told = _InTurn(self.marks, self.training)
+        self.training.shown_changed.connect(told.turn)
+        self.chips = ClassChips()
+        self.chips.wanted.connect(self._on_class)
         self.undo, self.redo = QPushButton("Undo"), QPushButton("Redo")
         self.undo.clicked.connect(self._on_undo)
         self.redo.clicked.connect(self._on_redo)
@@ -52,11 +119,9 @@ class TopBar(QWidget):
         self.planes.setCheckable(True)
         self.planes.setIconSize(QSize(18, 18))
         self.planes.setAccessibleName("Other planes")
-        for button in (self.undo, self.redo):
-            button.setFixedWidth(46)
         row = QHBoxLayout()
         row.setSpacing(3)
-        row.addWidget(self.marks, 1)
+        row.addWidget(told, 1)
         for button in (self.planes, self.undo, self.redo, self.help):
             row.addWidget(button)
         layout = QVBoxLayout(self)
@@ -64,6 +129,7 @@ class TopBar(QWidget):
         layout.setSpacing(2)
         layout.addWidget(self.strip)
         layout.addLayout(row)
+        layout.addWidget(self.chips)
         self.planes.setIcon(_planes_icon(self.palette()))
         self.name_key("")
         self.set_session(None)
@@ -72,8 +138,12 @@ class TopBar(QWidget):
         """Show a session; nothing is shown without one."""
         self._session = session
         self.setVisible(session is not None)
+        self.training.set_session(session)
         if session is not None:
             session.history.changed.connect(self.show_history)
+            session.classes_changed.connect(self.show_classes)
+            session.class_editing.chosen.connect(self.show_classes)
+            self.show_classes()
             self.refresh()
             self.show_history()
 
@@ -99,6 +169,11 @@ class TopBar(QWidget):
             )
         )
         self.show_slice()
+
+    def show_classes(self, chosen: int | None = None) -> None:
+        """Show the table, and which class is painted with."""
+        if self._session is not None:
+            self.chips.show_classes(self._session.classes, self._session.class_editing.current())
 
     def show_slice(self) -> None:
         """Another slice is in view."""
@@ -134,6 +209,10 @@ class TopBar(QWidget):
     def _on_redo(self) -> None:
         if self._session is not None:
             self._session.history.redo()
+
+    def _on_class(self, class_id: int) -> None:
+        if self._session is not None:
+            self._session.choose_class(class_id)
 
     def _on_extent(self, extent: Extent) -> None:
         if self._session is not None:

@@ -7,6 +7,7 @@ new ink speaks over them, they are saved, and the export has them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -16,6 +17,8 @@ from ..volume.annotation import NOT_ANNOTATED
 from .background import in_background
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy.typing as npt
 
     from ..volume.annotation import Corrections, Ink
@@ -86,6 +89,22 @@ class LooseCorrections:
         self.serial += 1
 
 
+@dataclass(frozen=True)
+class Unreadable:
+    """Corrections on the disk that cannot be read.
+
+    Parameters
+    ----------
+    error : Exception
+        Why not; its sentence names the file.
+    damaged : list of Path
+        Files whose content is none, whoever reads them; not those that the disk does not give.
+    """
+
+    error: Exception
+    damaged: list[Path]
+
+
 class Unread:
     """Knows which corrections on the disk no proposal in the viewer holds.
 
@@ -96,20 +115,52 @@ class Unread:
 
     settled = Signal(object)
     """`LooseCorrections` were read."""
+    readable = Signal(str)
+    """What is damaged of a proposal's corrections was set aside."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
         #: Proposals with corrections on disk that have not been read yet.
         self.awaited: set[str] = set()
+        #: Those that cannot be read, and whether the user has been told what marking means then.
+        self.unreadable: dict[str, Unreadable] = {}
+        self._told: set[str] = set()
         #: What is left of those that cannot be read, by slug.
         self.loose: dict[str, LooseCorrections] = {}
 
     @property
     def why_not(self) -> str:
         """Why what the user said is not known as a whole, empty when it is."""
-        if not self.awaited:
-            return ""
-        return f"your corrections of “{min(self.awaited)}” have not been read yet; wait a moment."
+        if self.awaited:
+            slug = min(self.awaited)
+            return f"your corrections of “{slug}” have not been read yet; wait a moment."
+        for slug, found in sorted(self.unreadable.items()):
+            return f"your corrections of “{slug}” cannot be read. {found.error}"
+        return ""
+
+    @property
+    def missing(self) -> set[str]:
+        """Proposals whose corrections on the disk are not known here."""
+        return self.awaited | set(self.unreadable)
+
+    def before_marking(self) -> str:
+        """Return why no slice can be marked now, empty when it can.
+
+        Of what cannot be read that is said once. Who asks again goes on without: files that are
+        damaged are set aside, and the rest is read first; else what is known is marked.
+        """
+        if self.awaited:
+            return self.why_not
+        for slug, found in sorted(self.unreadable.items()):
+            if slug not in self._told:
+                self._told.add(slug)
+                names = " and ".join(_name_aside(path).name for path in found.damaged)
+                kept = f"; what is damaged is kept there as {names}" if names else ""
+                return f"{self.why_not} Or mark the slice again to go on without it{kept}."
+            if found.damaged:
+                self._set_aside(slug)
+                return self.why_not
+        return ""
 
     def expect(self, slug: str) -> None:
         """Take note that a proposal is being read."""
@@ -119,6 +170,7 @@ class Unread:
     def arrived(self, slug: str) -> None:
         """Take note that a proposal is there, with its corrections."""
         self.awaited.discard(slug)
+        self.unreadable.pop(slug, None)
         self.loose.pop(slug, None)
 
     def store_for(self, slug: str) -> InkStore:
@@ -145,10 +197,60 @@ class Unread:
             return
         store = self._project.correction_store(slug)
 
-        def done(words: Ink) -> None:
-            if slug in self.awaited:
-                self.awaited.discard(slug)
-                self.loose[slug] = LooseCorrections(slug, store, words)
-                self.settled.emit(self.loose[slug])
+        def read() -> Ink | Unreadable:
+            try:
+                return store.load()
+            except Exception as again:
+                return Unreadable(again, _damaged(store))
 
-        in_background(store.load, done, failed)
+        def done(words: Ink | Unreadable) -> None:
+            if slug not in self.awaited:
+                return
+            self.awaited.discard(slug)
+            if isinstance(words, Unreadable):
+                self.unreadable[slug] = words
+                if str(words.error) != str(error):  # else that has been told
+                    failed(words.error)
+                return
+            self.loose[slug] = LooseCorrections(slug, store, words)
+            self.settled.emit(self.loose[slug])
+
+        in_background(read, done, failed)
+
+    def _set_aside(self, slug: str) -> None:
+        """Give damaged files another name in a thread, so that the rest can be read."""
+        found = self.unreadable.pop(slug)
+        self.awaited.add(slug)
+
+        def work() -> None:
+            for path in found.damaged:
+                path.replace(_name_aside(path))
+
+        def failed(error: Exception) -> None:
+            self.awaited.discard(slug)
+            self.unreadable[slug] = Unreadable(error, [])
+            self._told.discard(slug)
+
+        in_background(work, lambda _: self.readable.emit(slug), failed)
+
+
+def _damaged(store: InkStore) -> list[Path]:
+    """Return the base files of a store that hold no array."""
+    found = []
+    for path in sorted(store.folder.glob(f"{store.name}.*.npy")):
+        try:
+            np.load(path, mmap_mode="r")
+        except OSError:
+            continue  # the disk may give it another time
+        except (ValueError, EOFError):
+            found.append(path)
+    return found
+
+
+def _name_aside(path: Path) -> Path:
+    """Return a name beside a file under which nothing is kept yet."""
+    aside, count = path.with_name(f"{path.name}.damaged"), 1
+    while aside.exists():
+        count += 1
+        aside = path.with_name(f"{path.name}.damaged{count}")
+    return aside

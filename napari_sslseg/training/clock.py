@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from .control import Control
 
 
@@ -15,20 +13,20 @@ class Clock:
     seconds : float
         The budget.
     control : Control
-        Knows how long the run was paused.
+        Knows the time, and how long the run was paused.
     """
 
     def __init__(self, seconds: float, control: Control) -> None:
         self.seconds = seconds
         self._control = control
-        self._start = time.monotonic()
+        self._start = control.now()
         self._paused_before = control.paused_seconds
 
     @property
     def spent(self) -> float:
         """Seconds since the start, without pauses."""
         paused = self._control.paused_seconds - self._paused_before
-        return time.monotonic() - self._start - paused
+        return self._control.now() - self._start - paused
 
     @property
     def left(self) -> float:

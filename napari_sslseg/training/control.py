@@ -32,6 +32,18 @@ class Cancelled(Exception):  # noqa: N818 - not an error: the user asked for it
     """Raised at the next check-point after the user cancelled."""
 
 
+class Watch:
+    """Tells the time, and lets it pass."""
+
+    def now(self) -> float:
+        """Return seconds since some moment."""
+        return time.monotonic()
+
+    def wait(self, changed: threading.Condition, seconds: float) -> None:
+        """Return after so many seconds, or when a change is notified."""
+        changed.wait(seconds)
+
+
 class Control:
     """Switches that another thread sets and the training loop looks at.
 
@@ -46,15 +58,18 @@ class Control:
     ----------
     first_work : float
         Seconds of work before way is made.
+    watch : Watch, optional
+        What it reads the time from.
     """
 
-    def __init__(self, first_work: float = 0.0) -> None:
+    def __init__(self, first_work: float = 0.0, watch: Watch | None = None) -> None:
+        self._watch = watch or Watch()
         self._changed = threading.Condition()
         self._cancelled = False
         self._paused = False
         self._way_until = float("-inf")
         self._waiting = 0
-        self._seen = time.monotonic()
+        self._seen = self.now()
         self._paused_seconds = self._way_seconds = 0.0
         # Seconds for which way may still be made, and whether it has to be earned first.
         self._allowance, self._earning = AT_ONCE, False
@@ -84,7 +99,11 @@ class Control:
         it ends however busy the user is.
         """
         with self._changed:
-            self._way_until = max(self._way_until, time.monotonic() + seconds)
+            self._way_until = max(self._way_until, self.now() + seconds)
+
+    def now(self) -> float:
+        """Return the time that pauses and budgets are measured by, in seconds."""
+        return self._watch.now()
 
     def runs_on(self, device: str) -> None:
         """Tell the type of the device that computes, such as ``"cpu"``."""
@@ -117,25 +136,26 @@ class Control:
         Cancelled
             After `cancel`.
         """
-        asked = self.shares_processor and self._way_until > time.monotonic()
+        asked = self.shares_processor and self._way_until > self.now()
         if self._paused or asked:
             self._wait()
         if self._cancelled:
             raise Cancelled
 
     def _wait(self) -> None:
-        begin = time.monotonic()
+        begin = self.now()
         with self._changed:
             self._count()
             self._waiting += 1
             try:
                 while (left := self._left()) > 0:
                     making = not self._paused
-                    due = begin + _TELL_AFTER - time.monotonic()
+                    due = begin + _TELL_AFTER - self.now()
                     if making and not self._told and due <= 0:
                         self._told = True
                         self.on_way(True, self._way_seconds)
-                    self._changed.wait(min(left, due) if making and due > 0 else left)
+                    seconds = min(left, due) if making and due > 0 else left
+                    self._watch.wait(self._changed, seconds)
                     self._count()
             finally:
                 self._count()
@@ -152,11 +172,11 @@ class Control:
             return threading.TIMEOUT_MAX
         if self._owed > 0 or self._earning or not self.shares_processor:
             return 0.0
-        return min(self._way_until - time.monotonic(), self._allowance)
+        return min(self._way_until - self.now(), self._allowance)
 
     def _count(self) -> None:
         """Add the time since the last look to what it was spent on."""
-        now = time.monotonic()
+        now = self.now()
         passed, self._seen = now - self._seen, now
         earned = MOST / (1 - MOST)
         if not self._waiting:

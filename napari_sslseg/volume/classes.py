@@ -16,18 +16,18 @@ from .terminology import Code, Terms, terms_for
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-#: Hues that stay apart for the common colour-vision deficiencies on a grey image, and
-#: that are none of the region colours (sky blue, yellow, orange, vermillion).
+#: Told apart by eyes with the common colour-vision deficiencies too, and none is a region colour.
 DEFAULT_COLORS = (
     "#2fd6a3",
-    "#7f8cff",
-    "#f06fc0",
-    "#b6e354",
-    "#b07cff",
-    "#27b7c4",
-    "#d9a5b3",
-    "#6fbf4b",
-    "#9aa7b8",
+    "#8040ff",
+    "#a0ff00",
+    "#ff60c0",
+    "#008080",
+    "#00a0ff",
+    "#c0c060",
+    "#60e0ff",
+    "#c020c0",
+    "#208040",
 )
 
 

@@ -19,7 +19,9 @@ import contextlib
 import json
 import math
 import shutil
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,26 @@ class VolumeSummary:
     def teaches(self) -> bool:
         """Whether a network can learn from its ink."""
         return bool(self.painted)
+
+
+def told_apart(summaries: Sequence[VolumeSummary]) -> list[VolumeSummary]:
+    """Return summaries no two of which have the same name.
+
+    Where a name repeats, as when each patient has a folder with the same files, it begins with the
+    folders that its file lies in, as many of them as are needed; without a file, it is numbered.
+    """
+    names = [summary.name for summary in summaries]
+    folders = [Path(s.source).parts[:-1] if s.source else () for s in summaries]
+    for depth in range(1, max(map(len, folders), default=0) + 1):
+        counts = Counter(names)
+        repeated = [i for i, name in enumerate(names) if counts[name] > 1]
+        for i in repeated:
+            names[i] = "/".join((*folders[i][-depth:], summaries[i].name))
+    seen: Counter[str] = Counter()
+    for i, name in enumerate(names):
+        seen[name] += 1
+        names[i] = f"{name} ({seen[name]})" if seen[name] > 1 else name
+    return [replace(s, name=name) for s, name in zip(summaries, names, strict=True)]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_sslseg.acquisition.content import look_at
 from napari_sslseg.acquisition.evidence import (
     Evidence,
     count_regions,
@@ -13,7 +12,6 @@ from napari_sslseg.acquisition.evidence import (
     evidence_of,
     object_areas,
 )
-from napari_sslseg.acquisition.influence import influence
 from napari_sslseg.acquisition.reasons import end_names, reason_for
 from napari_sslseg.volume.geometry import Geometry
 from napari_sslseg.volume.proposal import Proposal
@@ -69,27 +67,6 @@ def test_evidence_of_other_length_or_place_is_refused():
         Evidence(np.zeros((5, 5), np.int64), known=(5,))
 
 
-def test_influence_ends_at_known_slices_and_fades_with_distance():
-    share = influence(21, [0, 8, 20])
-    assert share[4, 4] == 1
-    assert not share[4, 8:].any()
-    assert not share[8].any()
-    assert not share[:, 8].any()
-    assert (np.diff(share[14, 14:20]) < 0).all()
-    assert (np.diff(share[14, 9:15]) > 0).all()
-    assert ((share >= 0) & (share <= 1)).all()
-    # In the middle of a gap a slice mends more than beside a known one.
-    assert share[14].sum() > share[9].sum()
-
-
-def test_influence_reaches_to_an_open_end():
-    share = influence(10, [2])
-    assert share[6, 9] > 0
-    assert share[6, 4] > 0
-    assert not share[6, :2].any()
-    assert influence(5, []).all()
-
-
 def test_the_reason_says_what_where_and_how_far():
     regions = np.zeros((30, 5), dtype=np.int64)
     regions[6, 2], regions[15, 4], regions[28, 3] = 90, 7, 1
@@ -112,15 +89,3 @@ def test_ends_are_named_where_the_orientation_is_known():
     assert end_names(geometry, 1) == ("anterior end", "posterior end")
     plain = Geometry.from_spacing((1.0, 1.0, 1.0), (4, 5, 6))
     assert end_names(plain, 0) == ("", "")
-
-
-def test_content_is_looked_at_along_any_axis_and_survives_what_is_not_a_number():
-    image = np.random.default_rng(0).normal(size=(20, 30, 7)).astype(np.float32)
-    image[3, 4, 5] = np.nan
-    for axis in range(3):
-        content = look_at(image, axis)
-        assert content.depth == image.shape[axis]
-        assert np.isfinite(content.descriptors).all()
-    channels = np.stack([image, image], axis=-1)
-    assert np.array_equal(look_at(channels, 2).amount, look_at(image, 2).amount)
-    assert look_at(np.zeros((5, 4, 4)), 0).shown() == (0, 4)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 
 from napari_sslseg.acquisition.content import look_at
 from napari_sslseg.acquisition.error_reduction import ErrorReduction
 from napari_sslseg.acquisition.evidence import Evidence
+from napari_sslseg.acquisition.influence import influence
 from napari_sslseg.acquisition.registry import STRATEGIES, create, rank_volumes
 
 every_strategy = pytest.mark.parametrize("name", sorted(STRATEGIES))
@@ -82,6 +81,14 @@ def test_one_doubtful_slice_in_a_gap_draws_the_choice_towards_it():
     assert create("uncertainty").rank(evidence(known=(0, 19), doubt={5: 500}))[0].index == 5
 
 
+def test_errors_beside_an_open_end_count_half():
+    doubt = {z: 0 for z in range(20)} | {4: 100}
+    found = evidence(known=(5, 15), doubt=doubt)
+    # One slice from the outermost known one, in twenty: 1 / (1 + 20 / 20).
+    expected = 50 / found.object_size()
+    assert ErrorReduction().scores(found)[4] == pytest.approx(expected)
+
+
 def test_a_batch_does_not_crowd_around_one_place():
     found = create().rank(evidence(depth=41, known=(0, 20, 40), doubt={9: 60, 10: 60, 11: 60}), 2)
     assert 7 <= found[0].index <= 13
@@ -110,6 +117,11 @@ def test_regions_stand_in_for_a_missing_confidence():
         assert abs(create(name).rank(given)[0].index - 5) <= 1
 
 
+def test_suspicion_fades_towards_known_slices():
+    scores = create("region").scores(evidence(known=(0,)))
+    assert scores[1] / scores[2] == pytest.approx((1 - np.exp(-0.5)) / (1 - np.exp(-1)))
+
+
 def test_uniform_choice_halves_the_largest_gap_and_does_open_ends_first():
     uniform = create("uniform")
     assert uniform.rank(evidence(known=(2, 9, 17)))[0].index == 13
@@ -117,10 +129,21 @@ def test_uniform_choice_halves_the_largest_gap_and_does_open_ends_first():
     assert uniform.rank(evidence(known=(0, 4, 8, 12, 16, 19)))[0].index in (6, 10)
 
 
+def test_an_open_end_decides_ties_only():
+    found = create("uniform").scores(evidence(18, known=(3, 13)))
+    assert found.argmax() == 8  # five slices from both, and 17 only four from one
+
+
 def test_the_core_set_goes_to_the_slice_least_like_the_known_ones():
     descriptors = np.zeros((20, 2))
     descriptors[13] = (3, 4)
     assert create("coreset").rank(evidence(descriptors=descriptors))[0].index == 13
+
+
+def test_the_core_set_of_slices_that_are_alike_has_no_slice_twice():
+    content = look_at(np.tile(np.arange(12.0), (8, 12, 1)), 0)
+    chosen = create("coreset").first(content, 3)
+    assert len(set(chosen)) == 3
 
 
 def test_random_choice_is_repeatable_and_reaches_everything():
@@ -143,11 +166,16 @@ def test_an_unknown_strategy_is_named_with_the_known_ones():
         create("best")
 
 
-def test_ranking_three_hundred_slices_takes_no_time():
-    given = evidence(depth=300, known=(20, 150, 280))
-    begin = time.perf_counter()
-    create().rank(given, 5)
-    assert time.perf_counter() - begin < 0.5
+def test_all_slices_are_weighed_at_once_for_each_suggestion(monkeypatch):
+    weighed = []
+
+    def spy(depth, known):
+        weighed.append(depth)
+        return influence(depth, known)
+
+    monkeypatch.setattr("napari_sslseg.acquisition.error_reduction.influence", spy)
+    create().rank(evidence(depth=300, known=(20, 150, 280)), 5)
+    assert weighed == [300] * 5
 
 
 @every_strategy
@@ -183,3 +211,19 @@ def test_the_first_slices_reach_up_to_an_end_that_was_told():
     first, last = sorted(create().first(look_at(image, 0, (40, None)), 3))[::2]
     assert 45 < first < 50
     assert 75 < last < 90, "the end that nobody knows is kept away from"
+
+
+@every_strategy
+def test_further_slices_lie_far_from_those_that_have_ink(name):
+    content = look_at(np.random.default_rng(0).normal(size=(11, 24, 20)), 0)
+    found = create(name).further(content, [5], 3)
+    assert abs(found[0] - 5) >= 3
+    assert (found[0] < 5) != (found[1] < 5)  # one at either side
+    assert sorted([5, *create(name).further(content, [5], 20)]) == list(range(11))
+    assert create(name).further(content, range(11), 3) == []
+
+
+@every_strategy
+def test_further_slices_lie_in_the_extent_that_was_told(name):
+    content = look_at(np.random.default_rng(0).normal(size=(30, 24, 20)), 0, extent=(10, 20))
+    assert set(create(name).further(content, [15], 2)) == {10, 20}

@@ -6,12 +6,16 @@ import copy
 import gc
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from napari._vispy import canvas
 from napari.settings._base import EventedConfigFileSettings
 from napari.utils._proxies import PublicOnlyProxy
+from napari.utils.events import EventEmitter
 from npe2.manifest import _bases as manifests
+from qtpy.QtCore import QThreadPool
 
 from napari_sslseg.app.image_source import HOME_VARIABLE
 
@@ -61,8 +65,9 @@ def _nobody_is_asked(monkeypatch):
 def _viewers_are_made_faster():
     """Spare each of several hundred viewers what is the same for all: a fifth of its time.
 
-    The manifests of plugins are parsed once, the settings that each viewer begins anew with are
-    not written to a file, and garbage is looked for less often than every 700 objects.
+    The manifests of plugins are parsed once, as are the signatures of what listens to events; the
+    settings that each viewer begins anew with are not written to a file; and garbage is looked for
+    less often than every 700 objects, and not with each layer that goes, as Windows needs it.
     """
     parsed: dict[str, object] = {}
     load = manifests._load_yaml_no_duplicates
@@ -73,11 +78,26 @@ def _viewers_are_made_faster():
             parsed[text] = load(text)
         return copy.deepcopy(parsed[text])
 
+    accepted: dict[tuple[object, bool], bool] = {}
+    look = EventEmitter._check_signature
+
+    def look_once(listener):
+        plain = getattr(listener, "__func__", listener)
+        code = getattr(plain, "__code__", None)
+        if code is None or hasattr(plain, "__wrapped__") or hasattr(plain, "__signature__"):
+            return look(listener)
+        key = code, plain is listener
+        if key not in accepted:
+            accepted[key] = look(listener)
+        return accepted[key]
+
     usual = gc.get_threshold()
     gc.set_threshold(20_000, *usual[1:])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(manifests, "_load_yaml_no_duplicates", load_once)
         patch.setattr(EventedConfigFileSettings, "_maybe_save", lambda settings: None)
+        patch.setattr(EventEmitter, "_check_signature", staticmethod(look_once))
+        patch.setattr(canvas, "gc", SimpleNamespace(collect=lambda: 0))
         yield
     gc.set_threshold(*usual)
 
@@ -100,6 +120,21 @@ def until(qtbot) -> Callable[..., None]:
 
     def wait(condition: Callable[[], bool], seconds: float = 60, what: str = "it") -> None:
         qtbot.waitUntil(condition, timeout=int(seconds * 1000))
+
+    return wait
+
+
+@pytest.fixture
+def all_read(qapp, until) -> Callable[[], None]:
+    """Wait until nothing is read or worked on in threads, and all that came of it is told."""
+
+    def wait() -> None:
+        pool = QThreadPool.globalInstance()
+        while True:
+            until(lambda: not pool.activeThreadCount())
+            qapp.processEvents()
+            if not pool.activeThreadCount():  # nothing more was begun
+                return
 
     return wait
 

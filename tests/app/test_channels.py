@@ -297,7 +297,7 @@ def test_channels_are_labelled_trained_and_opened_again(with_image, until, tmp_p
     for index in (1, 6, 10):
         paint(session.references.layer, index, cone[1][index] == 1, 1)
         session.references.mark(index)
-    session.train(TrainRequest(preset="supervised", seconds=3))
+    session.train(TrainRequest(preset="supervised", seconds=2))
     until(lambda: bool(session.proposals) and not session.training.busy, 120)
     (proposal,) = list(session.proposals.values())[:1]
     assert proposal.layer.data.shape == (12, 40, 44)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 
 from napari_sslseg.app import first_labels
 
@@ -50,3 +51,20 @@ def test_a_panel_prepares_once_in_a_process(make_panel, monkeypatch, until):
     make_panel()
     first_labels.prepare_labels()
     assert made == [1]
+
+
+def test_a_volume_is_shown_when_labels_are_prepared_and_the_window_works_meanwhile(
+    started, monkeypatch, until
+):
+    _, panel = started
+    path = panel.session.project.path
+    panel.close_session()
+    go, beats = threading.Event(), []
+    monkeypatch.setattr(first_labels, "_make_a_layer", lambda: go.wait(30))
+    first_labels.prepare_labels.cache_clear()
+    panel.open(path)
+    until(lambda: beats.append(1) or len(beats) > 30)
+    assert panel.session is None
+    go.set()
+    until(lambda: panel.session is not None)
+    first_labels.prepare_labels.cache_clear()

@@ -272,7 +272,7 @@ def test_more_strokes_than_napari_keeps(with_proposal, paint):
     layer = session.proposals["semsim"].layer
     session.go_to(3)
     states = [layer.data.copy()]
-    for k in range(130):
+    for k in range(105):
         mask = np.zeros(SHAPE[1:], bool)
         mask[k // 44, k % 44] = True
         paint(layer, 3, mask, 2)

@@ -191,6 +191,7 @@ def test_accepting_is_recorded_only_when_it_was_done(with_proposal, paint):
     panel.review.trouble.connect(told.append)
     panel.review.accept.click()
     panel.references.mark.click()
+    panel.references.question.background.click()
     owner.written.drags -= 1
     assert "end it" in told[0]
     assert "end it" in panel.references.hint.text()
@@ -201,6 +202,7 @@ def test_accepting_is_recorded_only_when_it_was_done(with_proposal, paint):
     assert session.accepted_slices() == [4]
     panel.references.mark.click()  # not a reference any more
     panel.references.mark.click()  # by hand this time
+    panel.references.question.background.click()
     assert session.references.references() == [1, 4, 6, 10]
     assert session.accepted_slices() == []
     session.history.undo()

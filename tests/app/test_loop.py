@@ -15,7 +15,8 @@ from napari_sslseg.formats import read_labels
 from napari_sslseg.sample import IMAGE, load
 from napari_sslseg.volume.annotation import NOT_ANNOTATED
 
-SECONDS = 12.0
+SECONDS = 8.0
+MORE_SECONDS = 3.0  # to go on from what was learned
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def sample(make_napari_viewer, home, until, warm_trainer):
     _, panel = viewer.window.add_plugin_dock_widget("napari-sslseg", "Segment a volume")
     panel.volume.start.click()
     until(lambda: panel.session is not None)
-    panel.train.budget.choices = [("short", SECONDS)]
+    panel.train.budget.choices = [("short", SECONDS), ("shorter", MORE_SECONDS)]
     panel.train.budget.value = SECONDS
     yield viewer, panel
     if panel.session is not None:
@@ -77,6 +78,7 @@ def test_the_loop_from_references_to_export(sample, truth, until, paint, tmp_pat
     assert np.array_equal(references.ink[index], truth[index])
     ink = references.ink.copy()
 
+    panel.train.budget.value = MORE_SECONDS
     panel.review.retrain.click()
     assert session.training.busy
     until(lambda: idle(panel), 240)

@@ -48,6 +48,7 @@ def test_what_lies_outside_is_empty_from_the_moment_it_is_said(with_proposal, pa
     assert np.array_equal(layer.data[[1, 10]], whole[[1, 10]])
     assert line.hint.text().startswith("2 slices (1 to 10) lie outside of that")
     assert strip.facts.describe(9).endswith("outside of the object, as you said")
+    strip.grab()  # has a panel that is not shown laid out
     image = strip.grab().toImage()
     ground = {image.pixelColor(QPoint(int(strip.middle_of(5)), y)).name() for y in range(4, 30)}
     hatched = {image.pixelColor(QPoint(int(strip.middle_of(11)), y)).name() for y in range(4, 30)}

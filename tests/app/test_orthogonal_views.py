@@ -34,6 +34,9 @@ def drawn(panel, until) -> None:
 def test_planes_show_what_the_slice_shows_and_follow_every_edit(opened, paint, until):
     viewer, panel, pictures = opened
     session, planes = panel.session, panel.planes
+    boxes = panel.review.legend.boxes
+    for code in (2, 3, 4):
+        boxes[code].setChecked(False)  # so that classes are drawn as areas
     planes.set_point((4, 21, 22))
     drawn(panel, until)
     # Across the first axis in the plane: its rows are slices, its columns the last axis.
@@ -43,10 +46,16 @@ def test_planes_show_what_the_slice_shows_and_follow_every_edit(opened, paint, u
     assert shown[truth == 1].all()
     assert shown[ink != 255].all(), "references are seen too"
     classes = np.array(session.proposals["semsim"].layer.get_color(1))[:3] * 255
-    sure = (truth == 1) & (ink == 255)
-    sure[4] = False  # doubt is drawn over its class
-    assert np.allclose(pictures[0].labels[sure][:, :3], classes, atol=2)
-    assert not np.allclose(pictures[0].labels[4][truth[4] == 1][:, :3], classes, atol=40)
+    open_class = (truth == 1) & (ink == 255)
+    assert np.allclose(pictures[0].labels[open_class][:, :3], classes, atol=2)
+    boxes[4].setChecked(True)
+    drawn(panel, until)
+    doubt = np.array(session.regions.layer.get_color(4))[:3] * 255
+    row = pictures[0].labels[4][:, :3]
+    assert np.isclose(row, doubt, atol=2).all(axis=1).any(), "no class lies over or below it"
+    assert np.isclose(row, classes, atol=2).all(axis=1).any(), "but its outline"
+    boxes[4].setChecked(False)
+    drawn(panel, until)
 
     empty = np.argwhere((ink == 255) & (truth == 0) & ~shown)[0]
     mask = np.zeros(SHAPE[1:], bool)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from napari.layers import _layer_actions
+from napari.utils.key_bindings import KeymapHandler
 
 from napari_sslseg.app import own_array, proposal_layer
 from napari_sslseg.volume.project import Project
@@ -131,3 +132,29 @@ def test_labels_of_another_shape_are_refused(with_proposal, warned):
     assert layer.data is array
     assert np.array_equal(array, before)
     assert "another shape" in warned[0]
+
+
+@pytest.mark.parametrize("name", ["References", "SemSim"])
+def test_the_key_for_a_new_label_adds_a_class(with_proposal, warned, name):
+    viewer, panel = with_proposal
+    session, before = panel.session, panel.session.classes.ids
+    handler = KeymapHandler()
+    handler.keymap_providers = [viewer.layers[name], viewer]
+    handler.press_key("M")
+    (added,) = set(session.classes.ids) - set(before)
+    assert viewer.layers["References"].selected_label == added
+    assert viewer.layers["SemSim"].selected_label == added
+    assert not warned
+
+
+def test_a_copy_of_the_confidence_layer_can_be_painted_on(with_proposal, paint):
+    viewer, panel = with_proposal
+    regions = panel.session.regions.layer
+    before = np.asarray(regions.data)
+    viewer.layers.selection.active = regions
+    _layer_actions._duplicate_layer(viewer.layers)
+    copy = viewer.layers["Confidence copy"]
+    assert np.array_equal(copy.data, before)
+    paint(copy, 4, MASK, 3)
+    assert (copy.data[4][MASK] == 3).all()
+    assert np.array_equal(np.asarray(regions.data), before)

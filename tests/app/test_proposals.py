@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -118,13 +120,13 @@ def test_next_slice_goes_to_the_doubtful_one_and_says_why(with_proposal, until):
     assert "2 slices from the nearest known one" in panel.review.hint.text()
 
 
-def test_regions_lie_on_the_proposal_in_view_and_below_references(with_proposal, until):
+def test_regions_lie_below_the_outlines_of_the_proposal_in_view(with_proposal, until):
     viewer, panel = with_proposal
     put_proposal(panel.session, 1 - panel.truth, until, name="Reference-guided")
     for slug, name in (("reference-guided", "Reference-guided"), ("semsim", "SemSim")):
         panel.session.activate(slug)
         names = [layer.name for layer in viewer.layers]
-        assert names.index(name) < names.index("Confidence") < names.index("References")
+        assert names.index("Confidence") < names.index(name) < names.index("References")
 
 
 LENS = np.zeros((40, 44), bool)
@@ -247,3 +249,65 @@ def test_no_thread_sees_the_half_of_a_new_version(with_proposal, paint, until, m
     assert seen
     for corrections in seen:
         assert np.argwhere(corrections != NOT_ANNOTATED).tolist() == [[4, 2, 2]]
+
+
+def reopened(panel, until):
+    """Close the project and open it again; returns the new session with all its proposals."""
+    path, count = panel.session.project.path, len(panel.session.proposals)
+    panel.close_session()
+    panel.open(path)
+    until(lambda: panel.session is not None and len(panel.session.proposals) == count)
+    return panel.session
+
+
+@pytest.mark.parametrize("chosen", ["reference-guided", "semsim"])
+def test_the_proposal_that_was_chosen_is_shown_again_whichever_is_read_first(
+    with_proposal, until, monkeypatch, chosen
+):
+    from napari_sslseg.app.proposal_shelf import ProposalShelf
+    from napari_sslseg.training.events import Finished
+
+    _, panel = with_proposal
+    put_proposal(panel.session, 1 - panel.truth, until, name="Reference-guided")
+    panel.session.rounds.follow(Finished(1.0, "semsim"))
+    panel.review.buttons[chosen].click()
+    load, shown = ProposalShelf._load, []
+
+    def slowly(shelf, slug, version):
+        if slug == chosen:
+            time.sleep(0.3)
+        return load(shelf, slug, version)
+
+    monkeypatch.setattr(ProposalShelf, "_load", slowly)
+    path = panel.session.project.path
+    panel.close_session()
+    panel.open(path)
+    until(lambda: panel.session is not None)
+    session = panel.session
+    session.shelf.changed.connect(lambda: shown.append(session.active))
+    until(lambda: len(session.proposals) == 2)
+    until(lambda: session.active == chosen)
+    assert set(shown) <= {"", chosen}, "no other one is shown meanwhile, nor exported"
+
+
+def test_a_round_that_ends_recommends_over_an_earlier_choice(with_proposal, until):
+    from napari_sslseg.training.events import Finished
+
+    _, panel = with_proposal
+    put_proposal(panel.session, 1 - panel.truth, until, name="Reference-guided")
+    panel.review.buttons["semsim"].click()
+    panel.session.rounds.follow(Finished(1.0, "reference-guided"))
+    assert reopened(panel, until).active == "reference-guided"
+
+
+def test_a_chosen_proposal_that_is_damaged_makes_room_for_another(with_proposal, until):
+    _, panel = with_proposal
+    put_proposal(panel.session, 1 - panel.truth, until, name="Reference-guided")
+    panel.review.buttons["semsim"].click()
+    path = panel.session.project.path
+    panel.close_session()
+    for file in (path / "proposals" / "semsim").glob("classes*"):
+        file.write_bytes(b"")
+    panel.open(path)
+    until(lambda: panel.session is not None and bool(panel.session.proposals))
+    until(lambda: panel.session.active == "reference-guided")

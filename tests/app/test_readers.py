@@ -12,7 +12,7 @@ import tifffile
 from napari.components import ViewerModel
 from napari.layers import Layer
 
-from napari_sslseg.app.readers import get_reader
+from napari_sslseg.app.readers import get_reader, read_volume
 from napari_sslseg.formats import FormatError
 from napari_sslseg.formats.choice import SeveralVolumesError
 from napari_sslseg.volume.geometry import CanonicalOrder
@@ -263,3 +263,17 @@ def test_damaged_file_is_named_in_one_sentence(tmp_path):
     (tmp_path / "seg.nii.gz").write_bytes(b"nothing")
     with pytest.raises(FormatError, match=r"seg\.nii\.gz cannot be read as NIfTI"):
         get_reader(str(tmp_path / "seg.nii.gz"))(str(tmp_path / "seg.nii.gz"))
+
+
+def test_pictures_in_a_folder_are_said_to_be_taken_as_slices(tmp_path):
+    pillow = pytest.importorskip("PIL.Image")
+    folder = tmp_path / "xrays"
+    folder.mkdir()
+    for number in (1, 2, 3):
+        pillow.fromarray(np.full((20, 24), number, np.uint8)).save(folder / f"case{number}.png")
+    remarks = read_volume(folder).warnings
+    assert remarks == (
+        "3 pictures are taken as the slices of one volume; for separate images add them under "
+        "Volumes.",
+    )
+    assert read_volume(folder / "case1.png").warnings == ()

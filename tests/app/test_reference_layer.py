@@ -122,6 +122,7 @@ def test_marking_takes_corrections_as_ink_and_leaves_them_in_the_proposal(
     before = ink.copy()
     session.go_to(4)
     panel.references.mark.click()
+    panel.references.question.background.click()
     for _ in range(2):
         assert (layer.data[4][CORNER | OTHER] == 1).all()
         assert np.array_equal(ink[4], np.where(CORNER | OTHER, 1, 0))
@@ -156,6 +157,7 @@ def test_nothing_is_marked_while_corrections_are_still_being_read(with_proposal,
     assert session.references.states[4] == SliceState.EMPTY
     session.shelf.unread.awaited.clear()
     panel.references.mark.click()
+    panel.references.question.background.click()
     assert session.references.states[4] == SliceState.WHOLE
 
 
@@ -304,7 +306,8 @@ def test_a_damaged_file_that_tells_the_background_is_put_aside(started, paint, u
     session.references.mark(4)
     paint(session.references.layer, 5, OTHER, 0)
     session.autosave.flush()
-    session.project.background_store.compact()
+    store = session.project.background_store
+    store._compact(store._open())
     path, told = session.project.path, []
     panel.leave()
     until(lambda: panel.session is None)

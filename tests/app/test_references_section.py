@@ -76,3 +76,16 @@ def test_pictures_follow_small_strokes_colours_and_contrast(started, paint, unti
     shown = picture()
     session.image.contrast_limits = (0, 77)
     until(lambda: picture() != shown)
+
+
+def test_suggest_goes_far_from_what_has_ink(started, paint, until):
+    _, panel = started
+    session = panel.session
+    dot = np.zeros(SHAPE[1:], bool)
+    dot[5, 5] = True
+    paint(session.references.layer, 5, dot, 1)
+    session.references.look_at(5)
+    session.go_to(5)
+    first = suggest(panel, until)
+    assert abs(first - 5) >= 3
+    assert (suggest(panel, until) < 5) != (first < 5)

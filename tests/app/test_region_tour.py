@@ -132,3 +132,48 @@ def test_no_doubt_is_said(with_proposal, until):
     panel.review.accept.click()  # the only slice with a dispute
     panel.review.next_place.click()
     until(lambda: "nowhere" in panel.review.hint.text())
+
+
+def view(viewer) -> tuple[float, ...]:
+    camera = viewer.scene.camera
+    return (*camera.center[-2:], camera.zoom)
+
+
+def test_the_next_slice_is_shown_as_before_the_tour(places, until):
+    viewer, panel = places
+    session = panel.session
+    until(lambda: session.suggest() is not None)
+    session.go_to(0)
+    viewer.scene.camera.zoom *= 1.25
+    before = view(viewer)
+    panel.review.next_place.click()
+    until(lambda: session.references.current_slice() == 8)
+    panel.review.next_place.click()
+    assert view(viewer) != pytest.approx(before)
+    panel.review.next.click()
+    assert view(viewer) == pytest.approx(before)
+    # Accept and go on does the same.
+    panel.review.next_place.click()
+    until(lambda: view(viewer) != pytest.approx(before))
+    here = session.references.current_slice()
+    panel.review.accept_next.click()
+    until(lambda: session.references.current_slice() != here)
+    assert view(viewer) == pytest.approx(before)
+
+
+def test_a_zoom_of_the_user_is_never_overridden(places, until):
+    viewer, panel = places
+    session = panel.session
+    until(lambda: session.suggest() is not None)
+    session.go_to(0)
+    panel.review.next_place.click()
+    until(lambda: session.references.current_slice() == 8)
+    viewer.scene.camera.zoom *= 1.1
+    chosen = view(viewer)
+    panel.review.next.click()
+    assert view(viewer) == pytest.approx(chosen)
+    # From there another tour may begin, and leads back to there.
+    panel.review.next_place.click()
+    until(lambda: view(viewer) != pytest.approx(chosen))
+    panel.review.next.click()
+    assert view(viewer) == pytest.approx(chosen)

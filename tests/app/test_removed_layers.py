@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from napari.layers._layer_actions import _duplicate_layer
 
 from .conftest import put_proposal
@@ -75,3 +76,18 @@ def test_copies_that_the_user_has_made_stay_when_the_project_is_closed(with_prop
     panel.close_session()
     until(lambda: panel.session is None)
     assert [layer.name for layer in viewer.layers] == ["cone", "SemSim copy", "References copy"]
+
+
+@pytest.mark.parametrize(("axis", "index"), [(0, 4), (2, 20)])
+def test_layers_that_are_put_back_show_the_slice_of_before(with_proposal, until, axis, index):
+    viewer, panel = with_proposal
+    session = panel.session
+    session.set_axis(axis)
+    session.go_to(index)
+    viewer.layers.select_all()
+    viewer.layers.remove_selected()
+    assert session.references.current_slice() == index
+    until(lambda: session.references.layer in viewer.layers)
+    assert session.references.current_slice() == index
+    assert viewer.dims.order[0] == axis
+    assert viewer.dims.current_step[axis] == index

@@ -36,11 +36,11 @@ def estimated(with_proposal):
     return panel
 
 
-def test_a_better_version_is_shown_when_its_estimate_is_there(estimated, until, qtbot):
+def test_a_better_version_is_shown_when_its_estimate_is_there(estimated, until, all_read):
     session = estimated.session
     shown = session.proposals["semsim"]
     session.retraining.follow(write(session, np.zeros(SHAPE)))
-    qtbot.wait(200)
+    all_read()
     assert shown.version == 1
     session.retraining.follow(estimate(0.93))
     until(lambda: shown.version == 2)
@@ -49,13 +49,13 @@ def test_a_better_version_is_shown_when_its_estimate_is_there(estimated, until, 
     assert estimated.review.held.text() == ""
 
 
-def test_a_worse_version_is_held_back_and_shown_on_request(estimated, until, qtbot):
+def test_a_worse_version_is_held_back_and_shown_on_request(estimated, until, all_read):
     session = estimated.session
     shown = session.proposals["semsim"]
     session.retraining.follow(write(session, np.zeros(SHAPE)))
     session.retraining.follow(estimate(0.80))
     session.retraining.follow(Finished(1.0, "semsim"))
-    qtbot.wait(200)
+    all_read()
     assert shown.version == 1
     assert np.array_equal(shown.layer.data, estimated.truth)
     text = estimated.review.held.text()
@@ -130,11 +130,11 @@ def test_without_an_estimate_the_new_version_is_shown_at_the_end(estimated, unti
     until(lambda: session.proposals["semsim"].version == 2)
 
 
-def test_a_cancelled_run_leaves_the_old_version_and_offers_the_new(estimated, until, qtbot):
+def test_a_cancelled_run_leaves_the_old_version_and_offers_the_new(estimated, all_read):
     session = estimated.session
     session.retraining.follow(write(session, np.zeros(SHAPE)))
     session.retraining.follow(Cancelled())
-    qtbot.wait(200)
+    all_read()
     assert session.proposals["semsim"].version == 1
     assert "was not tested" in estimated.review.held.text()
 

@@ -10,10 +10,10 @@ import pytest
 from qtpy.QtWidgets import QMessageBox
 
 from napari_sslseg.app import closing
-from napari_sslseg.volume.annotation import SliceState
+from napari_sslseg.volume.annotation import NOT_ANNOTATED, SliceState
 from napari_sslseg.volume.extent import Extent
 from napari_sslseg.volume.inkstore import InkStore
-from napari_sslseg.volume.project import Project
+from napari_sslseg.volume.project import AcceptedSlice, Project
 
 from .conftest import put_proposal
 
@@ -221,3 +221,75 @@ def test_the_state_of_slices_out_of_view_is_learned_with_a_save(session, paint, 
     session.autosave.request()
     until(lambda: not session.autosave.pending)
     assert session.references.states[2] == SliceState.PARTIAL
+
+
+def test_an_undo_of_hidden_ink_is_saved_and_counted_along_another_axis(started, paint, until):
+    _, panel = started
+    session = panel.session
+    paint(session.references.layer, 3, MASK, 1)
+    session.references.layer.visible = False
+    session.set_axis(1)
+    until(lambda: not session.autosave.pending)
+    assert session.references.partial() == [3, 4, 5]
+    session.history.undo()
+    assert not session.saving.up_to_date
+    until(lambda: session.references.partial() == [])
+    until(lambda: not session.autosave.pending)
+    assert (Project.open(session.project.path).ink_store.read() == NOT_ANNOTATED).all()
+
+
+def test_an_acceptance_is_recorded_after_its_ink(session, until):
+    session.accept_slice(4)
+    session.autosave._timer.stop()  # a crash before the autosave
+    until(lambda: not session.autosave.pending)
+    project = Project.open(session.project.path)
+    assert project.accepted == []
+    session.autosave.request()
+    until(lambda: not session.autosave.pending)
+    project = Project.open(session.project.path)
+    assert [(row.axis, row.index) for row in project.accepted] == [(0, 4)]
+    assert (project.ink_store.read()[4] != NOT_ANNOTATED).all()
+
+
+def test_no_save_records_an_acceptance_that_came_after_it_had_the_ink(
+    session, paint, until, monkeypatch
+):
+    saved, go_on = threading.Event(), threading.Event()
+
+    def slow() -> int:
+        saved.set()
+        go_on.wait(20)
+        return 0
+
+    monkeypatch.setattr(session.saving._background, "save", slow)
+    session.go_to(2)
+    paint(session.references.layer, 2, MASK, 1)
+    until(saved.is_set)
+    session.accept_slice(4)
+    session.autosave._timer.stop()
+    go_on.set()
+    until(lambda: not session.autosave.pending)
+    assert Project.open(session.project.path).accepted == []
+
+
+def test_acceptances_whose_ink_a_crash_has_taken_are_forgotten(with_proposal, until):
+    _, panel = with_proposal
+    session = panel.session
+    session.accept_slice(8)
+    path = session.project.path
+    panel.leave()
+    until(lambda: panel.session is None)
+    project = Project.open(path)
+    lost = [AcceptedSlice(axis, 4, "semsim", 0) for axis in (0, 1)]
+    project.accepted = [*project.accepted, *lost]
+    score = {"axis": 0, "index": 4, "proposal": "semsim", "round": 0, "dice": {"1": 0.5}}
+    scores = [*project.settings["corrective_dice"], score]
+    project.settings = {**project.settings, "corrective_dice": scores}
+    project.save()
+    panel.open(path)
+    until(lambda: panel.session is not None)
+    session = panel.session
+    session.references.mark(4)
+    assert session.accepted_slices() == [8]
+    assert [(row.axis, row.index) for row in session.project.accepted] == [(0, 8)]
+    assert [row.index for row in session.accepting.corrective_dice()] == [8]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from qtpy.QtWidgets import QListView
 
@@ -11,7 +9,7 @@ from napari_sslseg.app import open_counts
 from napari_sslseg.app.open_counts import OpenCounts
 
 
-def test_one_step_is_told_at_once_and_many_when_they_rest(started, until, qtbot):
+def test_one_step_is_told_at_once_and_many_when_they_rest(started, until):
     viewer, panel = started
     session, scrolling = panel.session, panel.scrolling
     layer_list = next(
@@ -23,7 +21,7 @@ def test_one_step_is_told_at_once_and_many_when_they_rest(started, until, qtbot)
     def text() -> str:
         return panel.references.hint.text()
 
-    qtbot.wait(300)
+    until(lambda: not scrolling.under_way)
     session.go_to(3)
     assert text().startswith("Slice 3:")
     assert not layer_list.updatesEnabled()
@@ -38,12 +36,15 @@ def test_one_step_is_told_at_once_and_many_when_they_rest(started, until, qtbot)
     assert told == [6]
     assert layer_list.updatesEnabled()
 
-    end = time.monotonic() + 1.0  # a film is not waited for
-    while time.monotonic() < end:
+    scrolling._rest.setInterval(60_000)  # a film, whose end is not waited for
+    scrolling._most.setInterval(50)
+
+    def play() -> bool:
         session.go_to(session.references.current_slice() % 11 + 1)
-        qtbot.wait(20)
+        return len(told) >= 3
+
+    until(play)
     assert scrolling.under_way
-    assert len(told) >= 3
 
     panel.close_session()
     assert layer_list.updatesEnabled()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
 
 from napari_sslseg.app.palette import REGION_COLORS
 from napari_sslseg.app.slice_strip import (
@@ -112,3 +113,22 @@ def test_the_strip_turns_with_the_axis(with_proposal, until):
 def test_there_is_no_strip_without_a_project(make_panel):
     _, panel = make_panel()
     assert not panel.top.isVisibleTo(panel)
+
+
+def test_the_keyboard_goes_from_slice_to_slice(strip, qtbot):
+    strip.show_facts(facts(20))
+    strip.wanted.connect(strip.show_current)
+    assert strip.focusPolicy() & Qt.FocusPolicy.TabFocus
+    strip.show_current(4)
+    seen = []
+    strip.wanted.connect(seen.append)
+    for key in (
+        Qt.Key.Key_Right,
+        Qt.Key.Key_Left,
+        Qt.Key.Key_PageDown,
+        Qt.Key.Key_End,
+        Qt.Key.Key_End,
+        Qt.Key.Key_Home,
+    ):
+        QTest.keyClick(strip, key)
+    assert seen == [5, 4, 14, 19, 0]

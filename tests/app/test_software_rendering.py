@@ -18,7 +18,7 @@ viewer = napari.Viewer(show=True)
 
 
 def draw():
-    end = time.monotonic() + 0.5
+    end = time.monotonic() + 0.2
     while time.monotonic() < end:
         QApplication.processEvents()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ def test_what_is_painted_while_the_project_is_made_comes_along(slow, paint, unti
     assert np.array_equal(on_disk, session.references.ink)
 
 
-def test_a_stroke_that_is_being_drawn_is_waited_for(slow, paint, until, qtbot):
+def test_a_stroke_that_is_being_drawn_is_waited_for(slow, paint, until, monkeypatch):
     viewer, panel, layer, reading, go_on = slow
     panel.volume.start.click()
     until(reading.is_set)
@@ -65,8 +66,15 @@ def test_a_stroke_that_is_being_drawn_is_waited_for(slow, paint, until, qtbot):
     drags = [watch(layer, Event) for watch in layer.mouse_drag_callbacks if "_watch" in repr(watch)]
     for drag in drags:
         next(drag)
+    put_off, timer = [], starting.QTimer
+
+    def look_again(milliseconds, call):
+        put_off.append(milliseconds)
+        timer.singleShot(milliseconds, call)
+
+    monkeypatch.setattr(starting, "QTimer", SimpleNamespace(singleShot=look_again))
     go_on.set()
-    qtbot.wait(400)
+    until(lambda: len(put_off) > 1)  # the project is there, and it was looked twice
     assert panel.session is None
     assert layer in viewer.layers
     paint(layer, 5, MASK, 1)
@@ -77,3 +85,11 @@ def test_a_stroke_that_is_being_drawn_is_waited_for(slow, paint, until, qtbot):
     until(lambda: panel.session is not None)
     assert (panel.session.references.ink[5][MASK] == 1).all()
     assert not any("_Painting" in repr(watch) for watch in layer.mouse_drag_callbacks)
+
+
+def test_a_drag_paints_from_the_start(started):
+    viewer, panel = started
+    layer = panel.session.references.layer
+    assert viewer.layers.selection.active is layer
+    assert (layer.mode, layer.selected_label) == ("paint", 1)
+    assert "brush" in panel.volume.hint.text()

@@ -6,6 +6,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from napari_sslseg.app.reference_layer import NotNowError
+from napari_sslseg.volume.proposal import Proposal
+
 from .conftest import put_proposal
 from .test_export import exported
 
@@ -98,3 +101,114 @@ def test_corrections_of_a_deleted_layer_are_exported(with_proposal, paint):
     assert (session.final_labels()[4][MASK] == 1).all()
     assert not session.final_labels()[4][~MASK].any()
     assert panel.export.button.isEnabled()
+
+
+@pytest.fixture
+def unreadable(with_proposal, paint, until):
+    """Give a panel with a project whose corrections are damaged, and what was told of it."""
+    _, panel = with_proposal
+    paint(panel.session.proposals["semsim"].layer, 4, MASK, 1)
+    path = panel.session.project.path
+    panel.leave()
+    until(lambda: panel.session is None)
+    base = path / "proposals" / "semsim" / "corrections.000001.npy"
+    base.write_bytes(b"\x93NUMPY\x01\x00")
+    panel.told = []
+    panel.base = base
+    _listen(panel)
+    panel.open(path)
+    until(lambda: panel.session is not None)
+    until(lambda: not panel.session.shelf.unread.awaited)
+    return panel
+
+
+def _listen(panel):
+    begin = panel._begin
+
+    def heard(session, *given, **options):
+        session.trouble.connect(panel.told.append)
+        begin(session, *given, **options)
+
+    panel._begin = heard
+
+
+def test_corrections_that_cannot_be_read_are_told_of_once_with_their_file(unreadable):
+    panel = unreadable
+    assert panel.session.proposals == {}
+    assert len(panel.told) == 1
+    assert str(panel.base) in panel.told[0]
+    assert str(panel.base) in panel.session.shelf.unread.why_not
+
+
+def test_who_marks_again_goes_on_with_what_can_be_read(unreadable, until):
+    session, base = unreadable.session, unreadable.base
+    damaged = base.read_bytes()
+    with pytest.raises(NotNowError, match=r"corrections\.000001\.npy cannot be read"):
+        session.references.mark(4)
+    assert base.exists()
+    with pytest.raises(NotNowError, match="wait a moment"):
+        session.references.mark(4)
+    until(lambda: "semsim" in session.proposals)
+    aside = base.with_name("corrections.000001.npy.damaged")
+    assert aside.read_bytes() == damaged
+    assert not base.exists()
+    assert (session.proposals["semsim"].corrections()[4][MASK] == 1).all()
+    session.references.mark(4)
+    assert (session.references.ink[4][MASK] == 1).all()
+
+
+def test_a_version_that_came_meanwhile_is_shown_then(unreadable, until):
+    session = unreadable.session
+    zeros = np.zeros(session.references.ink.shape, np.uint8)
+    version = session.project.write_proposal(Proposal("SemSim", zeros, zeros + 1, zeros, {}))
+    session.shelf.bring_up(["semsim"])
+    until(lambda: len(unreadable.told) == 2)
+    until(lambda: not session.shelf.unread.awaited)
+    unreadable.base.with_name("corrections.000001.npy.damaged").write_bytes(b"of before")
+    for _ in range(2):
+        with pytest.raises(NotNowError):
+            session.references.mark(4)
+    until(lambda: "semsim" in session.proposals)
+    assert session.proposals["semsim"].version == version
+    assert unreadable.base.with_name("corrections.000001.npy.damaged").read_bytes() == b"of before"
+    assert unreadable.base.with_name("corrections.000001.npy.damaged2").exists()
+
+
+def test_ink_counts_as_later_than_corrections_that_can_be_read_then(unreadable, paint, until):
+    session = unreadable.session
+    paint(session.references.layer, 4, MASK, 2)
+    for _ in range(2):
+        with pytest.raises(NotNowError):
+            session.references.mark(4)
+    until(lambda: "semsim" in session.proposals)
+    assert (session.final_labels()[4][MASK] == 2).all()
+    session.history.undo()
+    assert (session.final_labels()[4][MASK] == 1).all()
+
+
+def test_ink_alone_is_marked_where_nothing_can_be_set_aside(unreadable, monkeypatch, until):
+    session = unreadable.session
+
+    def refused(*given):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(unreadable.base), "replace", refused)
+    for word in ("cannot be read", "wait a moment"):
+        with pytest.raises(NotNowError, match=word):
+            session.references.mark(4)
+    until(lambda: not session.shelf.unread.awaited)
+    with pytest.raises(NotNowError, match="Permission denied"):
+        session.references.mark(4)
+    session.references.mark(4)
+    assert (session.references.ink[4] == 0).all()
+    assert unreadable.base.exists()
+
+
+def test_no_class_is_removed_that_may_be_in_what_cannot_be_read(unreadable, until):
+    session = unreadable.session
+    refused = []
+    session.class_editing.refused.connect(refused.append)
+    added = session.add_class("Other")
+    session.remove_class(added.id)
+    until(lambda: bool(refused))
+    assert added.id in session.classes

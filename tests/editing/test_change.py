@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_sslseg.editing.change import Change
+from napari_sslseg.editing.change import Change, slice_places
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -55,3 +55,9 @@ def test_an_array_in_another_order_is_refused():
     change = Change.of_volume(array, np.ones_like(array))
     with pytest.raises(ValueError, match="C order"):
         change.apply(array)
+
+
+def test_places_of_a_large_array_are_not_cut_off():
+    where = np.zeros((2000, 2000), dtype=bool)
+    where[-1, -1] = True
+    assert slice_places((2000, 2000, 2000), 0, 1999, where).tolist() == [2000**3 - 1]

@@ -68,6 +68,14 @@ def test_a_speck_inside_an_organ_becomes_that_organ_and_an_island_background():
     assert (after[2:10, 13:20] == 2).all()
 
 
+def test_an_island_at_the_edge_of_the_box_of_its_class_asks_all_around_it():
+    labels = np.zeros((8, 12), np.uint8)
+    labels[0:4, 0:4] = 1
+    labels[2:5, 9], labels[4, 7:9] = 2, 2  # five of the eight neighbours of the island
+    labels[3, 8] = 1
+    assert keep_largest(labels, [1])[3, 8] == 2
+
+
 def test_the_component_at_a_point():
     mask = np.zeros((5, 9), bool)
     mask[1:3, 1:3] = mask[3, 3] = mask[1:4, 6:8] = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from napari_sslseg.editing.doubt import doubtful_places
 
@@ -35,6 +36,19 @@ def test_parts_far_apart_in_the_same_place_are_two():
     found = doubtful_places(lambda z: regions[z], 12, most=1)
     assert len(found.listed) == 1
     assert found.more
+
+
+@pytest.mark.parametrize(("apart", "expected"), [(2, [1]), (3, [1, 4])])
+def test_parts_two_slices_apart_are_one_and_three_apart_are_two(apart, expected):
+    regions = np.zeros((6, 10, 10), np.uint8)
+    regions[1, 2:6, 2:6] = regions[1 + apart, 2:6, 2:6] = 4
+    assert [p.index for p in doubtful_places(lambda z: regions[z], 6).listed] == expected
+
+
+def test_parts_beside_each_other_in_neighbouring_slices_are_two():
+    regions = np.zeros((2, 10, 10), np.uint8)
+    regions[0, 2:5, 2:5] = regions[1, 5:8, 2:5] = 4
+    assert len(doubtful_places(lambda z: regions[z], 2).listed) == 2
 
 
 def test_no_doubt_no_places():

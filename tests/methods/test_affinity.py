@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from napari_sslseg.methods.affinity import affinity, limit_grid, rectify, resize, spread
+from napari_sslseg.methods.label_space import LabelSpace
 
 
 def _two_classes(side=6):
@@ -67,6 +68,13 @@ def test_rectifying_denoises_logits_along_features():
     assert after.float().mean() > before + 0.05
 
 
+def test_rectified_probabilities_of_overlapping_classes_are_means():
+    space, flat = LabelSpace(2, overlapping=True), torch.ones(1, 3, 2, 2)
+    for at in ("features", "logits"):
+        found = rectify(torch.full((1, 2, 2, 2), 1.0), flat, at=at, space=space)
+        torch.testing.assert_close(found, torch.full((1, 2, 2, 2), 1.0), atol=1e-4, rtol=0)
+
+
 def test_correction_can_be_added_at_the_size_of_the_logits():
     features, _ = _two_classes(6)
     logits = torch.randn(1, 2, 24, 24)
@@ -74,6 +82,13 @@ def test_correction_can_be_added_at_the_size_of_the_logits():
     assert out.shape == logits.shape
     detail = (out - logits) - (out - logits).mean((2, 3), keepdim=True)
     assert detail.abs().max() < (logits - logits.mean((2, 3), keepdim=True)).abs().max()
+
+
+def test_the_axis_of_the_softmax_reaches_the_correction():
+    torch.manual_seed(0)
+    logits, features = torch.randn(1, 2, 4, 4), torch.rand(1, 3, 4, 4)
+    expected = logits + spread(logits, features, axis="output")
+    torch.testing.assert_close(rectify(logits, features, axis="output"), expected)
 
 
 def test_gradient_flows_into_logits_and_features():
@@ -113,6 +128,14 @@ def test_printed_product_by_hand_and_in_blocks():
         spread(values, features, axis="both")
 
 
+@pytest.mark.parametrize("axis", ["source", "output"])
+def test_a_last_block_of_one_pixel_is_not_lost(axis):
+    torch.manual_seed(0)
+    values, features = torch.rand(1, 2, 5, 5), torch.rand(1, 3, 5, 5)
+    whole = spread(values, features, axis=axis)
+    torch.testing.assert_close(spread(values, features, block=8 * 25, axis=axis), whole)
+
+
 def test_shrinking_smooths_or_reads_four_pixels_as_printed():
     maps = torch.arange(64.0).square().view(1, 1, 8, 8)
     plain, smoothed = resize(maps, (2, 2), smoothed=False), resize(maps, (2, 2))
@@ -124,3 +147,10 @@ def test_shrinking_smooths_or_reads_four_pixels_as_printed():
     features = torch.rand(1, 3, 2, 2)
     rectified = rectify(maps, features, smoothed=False)
     torch.testing.assert_close(rectified, plain + spread(plain, features))
+
+
+def test_shrinking_one_side_alone_is_smoothed_too():
+    maps = torch.zeros(1, 1, 8, 4)
+    maps[:, :, 0] = 1
+    assert resize(maps, (2, 4))[0, 0, 0, 0] > 0.1
+    assert resize(maps, (2, 4), smoothed=False)[0, 0, 0, 0] == 0

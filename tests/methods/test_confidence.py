@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -42,6 +43,14 @@ def test_each_open_slice_gets_its_evidence_near_the_object_only():
         assert torch.equal(near, expected)
 
 
+def test_what_was_inked_is_judged_where_nothing_is_proposed():
+    known = square_volume()
+    known.proposed = known.proposed.clone()
+    known.proposed[3] = torch.tensor([1.0, 0.0])[:, None, None]
+    near = {z: pixels for z, pixels, _ in evidence(known)}[3]
+    assert torch.equal(near, known.proposed[2].max(0).indices > 0)
+
+
 def test_a_network_adds_its_columns():
     known = square_volume()
     known.network = known.proposed.flip(1)  # contradicts everywhere
@@ -66,6 +75,37 @@ def test_the_columns_say_what_they_are_called():
     assert columns["smooth_5_5_5"][centre] > columns["smooth_5_5_5"][edge]
     assert (columns["between_inked"] == 1).all()
     assert (columns["shapes_alike"] == 1).all()
+
+
+def test_each_column_by_hand_at_one_pixel():
+    known = square_volume(0.9, depth=9)
+    known.matched = known.matched.clone()
+    known.matched[-1, :, 16:24, 16:32] = torch.tensor([1.0, 0.0])[:, None, None]  # half of it ends
+    known.proposed = known.proposed.clone()
+    known.proposed[5] = known.proposed[5].flip(0)
+    judged = list(evidence(known))
+    z, near, rows = judged[2]
+    assert z == 3
+    at = near.nonzero().tolist().index([18, 24])
+    found = dict(zip(MATCHING_EVIDENCE, rows[at].tolist(), strict=True))
+
+    def log_odds(p):
+        return math.log((p + 2e-3) / (1 - p + 2e-3))
+
+    assert found["proposed"] == pytest.approx(log_odds(0.9), abs=1e-4)
+    # 5 x 5 pixels: all inside, in four slices of five.
+    # 9 x 9 pixels: 7 rows of 9 are inside (0.9), 2 are not (0.1).
+    assert found["smooth_5_5_5"] == pytest.approx(log_odds((4 * 0.9 + 0.1) / 5), abs=1e-4)
+    assert found["smooth_3_9_9"] == pytest.approx(log_odds((7 * 0.9 + 2 * 0.1) / 9), abs=1e-4)
+    assert found["border"] == 2  # to row 16, which changes as row 15 does
+    assert found["nearer_shape"] == 3  # slice 0: to row 15
+    assert found["other_shape"] == -6  # slice 8: to row 24
+    assert found["slices_away"] == pytest.approx(math.log1p(3))
+    for _, _, values in judged:  # whichever of the two ends is the nearer one
+        assert (values[:, MATCHING_EVIDENCE.index("shapes_alike")] == 0.5).all()
+    outside = near.nonzero().tolist().index([14, 24])
+    below = dict(zip(MATCHING_EVIDENCE, rows[outside].tolist(), strict=True))
+    assert below["border"] == 1  # row 15 is a border as row 16 is
 
 
 def test_ink_is_certain_and_far_background_keeps_its_probability():
@@ -135,3 +175,13 @@ def test_an_empty_proposal_is_judged_without_an_error():
 def test_a_network_that_learned_from_ink_alone_is_taken_at_its_word():
     known = replace(square_volume(), calibrated=True)
     torch.testing.assert_close(estimate_confidence(known), known.proposed.amax(1))
+
+
+def test_the_surroundings_of_the_edge_of_the_image_are_what_there_is():
+    known = square_volume(0.9)
+    known.proposed = known.proposed.clone()
+    known.proposed[:, :, :16, :16] = known.proposed[3, :, 24, 24][:, None, None]
+    _, near, rows = list(evidence(known))[2]
+    columns = dict(zip(MATCHING_EVIDENCE, rows.T, strict=True))
+    at = near.nonzero().tolist().index([0, 0])
+    assert columns["smooth_5_5_5"][at] == pytest.approx(columns["proposed"][at].item(), abs=1e-4)

@@ -62,6 +62,13 @@ def test_a_box_of_two_fifths_of_the_objects_is_cut_out_on_them():
     assert torch.equal(found, expected)  # nothing is cut where nothing is seen
 
 
+def test_the_box_lies_where_it_was_drawn_along_either_side():
+    found = cut_out(torch.ones(1, 1, 10, 10), torch.ones(1, 10, 10), torch.tensor([[0.0, 1.0]]))
+    expected = torch.ones(1, 1, 10, 10)
+    expected[..., :4, 6:] = 0
+    assert torch.equal(found, expected)
+
+
 def test_the_adversarial_change_follows_the_curvature_of_the_divergence():
     torch.manual_seed(0)
     feature = torch.randn(1, 3, 1, 1, dtype=torch.float64)

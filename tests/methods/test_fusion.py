@@ -93,3 +93,21 @@ def test_every_parameter_learns():
         assert parameter.grad is not None, name
         if name not in dead and not name.startswith("attention.in_proj_bias"):
             assert parameter.grad.abs().sum() > 0, name
+
+
+def test_scales_keep_what_they_say_themselves():
+    fusion = SpatialFusion((4, 4, 4), width=32).eval()
+    for p in (*fusion.attention.parameters(), *fusion.mlp.parameters()):
+        torch.nn.init.zeros_(p)
+    maps = [torch.rand(1, 32, 8 * f, 8 * f) for f in (4, 2, 1)]
+    for found, own in zip(fusion.interact(maps), maps, strict=True):
+        torch.testing.assert_close(found, own)
+
+
+def test_maps_that_are_enlarged_stay_in_their_place():
+    fusion = SpatialFusion((4, 4, 4), width=32).eval()
+    for p in (*fusion.attention.parameters(), *fusion.mlp.parameters()):
+        torch.nn.init.zeros_(p)
+    maps = [torch.rand(1, 32, 29 * f, 11 * f) for f in (4, 2, 1)]  # 32 by 12 cells in windows
+    for found, own in zip(fusion.interact(maps), maps, strict=True):
+        torch.testing.assert_close(found, own)

@@ -115,9 +115,40 @@ def test_dice_of_soft_labels_by_hand():
     assert found == pytest.approx(sum(dice) / 2, abs=1e-4)
 
 
+@pytest.mark.parametrize("overlapping", [False, True])
+def test_absent_classes_are_left_out_of_every_dice_if_asked_for(overlapping):
+    space = LabelSpace(3, overlapping)
+    logits = torch.zeros(1, 3, 1, 4)
+    hard = torch.tensor([[[0, 1, 1, 0]]])
+    maps = torch.nn.functional.one_hot(hard, 3).movedim(-1, 1)  # class 2 is nowhere
+    target, weight = (maps, torch.ones(1, 3, 1, 4)) if overlapping else (hard, torch.ones(1, 1, 4))
+    there = space.probabilities(logits)[0, 0, 0, 0].item()
+    alone = 1 - (2 * 2 * there) / (4 * there**2 + 2)  # of each of the two classes that are there
+    assert space.dice(logits, target, weight, absent=False).item() == pytest.approx(alone, abs=1e-4)
+    soft = space.soft_dice(logits, maps.float(), weight, absent=False)
+    assert soft.item() == pytest.approx(alone, abs=1e-4)
+
+
 def test_background_counts_as_a_class_only_where_classes_exclude_each_other():
     probs = torch.rand(1, 2, 5)
     target = torch.zeros(1, 5, dtype=torch.long)
     assert masked_dice(probs, target) != LabelSpace(2, True).dice(
         torch.logit(probs), torch.zeros(1, 2, 5)
     )
+
+
+def test_only_counted_pixels_enter_the_soft_cross_entropy_where_classes_overlap():
+    space = LabelSpace(2, overlapping=True)
+    half = torch.full((1, 2, 1, 4), 0.5)
+    weight = torch.tensor([[[1.0, 1.0, 0.0, 0.0]]])
+    counted = (weight > 0)[:, None].expand(1, 2, 1, 4)
+    loss = space.soft_cross_entropy(torch.zeros(1, 2, 1, 4), half, weight, counted)
+    assert loss.item() == pytest.approx(math.log(2))
+
+
+def test_the_whole_supervised_loss_has_the_dice_of_the_foreground():
+    space = LabelSpace(3)
+    logits, target = torch.zeros(1, 3, 1, 4), torch.tensor([[[0, 0, 0, 1]]])
+    dice = masked_dice(logits.softmax(1), target, background=False)
+    expected = math.log(3) + dice.item()
+    assert space.whole_supervised_loss(logits, target).item() == pytest.approx(expected)

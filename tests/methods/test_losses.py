@@ -13,7 +13,9 @@ from napari_sslseg.methods.losses import (
     masked_dice,
     one_hot,
     soft_cross_entropy,
+    soft_overlapping_dice,
     supervised_loss,
+    weighted_mean,
 )
 
 
@@ -120,3 +122,15 @@ def test_dice_of_an_absent_class_pulls_the_harder_the_less_is_left_of_it():
     assert ratios[0][0] < 0.1
     assert ratios[2][0] > 10
     assert all(without < 0.1 for _, without in ratios)
+
+
+def test_soft_labels_that_are_met_cost_nothing_where_classes_overlap():
+    soft = torch.tensor([[[[0.5, 0.2]], [[0.3, 0.9]]]])
+    loss = soft_overlapping_dice(soft, soft, torch.ones(1, 1, 1, 2))
+    assert loss.item() == pytest.approx(0, abs=1e-5)
+
+
+def test_a_mean_with_small_weights_is_a_mean():
+    assert weighted_mean(
+        torch.tensor([1.0, 3.0]), torch.tensor([0.1, 0.3])
+    ).item() == pytest.approx(2.5)

@@ -16,9 +16,8 @@ from napari_sslseg.methods.matching import (
     transfer,
     votes,
 )
-from napari_sslseg.methods.nearest import nearest_references, top
-from napari_sslseg.methods.ramps import warm_up
-from napari_sslseg.methods.reference_pool import ReferencePool, as_rows, rank_sets
+from napari_sslseg.methods.nearest import nearest_references
+from napari_sslseg.methods.reference_pool import ReferencePool, as_rows
 
 
 def _maps(n=2, d=8, s=12, classes=4, seed=0):
@@ -183,39 +182,6 @@ def test_opposite_features_are_not_similar_and_not_trusted():
     assert torch.equal(found.weight, torch.zeros(1, 2, 2))
 
 
-def test_similarities_are_relu_cosines():
-    pool = ReferencePool.from_maps(torch.tensor([3.0, 4]).view(1, 2, 1, 1), torch.zeros(1, 1, 1), 1)
-    similarity, index = nearest_references(torch.tensor([[2.0, 0], [-1, 0]]), pool, k=5)
-    torch.testing.assert_close(similarity, torch.tensor([[0.6], [0.0]]))
-    assert index.tolist() == [[0], [0]]
-
-
-def test_the_best_of_many_are_found_by_groups():
-    g = torch.Generator().manual_seed(0)
-    scores = torch.rand(20, 64 * 70, generator=g)
-    scores[:10, 5::70] += 1  # all in one group
-    for k in (1, 5, 30):
-        values, columns = top(scores, k)
-        torch.testing.assert_close(values, scores.topk(k, dim=1).values)
-        assert torch.equal(scores.gather(1, columns), values)
-
-
-@pytest.mark.parametrize("annotated", [1.0, 0.001])
-def test_a_pool_too_large_for_one_pass_finds_what_a_small_one_does(annotated):
-    g = torch.Generator().manual_seed(0)
-    features = torch.rand(2, 4, 50, 50, generator=g)  # no whole number of groups
-    labels = torch.randint(0, 3, (2, 50, 50), generator=g)
-    labels[torch.rand(labels.shape, generator=g) > annotated] = 255
-    pool, queries = ReferencePool.from_maps(features, labels, 3), torch.rand(60, 4, generator=g)
-    values, rows = nearest_references(queries, pool, 5, block=100_000)
-    cosines = F.normalize(queries, dim=1) @ pool.features[pool.valid].T
-    known = min(5, len(pool))
-    assert known == (5 if annotated == 1 else 3)
-    torch.testing.assert_close(values[:, :known], cosines.topk(known, dim=1).values)
-    assert pool.valid[rows[:, :known]].all()
-    assert (values[:, known:] == 0).all()
-
-
 def test_label_sets_are_matched_as_a_whole():
     g = torch.Generator().manual_seed(0)
     features = torch.rand(1, 8, 6, 6, generator=g)
@@ -295,31 +261,6 @@ def test_specks_are_cleaned_from_matched_labels():
     assert torch.equal(found.labels, labels)
 
 
-def test_bounded_pool_keeps_the_frequencies_of_all_pixels():
-    features, labels = _maps(classes=2)
-    labels[0, 2:], labels[1, :9] = 3, 255
-    whole = ReferencePool.from_maps(features, labels, 4)
-    pool = ReferencePool.from_maps(features, labels, 4, most=15)
-    assert torch.bincount(pool.symbols).tolist() == [5, 5, 0, 5]
-    assert torch.equal(pool.frequencies(), whole.frequencies())
-    assert torch.equal(pool.image_frequencies(), whole.image_frequencies())
-    assert torch.equal(pool.image_means()[0], whole.image_means()[0])
-
-
-def test_pool_can_be_bounded_without_losing_rare_labels():
-    features, labels = _maps(classes=1)
-    labels[0, 0, 0], labels[1, :, 6:] = 3, 255
-    g = torch.Generator().manual_seed(0)
-    pool = ReferencePool.from_maps(features, labels, 4, most=11, generator=g)
-    assert pool.features.shape == (11, 8)
-    assert torch.bincount(pool.symbols).tolist() == [10, 0, 0, 1]
-    assert pool.valid.all()
-    assert pool.image.unique().tolist() == [0, 1]
-    whole = ReferencePool.from_maps(features, labels, 4)
-    rows = (whole.features[:, None] == pool.features).all(2).any(0)
-    assert rows.all()
-
-
 def test_a_pool_of_few_annotated_pixels_never_finds_others():
     features, labels = _maps()
     keep = torch.zeros_like(labels, dtype=torch.bool)
@@ -332,17 +273,6 @@ def test_a_pool_of_few_annotated_pixels_never_finds_others():
     assert torch.equal(found.labels, few.labels)
     torch.testing.assert_close(found.weight, few.weight)
     assert set(found.labels.unique().tolist()) <= set(labels[keep].tolist())
-
-
-def test_distinct_sets_are_numbered_in_their_order():
-    g = torch.Generator().manual_seed(0)
-    for structures in (3, 70):  # more than there are bits in a number
-        base = torch.randint(0, 2, (12, structures), generator=g)
-        base[0] = 0
-        sets = base[torch.randint(1, 12, (200,), generator=g)]
-        unique, inverse = torch.cat([base[:1], sets]).unique(dim=0, return_inverse=True)
-        assert unique[0].sum() == 0
-        assert torch.equal(rank_sets(sets), inverse[1:])
 
 
 def test_no_gradient_reaches_the_pool_or_the_queries():
@@ -385,27 +315,6 @@ def test_refined_matching_gives_labels_and_weights_in_range(source, multilabel):
         assert (found.labels[:, :-1] >= found.labels[:, 1:]).all()
 
 
-def test_frequencies_are_those_of_the_chosen_image():
-    features = torch.eye(2)[[0, 1]].view(2, 2, 1, 1).expand(2, 2, 4, 4)
-    labels = torch.ones(2, 4, 4).long()
-    labels[1, :2] = 2
-    pool = ReferencePool.from_maps(features, labels, 3)
-    torch.testing.assert_close(pool.frequencies(), torch.tensor([0, 0.75, 0.25]))
-    expected = torch.tensor([[0, 1.0, 0], [0, 0.5, 0.5]])
-    torch.testing.assert_close(pool.image_frequencies(), expected)
-    means, annotated = pool.image_means()
-    torch.testing.assert_close(means, torch.eye(2))
-    assert annotated.all()
-
-
-def test_warm_up_is_a_gaussian_ramp():
-    assert warm_up(0.05) == 0
-    assert warm_up(0.1) == pytest.approx(math.exp(-5))
-    assert warm_up(0.25) == pytest.approx(math.exp(-5 * 0.25))
-    assert warm_up(0.4) == warm_up(1.0) == 1
-    assert warm_up(0.0, 0.0, 0.0) == 1
-
-
 def test_binary_agreement_by_hand():
     marginals = torch.tensor([[1.0, 0.0, 0.5, 0.0], [0.5, 0.5, 0.5, 0.5]])
     weight = agreement_weight(marginals, "binary")
@@ -418,21 +327,6 @@ def test_released_agreement_turns_negative_where_the_clamped_one_is_zero():
     assert released == pytest.approx(1 - 5 * math.exp(-1) / math.log(5), abs=1e-5)
     assert released < -0.14
     assert agreement_weight(marginals).item() == 0
-
-
-def test_standardised_ranking_is_not_won_by_a_hub():
-    # Reference 0 resembles every query; reference 1 stands out for the second query alone.
-    queries = torch.tensor([[1.0, 0.2], [0.95, 0.6], [1.0, 0.25]])
-    references = torch.nn.functional.normalize(torch.tensor([[1.0, 0.4], [0.0, 1.0]]), dim=1)
-    yes, image = torch.ones(2).bool(), torch.zeros(2).long()
-    pool = ReferencePool(references, torch.arange(2), torch.eye(2), image, yes, False, 1, 2)
-    assert nearest_references(queries, pool, 1)[1].flatten().tolist() == [0, 0, 0]
-    values, indices = nearest_references(queries, pool, 1, standardise=True)
-    sims = (torch.nn.functional.normalize(queries, dim=1) @ references.T).clamp(0, 1)
-    z = (sims - sims.mean(0)) / sims.std(0, unbiased=False)
-    assert indices.flatten().tolist() == z.argmax(1).tolist()
-    assert indices[1].item() == 1
-    torch.testing.assert_close(values, sims.gather(1, indices))
 
 
 def test_standardised_ranking_does_not_depend_on_blocks_or_other_images():
@@ -469,16 +363,6 @@ def test_label_sets_of_volumes_are_matched_as_a_whole():
     assert loss.item() == pytest.approx(math.log(2))
 
 
-@pytest.mark.parametrize(
-    ("form", "expected"),
-    [("gaussian", math.exp(-5 * 0.25)), ("steps", 0.6), ("constant", 1.0)],
-)
-def test_forms_of_the_ramp(form, expected):
-    assert warm_up(0.25, 0.1, 0.4, form) == pytest.approx(expected)
-    assert warm_up(0.05, 0.1, 0.4, form) == 0
-    assert warm_up(0.5, 0.1, 0.4, form) == 1
-
-
 def test_images_of_a_pool_label_each_other_and_never_themselves():
     # Image 0 has two pixels, image 1 two, image 2 one without annotation.
     east, north = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
@@ -492,3 +376,11 @@ def test_images_of_a_pool_label_each_other_and_never_themselves():
     sets = torch.tensor([[[[1, 0]], [[1, 1]]], [[[0, 255]], [[0, 255]]]])
     pool = ReferencePool.from_maps(features, sets, 2)
     assert match_each_other(pool).tolist() == [[0, 0], [0, 0], [1, 1], [1, 1]]
+
+
+def test_what_is_not_annotated_labels_no_other_image():
+    # The one pixel of the other image that looks alike is not annotated.
+    features = torch.tensor([[[[1.0, 1.0]], [[0.0, 0.0]]], [[[1.0, 0.0]], [[0.0, 1.0]]]])
+    labels = torch.tensor([[[1, 1]], [[255, 2]]])
+    pool = ReferencePool.from_maps(features, labels, 3)
+    assert match_each_other(pool)[:2].tolist() == [2, 2]

@@ -34,12 +34,25 @@ def test_cells_hold_their_own_means_whether_or_not_they_divide(side):
     torch.testing.assert_close(p.vectors[1, 0, 2], corner[:, marks == 2].mean(1))
 
 
+def test_there_are_no_more_cells_than_the_shorter_side_has_pixels():
+    p = regional_prototypes(torch.rand(1, 3, 6, 2), torch.zeros(1, 6, 2), 2, regions=4)
+    assert p.regions == 2
+
+
 def test_region_without_a_class_takes_the_prototype_of_the_image():
     features, labels = _maps()
     labels[0, :4, :4] = 0
     p = regional_prototypes(features, labels, 3, regions=2)
     whole = features[0][:, labels[0] == 2].mean(1)
     torch.testing.assert_close(p.vectors[0, 0, 2], whole)
+
+
+def test_one_pixel_of_a_class_is_its_prototype():
+    features = torch.arange(16.0).view(1, 1, 4, 4) + 1
+    labels = torch.zeros(1, 4, 4, dtype=torch.long)
+    labels[0, 0, 1] = labels[0, 3, 3] = 1
+    p = regional_prototypes(features, labels, 2, regions=2)
+    assert p.vectors[:, 0, 1, 0].tolist() == [2.0, 9.0, 9.0, 16.0]
 
 
 def test_ignored_pixels_enter_no_prototype():
@@ -99,6 +112,16 @@ def test_each_pixel_queries_its_own_cell():
     assert not changed[:, :4].any()
 
 
+def test_cells_are_in_row_major_order_for_the_query_too():
+    features = torch.zeros(1, 2, 4, 4)
+    features[:, 0, :2], features[:, 1, 2:] = (
+        1,
+        1,
+    )  # the upper half points one way, the lower another
+    p = regional_prototypes(features, torch.zeros(1, 4, 4, dtype=torch.long), 1, regions=2)
+    assert torch.allclose(query(features, p).similarity, torch.ones(1, 1, 1, 4, 4))
+
+
 def test_identical_labelled_images_agree_fully():
     features, labels = _maps(j=1)
     p = regional_prototypes(features.expand(3, -1, -1, -1), labels.expand(3, -1, -1), 3)
@@ -120,6 +143,16 @@ def test_an_image_without_a_class_does_not_count_as_dissent():
     similarity[:, 1, 2] = 0  # what the second image says about a class that it lacks
     present = torch.tensor([[True, True, True], [True, True, False]])
     torch.testing.assert_close(agreement(similarity, present), torch.ones(1, 4, 4))
+
+
+def test_a_class_that_nobody_has_does_not_dilute_dissent():
+    # Two images judge one pixel; the similarities of class 2 mean nothing.
+    two = torch.tensor([[[0.9, 0.1], [0.4, 0.6]]]).view(1, 2, 2, 1, 1)
+    three = torch.cat([two, torch.zeros(1, 2, 1, 1, 1)], 2)
+    present = torch.ones(2, 3, dtype=torch.bool)
+    present[:, 2] = False
+    expected = agreement(two, present[:, :2], 10.0)
+    torch.testing.assert_close(agreement(three, present, 10.0), expected)
 
 
 @pytest.mark.parametrize(("classes", "bound"), [(2, 0.731), (4, 0.4754)])
@@ -150,6 +183,14 @@ def test_labels_are_brought_to_the_size_of_the_features():
     torch.testing.assert_close(a, b)
 
 
+def test_labels_are_read_in_the_middle_of_the_features_pixels():
+    labels = torch.zeros(1, 6, 6, dtype=torch.long)
+    labels[0, 1, 1] = 1  # the middle of the first of 2 x 2 cells of 3 x 3 pixels
+    p = regional_prototypes(torch.arange(4.0).view(1, 1, 2, 2), labels, 2, regions=1)
+    assert p.present.tolist() == [[True, True]]
+    assert p.vectors[0, 0, 1, 0] == 0
+
+
 def test_printed_divergence_goes_negative_and_is_cut():
     similarity = torch.tensor([[0.9, 0.2], [0.5, 0.4]]).view(1, 2, 2, 1, 1)
     mean = similarity.mean(1, keepdim=True)
@@ -161,3 +202,16 @@ def test_printed_divergence_goes_negative_and_is_cut():
     torch.testing.assert_close(found, torch.exp((-10 * divergence).clamp_max(0)).mean(1))
     with pytest.raises(ValueError, match="divergence"):
         agreement(similarity, present, 10.0, "other")
+
+
+def test_the_divergence_that_is_asked_for_is_taken():
+    features, labels = _maps()
+    p = regional_prototypes(features, labels, 3)
+    for kind in ("softmax", "raw"):
+        found = query(features, p, sharpness=10.0, divergence=kind)
+        expected = agreement(found.similarity, p.present, 10.0, kind)
+        torch.testing.assert_close(found.weight, expected)
+    assert not torch.allclose(
+        query(features, p, sharpness=10.0).weight,
+        query(features, p, sharpness=10.0, divergence="raw").weight,
+    )

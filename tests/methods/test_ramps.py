@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -20,3 +22,21 @@ def test_a_tensor_ramps_like_a_number(form, start, end):
 def test_no_ramp_is_full_weight_at_once():
     assert warm_up(0.0, 0.0, 0.0) == 1
     assert warm_up(torch.tensor(0.0), 0.0, 0.0).item() == 1
+
+
+def test_warm_up_is_a_gaussian_ramp():
+    assert warm_up(0.05) == 0
+    assert warm_up(0.1) == pytest.approx(math.exp(-5))
+    assert warm_up(0.25) == pytest.approx(math.exp(-5 * 0.25))
+    assert warm_up(0.4) == warm_up(1.0) == 1
+    assert warm_up(0.0, 0.0, 0.0) == 1
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [("gaussian", math.exp(-5 * 0.25)), ("steps", 0.6), ("constant", 1.0)],
+)
+def test_forms_of_the_ramp(form, expected):
+    assert warm_up(0.25, 0.1, 0.4, form) == pytest.approx(expected)
+    assert warm_up(0.05, 0.1, 0.4, form) == 0
+    assert warm_up(0.5, 0.1, 0.4, form) == 1

@@ -28,6 +28,15 @@ def test_matching_finds_a_known_shift() -> None:
     assert inner[1].median() == pytest.approx(-2.0, abs=0.5)
 
 
+def test_a_shift_that_takes_all_levels_is_found() -> None:
+    generator = torch.Generator().manual_seed(0)
+    texture = torch.randn(4, 120, 120, generator=generator)
+    texture = torch.nn.functional.avg_pool2d(texture[None], 9, 1, 4)[0] * 9
+    key, query = texture[:, 12:108, 12:108], texture[:, 22:118, 12:108]
+    (match,) = match_pairs(pyramid(query[None], 3), pyramid(key[None], 3), MatchSettings())
+    assert match.flow[0, 24:-24, 24:-24].median() == pytest.approx(10, abs=1)
+
+
 def test_warp_by_nothing_changes_nothing() -> None:
     values = torch.rand(1, 2, 9, 13, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(warp(values, torch.zeros(1, 2, 9, 13)), values, atol=1e-5)

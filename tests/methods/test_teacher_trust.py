@@ -38,6 +38,15 @@ def test_a_teacher_counts_by_the_errors_of_the_plain_one_over_its_own():
     assert trust.skill("b").tolist() == [1, 1, 1]  # each has sums of its own
 
 
+def test_pixels_that_a_teacher_says_nothing_about_are_none_of_its_errors():
+    trust = _trust()
+    truth = _row(0, 1, 1, 2)
+    trust.try_out("a", _row(0, 1, 255, 2), truth, truth)
+    trust.try_out("b", truth, _row(0, 1, 255, 2), truth)
+    for teacher in "ab":
+        torch.testing.assert_close(trust.accuracy(teacher), torch.ones(2, 3))
+
+
 def test_sums_follow_the_batches_and_a_class_that_is_not_there_changes_nothing():
     trust = _trust(rate=0.25)
     truth, wrong = _row(1, 1, 0, 0), _row(0, 0, 0, 0)
@@ -107,6 +116,15 @@ def test_overlapping_classes_are_measured_one_by_one():
     expected = torch.where(found == 1, torch.tensor([1.0, 1 / 3]).view(1, 2, 1, 1), 1 / 3)
     expected[:, 1][found[:, 1] == 0] = 1.0
     torch.testing.assert_close(trust.of_labels("a", found), expected)
+
+
+def test_an_unskilled_teacher_says_no_as_badly_as_yes():
+    trust = _trust(classes=1, overlapping=True)
+    truth = torch.tensor([[[[1.0, 1.0, 0.0]]]])
+    trust.try_out("a", 1 - truth, truth, truth)  # wrong everywhere
+    skill = trust.skill("a")
+    assert skill.item() == pytest.approx(MARGIN / (1 + MARGIN))
+    assert trust.of_classes("a")[1].item() == pytest.approx(skill.item())
 
 
 def test_what_is_known_is_saved_with_the_state():

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
+from napari_sslseg.training.control import Watch
 from napari_sslseg.training.stack import SliceStack
 from napari_sslseg.training.tune import Compute
 from napari_sslseg.volume.annotation import blank_ink
@@ -35,15 +38,23 @@ def make_ink(truth: np.ndarray) -> np.ndarray:
     return ink
 
 
+class ProcessorTime(Watch):
+    """Counts the time that this process computes, so that a busy machine takes no steps away."""
+
+    def now(self) -> float:
+        """Return it."""
+        return time.process_time()
+
+
 @pytest.fixture
 def any_steps_do(monkeypatch):
     """Let networks be gone on from however few steps they have learned for."""
     monkeypatch.setattr("napari_sslseg.training.outcome.FEWEST_STEPS", 1)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def untuned(monkeypatch):
-    """Do not measure how to compute, which takes a second of each run."""
+    """Do not measure how to compute, which takes a second of each run, and differs by machine."""
     monkeypatch.setattr("napari_sslseg.training.plan.tune", lambda device: Compute(1, False))
 
 

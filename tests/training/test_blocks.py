@@ -30,6 +30,8 @@ from napari_sslseg.volume.cohort import Cohort
 from napari_sslseg.volume.extent import Extent
 from napari_sslseg.volume.project import ImageInfo, Project
 
+from .conftest import ProcessorTime
+
 #: Rows and columns around the volume of `conftest`, so that a window is a part of it.
 WIDE = 90
 
@@ -65,7 +67,7 @@ def make(folder, image, ink, axis):
 def run(project, preset, seconds=60.0, memory=None):
     events = []
     request = TrainRequest(preset, seconds, "cpu", memory=memory, resume=False)
-    run_project(project.path, request, events.append, Control())
+    run_project(project.path, request, events.append, Control(watch=ProcessorTime()))
     return events
 
 
@@ -122,7 +124,7 @@ def test_a_network_is_trained_and_proposes_in_blocks(tmp_path, image, ink, truth
     turned, known = (np.ascontiguousarray(np.moveaxis(a, 0, 1)) for a in (image, truth))
     other = Cohort(project.path).add(turned, ImageInfo("other", turned.shape, (1.0, 2.0, 1.0)), 1)
     other.ink_store.save(known)
-    events = run(project, "auto", seconds=6.0)
+    events = run(project, "auto", seconds=4.0)
     assert any("Learns from other as well, in blocks" in e.plan for e in told(events))
     slugs = [e.slug for e in events if isinstance(e, ProposalReady)]
     assert slugs == ["reference-guided", "reference-guided", "semsim"]

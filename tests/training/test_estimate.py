@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +17,7 @@ from napari_sslseg.training.estimate import (
     leave_one_out,
     middle_reference,
     pooled_dice,
+    spread,
 )
 
 
@@ -68,6 +71,17 @@ def test_errors_shrink_with_the_distance_but_never_vanish(stack):
     assert raw < found.mean < 1
 
 
+def test_errors_are_never_scaled_up():
+    far = SimpleNamespace(depth=20, outside=[], anchors=lambda: [0, 1, 2])
+    assert distance_scale(far, 1) == 1
+
+
+def test_the_scale_of_errors_by_hand():
+    stack = SimpleNamespace(depth=9, outside=[], anchors=lambda: [0, 4, 8])
+    expected = (4 * 0.25**0.7 + 2 * 0.5**0.7) / 6  # four slices 1 away, two 2; left out: 4 away
+    assert distance_scale(stack, 4) == pytest.approx(expected)
+
+
 def test_two_references_give_no_estimate(stack):
     assert estimate(stack, [], []) is None
 
@@ -84,9 +98,21 @@ def test_one_lucky_slice_does_not_promise_perfection(stack):
     assert 0 <= worse.low <= worse.mean <= worse.high <= 1
 
 
+def test_the_spread_is_that_of_a_sample():
+    assert spread(np.array([0.5, 0.7])) == pytest.approx(0.02**0.5)
+    assert spread(np.array([0.5])) == 0.06
+
+
 def test_pooled_dice_is_over_all_slices_together(stack):
     onehot = torch.nn.functional.one_hot(stack.ink[[5, 9]].long(), 3).movedim(-1, 1)
     assert pooled_dice(stack, [5, 9], onehot) == 1
+
+
+def test_strays_count_to_each_class_an_equal_share():
+    ink = torch.tensor([[[1, 1, 2, 2, 0, 0, 0, 0]]], dtype=torch.uint8)
+    found = torch.tensor([[[1, 1, 2, 2, 3, 3, 0, 0]]])
+    onehot = torch.nn.functional.one_hot(found, 4).movedim(-1, 1)
+    assert pooled_dice(SimpleNamespace(ink=ink, classes=4), [0], onehot) == pytest.approx(0.8)
 
 
 def test_slices_outside_are_no_references_and_not_asked_about(stack):
@@ -180,6 +206,15 @@ def test_a_reference_without_an_object_is_left_out_last(stack):
     asked.clear()
     leave_one_out(emptied(stack, 5), predict, lambda share: share == 0)
     assert asked == [9]
+
+
+def test_references_are_left_out_from_the_middle_outwards():
+    ink = torch.ones(10, 2, 2, dtype=torch.uint8)
+    stack = SimpleNamespace(
+        depth=10, outside=[], ink=ink, references=lambda: [0, 2, 6, 9], without=lambda slices: ink
+    )
+    slices, _ = leave_one_out(stack, lambda ink, z: torch.zeros(10, 2, 2, 2), lambda share: True)
+    assert slices == [6, 2]
 
 
 def test_the_score_of_a_slice_is_of_the_classes_that_it_shows(stack):

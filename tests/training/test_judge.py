@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from napari_sslseg.methods.confidence import Predictions, estimate_confidence
-from napari_sslseg.training.judge import DISCREPANT, class_thresholds, make_proposal, raised_network
+from napari_sslseg.training.judge import (
+    DISCREPANT,
+    class_thresholds,
+    judge_voxels,
+    make_proposal,
+    raised_network,
+)
+from napari_sslseg.volume.proposal import object_neighbourhood
 
 
 def known_of(stack, probs):
@@ -70,6 +78,16 @@ def test_thresholds_are_mean_confidences_near_the_object():
     assert abs(float(thresholds[2]) - 0.9) < 1e-6  # a class that is not proposed keeps the initial
 
 
+def test_what_is_far_from_the_object_does_not_enter_the_thresholds():
+    classes = torch.zeros(3, 60, 60, dtype=torch.long)
+    classes[1, 30, 30] = 1
+    near = torch.from_numpy(object_neighbourhood(classes.to(torch.uint8).numpy()))
+    assert not near.all()
+    confidence, count = torch.where(near, 0.5, 1.0), int(near.sum()) - 1
+    found = class_thresholds(confidence, classes, torch.zeros_like(near), 2)
+    assert found[0].item() == pytest.approx(0.5 * count / (count + 1))
+
+
 def test_slices_outside_are_background_without_a_doubt(stack, ink):
     torch.manual_seed(0)
     stack.outside = [0, 13]
@@ -85,6 +103,14 @@ def test_slices_outside_are_background_without_a_doubt(stack, ink):
     stack.outside = []
     free, _ = make_proposal("X", stack, known_of(stack, probs), other, {})
     assert np.array_equal(free.classes[1:13], proposal.classes[1:13])
+
+
+def test_outside_is_confident_whatever_its_certainty():
+    certainty, zeros = torch.full((2,), 0.1), torch.zeros(2, dtype=torch.long)
+    ink = torch.full((2,), 255, dtype=torch.uint8)
+    outside = torch.tensor([True, False])
+    judged = judge_voxels(certainty, zeros, zeros + 1, torch.tensor([0.5, 0.5]), ink, outside)
+    assert judged.regions.tolist() == [1, 4]
 
 
 def test_a_network_within_a_mixture_dissents_where_it_outweighs_it():

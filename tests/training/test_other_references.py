@@ -34,6 +34,7 @@ from napari_sslseg.volume.cohort import Cohort
 from napari_sslseg.volume.project import ImageInfo
 
 from .balls import DEPTH, SIDE, add, ball, label, make_cohort
+from .conftest import ProcessorTime
 
 
 @pytest.fixture
@@ -273,8 +274,8 @@ def test_all_labelled_frames_are_theirs_where_the_volume_has_none():
 
 def run(cohort: Cohort, **options) -> list:
     events = []
-    request = TrainRequest(**{"seconds": 2, "device": "cpu", "estimate": False, **options})
-    run_project(cohort.path, request, events.append, Control())
+    request = TrainRequest(**{"seconds": 1, "device": "cpu", "estimate": False, **options})
+    run_project(cohort.path, request, events.append, Control(watch=ProcessorTime()))
     return events
 
 
@@ -348,7 +349,7 @@ def test_a_network_goes_on_with_known_teachers_and_begins_anew_with_new_ones(
 def test_frames_change_with_new_teachers_but_not_with_one_that_cannot_teach(
     cohort, any_steps_do, untuned, broken
 ):
-    run(cohort, seconds=1)
+    run(cohort)
     own = cohort.open("").models
     frame = [96, 80]
     (own / "model.json").write_text(json.dumps(read_head(own) | {"frame": frame}))
@@ -356,7 +357,7 @@ def test_frames_change_with_new_teachers_but_not_with_one_that_cannot_teach(
     if broken:
         image[3, 4, 5] = np.nan
     add(cohort, "other", (image, truth), range(DEPTH))
-    plans = [e.plan for e in run(cohort, seconds=1) if e.kind == "Started"]
+    plans = [e.plan for e in run(cohort) if e.kind == "Started"]
     assert ("other cannot be used and teaches nothing." in plans[-1]) == broken
     assert ("frames of 96×80" in plans[-1]) == broken
     assert (read_head(own)["frame"] == frame) == broken
@@ -377,7 +378,7 @@ def test_one_reference_tells_how_good_a_network_is_that_others_have_taught(
 ):
     monkeypatch.setattr(outcome, "TRUSTED", 0.0)
     monkeypatch.setattr(outcome, "TELLING", 0.0)
-    events = run(hardly_labelled, seconds=6, estimate=True)
+    events = run(hardly_labelled, seconds=3, estimate=True)
     found = [e for e in events if e.kind == "Estimated"]
     assert [e.slug for e in found] == ["semsim"]
     assert found[0].how.startswith("Measured on 1 labelled slice before the network learned")

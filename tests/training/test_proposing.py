@@ -15,6 +15,8 @@ from napari_sslseg.training.request import TrainRequest
 from napari_sslseg.training.session import Run
 from napari_sslseg.volume.classes import ClassTable, SegmentClass
 
+from .conftest import ProcessorTime
+
 LOST, WON = Outcome(0.5, 0.8, Recipe()), Outcome(0.8, 0.5, Recipe())
 
 
@@ -31,7 +33,8 @@ def run(project, stack, monkeypatch, matching, network) -> tuple[str, dict[str, 
 
     monkeypatch.setattr(Proposing, "_propose", proposed)
     events: list[Event] = []
-    Run(project, stack, TrainRequest("auto", 3.0), events.append, Control()).execute()
+    control = Control(watch=ProcessorTime())
+    Run(project, stack, TrainRequest("auto", 1.5), events.append, control).execute()
     told = {e.slug: e for e in events if isinstance(e, Estimated)}
     return next(e.recommended for e in events if isinstance(e, Finished)), told
 

@@ -37,3 +37,25 @@ def test_slices_outside_teach_background_as_often_as_one_reference(stack):
     for is_outside, shown in zip(outside, labels, strict=True):
         assert bool((shown == 0).all()) == is_outside
     assert bool((stack.ink[[0, 2, 3, 13]] == 255).all())  # nothing was inked
+
+
+def test_all_maps_of_a_batch_show_the_same_place(stack):
+    height, width = stack.image.shape[-2:]
+    place = torch.arange(1.0, height * width + 1).view(height, width)  # exact in half precision
+    stack.image = place.expand_as(stack.image).clone()
+    corners = ((0, 0), (0, 20), (8, 4), (height - 12, width - 12))  # the last one stands out
+    plan = Plan(torch.device("cpu"), False, "supervised", Tiles((16, 16), corners))
+    maps = place.expand(stack.depth, stack.classes, height, width).half()
+    sampler = Sampler(
+        stack, stack.ink, Prior(maps, maps[:, 0]), plan, torch.Generator().manual_seed(0)
+    )
+    for _ in range(10):
+        batch = sampler.draw()
+        for image, prior, weight in (
+            (batch.labelled_image, batch.labelled_prior, batch.labelled_prior_weight),
+            (batch.unlabelled_image, batch.prior, batch.prior_weight),
+        ):
+            inside = weight > 0  # a prior says nothing beyond the slice
+            assert torch.equal(prior[:, 0] > 0, inside)
+            assert torch.equal(weight[inside], image[:, 1][inside])
+            assert torch.equal(prior[:, 0], weight)

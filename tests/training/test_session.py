@@ -27,10 +27,14 @@ from napari_sslseg.volume.cohort import Cohort
 from napari_sslseg.volume.extent import Extent
 from napari_sslseg.volume.project import ImageInfo, Project
 
+from .conftest import ProcessorTime
+
 
 def run(project: Project, **request) -> list[Event]:
     events: list[Event] = []
-    run_project(project.path, TrainRequest(**request), events.append, Control())
+    run_project(
+        project.path, TrainRequest(**request), events.append, Control(watch=ProcessorTime())
+    )
     return events
 
 
@@ -51,7 +55,7 @@ def test_matching_alone_needs_no_training(project, truth):
 
 
 def test_the_default_makes_both_proposals_and_keeps_ink(project, truth, ink):
-    events = run(project, seconds=5)
+    events = run(project, seconds=4)
     inked = ink != NOT_ANNOTATED
     for slug in ("reference-guided", "semsim"):
         proposal = project.read_proposal(slug)
@@ -72,9 +76,9 @@ def test_the_default_makes_both_proposals_and_keeps_ink(project, truth, ink):
 
 
 def test_retraining_goes_on_from_the_last_model(project, any_steps_do):
-    run(project, seconds=3)
+    run(project, seconds=2)
     first = read_head(project.models)
-    events = run(project, seconds=3)
+    events = run(project, seconds=2)
     # The model has seen all references now: there is nothing to test it on.
     assert "Quality" not in {e.kind for e in events}
     again = read_head(project.models)
@@ -188,7 +192,7 @@ def test_others_classes_are_measured_with_the_volume(project, monkeypatch):
 
 @pytest.mark.parametrize("preset", sorted(set(PRESETS) - {"auto", "reference"}))
 def test_every_preset_trains(project, preset):
-    run(project, preset=preset, seconds=2, estimate=False)
+    run(project, preset=preset, seconds=1, estimate=False)
     assert project.read_proposal("semsim").info["preset"] == preset
 
 
@@ -196,7 +200,7 @@ def test_one_reference_slice_is_enough_to_begin(project, truth):
     ink = project.ink_store.load()
     ink[[1, 9, 12]] = NOT_ANNOTATED
     project.ink_store.save(ink)
-    events = run(project, seconds=3)
+    events = run(project, seconds=2)
     assert "Estimated" not in {e.kind for e in events}
     assert project.read_proposal("semsim").classes.any()
 
@@ -207,7 +211,7 @@ def test_partial_ink_alone_is_enough_to_begin(project, truth):
     ink[4, 12:24, 4:30] = truth[4, 12:24, 4:30]
     ink[10, 12:24, 4:30] = truth[10, 12:24, 4:30]
     project.ink_store.save(ink)
-    run(project, seconds=3)
+    run(project, seconds=2)
     classes = project.read_proposal("reference-guided").classes
     assert np.array_equal(classes[4, 12:24, 4:30], truth[4, 12:24, 4:30])
 
@@ -234,7 +238,7 @@ def test_a_folder_without_a_project_is_said(tmp_path):
 
 def test_a_network_that_has_not_learned_enough_is_not_heard(project, monkeypatch):
     monkeypatch.setattr("napari_sslseg.training.proposing.LEARNED", 1.01)  # never enough
-    events = run(project, seconds=3)
+    events = run(project, seconds=2)
     matched = project.read_proposal("reference-guided")
     assert matched.info["second_opinion"] != "network"
     assert np.array_equal(project.read_proposal("semsim").classes, matched.classes)
@@ -246,10 +250,10 @@ def test_a_network_that_has_not_learned_enough_is_not_heard(project, monkeypatch
 
 def test_each_proposal_is_compared_with_what_it_does_not_hold_already(project, monkeypatch):
     monkeypatch.setattr("napari_sslseg.training.proposing.LEARNED", 0.0)
-    run(project, seconds=3)
+    run(project, seconds=2)
     told = {s: project.read_proposal(s).info["second_opinion"] for s in project.proposal_slugs()}
     assert told == {"reference-guided": "network", "semsim": "network, counting more"}
-    run(project, preset="supervised", seconds=3, resume=False)
+    run(project, preset="supervised", seconds=2, resume=False)
     proposal, matched = (project.read_proposal(s) for s in ("semsim", "reference-guided"))
     assert proposal.info["second_opinion"] == "matching"
     judged = proposal.regions > 0
@@ -265,7 +269,7 @@ def test_nothing_is_proposed_where_the_user_says_that_there_is_no_object(
     monkeypatch.setattr("napari_sslseg.training.proposing.LEARNED", 0.0)
     project.extent = Extent(4, 10)
     project.save()
-    events = run(project, seconds=3)
+    events = run(project, seconds=2)
     outside = [0, 2, 3, 11, 13]
     for slug in ("reference-guided", "semsim"):
         proposal = project.read_proposal(slug)

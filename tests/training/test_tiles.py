@@ -8,7 +8,7 @@ import torch
 from napari_sslseg.training.plan import make_plan
 from napari_sslseg.training.request import TrainRequest
 from napari_sslseg.training.stack import SliceStack
-from napari_sslseg.training.tiles import MARGIN, Tiles
+from napari_sslseg.training.tiles import MARGIN, Tiles, _reduction, _starts
 from napari_sslseg.volume.annotation import NOT_ANNOTATED
 
 
@@ -51,6 +51,10 @@ def test_a_large_object_is_covered_by_overlapping_frames(limit):
     assert seen[20 - MARGIN : 130 + MARGIN, max(0, 10 - MARGIN) : 165].all()
 
 
+def test_frames_overlap_by_a_quarter():
+    assert _starts((0, 80), 40, 80) == [0, 20, 40]
+
+
 def test_what_is_cut_is_pasted_back_and_the_rest_is_background():
     tiles = around((150, 170), (20, 130, 40, 120), limit=64)
     probs = torch.rand(2, 3, 150, 170).softmax(1)
@@ -58,6 +62,12 @@ def test_what_is_cut_is_pasted_back_and_the_rest_is_background():
     assert torch.allclose(again[..., 20:130, 40:120], probs[..., 20:130, 40:120], atol=1e-5)
     assert torch.allclose(again.sum(1), torch.ones(2, 150, 170), atol=1e-5)
     assert (again[:, 0, 0, 0] == 1).all()
+
+
+def test_the_outermost_pixels_of_frames_count():
+    tiles = Tiles((4, 4), ((0, 0), (0, 3)))
+    piece = torch.stack([torch.zeros(1, 4, 4), torch.ones(1, 4, 4)], 1)
+    assert (tiles.paste([piece, piece], 4, 7)[:, 1] == 1).all()
 
 
 def test_painted_ink_belongs_to_the_object_even_where_the_matching_sees_none():
@@ -82,6 +92,10 @@ def test_a_large_smooth_object_is_reduced_and_a_thin_one_is_not():
     assert all(side % 16 == 0 for side in smooth.size)
     assert thin.reduction == 1
     assert len(thin.corners) > 1
+
+
+def test_the_thinnest_structure_keeps_four_pixels():
+    assert [_reduction([200, 200], detail) for detail in (7.9, 8.0)] == [1, 2]
 
 
 def test_a_reduced_frame_keeps_place_and_labels():
@@ -120,7 +134,9 @@ def test_strokes_do_not_decide_the_resolution_where_whole_slices_tell_how_thin_t
     smooth = reduction()
     ink[:, 150] = ink[4, 150].clone()  # inked across
     assert reduction() == smooth > 1
-    ink[4, :140] = NOT_ANNOTATED  # no slice is whole
+    ink[4, :140] = NOT_ANNOTATED  # no slice is whole, but one tells the object from background
+    assert reduction() == smooth
+    ink[4][ink[4] == 0] = NOT_ANNOTATED  # nothing does
     assert reduction() == 1
     ink[4] = 0  # one is, but shows nothing
     assert reduction() == 1

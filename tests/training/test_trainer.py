@@ -71,13 +71,21 @@ def test_the_same_seed_trains_the_same_network(stack, propagated, plan):
         assert torch.equal(value, states[1][name]), name
 
 
-def test_training_lowers_the_loss_and_reports_it(stack, propagated, plan, monkeypatch):
-    monkeypatch.setattr("napari_sslseg.training.trainer.REPORT_EVERY", 0.0)
+@pytest.fixture(scope="module")
+def trained(stack, propagated, plan):
+    """Train once, and keep what was told of each step."""
     events: list[Loss] = []
     trainer = make_trainer(stack, plan, emit=events.append)
-    trainer.run(make_sampler(stack, propagated, plan), 1e9, False, lambda share: None, max_steps=30)
-    supervised = [e.parts["supervised"] for e in events]
-    assert len(supervised) == 30
+    sampler = make_sampler(stack, propagated, plan)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("napari_sslseg.training.trainer.REPORT_EVERY", 0.0)
+        trainer.run(sampler, 1e9, False, lambda share: None, max_steps=50)
+    return trainer, events
+
+
+def test_training_lowers_the_loss_and_reports_it(trained):
+    supervised = [e.parts["supervised"] for e in trained[1]]
+    assert len(supervised) == 50
     assert sum(supervised[-5:]) < 0.6 * sum(supervised[:5])
 
 
@@ -90,9 +98,8 @@ def test_cancel_stops_between_two_steps(stack, propagated, plan):
     assert trainer.step == 0
 
 
-def test_settled_statistics_make_prediction_see_what_training_saw(stack, propagated, plan):
-    trainer = make_trainer(stack, plan)
-    trainer.run(make_sampler(stack, propagated, plan), 1e9, False, lambda share: None, max_steps=60)
+def test_settled_statistics_make_prediction_see_what_training_saw(stack, plan, trained):
+    trainer, _ = trained
     trainer.settle_statistics(stack)
     slices = list(range(stack.depth))
     output = predict_slices(trainer.model, stack, slices, plan, Control())

@@ -6,6 +6,8 @@ import itertools
 
 import torch
 
+from napari_sslseg.training import plan
+from napari_sslseg.training.request import TrainRequest
 from napari_sslseg.training.tune import HOPELESS, MARGIN, ROUNDS, Compute, fastest_of, tune
 
 ONE, TWO = Compute(1, False), Compute(2, False)
@@ -47,6 +49,13 @@ def test_hopeless_ways_are_given_up():
     measure, count = measured({ONE: [1.0], ONE_SHORT: [slow], TWO: [0.5], TWO_SHORT: [0.45]})
     assert fastest_of([ONE, ONE_SHORT, TWO, TWO_SHORT], measure) == TWO
     assert count == {ONE: 1 + ROUNDS, ONE_SHORT: 2, TWO: 1 + ROUNDS, TWO_SHORT: 1 + ROUNDS}
+
+
+def test_a_plan_computes_as_was_measured(stack, monkeypatch):
+    for bfloat16 in (False, True):
+        monkeypatch.setattr(plan, "tune", lambda device, found=bfloat16: Compute(1, found))
+        made = plan.make_plan(stack, TrainRequest(), torch.device("cpu"), 1.0 * (stack.ink > 0))
+        assert made.bfloat16 is bfloat16
 
 
 def test_what_is_found_is_set():

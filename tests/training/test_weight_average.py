@@ -43,3 +43,14 @@ def test_the_first_update_takes_the_weights_over_and_a_saved_average_goes_on():
             parameter.fill_(4.0)
     other.update(framework)
     assert all(torch.allclose(p, three) for p in other.module.parameters())
+
+
+def test_running_statistics_are_averaged_and_counts_are_taken_over():
+    framework = registry.create("supervised", 1, 2, channels=(4, 8))
+    average = WeightAverage(framework, 0.5)
+    for value in (2.0, 4.0):
+        for buffer in framework.buffers():
+            buffer.fill_(value)
+        average.update(framework)
+    for buffer in average.module.buffers():
+        assert (buffer == (3 if buffer.is_floating_point() else 4)).all()

@@ -105,6 +105,9 @@ class ExportSection(Step):
         if unread := session.shelf.unread.why_not:
             say(self.hint, f"Not exported: {unread}")
             return
+        if session.shelf.choice.coming:
+            say(self.hint, "Not exported: the proposal is still being read; wait a moment.")
+            return
         try:
             kind = self.kind
             if not path.name.lower().endswith(kind.suffixes):

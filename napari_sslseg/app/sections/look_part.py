@@ -21,8 +21,10 @@ class LookPart(Step):
         self._session: Session | None = None
         self._ids: list[tuple[int, str]] = []
         self.contour = QCheckBox("Outlines instead of areas")
+        self.contour.setToolTip("Draw the edges of the classes only, so that the image shows")
         self.contour.toggled.connect(self._on_contour)
         self.tooltips = QCheckBox("Tooltips in the image")
+        self.tooltips.setToolTip("Say what lies under the pointer, beside it")
         self.tooltips.setChecked(True)
         self.tooltips.toggled.connect(self._on_tooltips)
         self._sliders = QWidget()

@@ -12,6 +12,7 @@ from ..agreement_chart import AgreementChart
 from ..background import in_background
 from ..estimated_classes import estimated_classes, shown_name
 from ..export_target import remembered_order
+from ..spoken_training import spoken_how, without_estimate
 from ..step import Step, hint_label, say, spoken_dice
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ class MeasurePart(Step):
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self.table.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         header = self.table.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        # Names take the room that the numbers leave them.
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.table.setToolTip(
             "Dice: estimated without a ground truth, by leaving references out and by the "
             "confidence of each voxel. "
@@ -105,17 +108,20 @@ class MeasurePart(Step):
         session = self._session
         classes = [] if session is None else list(session.classes)
         estimate = None if session is None else session.estimates.get(session.active)
-        dice = {}
+        dice, missing = {}, ""
         if session is not None and estimate is not None:
             told = estimated_classes(estimate, session.classes)
             dice = {row.id: spoken_dice(row.dice, row.spread) for row in told}
+            missing = without_estimate(told, session.classes)
         self.table.setRowCount(len(classes))
         for row, item in enumerate(classes):
             name = item.name if session is None else shown_name(item.id, session.classes)
             cells = (name, dice.get(item.id, "–"), self._volume(item.id))
             for column, text in enumerate(cells):
                 cell = QTableWidgetItem(text)
-                if column:
+                if column == 0:
+                    cell.setToolTip(text)
+                else:
                     cell.setTextAlignment(
                         Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
                     )
@@ -126,7 +132,7 @@ class MeasurePart(Step):
         if estimate is not None:
             text = (
                 f"Mean Dice {estimate.mean:.2f}, likely between {estimate.low:.2f} and "
-                f"{estimate.high:.2f}. {estimate.how}"
+                f"{estimate.high:.2f}. {missing} {spoken_how(estimate.how)}".replace("  ", " ")
             )
         say(self.spread, text)
 

@@ -17,10 +17,12 @@ from ...volume.annotation import SliceState
 from ..background import in_background
 from ..head_up import picture_rows
 from ..image_source import finest
+from ..marking import AtStake, at_stake, shows_object
 from ..reference_layer import NotNowError
 from ..step import Step, allow, hint_label, say
 from ..thumbnails import icon, slice_picture
 from .extent_line import ExtentLine
+from .mark_question import MarkQuestion
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -29,6 +31,9 @@ _INDEX = Qt.ItemDataRole.UserRole
 #: References to begin with; more are suggested after the first proposals.
 FIRST_REFERENCES = 3
 _DRAW_SECONDS = 0.012
+
+#: Pixels of a picture, beside and between the pictures.
+_PICTURE, _BESIDE, _GAP = 56, 10, 2
 
 
 class ReferencesSection(Step):
@@ -44,9 +49,8 @@ class ReferencesSection(Step):
         self.list.setFlow(QListView.Flow.LeftToRight)
         self.list.setWrapping(False)
         self.list.setMovement(QListView.Movement.Static)
-        self.list.setIconSize(QSize(56, 56))
-        self.list.setSpacing(2)
-        self.list.setFixedHeight(96)
+        self.list.setIconSize(QSize(_PICTURE, _PICTURE))
+        self.list.setSpacing(_GAP)
         self.list.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.itemClicked.connect(self._go)
         self.mark = QPushButton("Mark this slice as reference")
@@ -59,8 +63,12 @@ class ReferencesSection(Step):
         self.hint = hint_label()
         self.rows.addWidget(self.list)
         self.extent = ExtentLine()
+        self.question = MarkQuestion()
+        self.question.accept_wanted.connect(self._on_accept)
+        self.question.background_wanted.connect(self._on_background)
         self.rows.addLayout(row)
         self.rows.addWidget(self.hint)
+        self.rows.addWidget(self.question)
         self.rows.addWidget(self.extent)
         # Thumbnails are drawn a little after the stroke, not during it.
         self._timer = QTimer(self)
@@ -81,8 +89,10 @@ class ReferencesSection(Step):
             self._session.image.events.contrast_limits.disconnect(self._on_contrast)
         self._session = session
         self._seen = {}
+        self.question.drop()
         self.extent.set_session(session)
         self.list.clear()
+        self._fit()
         if session is not None:
             session.image.events.contrast_limits.connect(self._on_contrast)
             self._draw_all()
@@ -101,11 +111,19 @@ class ReferencesSection(Step):
         index = session.references.current_slice()
         state = SliceState(int(session.references.states[index]))
         whole, partial = session.references.references(), session.references.partial()
+        asked = self.question.asked
+        if asked is not None and (
+            (asked.axis, asked.index) != (session.references.axis, index)
+            or state is SliceState.WHOLE
+        ):
+            self.question.drop()
         if state is SliceState.WHOLE:
             self.mark.setText("Not a reference after all")
             tip = "Take back the background of this slice that you have not painted yourself"
             allow(self.mark, "", tip)
-            text = f"Slice {index} is a reference."
+            text = f"Slice {index} is a reference" + (
+                "." if shows_object(session, index) else ": all of it is background."
+            )
         else:
             self.mark.setText("Mark this slice as reference")
             tip = "All that you have not painted or corrected in this slice becomes background"
@@ -136,10 +154,38 @@ class ReferencesSection(Step):
         try:
             if session.references.states[index] == SliceState.WHOLE:
                 session.references.unmark(index)
+            elif (stake := at_stake(session, index)) is not None:
+                # The picture would go on showing the object, and the reference be without it.
+                say(self.hint, "")
+                self.question.ask(stake)
             else:
-                session.references.mark(index)
+                self._make_background(session, index)
         except NotNowError as error:
             say(self.hint, str(error))
+
+    def _on_accept(self, stake: AtStake) -> None:
+        session = self._session
+        if session is None or session.references.axis != stake.axis:
+            return
+        try:
+            session.accept_slice(stake.index)
+        except ValueError as error:
+            say(self.hint, str(error))
+
+    def _on_background(self, stake: AtStake) -> None:
+        session = self._session
+        if session is None or session.references.axis != stake.axis:
+            return
+        try:
+            self._make_background(session, stake.index)
+        except NotNowError as error:
+            say(self.hint, str(error))
+
+    def _make_background(self, session: Session, index: int) -> None:
+        """Make background of all that has no word, and say so where there is nothing else."""
+        session.references.mark(index)
+        if not shows_object(session, index):
+            say(self.hint, f"Slice {index}: all of it is background now. Undo: Ctrl+Z.")
 
     def _on_suggest(self) -> None:
         session = self._session
@@ -161,18 +207,19 @@ class ReferencesSection(Step):
 
     def _go_to_first(self, session: Session, content: Content) -> None:
         references = session.references
-        inked, current = (
-            {*references.references(), *references.partial()},
-            references.current_slice(),
-        )
+        inked = {*references.references(), *references.partial()}
+        current = references.current_slice()
         strategy, wanted = create(), FIRST_REFERENCES
         todo: list[int] = []
         while not todo:
-            chosen = strategy.first(content, wanted)
+            chosen = (
+                strategy.further(content, inked, wanted)
+                if inked
+                else strategy.first(content, wanted)
+            )
             # Who asks again gets the next one of them; after the last it begins anew.
             after = chosen.index(current) + 1 if current in chosen else 0
-            order = [*chosen[after:], *chosen[:after]]
-            todo = [z for z in order if z not in inked and z != current]
+            todo = [z for z in (*chosen[after:], *chosen[:after]) if z != current]
             if wanted >= content.depth:
                 break
             wanted += 2
@@ -189,6 +236,16 @@ class ReferencesSection(Step):
 
     def _on_contrast(self, event: object = None) -> None:
         self._timer.start()
+
+    def _fit(self) -> None:
+        """Be as high as a row of pictures with their words in the font, and its scroll bar."""
+        high = _PICTURE + self.list.fontMetrics().height() + 8
+        size = QSize(_PICTURE + _BESIDE, high)
+        for row in range(self.list.count()):
+            if self.list.item(row).sizeHint() != size:
+                self.list.item(row).setSizeHint(size)
+        bar = self.list.horizontalScrollBar().sizeHint().height()
+        self.list.setFixedHeight(high + 2 * _GAP + 2 * self.list.frameWidth() + bar)
 
     def _draw_all(self) -> None:
         """Draw from the first picture on: what is drawn already may look otherwise now."""
@@ -210,9 +267,9 @@ class ReferencesSection(Step):
             for index in shown:
                 item = QListWidgetItem()
                 item.setData(_INDEX, index)
-                item.setSizeHint(QSize(66, 80))
                 self.list.addItem(item)
             self._row = 0
+        self._fit()
         look = (session.project.axis, limits, tuple((c.id, c.color) for c in session.classes))
         end = time.monotonic() + _DRAW_SECONDS
         while self._row < len(shown):

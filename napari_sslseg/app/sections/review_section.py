@@ -12,7 +12,9 @@ from ...volume.annotation import SliceState
 from ..estimated_classes import estimated_classes
 from ..key_settings import Keys
 from ..legend import RegionLegend
+from ..marking import shows_object
 from ..mending import NO_PROPOSAL
+from ..spoken_training import spoken_how, without_estimate
 from ..step import Step, allow, hint_label, say, spoken_dice
 from ..suggesting import NextSlice
 from .correct_part import CorrectPart
@@ -44,6 +46,8 @@ class ReviewSection(Step):
         super().__init__(4, "Review")
         self._session: Session | None = None
         self._next_slice: NextSlice | None = None
+        #: Slicing axis and slice of which the hint speaks.
+        self._said_of: tuple[int, int] | None = None
         self._keys = keys
         self._choice = QHBoxLayout()
         self._choice.setSpacing(4)
@@ -108,6 +112,7 @@ class ReviewSection(Step):
         self.buttons = {}
         self.legend.set_shares({})
         self.image_only.setChecked(False)
+        self._said_of = None
         for label in (self.quality, self.hint, self.news, self.held):
             say(label, "")
         for part in self.parts:
@@ -119,6 +124,7 @@ class ReviewSection(Step):
             session.tour.said.connect(self._say)
             session.mender.said.connect(self._say)
             session.history.moved.connect(self._on_moved)
+            session.training.state_changed.connect(self._on_training)
             session.retraining.held_changed.connect(self._show_held)
         self.refresh()
 
@@ -180,6 +186,8 @@ class ReviewSection(Step):
         index = session.references.current_slice()
         known = session.references.states[index] == SliceState.WHOLE
         self.accept.setText("Accept again" if known else "Accept slice")
+        if self._said_of not in (None, (session.references.axis, index)):
+            self._say("")  # it is of another slice
         if known and not self.hint.text():
             say(self.hint, _ON_A_REFERENCE)
         elif not known and self.hint.text() == _ON_A_REFERENCE:
@@ -195,12 +203,11 @@ class ReviewSection(Step):
             say(self.quality, f"Estimated Dice: {self._why_no_estimate()}")
             return
         told = f"Estimated Dice {estimate.mean:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"
-        classes = ", ".join(
-            f"{row.name} {spoken_dice(row.dice, row.spread)}"
-            for row in estimated_classes(estimate, session.classes)
-        )
-        told += f": {classes}" if classes else ""
-        say(self.quality, f"{told}. {estimate.how}")
+        rows = estimated_classes(estimate, session.classes)
+        classes = ", ".join(f"{row.name} {spoken_dice(row.dice, row.spread)}" for row in rows)
+        told += f": {classes}." if classes else "."
+        said = (told, without_estimate(rows, session.classes), spoken_how(estimate.how))
+        say(self.quality, " ".join(part for part in said if part))
 
     def _why_no_estimate(self) -> str:
         session = self._session
@@ -222,6 +229,11 @@ class ReviewSection(Step):
     # -- inside ---------------------------------------------------------------------------
 
     def _say(self, text: str) -> None:
+        """Say something of the slice in view, until another one is."""
+        session = self._session
+        self._said_of = None
+        if session is not None and text:
+            self._said_of = session.references.axis, session.references.current_slice()
         say(self.hint, text)
 
     def _activate(self, slug: str) -> None:
@@ -258,7 +270,8 @@ class ReviewSection(Step):
         except ValueError as error:
             self.trouble.emit(str(error))
             return False
-        say(self.hint, f"Slice {index} is a reference now. Undo: Ctrl+Z.")
+        empty = "" if shows_object(session, index) else ": all of it is background"
+        self._say(f"Slice {index} is a reference now{empty}. Undo: Ctrl+Z.")
         return True
 
     def _on_accept_next(self) -> None:
@@ -276,13 +289,16 @@ class ReviewSection(Step):
             return
         index = session.references.current_slice()
         if changed:
-            say(self.hint, f"The sure part of slice {index} is yours now; what is left is open.")
+            self._say(f"The sure part of slice {index} is yours now; what is left is open.")
         else:
-            say(self.hint, f"Nothing in slice {index} is both open and sure.")
+            self._say(f"Nothing in slice {index} is both open and sure.")
+
+    def _on_training(self, state: object) -> None:
+        self._say("")  # it is of what was there before
 
     def _on_moved(self, step: object, again: bool) -> None:
         text = getattr(step, "text", "")
-        say(self.hint, f"{'Done again' if again else 'Undone'}: {text}.")
+        self._say(f"{'Done again' if again else 'Undone'}: {text}.")
 
     def _show_news(self) -> None:
         """Name the slices that the newest version changed most."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from magicgui.widgets import ComboBox, Container
+from magicgui.widgets import ComboBox
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton
+from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QProgressBar, QPushButton, QWidget
 
 from ...training.events import (
     Cancelled,
@@ -23,7 +23,8 @@ from ...training.events import (
 )
 from ...training.request import DEVICES, PRESETS, TrainRequest
 from ..chart import TrainingChart
-from ..step import Step, allow, hint_label, narrow, say
+from ..spoken_training import brief_plan, spoken_left
+from ..step import Step, allow, hint_label, narrow, say, spoken_duration
 from ..training_run import RunState
 
 if TYPE_CHECKING:
@@ -70,10 +71,13 @@ class TrainSection(Step):
             value="auto",
             tooltip="Automatic takes a GPU when there is one",
         )
+        # Not magicgui's own container, whose boxes begin at different places.
+        self.form = QWidget()
+        form = QFormLayout(self.form)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setVerticalSpacing(4)
         for widget in (self.method, self.budget, self.device):
-            narrow(widget.native)
-        self.form = Container(widgets=[self.method, self.budget, self.device], labels=True)
-        self.form.margins = (0, 0, 0, 0)
+            form.addRow(widget.label, narrow(widget.native))
         self.train = QPushButton("Train")
         self.pause = QPushButton("Pause")
         self.cancel = QPushButton("Cancel")
@@ -100,7 +104,7 @@ class TrainSection(Step):
         self.bar.setFormat("")
         self.hint = hint_label()
         self.chart = TrainingChart()
-        self.rows.addWidget(self.form.native)
+        self.rows.addWidget(self.form)
         self.rows.addLayout(row)
         self.rows.addWidget(self.again)
         self.rows.addLayout(answer)
@@ -114,6 +118,8 @@ class TrainSection(Step):
         self._session = session
         self.bar.setValue(0)
         self.bar.setFormat("")
+        self.bar.setToolTip("")
+        say(self.hint, "")
         self.chart.clear()
         self._leave_it()
         self.refresh()
@@ -143,7 +149,7 @@ class TrainSection(Step):
         self.pause.setText("Resume" if state is RunState.PAUSED else "Pause")
         allow(self.pause, idle or _wait(state), "Training waits; nothing is lost")
         # Choices that cannot be changed now only take room from the plot and the review.
-        self.form.native.setVisible(not busy)
+        self.form.setVisible(not busy)
         self.chart.setVisible(busy or bool(self.chart.losses))
         if not busy and session is not None and not session.proposals:
             say(self.hint, reason)
@@ -163,12 +169,12 @@ class TrainSection(Step):
         """Show what the trainer says."""
         if isinstance(event, Started):
             self._now, self._makes_way = "", False
-            say(self.hint, event.plan)
+            say(self.hint, brief_plan(event.plan))
+            self.bar.setToolTip(event.plan)
         elif isinstance(event, Progress):
             self.bar.setValue(int(1000 * event.fraction))
-            left = event.seconds_left
-            when = "" if left is None else f", {_duration(left)} left"
-            self._now = f"{event.phase}{when}"
+            when = spoken_left(event.seconds_left)
+            self._now = f"{event.phase}, {when}" if when else event.phase
             self._show_progress()
         elif isinstance(event, MadeWay):
             self._makes_way = event.waiting
@@ -181,7 +187,7 @@ class TrainSection(Step):
             say(self.hint, f"New proposal: {event.name}. Look at it in step 4.")
         elif isinstance(event, Finished):
             self.bar.setValue(1000)
-            self.bar.setFormat(f"Done in {_duration(event.seconds)}")
+            self.bar.setFormat(f"Done in {spoken_duration(event.seconds)}")
         elif isinstance(event, Cancelled):
             self.bar.setFormat("Cancelled")
             say(self.hint, "Stopped. The last good model and the proposals so far are kept.")
@@ -238,12 +244,3 @@ class TrainSection(Step):
 
 def _wait(state: RunState) -> str:
     return "" if state in (RunState.RUNNING, RunState.PAUSED) else "a moment, please."
-
-
-def _duration(seconds: float) -> str:
-    seconds = max(0, round(seconds))
-    if seconds < 90:
-        return f"{seconds} s"
-    if seconds < 5400:
-        return f"{seconds // 60} min {seconds % 60:02d} s"
-    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"

@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from ...volume.annotation import SliceState
 from ...volume.folders import list_projects
 from ..channel_list import ChannelList
 from ..channels import channels_of, leaders
@@ -28,6 +29,7 @@ from ..label_importing import LabelImport
 from ..layer_roles import METADATA
 from ..orientation_letters import OrientationLetters
 from ..step import Step, allow, brief_path, hint_label, narrow, say
+from .axis_question import AxisQuestion
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -72,6 +74,8 @@ class VolumeSection(Step):
         self.axis = narrow(QComboBox())
         self.axis.setToolTip("Slices are looked at and labelled along this axis")
         self.axis.activated.connect(self._on_axis)
+        self.axis_question = AxisQuestion()
+        self.axis_question.answered.connect(self._turn)
         self.open_image = OpenImage(viewer)
         self.open_image.busy.connect(self.set_busy)
         self.open_image.opened.connect(self._choose_image)
@@ -87,6 +91,7 @@ class VolumeSection(Step):
         form.addRow("Channels", self.channels)
         self._channels_label = form.labelForField(self.channels)
         form.addRow("Slices", self.axis)
+        form.addRow(self.axis_question)
 
         self.classes = ClassList()
         self.label_import = LabelImport()
@@ -129,6 +134,7 @@ class VolumeSection(Step):
         """Show a session, or the way to one."""
         self._session = session
         self._busy = False
+        self.axis_question.hide()
         self.classes.setVisible(session is not None)
         self.label_import.set_session(session)
         self.start.setVisible(session is None)
@@ -145,7 +151,9 @@ class VolumeSection(Step):
             self._list_axes(session.image, session.project.axis)
             self.show_classes()
             path = brief_path(self.hint, session.project.path)
-            say(self.hint, f"Saved as you work in {path}")
+            begin = "The brush is ready: draw on a slice. Hold Space to move the picture.\n"
+            labelled = (session.references.states != SliceState.EMPTY).any()
+            say(self.hint, f"{'' if labelled else begin}Saved as you work in\n{path}")
         self.hint.setToolTip("" if session is None else str(session.project.path))
         self.refresh_images()
         self.refresh_recent()
@@ -159,8 +167,7 @@ class VolumeSection(Step):
     def show_classes(self) -> None:
         """Show the session's class table."""
         if self._session is not None:
-            layer = self._session.references.layer
-            self.classes.show_table(self._session.classes, int(layer.selected_label))
+            self.classes.show_table(self._session.classes, self._session.class_editing.current())
 
     def refresh_images(self, event: object = None) -> None:
         """List the image layers."""
@@ -227,8 +234,25 @@ class VolumeSection(Step):
         self.axis.setCurrentIndex(chosen)
 
     def _on_axis(self, index: int) -> None:
-        if self._session is not None:
-            self._session.set_axis(int(self.axis.currentData()))
+        if self._session is None:
+            return
+        labelled = int((self._session.references.states != SliceState.EMPTY).sum())
+        if int(self.axis.currentData()) == self._session.project.axis:
+            self.axis_question.hide()
+        elif labelled:
+            self.axis_question.ask(labelled)
+        else:
+            self._turn(True)
+
+    def _turn(self, turn: bool) -> None:
+        """Slice along the chosen axis, or choose the one again that is in use."""
+        session = self._session
+        if session is None:
+            return
+        if turn:
+            session.set_axis(int(self.axis.currentData()))
+        else:
+            self.axis.setCurrentIndex(self.axis.findData(session.project.axis))
 
     def _on_start(self) -> None:
         self.start_wanted.emit(self.image.currentData(), int(self.axis.currentData() or 0))

@@ -262,23 +262,29 @@ class VolumesSection(Step):
         say(self.hint, "\n".join((lines[:3] + more) if more else lines))
         self.trouble.emit(text)
 
+    def _name(self, key: str, name: str) -> str:
+        """Return what the list calls a volume."""
+        return next((s.name for s in self._view.summaries() if s.key == key), name)
+
     def _follow(self, event: Event) -> None:
         if isinstance(event, Started):
             self.bar.setValue(0)
             self._failed, self._remarks = [], []
             say(self.hint, event.plan)
         elif isinstance(event, VolumeBegun):
-            self._phase = f"{event.name} ({event.number} of {event.count})"
+            name = self._name(event.volume, event.name)
+            self._phase = f"{name} ({event.number} of {event.count})"
         elif isinstance(event, Progress):
             self.bar.setValue(int(1000 * event.fraction))
             say(self.hint, f"{self._phase}: {event.phase}" if self._phase else event.phase)
         elif isinstance(event, VolumeProposed):
-            say(self.hint, f"{event.name}: {event.how}")
+            say(self.hint, f"{self._name(event.volume, event.name)}: {event.how}")
             if event.how not in self._remarks and not event.how.startswith("Estimated"):
                 self._remarks.append(event.how)
         elif isinstance(event, VolumeFailed):
-            self._failed.append(event.name)
-            say(self.hint, f"{event.name}: {event.message}")
+            name = self._name(event.volume, event.name)
+            self._failed.append(name)
+            say(self.hint, f"{name}: {event.message}")
         elif isinstance(event, Finished | Cancelled | Failed):
             self._phase = ""
             if isinstance(event, Failed):

@@ -129,3 +129,13 @@ def test_every_network_learns_the_annotation_in_full(metassl, disc_batch):
     losses = framework.losses(batch, 1.0, generator())
     each = [supervised_loss(z[0][LABELLED], batch.labelled_target.long()) for z in seen]
     torch.testing.assert_close(losses["supervised"], each[0] + each[1])
+
+
+def test_the_second_prediction_is_the_mean_of_both_networks():
+    framework = small("cps").eval()
+    image = torch.rand(1, 1, 16, 16)
+    with torch.no_grad():
+        first, mean = framework.predict_padded(image)
+        second = framework.second(image).softmax(1)
+    assert not torch.allclose(first, second)
+    torch.testing.assert_close(mean, (first + second) / 2)

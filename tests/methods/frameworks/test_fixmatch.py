@@ -8,6 +8,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from napari_sslseg.methods.augment import CutMix
+from napari_sslseg.methods.frameworks import Batch, fixmatch
+from napari_sslseg.methods.frameworks.fixmatch import mixed_prior
+
 from . import by_hand
 from .small import LIVELY, generator, outspoken, pasted, small, watched
 
@@ -82,3 +86,34 @@ def test_strong_view_learns_what_the_weak_one_is_sure_of(disc_batch, monkeypatch
     assert 0 < mask.sum() < mask.numel()
     ce = F.cross_entropy(logits, classes, reduction="none")
     torch.testing.assert_close(losses["unlabelled"].detach(), ce[mask].mean())
+
+
+def test_channels_are_dropped_for_the_stream_of_features_alone(disc_batch, monkeypatch):
+    spared, real = [], fixmatch.ChannelDropout
+
+    def spy(p, generator, first=0):
+        spared.append(first)
+        return real(p, generator, first)
+
+    monkeypatch.setattr(fixmatch, "ChannelDropout", spy)
+    small("unimatch").losses(disc_batch(), 1.0, generator())
+    assert spared == [2 + 2 * 3]  # two labelled images, and two strong views of three others
+
+
+def test_the_trust_in_a_prior_is_mixed_like_the_prior():
+    mask = torch.zeros(2, 4, 4, dtype=torch.bool)
+    mask[:, :2] = True
+    box = CutMix(mask, torch.tensor([1, 0]))
+    images, weight = torch.rand(2, 1, 4, 4), torch.rand(2, 4, 4)
+    batch = Batch(images, torch.zeros(2, 4, 4), images, torch.rand(2, 3, 4, 4), weight)
+    found = mixed_prior(batch, box).prior_weight
+    assert torch.equal(found[:, :2], weight.flip(0)[:, :2])
+    assert torch.equal(found[:, 2:], weight[:, 2:])
+
+
+def test_the_threshold_itself_is_enough_and_the_teacher_drops_nothing():
+    framework = small("fixmatch", threshold=0.5, dropout=(0.5,) * 4)
+    half = torch.tensor([0.5, 0.5, 0.0]).view(1, 3, 1, 1).expand(1, 3, 4, 4)
+    assert framework._stream(half, torch.zeros(1, 3, 4, 4)) > 1
+    weak = torch.rand(2, 1, 32, 32)
+    assert torch.equal(framework._teach(weak), framework._teach(weak))

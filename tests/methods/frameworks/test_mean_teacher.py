@@ -105,3 +105,16 @@ def test_dropout_acts_in_the_teacher_only_where_asked(noisy):
 
 def _is_dropout(module):
     return isinstance(module, torch.nn.Dropout)
+
+
+def test_noise_is_cut_off_at_twice_its_size():
+    noise = small("mean_teacher", noise=0.1)._noisy(torch.zeros(1, 1, 64, 64), generator())
+    assert torch.isclose(noise.abs().max(), torch.tensor(0.2))
+
+
+def test_the_teacher_sees_noise(disc_batch):
+    quiet, loud = (
+        small("mean_teacher", noise=noise).losses(disc_batch(), 1.0, generator())["unlabelled"]
+        for noise in (0.0, 1.0)
+    )
+    assert loud > quiet + 1e-6

@@ -63,6 +63,18 @@ def test_two_views_of_one_reference_update_its_threshold_once():
     assert torch.equal(once.thresholds.values, twice.thresholds.values)
 
 
+def test_of_pairs_with_one_reference_the_first_sets_its_thresholds():
+    part, alone = MetaSSL(2, 1), MetaSSL(2, 1)
+    logits = torch.zeros(1, 2, 1, 4)
+    first, other = (
+        PredictionPair(torch.tensor([1 - p, p]).view(1, 2, 1, 1).expand(1, 2, 1, 4), logits)
+        for p in (0.6, 0.9)
+    )
+    part.observe([first, other])
+    alone.observe([first])
+    assert torch.equal(part.thresholds.values, alone.thresholds.values)
+
+
 def test_observing_a_split_moves_its_thresholds_alone():
     metassl = MetaSSL(3)
     metassl.observe([_pair()])
@@ -131,6 +143,12 @@ def test_labelled_pixels_can_have_a_scale_of_their_own():
     assert metassl.unlabelled_weights.max().item() == 50
     assert metassl.labelled_weights.max().item() == 85
     assert MetaSSL(2, config=MetaSSLConfig(scale=50.0)).labelled_weights.max().item() == 50
+
+
+def test_labelled_weights_by_ratio_are_plain_powers():
+    found = MetaSSL(2, 1, MetaSSLConfig(formula="ratio")).labelled_weights
+    expected = [0, 1, 1 / 1.4, 1 / 1.4**3, 1 / 1.4**2]  # no region, UC, US, DC, DS
+    torch.testing.assert_close(found, torch.tensor(expected))
 
 
 def test_trust_of_a_pair_reaches_cross_entropy_and_dice():

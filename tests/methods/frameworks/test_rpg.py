@@ -142,6 +142,18 @@ def test_total_of_reference_guidance_has_one_ramp_for_both_terms(disc_batch):
     torch.testing.assert_close(losses["total"], expected)
 
 
+def test_the_weight_of_the_strong_views_is_heard(disc_batch):
+    totals = {}
+    for weight in (0.0, 1.0):
+        losses = small("rpg", threshold=0.0, strong_consistency=weight).losses(
+            disc_batch(), 1.0, generator()
+        )
+        totals[weight] = losses["total"].item()
+        consistency = losses["unlabelled"].item()
+    assert totals[1.0] - totals[0.0] == pytest.approx(consistency, abs=1e-5)
+    assert consistency > 0.01
+
+
 @pytest.mark.parametrize(
     "options",
     [

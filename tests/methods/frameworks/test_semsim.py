@@ -194,6 +194,15 @@ def test_total_is_the_published_sum(disc_batch, monkeypatch):
     assert total == pytest.approx(0.5 * (3 + 0.5 * 5 + 0.25 * 7 + 0.25 * 11))
 
 
+def test_trust_weighs_the_dice_as_a_whole():
+    framework = small("semsim", threshold=0.0)
+    torch.manual_seed(0)
+    target, logits = torch.rand(1, 3, 8, 8).softmax(1), torch.randn(1, 3, 8, 8)
+    whole = framework._masked_dice(target, logits)
+    half = framework._masked_dice(target, logits, torch.full((1, 8, 8), 0.5))
+    torch.testing.assert_close(half, whole / 2, atol=1e-4, rtol=0)
+
+
 def test_nothing_confident_gives_zero_with_zero_gradient(disc_batch):
     framework = _framework(threshold=1.1)
     losses = framework.losses(disc_batch(), 1.0, torch.Generator().manual_seed(0))

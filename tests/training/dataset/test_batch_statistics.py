@@ -49,3 +49,14 @@ def test_the_side_branch_is_measured_as_well_and_nothing_without_images():
     assert all(torch.equal(m.running_mean, b) for m, b in zip(norms, before, strict=True))
     measure_statistics(model, [torch.randn(2, 1, 32, 32)])
     assert all(not torch.equal(m.running_mean, b) for m, b in zip(norms, before, strict=True))
+
+
+def test_dropout_does_not_act_while_statistics_are_measured():
+    model = create("supervised", 1, 2, channels=(4, 8), dropout=(0.9, 0.9))
+    images = torch.rand(2, 1, 16, 16)
+    found = []
+    for _ in range(2):
+        measure_statistics(model, [images])
+        found.append([b.clone() for b in model.buffers()])
+    for one, two in zip(*found, strict=True):
+        torch.testing.assert_close(one, two)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -40,6 +41,17 @@ def test_distances_of_shifted_columns_are_the_shift_in_its_unit():
     assert volume["hd95"] == pytest.approx(6)
 
 
+def test_surface_distances_are_the_same_either_way():
+    dataset = SimpleNamespace(classes={1: "a"}, overlapping=False)
+    one, two = np.zeros((2, 20, 20), np.uint8)
+    one[5:8, 5:8] = two[5:8, 5:8] = 1
+    two[5:8, 14:17] = 1
+    there, back = (
+        score_case(a, b, dataset, (1.0, 1.0))["a"]["asd"] for a, b in ((one, two), (two, one))
+    )
+    assert there == back > 0
+
+
 def test_equal_and_missing_classes():
     scores = score_case(_square(2, 6), _square(2, 6), TWO, (1, 1))
     assert scores["a"] == {"dice": 1, "jaccard": 1, "hd95": 0, "asd": 0}
@@ -67,6 +79,13 @@ def test_overlapping_classes_are_scored_each_by_itself():
     assert scores["b"]["dice"] == pytest.approx(2 * 16 / (16 + 36))
     with pytest.raises(DatasetError, match="shape"):
         score_case(predicted[:, 1:], truth, dataset, (1, 1))
+
+
+def test_what_is_found_without_annotation_is_no_error_where_classes_overlap():
+    dataset = SimpleNamespace(classes={1: "a"}, overlapping=True)
+    predicted = np.array([[[1, 1, 0, 0]]], dtype=np.uint8)
+    truth = np.array([[[1, 255, 0, 0]]], dtype=np.uint8)
+    assert score_case(predicted, truth, dataset, (1.0, 1.0))["a"]["dice"] == 1
 
 
 def test_summary_and_files(tmp_path):

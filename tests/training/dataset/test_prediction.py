@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from napari_sslseg.training.control import Cancelled, Control
 from napari_sslseg.training.dataset import prediction
 from napari_sslseg.training.dataset.cases import load_case
 from napari_sslseg.training.dataset.description import read_dataset
-from napari_sslseg.training.dataset.prediction import predict_case
+from napari_sslseg.training.dataset.prediction import context_of, in_file_order, predict_case
 from napari_sslseg.training.dataset.sampling import PatchSampler
 
 from ..dataset_files import NpyReader, write_dataset
@@ -81,3 +83,16 @@ def test_small_volumes_are_padded_as_in_training(tmp_path, monkeypatch):
     volume = case.image.transpose(0, 1)
     for patch, row in zip(seen, (0, 4), strict=True):
         torch.testing.assert_close(patch, sampler._cut(volume, [0, row, 0]))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_slices_go_back_to_the_axis_that_they_were_taken_from(axis):
+    file = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    case, dataset = SimpleNamespace(flat=False), SimpleNamespace(axis=axis)
+    assert np.array_equal(in_file_order(np.moveaxis(file, axis, 0), case, dataset), file)
+
+
+def test_the_last_slice_is_its_own_neighbour():
+    image = torch.arange(3.0).view(3, 1, 1, 1)
+    found = context_of(image, torch.tensor([0, 2]), 1)[:, :, 0, 0]
+    assert found.tolist() == [[0, 0, 1], [1, 2, 2]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -98,6 +100,12 @@ def test_patches_are_cut_with_their_labels_and_padded_without_any():
     assert batch.unlabelled_image.shape == (2, 1, 4, 8, 8)
     empty = PatchSampler([case], [], dataset, (1, 2), CPU, 0).draw()
     assert empty.unlabelled_image.shape == (0, 1, 4, 8, 8)
+
+
+def test_patches_reach_every_corner():
+    owner = SimpleNamespace(_size=(2, 2, 2), _generator=torch.Generator().manual_seed(0))
+    corners = [PatchSampler._corner(owner, torch.zeros(1, 3, 3, 2)) for _ in range(50)]
+    assert {tuple(c) for c in corners} == {(a, b, 0) for a in (0, 1) for b in (0, 1)}
 
 
 def test_patches_of_overlapping_classes_keep_their_channels():

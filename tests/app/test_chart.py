@@ -1,0 +1,31 @@
+"""The live plot: says what it will show, and shows its axes whole."""
+
+from __future__ import annotations
+
+from napari_sslseg.app.chart import TrainingChart
+
+
+def test_an_empty_plot_says_what_it_will_show(qtbot):
+    chart = TrainingChart()
+    qtbot.addWidget(chart)
+    chart.resize(320, 120)
+    chart.show()
+    assert chart.promise.isVisible()
+    assert "Loss and Dice" in chart.promise.text()
+    assert chart.rect().contains(chart.promise.geometry())
+    chart.add_loss(1.0, 0.5)
+    assert not chart.promise.isVisible()
+    chart.clear()
+    assert chart.promise.isVisible()
+    chart.add_quality(1.0, 0.5, None)
+    assert not chart.promise.isVisible()
+
+
+def test_the_upper_ends_of_the_axes_have_room_for_their_labels(qtbot):
+    chart = TrainingChart()
+    qtbot.addWidget(chart)
+    chart.resize(320, 120)
+    chart.show()
+    qtbot.waitUntil(lambda: chart._item.vb.sceneBoundingRect().height() > 20)
+    above = chart._item.vb.sceneBoundingRect().top()
+    assert above >= chart.fontMetrics().ascent() / 2

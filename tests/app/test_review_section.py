@@ -1,0 +1,69 @@
+"""Step 4: what is said there is of the slice in view, and of nothing that is over."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from napari_sslseg.app.training_run import RunState
+from napari_sslseg.training.events import Estimated
+
+
+def test_a_hint_goes_with_its_slice(with_proposal, until):
+    _, panel = with_proposal
+    session, review = panel.session, panel.review
+    session.go_to(4)
+    review.accept.click()
+    session.history.undo()
+    assert review.hint.text().startswith("Undone: accepting slice 4")
+    session.go_to(5)
+    until(lambda: review.hint.text() == "")
+
+
+def test_what_was_said_of_the_slice_that_is_gone_to_stays(with_proposal, until, qtbot):
+    _, panel = with_proposal
+    session, review = panel.session, panel.review
+    session.go_to(0)
+    until(lambda: session.shelf.counts() is not None)
+    review.next.click()
+    until(lambda: review.hint.text().startswith("Slice "))
+    said = review.hint.text()
+    qtbot.wait(600)  # the panel follows when the slider rests
+    assert review.hint.text() == said
+
+
+def test_a_hint_goes_when_training_begins_and_ends(with_proposal):
+    _, panel = with_proposal
+    session, review = panel.session, panel.review
+    for state in (RunState.STARTING, RunState.IDLE):
+        session.go_to(4)
+        session.accept_slice(4)
+        session.history.undo()
+        assert review.hint.text().startswith("Undone")
+        session.training._set(state)
+        assert review.hint.text() == ""
+
+
+def test_accepting_an_empty_slice_says_that_it_is_empty(with_proposal, paint):
+    _, panel = with_proposal
+    session, review = panel.session, panel.review
+    session.go_to(4)
+    paint(session.proposals["semsim"].layer, 4, np.ones((40, 44), bool), 0)
+    review.accept.click()
+    assert review.hint.text().startswith("Slice 4 is a reference now: all of it is background")
+
+
+def test_an_estimate_says_what_it_rests_on_and_of_which_class_it_says_nothing(with_proposal):
+    _, panel = with_proposal
+    session = panel.session
+    session.add_class("Right ventricle")
+    how = "By 1 reference left out in turn, and the confidence."
+    session.retraining.follow(
+        Estimated("semsim", {"Structure": 0.87}, 0.87, 0.8, 0.91, how, {}, False, {"Structure": 1})
+    )
+    said = panel.review.quality.text()
+    assert "None for Right ventricle: too few of the tested references show it." in said
+    assert said.endswith("It was tested on 1 reference left out, and weighed with the confidence.")
+    part = panel.review.measure
+    part.open()
+    assert "None for Right ventricle" in part.spread.text()
+    assert part.table.item(1, 0).toolTip() == "Right ventricle"

@@ -110,15 +110,27 @@ def draw_image(section: npt.NDArray[Any], looks: Sequence[GreyLook]) -> npt.NDAr
 
 
 def draw_labels(
-    sections: Sequence[npt.NDArray[np.uint8]], looks: Sequence[LabelsLook]
+    sections: Sequence[npt.NDArray[np.uint8]],
+    looks: Sequence[LabelsLook],
+    finer: tuple[int, int] = (1, 1),
 ) -> npt.NDArray[np.uint8]:
     """Draw planes of labels over each other, the first one at the bottom.
 
+    Parameters
+    ----------
+    sections : sequence of ndarray, shape (H, W)
+    looks : sequence of LabelsLook
+    finer : tuple of int
+        Rows and columns that each pixel is drawn as where there are outlines: one as high as a
+        thick slice would leave nothing of what it surrounds.
+
     Returns
     -------
-    ndarray of uint8, shape (H, W, 4)
+    ndarray of uint8, shape (H, W, 4), or as much finer
         Red, green, blue and opacity, not premultiplied.
     """
+    if any(look.outline for look in looks):
+        sections = [s.repeat(finer[0], axis=0).repeat(finer[1], axis=1) for s in sections]
     shape = sections[0].shape
     light = np.zeros((*shape, 3), dtype=np.float32)
     cover = np.zeros((*shape, 1), dtype=np.float32)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from .session import Session
 
+#: Most pixels that one is drawn as, for outlines to be thin beside thick slices.
+_FINEST = 8
+
 #: Milliseconds from a change to the picture of it.
 _SOON_MS = 40
 
@@ -39,12 +42,15 @@ class Frame:
         Axes that run downwards and to the right.
     flips : tuple of two bool
         Whether each of them runs upwards, or to the left, instead.
+    finer : tuple of two int
+        Rows and columns of about square pixels in each pixel.
     """
 
     across: int
     row: int
     column: int
     flips: tuple[bool, bool]
+    finer: tuple[int, int] = (1, 1)
 
     @classmethod
     def of(cls, image: Image, across: int) -> Frame:
@@ -52,7 +58,12 @@ class Frame:
         row, column = (axis for axis in range(3) if axis != across)
         head_up = picture_rows(image, across).step == -1
         scale = image.scale[-3:]
-        return cls(across, row, column, (head_up != bool(scale[row] < 0), bool(scale[column] < 0)))
+        flips = (head_up != bool(scale[row] < 0), bool(scale[column] < 0))
+        ratio = abs(float(scale[row] / scale[column]))
+        finer = (
+            (min(round(ratio), _FINEST), 1) if ratio > 1 else (1, min(round(1 / ratio), _FINEST))
+        )
+        return cls(across, row, column, flips, finer)
 
     def section(self, array: Any, index: int) -> npt.NDArray[Any]:
         """Return a plane of an array as it is drawn."""
@@ -194,6 +205,5 @@ def _picture(
     picture = draw_image(frame.section(image, index), greys)
     if not labels:
         return PlanePicture(picture)
-    return PlanePicture(
-        picture, draw_labels([frame.section(look.data, index) for look in labels], labels)
-    )
+    sections = [frame.section(look.data, index) for look in labels]
+    return PlanePicture(picture, draw_labels(sections, labels, frame.finer))

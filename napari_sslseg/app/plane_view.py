@@ -31,7 +31,7 @@ class PlanePicture:
     Parameters
     ----------
     image : ndarray of uint8, shape (H, W, 3)
-    labels : ndarray of uint8, shape (H, W, 4), or None
+    labels : ndarray of uint8, shape (H, W, 4) or finer by whole numbers, or None
     """
 
     image: npt.NDArray[np.uint8]

@@ -80,6 +80,29 @@ def test_outlines_leave_the_inside_free():
     assert not borders(labels)[2, 2]
 
 
+def test_outlines_beside_thick_slices_leave_the_inside_free_too():
+    labels = np.zeros((3, 6), np.uint8)
+    labels[1, 1:5] = 1
+    colors = np.ones((256, 4), np.float32)
+    colors[0] = 0
+    looks = [LabelsLook(None, colors, outline=True)]
+    assert not (draw_labels([labels], looks)[1, 1:5, 3] == 0).any()
+    drawn = draw_labels([labels], looks, (4, 1))[..., 3] > 0
+    assert drawn.shape == (12, 6)
+    assert drawn[4:8, 1:5].tolist() == [[True] * 4, *[[True, False, False, True]] * 2, [True] * 4]
+    areas = [LabelsLook(None, colors)]
+    assert draw_labels([labels], areas, (4, 1)).shape == (3, 6, 4)  # need no more pixels
+
+
+@pytest.mark.parametrize(
+    ("scale", "finer"),
+    [((5, 1, 1), (5, 1)), ((-40, 1, 1), (8, 1)), ((1, 1, 3), (1, 3)), ((1.2, 1, 1), (1, 1))],
+)
+def test_outlines_are_drawn_on_about_square_pixels(scale, finer):
+    image = Image(np.zeros((2, 3, 4)), scale=scale)
+    assert Frame.of(image, 1).finer == finer
+
+
 @pytest.mark.parametrize("across", range(3))
 @pytest.mark.parametrize("scale", [(1, 1, 1), (2, -1, 1), (-1, 1, -1)])
 @pytest.mark.parametrize("oriented", [True, False])

@@ -8,6 +8,7 @@ labels. Needs a screen, or Xvfb.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import tempfile
@@ -183,11 +184,10 @@ class Tour(Walk):
         panel.train.close_step()
         panel.references.close_step()
         panel.export.open()
-        with tempfile.TemporaryDirectory() as folder:
-            target = Path(folder) / "brain_labels.nii.gz"
-            panel.export.export_to(target)
-            wait_for(lambda: "Exported to" in panel.export.hint.text(), 60, "the end of the export")
-        panel.export.hint.setText("Exported to brain_labels.nii.gz")
+        # From inside the folder: the picture need not show where temporary files lie.
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+            panel.export.export_to(Path("brain_labels.nii.gz"))
+            wait_for(lambda: "Exported" in panel.export.hint.text(), 60, "the end of the export")
         self.picture("export")
         self.scene(
             "5  Export: labels that lie exactly where the image lies", 3.0, panel.export.button

@@ -8,7 +8,6 @@ labels. Needs a screen, or Xvfb.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import sys
 import tempfile
@@ -184,10 +183,11 @@ class Tour(Walk):
         panel.train.close_step()
         panel.references.close_step()
         panel.export.open()
-        # From inside the folder: the picture need not show where temporary files lie.
-        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-            panel.export.export_to(Path("brain_labels.nii.gz"))
+        with tempfile.TemporaryDirectory() as folder:
+            panel.export.export_to(Path(folder) / "brain_labels.nii.gz")
             wait_for(lambda: "Exported" in panel.export.hint.text(), 60, "the end of the export")
+        # The picture need not show where temporary files lie.
+        panel.export.hint.setText(panel.export.hint.text().replace(folder + os.sep, ""))
         self.picture("export")
         self.scene(
             "5  Export: labels that lie exactly where the image lies", 3.0, panel.export.button

@@ -6,11 +6,9 @@ import copy
 import gc
 import time
 from collections.abc import Callable
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from napari._vispy import canvas
 from napari.settings._base import EventedConfigFileSettings
 from napari.utils._proxies import PublicOnlyProxy
 from napari.utils.events import EventEmitter
@@ -67,7 +65,8 @@ def _viewers_are_made_faster():
 
     The manifests of plugins are parsed once, as are the signatures of what listens to events; the
     settings that each viewer begins anew with are not written to a file; and garbage is looked for
-    less often than every 700 objects, and not with each layer that goes, as Windows needs it.
+    less often than every 700 objects. What napari collects with each layer that goes stays: without
+    it the viewers of earlier tests live on, and slow all others down.
     """
     parsed: dict[str, object] = {}
     load = manifests._load_yaml_no_duplicates
@@ -97,7 +96,6 @@ def _viewers_are_made_faster():
         patch.setattr(manifests, "_load_yaml_no_duplicates", load_once)
         patch.setattr(EventedConfigFileSettings, "_maybe_save", lambda settings: None)
         patch.setattr(EventEmitter, "_check_signature", staticmethod(look_once))
-        patch.setattr(canvas, "gc", SimpleNamespace(collect=lambda: 0))
         yield
     gc.set_threshold(*usual)
 

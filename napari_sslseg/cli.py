@@ -200,7 +200,13 @@ def evaluate_command(**options: Any) -> None:
 def list_volumes(
     path: Annotated[Path, typer.Argument(help="A file or a folder.")],
 ) -> None:
-    """List the volumes in a file or folder, one line of JSON each."""
+    """List the volumes in a file or folder, one line of JSON each.
+
+    Raises
+    ------
+    FormatError
+        With one sentence, when it cannot be read.
+    """
     choices: tuple[Choice, ...]
     try:
         volume = read(path)

@@ -28,7 +28,13 @@ class FormatsReader:
     """Reads images and labels of every format that the application opens."""
 
     def image(self, paths: tuple[Path, ...]) -> ImageData:
-        """Read an image; several files are channels."""
+        """Read an image, decoded; several files are channels, on the grid of the first one.
+
+        Raises
+        ------
+        FormatError
+            With one sentence, when they cannot be read or are on different grids.
+        """
         from .training.dataset.cases import ImageData
 
         volume = self.volume(paths)
@@ -59,13 +65,20 @@ class FormatsReader:
         return _onto_image(path, found, like)
 
     def volume(self, paths: tuple[Path, ...]) -> Volume:
-        """Read an image with its geometry."""
+        """Read an image with its geometry; see `image`."""
         return read_channels(list(paths)) if len(paths) > 1 else read(paths[0])
 
     def scored(
         self, entry: Entry, prediction: Path
     ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], tuple[float, ...]]:
         """Read what is compared of an annotated case.
+
+        Parameters
+        ----------
+        entry
+            With an annotation.
+        prediction
+            Label file.
 
         Returns
         -------
@@ -78,6 +91,8 @@ class FormatsReader:
         ------
         DatasetError
             When the files say that they are on different grids.
+        FormatError
+            When one cannot be read.
         """
         assert entry.labels is not None
         # Channels lie on the grid of the first one.
@@ -103,7 +118,17 @@ def _onto_image(path: Path, labels: Volume, like: Volume) -> npt.NDArray[np.uint
 
 
 def prediction_path(folder: Path, name: str, like: Path) -> Path:
-    """Return where the prediction of a case is written: in its image's format where that can be."""
+    """Return where the prediction of a case is written: in its image's format where that can be.
+
+    Parameters
+    ----------
+    folder
+        Of the predictions.
+    name
+        Of the case.
+    like
+        Image; where nothing is written in its format, the suffix becomes ``.nii.gz``.
+    """
     suffix = written_suffix(like)
     return folder / f"{name}{suffix or '.nii.gz'}"
 
@@ -125,5 +150,11 @@ def find_prediction(folder: Path, entry: Entry) -> Path | None:
 
 
 def write_prediction(path: Path, labels: npt.NDArray[np.uint8], like: Volume) -> None:
-    """Write label values with an image's geometry."""
+    """Write label values, in the image's file order, with its geometry.
+
+    Raises
+    ------
+    FormatError
+        As of `write_labels`.
+    """
     write_labels(path, labels, like)

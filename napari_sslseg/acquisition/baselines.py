@@ -26,7 +26,10 @@ class Uniform(Strategy):
     blind: ClassVar[bool] = True
 
     def scores(self, evidence: Evidence) -> Reals:
-        """Return the distance from what is known, as a share of the volume."""
+        """Return the distance from what is known, in slices, as a share of the volume's depth.
+
+        Half a slice more beyond the outermost known slices.
+        """
         distance = distance_to_known(evidence.depth, evidence.known)
         if evidence.known:
             slices = np.arange(evidence.depth)
@@ -41,6 +44,7 @@ class Random(Strategy):
     Parameters
     ----------
     seed : int
+        Of a generator of its own: each call of `first` or `scores` draws anew.
     """
 
     name: ClassVar[str] = "random"
@@ -56,7 +60,7 @@ class Random(Strategy):
         return [int(z) for z in drawn]
 
     def scores(self, evidence: Evidence) -> Reals:
-        """Draw numbers from 0 to 1."""
+        """Draw a number from [0, 1) for each slice."""
         return self._generator.random(evidence.depth)
 
 
@@ -66,7 +70,7 @@ class Uncertainty(Strategy):
     name: ClassVar[str] = "uncertainty"
 
     def scores(self, evidence: Evidence) -> Reals:
-        """Return the expected errors of each slice, as a share of the object."""
+        """Return the expected number of wrong voxels of each slice, by the voxels of the object."""
         return evidence.expected_errors() / evidence.object_size()
 
 
@@ -85,7 +89,10 @@ class Region(Strategy):
         self._weights = np.asarray(weights, dtype=float)
 
     def scores(self, evidence: Evidence) -> Reals:
-        """Weighted area of each slice, fading towards the known ones."""
+        """Return the weighted voxels of each slice by those of the object, fewer near known slices.
+
+        At d slices from the nearest known one they count by ``1 - exp(-d / 2)``.
+        """
         area = evidence.regions @ self._weights
         distance = distance_to_known(evidence.depth, evidence.known)
         return np.asarray(area * (1 - np.exp(-distance / 2.0)) / evidence.object_size())
@@ -101,7 +108,10 @@ class CoreSet(Strategy):
     blind: ClassVar[bool] = True
 
     def first(self, content: Content, wanted: int) -> list[int]:
-        """Begin in the middle of what is shown, go on with what is least like it."""
+        """Begin in the middle of what is shown, go on with what is least like all chosen ones.
+
+        Likeness is the Euclidean distance of descriptors; parameters as of `Strategy.first`.
+        """
         low, high = content.shown()
         chosen = evenly(low, high, 1)
         while chosen and len(chosen) < min(wanted, high - low + 1):
@@ -112,7 +122,10 @@ class CoreSet(Strategy):
         return chosen
 
     def scores(self, evidence: Evidence) -> Reals:
-        """Distance to the most similar known slice."""
+        """Return the Euclidean distance of each slice's descriptor to the nearest of a known slice.
+
+        Without descriptors, or where nothing is known, the distance in slices by the depth.
+        """
         if evidence.descriptors is None or not evidence.known:
             return distance_to_known(evidence.depth, evidence.known) / max(evidence.depth, 1)
         return _distance(evidence.descriptors, list(evidence.known))

@@ -59,11 +59,17 @@ def look_at(image: npt.NDArray[Any], axis: int, extent: Ends = (None, None)) -> 
     Parameters
     ----------
     image : ndarray, shape (*spatial) or (*spatial, C)
-        Only the first channel is looked at.
+        Three axes of place, real values of any dtype; only the first channel is looked at. What is
+        not finite counts as 0.
     axis : int
         Slicing axis.
     extent : tuple of (int or None)
-        Where the object can be seen.
+        Where the object can be seen: its first and last slice.
+
+    Returns
+    -------
+    Content
+        With ``GRID ** 2`` numbers a slice as its descriptor.
     """
     stack = np.moveaxis(image[..., 0] if image.ndim == 4 else image, axis, 0)
     steps = tuple(slice(None, None, max(1, n // _SIDE)) for n in stack.shape[1:])
@@ -77,7 +83,19 @@ def look_at(image: npt.NDArray[Any], axis: int, extent: Ends = (None, None)) -> 
 
 
 def scaled(descriptors: Reals) -> Reals:
-    """Centre descriptors (Z, D) and scale them to a mean squared distance of 1 between slices."""
+    """Centre descriptors and bring them to one scale.
+
+    Parameters
+    ----------
+    descriptors : ndarray of float, shape (Z, D)
+        Z is at least 1.
+
+    Returns
+    -------
+    ndarray of float, shape (Z, D)
+        Of mean 0 in each column. The squared distance of two slices is 1 on average over all Z x Z
+        pairs; where all slices are alike, all is 0.
+    """
     centred = descriptors - descriptors.mean(axis=0)
     spread = float(np.sqrt(2 * np.mean((centred**2).sum(axis=1))))
     return np.asarray(centred / max(spread, 1e-12), dtype=float)

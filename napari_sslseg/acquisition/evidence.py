@@ -37,12 +37,12 @@ class Evidence:
     known : tuple of int
         Reference and accepted slices; never suggested.
     doubt : ndarray, shape (Z,), optional
-        Expected number of wrong voxels: the sum of 1 - confidence over the open voxels. Without
+        Expected number of wrong voxels: the sum of `chance_of_error` over the open voxels. Without
         it the regions are weighted by `REGION_WEIGHTS`.
     areas : ndarray of int64, shape (Z,), optional
         Voxels of the proposed object.
     descriptors : ndarray, shape (Z, D), optional
-        What each slice looks like, for representativeness; see `describe_slices`.
+        What each slice looks like, for representativeness; see `content.look_at`.
     extent : tuple of (int or None)
         First and last slice in which the object can be seen, where someone has said so. What lies
         outside is known to be empty, has no errors and is never suggested.
@@ -52,6 +52,12 @@ class Evidence:
         Names of the volume's first and last end, empty where the orientation is not known.
     volume : str
         Which volume of a project.
+
+    Raises
+    ------
+    ValueError
+        When `doubt`, `areas` or `descriptors` have another number of slices than `regions`, or a
+        known slice is none of them.
     """
 
     regions: Counts
@@ -107,7 +113,24 @@ class Evidence:
         return np.asarray(errors, dtype=float)
 
     def after(self, index: int) -> Evidence:
-        """Return what would be known, in expectation, if one more slice were."""
+        """Return what would be known, in expectation, if one more slice were.
+
+        Parameters
+        ----------
+        index : int
+            The slice that becomes known; in [0, depth).
+
+        Returns
+        -------
+        Evidence
+            Regions and doubt of each slice are reduced by the share that `influence` says; all else
+            stays.
+
+        Raises
+        ------
+        IndexError
+            When there is no such slice.
+        """
         left = 1 - influence(self.depth, self.sources)[index]
         return replace(
             self,
@@ -194,20 +217,54 @@ def count_regions(
 
 
 def chance_of_error(confidence: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Turn confidences, 0..255 for 0..1, to the chance that a voxel is wrong.
+    """Turn confidences, 0..255 for 0..1, to the chance that a voxel is wrong; 0 from `CERTAIN` on.
 
     Their sum over some voxels is the number of wrong ones to expect among them.
+
+    Parameters
+    ----------
+    confidence : ndarray of uint8, any shape
+
+    Returns
+    -------
+    ndarray of float32, same shape
+        In [0, 1].
     """
     return np.asarray(_CHANCES[confidence])
 
 
 def doubt_of_slices(confidence: npt.NDArray[np.uint8], axis: int) -> Reals:
-    """Return the expected number of wrong voxels in each slice, shape (Z,)."""
+    """Return the expected number of wrong voxels in each slice.
+
+    Parameters
+    ----------
+    confidence : ndarray of uint8, shape (*spatial)
+        0..255 for 0..1.
+    axis : int
+        Slicing axis.
+
+    Returns
+    -------
+    ndarray of float64, shape (Z,)
+        Sums of `chance_of_error`.
+    """
     stack = np.moveaxis(confidence, axis, 0)
     return np.array([chance_of_error(s).sum(dtype=float) for s in stack], dtype=float)
 
 
 def object_areas(classes: npt.NDArray[np.uint8], axis: int) -> Counts:
-    """Return the voxels of any class but the background in each slice, shape (Z,)."""
+    """Return the voxels of any class but the background in each slice.
+
+    Parameters
+    ----------
+    classes : ndarray of uint8, shape (*spatial)
+        0 is the background.
+    axis : int
+        Slicing axis; not negative.
+
+    Returns
+    -------
+    ndarray of int64, shape (Z,)
+    """
     other = tuple(i for i in range(classes.ndim) if i != axis)
     return np.asarray(np.count_nonzero(classes, axis=other), dtype=np.int64)

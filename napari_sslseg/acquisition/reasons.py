@@ -27,9 +27,19 @@ _LARGE, _SMALL = 0.25, 0.05
 
 
 def end_names(geometry: Geometry, axis: int) -> tuple[str, str]:
-    """Return what lies at the first and the last slice, such as ``("inferior end", ...)``.
+    """Return what lies at the first and at the last slice, such as ``("inferior end", ...)``.
 
-    Both are empty where the directions are not known.
+    Parameters
+    ----------
+    geometry : Geometry
+        Of the volume.
+    axis : int
+        Slicing axis, in the order of the array.
+
+    Returns
+    -------
+    tuple of str
+        Both empty where the directions are not known, or there is no such axis.
     """
     if not geometry.oriented or not 0 <= axis < len(geometry.shape):
         return "", ""
@@ -39,7 +49,25 @@ def end_names(geometry: Geometry, axis: int) -> tuple[str, str]:
 
 
 def reason_for(evidence: Evidence, index: int) -> str:
-    """Say what there is to mend in a slice, where it is, and how far from what is known."""
+    """Say what there is to mend in a slice, where it is, and how far from what is known.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        Of the volume.
+    index : int
+        The slice; in [0, depth).
+
+    Returns
+    -------
+    str
+        To follow "Slice 12:"; without a capital or a full stop.
+
+    Raises
+    ------
+    IndexError
+        When there is no such slice.
+    """
     parts = [_what(evidence, index)]
     where = _where(evidence, index)
     if where:

@@ -19,12 +19,17 @@ DEFAULT = ErrorReduction.name
 
 
 def create(name: str = DEFAULT) -> Strategy:
-    """Return a strategy.
+    """Return a new strategy.
+
+    Parameters
+    ----------
+    name : str
+        One of `STRATEGIES`.
 
     Raises
     ------
     ValueError
-        When there is none of that name.
+        When there is none of that name, naming those that there are.
     """
     if name not in STRATEGIES:
         raise ValueError(f"There is no strategy “{name}”; choose from {', '.join(STRATEGIES)}.")
@@ -42,7 +47,12 @@ def rank_volumes(
     volumes : sequence of Evidence
         Each with its `volume` set.
     wanted : int
-        Number of slices.
+        Number of slices of all volumes together.
+
+    Returns
+    -------
+    list of Suggestion
+        Best first; fewer when fewer slices are open.
     """
     found = [s for evidence in volumes for s in strategy.rank(evidence, wanted)]
     return sorted(found, key=lambda s: -s.score)[:wanted]

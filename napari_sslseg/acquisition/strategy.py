@@ -71,7 +71,15 @@ class Strategy(ABC):
         return [*chosen, *rest]
 
     def central(self, content: Content) -> tuple[int, int]:
-        """First and last slice of the part in which the first references lie."""
+        """Return the first and last slice of the part in which the first references lie.
+
+        By default all that `Content.shown` names.
+
+        Parameters
+        ----------
+        content : Content
+            Slices of the image.
+        """
         return content.shown()
 
     def rank(self, evidence: Evidence, wanted: int = 1) -> list[Suggestion]:
@@ -106,18 +114,43 @@ class Strategy(ABC):
         return found
 
     def candidates(self, evidence: Evidence) -> npt.NDArray[np.intp]:
-        """Slices to choose from."""
+        """Return the slices to choose from, rising; all open ones by default.
+
+        Parameters
+        ----------
+        evidence : Evidence
+            Of the volume.
+        """
         return evidence.open_slices()
 
     @abstractmethod
     def scores(self, evidence: Evidence) -> Reals:
-        """Return what knowing each slice promises, shape (Z,); comparable over volumes."""
+        """Return what knowing each slice promises.
+
+        Parameters
+        ----------
+        evidence : Evidence
+            Of the volume.
+
+        Returns
+        -------
+        ndarray of float64, shape (Z,)
+            Comparable over volumes; those of slices that are no candidates mean nothing.
+        """
 
 
 def pick(scores: Reals, open_slices: npt.NDArray[np.intp], current: int | None) -> int:
-    """Return the open slice of the highest score; a tie goes to the one nearest to `current`.
+    """Return the open slice of the highest score.
 
-    Without a current slice it goes to the one nearest to the middle of the open slices.
+    Parameters
+    ----------
+    scores : ndarray of float, shape (Z,)
+        Equal where they agree to twelve decimals.
+    open_slices : ndarray of int, shape (N,)
+        Slices to choose from, at least one.
+    current : int or None
+        A tie goes to the slice nearest to this one; to the one nearest to the mean of the open
+        slices if it is None.
     """
     here = float(current) if current is not None else float(open_slices.mean())
     order = np.lexsort((np.abs(open_slices - here), -np.round(scores[open_slices], 12)))
@@ -125,7 +158,20 @@ def pick(scores: Reals, open_slices: npt.NDArray[np.intp], current: int | None) 
 
 
 def evenly(low: int, high: int, wanted: int) -> list[int]:
-    """Spread slices over ``low..high``, the ends set in by half a step; rising, no repeats."""
+    """Spread slices over ``low..high``, the ends set in by half a step.
+
+    Parameters
+    ----------
+    low, high : int
+        First and last slice.
+    wanted : int
+        Number of slices.
+
+    Returns
+    -------
+    list of int
+        Rising, no repeats; all slices when there are not so many.
+    """
     count = min(wanted, high - low + 1)
     step = (high - low + 1) / max(count, 1)
     return [int(low + step * (i + 0.5)) for i in range(count)]
@@ -136,6 +182,20 @@ def farthest(known: Iterable[int], low: int, high: int, wanted: int) -> list[int
 
     A slice between two known ones is as far as its reach, see `influence`; half as far as one
     beyond them at the same distance.
+
+    Parameters
+    ----------
+    known : iterable of int
+        At least one slice, inside of ``low..high`` or outside.
+    low, high : int
+        First and last slice to choose from.
+    wanted : int
+        Number of slices; 0 or less gives none.
+
+    Returns
+    -------
+    list of int
+        In the order of choice; fewer when there are not so many that are not known.
     """
     places, found = set(known), list[int]()
     middle = (low + high) / 2
@@ -156,7 +216,18 @@ def farthest(known: Iterable[int], low: int, high: int, wanted: int) -> list[int
 
 
 def from_the_middle(slices: list[int]) -> list[int]:
-    """Order slices from their middle outwards."""
+    """Order slices by their distance from the middle between the first and the last of a list.
+
+    Parameters
+    ----------
+    slices : list of int
+        Rising.
+
+    Returns
+    -------
+    list of int
+        The middle one first; of two equally far the lower one.
+    """
     if not slices:
         return []
     middle = (slices[0] + slices[-1]) / 2

@@ -33,7 +33,7 @@ class Change:
 
     @classmethod
     def of_volume(cls, before: Labels, after: Labels) -> Change:
-        """Return what differs between two states of a whole array."""
+        """Return what differs between two states of a whole array, which have one shape."""
         found = [np.empty(0, dtype=np.int64)]
         plane = int(np.prod(before.shape[1:]))
         # Slab by slab: a mask of everything, and its places, would need many times the memory.
@@ -82,15 +82,24 @@ class Change:
         return int(self.positions.nbytes + self.old.nbytes + self.new.nbytes)
 
     def fits(self, array: Labels) -> bool:
-        """Whether an array still holds the old values, so that nothing else would be lost."""
+        """Whether an array still holds the old values, so that nothing else would be lost.
+
+        False for another shape; ValueError, as of `apply`, for an array that is not in C order.
+        """
         return array.shape == self.shape and np.array_equal(_flat(array)[self.positions], self.old)
 
     def apply(self, array: Labels) -> None:
-        """Write the new values into an array, in place."""
+        """Write the new values into an array of that shape, in place.
+
+        Raises
+        ------
+        ValueError
+            When it is not in C order: a copy would be changed instead.
+        """
         _flat(array)[self.positions] = self.new
 
     def revert(self, array: Labels) -> None:
-        """Write the old values back, in place."""
+        """Write the old values back, in place; see `apply`."""
         _flat(array)[self.positions] = self.old
 
 

@@ -18,7 +18,14 @@ _AT_ONCE = 2_000_000
 
 
 def bounding_box(mask: Mask, margin: int = 0) -> tuple[slice, ...] | None:
-    """Return the smallest box that holds a mask, grown by a margin; None when it is empty."""
+    """Return the smallest box that holds a mask, grown by a margin; None when it is empty.
+
+    Parameters
+    ----------
+    mask : ndarray of bool
+    margin : int
+        Voxels on each side, as far as the array goes.
+    """
     box = []
     for axis in range(mask.ndim):
         along = np.flatnonzero(mask.any(axis=tuple(i for i in range(mask.ndim) if i != axis)))
@@ -167,7 +174,16 @@ def _boxes_around(
 
 
 def surrounding_class(labels: Labels, part: Mask, not_class: int) -> int:
-    """Return the most frequent class around a part, `not_class` aside; 0 when there is none."""
+    """Return the most frequent class around a part, `not_class` aside; 0 when there is none.
+
+    Parameters
+    ----------
+    labels : ndarray of uint8
+    part : ndarray of bool, of the same shape
+        Around it is what touches it by a face, an edge or a corner.
+    not_class : int
+        Of several that are as frequent, the smallest other one is returned.
+    """
     ring = ndimage.binary_dilation(part, structure=_touching(part.ndim)) & ~part
     counts = np.bincount(labels[ring], minlength=256)
     counts[not_class] = 0

@@ -50,5 +50,5 @@ def is_binary_mask(labels: Volume, shape: tuple[int, ...]) -> bool:
 
 
 def object_as_one(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a mask of 0 and 255 as one of 0 and 1."""
+    """Return a mask of 0 and 255 as one of 0 and 1, a new array of the same shape."""
     return np.minimum(labels, np.uint8(1))

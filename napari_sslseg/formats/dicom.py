@@ -106,6 +106,11 @@ def holds_dicom(folder: Path, *, forbidden: bool = False) -> bool:
     forbidden : bool
         Whether folders that may not be listed count, and files that may not be read where their
         names do not speak against it.
+
+    Raises
+    ------
+    FormatError
+        If there are more than 50,000 files before one is found.
     """
     closed: list[str] = []
     found = (path for path in _dicom_below(folder, closed) if forbidden or _is_dicom(Path(path)))

@@ -37,24 +37,38 @@ _TILTED = 0.1
 
 
 def directions_of(orientation: Sequence[float]) -> NDArray[np.float64]:
-    """Return the unit vectors, LPS+, along a row and along a column, as rows of an array.
+    """Return the unit vectors, LPS+, along a row and along a column, as rows of an array (2, 3).
 
     Direction cosines are often written with three or four digits, so that their length is not
     quite one, which would pass for another pixel spacing.
+
+    Parameters
+    ----------
+    orientation : six floats
+        Image Orientation (Patient). Vectors without length give NaN.
     """
     stated = np.reshape(np.asarray(orientation, float), (2, 3))
     return np.asarray(stated / np.linalg.norm(stated, axis=1, keepdims=True))
 
 
 def normal_of(orientation: Sequence[float]) -> NDArray[np.float64]:
-    """Return the unit vector, LPS+, along which the slices ascend."""
+    """Return the unit vector, LPS+, shape (3,), along which the slices ascend.
+
+    Parameters
+    ----------
+    orientation : six floats
+        Image Orientation (Patient); parallel vectors give NaN.
+    """
     along_row, along_column = np.reshape(np.asarray(orientation, float), (2, 3))
     normal = np.cross(along_row, along_column)
     return np.asarray(normal / np.linalg.norm(normal))
 
 
 def is_placed(frame: FrameHeader) -> bool:
-    """Whether a frame says where it lies: a position, and two unit vectors at right angles."""
+    """Whether a frame says where it lies: a position, and two unit vectors at right angles.
+
+    Their cosine, and the squares of their lengths, may be 0.01 off.
+    """
     if frame.position is None or frame.orientation is None:
         return False
     directions = np.reshape(np.asarray(frame.orientation, float), (2, 3))
@@ -85,12 +99,23 @@ def distances(frames: Sequence[FrameHeader]) -> NDArray[np.float64]:
 
 
 def coincide(along: NDArray[np.float64]) -> bool:
-    """Whether any two of these sorted positions are the same."""
+    """Whether any two of these sorted positions (mm) are less than a micrometre apart."""
     return bool((np.diff(along) < _SAME).any())
 
 
 def deviation(along: NDArray[np.float64]) -> float:
-    """Return how far a sorted position is from its regular place at most, in slice distances."""
+    """Return how far a position is from its regular place at most.
+
+    Parameters
+    ----------
+    along : ndarray of float, shape (n,)
+        Positions along the normal, mm, rising.
+
+    Returns
+    -------
+    float
+        In slice distances; 0 for fewer than three.
+    """
     if len(along) < 3:
         return 0.0
     step = (along[-1] - along[0]) / (len(along) - 1)
@@ -99,7 +124,7 @@ def deviation(along: NDArray[np.float64]) -> float:
 
 
 def is_regular(along: NDArray[np.float64]) -> bool:
-    """Whether an affine can say where slices at these sorted positions lie."""
+    """Whether an affine can say where slices at these sorted positions lie, mm; see `deviation`."""
     return deviation(along) <= LARGEST_DEVIATION
 
 
@@ -107,6 +132,16 @@ def regular_runs(along: NDArray[np.float64]) -> list[slice]:
     """Split sorted positions into runs of one slice distance each.
 
     Several mean that slices are missing, or that the distance changes on the way.
+
+    Parameters
+    ----------
+    along : ndarray of float, shape (n,)
+        Positions along the normal, mm, rising, no two the same.
+
+    Returns
+    -------
+    list of slice
+        Of indices; one after another they cover all positions.
     """
     if is_regular(along):
         return [slice(0, len(along))]

@@ -119,10 +119,17 @@ class FrameHeader:
 def read_frames(path: str) -> list[FrameHeader]:
     """Read the headers of a file's frames; none if it is DICOM but no image.
 
+    Returns
+    -------
+    list of FrameHeader
+        In the order of the file.
+
     Raises
     ------
     FormatError
         If the file cannot be read, or its header contradicts itself.
+    PermissionError
+        If the user may not read it.
     """
     try:
         with warnings.catch_warnings():

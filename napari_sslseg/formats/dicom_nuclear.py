@@ -54,16 +54,24 @@ class FrameVectors:
     others: dict[str, tuple[int, ...]]
 
     def slice_number(self, index: int) -> int | None:
-        """Return the one-based slice of a frame; None where it is not said."""
+        """Return the one-based slice of a frame, counted from 0; None where it is not said."""
         return None if self.slice_numbers is None else self.slice_numbers[index]
 
     def markers(self, index: int) -> dict[str, str]:
-        """Return what tells a frame from others of the same slice."""
+        """Return what tells a frame (index from 0) from others of its slice: number by word."""
         return {word: str(numbers[index]) for word, numbers in self.others.items()}
 
 
 def frame_vectors(dataset: Dataset, frames: int) -> FrameVectors:
-    """Read the vectors of an object; those that have another length than `frames` say nothing."""
+    """Read the vectors of an object; those that have another length than `frames` say nothing.
+
+    Parameters
+    ----------
+    dataset : pydicom Dataset
+        Of which `NUCLEAR_TAGS` were read.
+    frames : int
+        Number of Frames.
+    """
     others = {}
     for word, name in _VECTORS:
         numbers = _vector(dataset, name, frames)

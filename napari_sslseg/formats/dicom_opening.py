@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 def is_dicom(path: str | os.PathLike[str]) -> bool:
-    """Whether a file begins as DICOM files do (very old ones begin in no special way)."""
+    """Whether a file begins as DICOM files do (very old ones begin in no special way).
+
+    False also where it is missing or may not be read.
+    """
     try:
         with open(path, "rb") as file:
             return file.read(132)[128:] == b"DICM"
@@ -38,13 +41,35 @@ def mapped(path: str) -> Iterator[mmap.mmap]:
     """Open a file so that no read gives memory to more bytes than there are.
 
     An ordinary file does: a damaged length of an element would ask for gigabytes.
+
+    Yields
+    ------
+    mmap.mmap
+        Read-only; closed when the block ends.
+
+    Raises
+    ------
+    OSError, ValueError
+        If it cannot be opened, or is empty.
     """
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
         yield view
 
 
 def read_dataset(path: str, **options: Any) -> Dataset:
-    """Read a file with pydicom, quietly; one without file meta information gets its encoding."""
+    """Read a file with pydicom, quietly; one without file meta information gets its encoding.
+
+    Parameters
+    ----------
+    path : str
+    **options
+        Of `pydicom.dcmread`.
+
+    Raises
+    ------
+    OSError, ValueError
+        If it cannot be opened, or is empty; on damaged files pydicom raises nearly anything.
+    """
     import pydicom
     from pydicom.dataset import FileMetaDataset
     from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian

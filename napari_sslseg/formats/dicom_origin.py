@@ -65,7 +65,10 @@ REQUIRED = (
 
 
 def why_not(volume: Volume) -> str:
-    """Return why no DICOM object can be derived from a volume; empty if one can."""
+    """Return why no DICOM object can be derived from a volume; empty if one can.
+
+    The reason is a clause without a capital and a full stop. No file is looked at.
+    """
     source = volume.header
     if not isinstance(source, DicomSource):
         return (

@@ -35,14 +35,26 @@ _TOGETHER = 8
 
 
 def read_stack(frames: Sequence[FrameHeader]) -> Any:
-    """Return the frames as ``(slice, row, column)``, colours as a last axis.
+    """Return the voxel values of frames.
 
     Up to `EAGER_BYTES` they are decoded now, else when they are looked at.
+
+    Parameters
+    ----------
+    frames : sequence of FrameHeader
+        One or more of one size, in the order of their slices.
+
+    Returns
+    -------
+    ndarray or dask array, shape (slice, row, column) or (slice, row, column, 3)
+        Modality values in the smallest integer type that holds all of them, float32 where they need
+        not be whole numbers; colours as uint8 RGB.
 
     Raises
     ------
     FormatError
-        If a file is damaged or its compression cannot be read.
+        If a file is damaged, its compression cannot be read, or they need more memory than is free;
+        of what is decoded later, when it is looked at.
     """
     first = frames[0].file
     for file in {frame.file.path: frame.file for frame in frames}.values():

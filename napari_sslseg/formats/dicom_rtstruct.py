@@ -38,7 +38,7 @@ _STUDY_MANAGEMENT = "1.2.840.10008.3.1.2.3.1"  # retired, and still what readers
 
 
 def why_not(volume: Volume) -> str:
-    """Return why no structure set can be made for a volume; empty if one can."""
+    """Return why no structure set can be made for a volume, as a clause; empty if one can."""
     reason = why_no_dicom(volume)
     if reason:
         return reason

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def with_slice_axis(image: Geometry) -> Geometry:
-    """Return a plane that says where it lies as a stack of one slice; others as they are."""
+    """Return a plane that says where it lies as a stack of one slice, in mm; others as they are."""
     if image.ndim == 3 or not image.oriented:
         return image
     return Geometry(image.in_millimetres().affine, (*image.shape, 1))

@@ -56,7 +56,7 @@ class Segmentation:
 
 
 def is_segmentation(path: Path) -> bool:
-    """Whether a file is a DICOM segmentation."""
+    """Whether a file is a DICOM segmentation; false also where it cannot be read."""
     try:
         with path.open("rb") as file:
             if file.read(132)[128:] != b"DICM":
@@ -75,7 +75,8 @@ def read_segmentation(path: Path) -> Segmentation:
     Raises
     ------
     FormatError
-        If it is damaged, of fractions, or does not say where its frames lie.
+        If it is damaged, of fractions, or does not say where its frames lie; if it has more
+        segments than there are class ids, or highdicom is not installed.
     """
     with needing("dicom", "DICOM-SEG"):
         import highdicom as hd
@@ -119,10 +120,15 @@ def read_segmentation(path: Path) -> Segmentation:
 def whole_volume(path: Path) -> Volume:
     """Return a segmentation as one volume of segment numbers, for resampling.
 
+    Returns
+    -------
+    Volume
+        Of uint16, 0 where no segment is.
+
     Raises
     ------
     FormatError
-        If its slices are not a regular stack, or its segments overlap.
+        If its slices are not a regular stack, its segments overlap, or highdicom is missing.
     """
     with needing("dicom", "DICOM-SEG"):
         import highdicom as hd

@@ -84,7 +84,13 @@ class DicomSource:
     multiframe: bool = False
 
     def frames_first(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Return a view ``(frames, rows, columns)`` of an array on the volume's grid."""
+        """Return a view ``(frames, rows, columns)`` of an array on the volume's grid.
+
+        Parameters
+        ----------
+        array : ndarray, shape `geometry.shape`
+            Without channels.
+        """
         if self.geometry.oriented:
             array = array.transpose(tuple(range(self.geometry.ndim))[::-1])
         return array[np.newaxis] if self.geometry.ndim == 2 else array

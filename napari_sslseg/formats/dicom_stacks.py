@@ -63,6 +63,16 @@ def stacks_of(frames: Iterable[FrameHeader]) -> list[Stack]:
     them apart (echo time, b-value, time point …) makes them several volumes. Where slices are
     missing, or their distance changes, the regular runs are volumes of their own, as nothing is
     made up to fill a gap.
+
+    Parameters
+    ----------
+    frames : iterable of FrameHeader
+        In any order, of any number of series; copies of a file count once.
+
+    Returns
+    -------
+    list of Stack
+        By rising series number. Those that can be no volume are among them and say why.
     """
     series = _grouped(_without_copies(frames), lambda f: (f.file.study_uid, f.file.series_uid))
     ordered = sorted(

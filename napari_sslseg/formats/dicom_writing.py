@@ -76,6 +76,6 @@ def labelled(
 
 
 def say_anonymous(written: Dataset) -> None:
-    """State in an object that it names no patient."""
+    """State in a pydicom Dataset, which is changed, that it names no patient."""
     written.PatientIdentityRemoved = "YES"
     written.DeidentificationMethod = "Patient and study left empty; UIDs kept"

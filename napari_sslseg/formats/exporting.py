@@ -79,6 +79,12 @@ _BY_KEY = {item.key: item for item in FORMATS}
 def format_for(path: str | os.PathLike[str], key: str | None = None) -> ExportFormat:
     """Return a format by its key, or by the suffix of a path (``.dcm``: DICOM-SEG).
 
+    Parameters
+    ----------
+    path : path-like
+        Only its name is looked at, and only where there is no key.
+    key : str, optional
+
     Raises
     ------
     FormatError
@@ -109,7 +115,10 @@ def why_not(kind: ExportFormat, volume: Volume) -> str:
 
 
 def named(path: str | os.PathLike[str], kind: ExportFormat) -> Path:
-    """Return a path with a suffix of the format, in place of that of another format."""
+    """Return a path with a suffix of the format, in place of that of another format.
+
+    It is made absolute. A suffix of no format stays, as a part of the name.
+    """
     file = Path(os.path.abspath(path))
     name = file.name.lower()
     if name.endswith(kind.suffixes):

@@ -55,7 +55,7 @@ def losses(format_key: str, volume: Volume) -> list[str]:
 
 
 def is_sheared(geometry: Geometry) -> bool:
-    """Whether the axes are not at right angles, as in CT with a tilted gantry."""
+    """Whether axes are not at right angles, as in CT with a tilted gantry: cosine above 1e-4."""
     n = geometry.ndim
     axes = geometry.affine[:3, :n] / np.linalg.norm(geometry.affine[:3, :n], axis=0)
     return bool(np.abs(axes.T @ axes - np.eye(n)).max() > _SHEARED)

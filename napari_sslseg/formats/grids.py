@@ -35,12 +35,25 @@ class Placement:
     offset: tuple[int, ...]
 
     def turned(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Return a view of an array with the axes of the other one."""
+        """Return a view of an array of the placed grid with the axes of the other one."""
         view = array.transpose(self.permutation)
         return view[tuple(slice(None, None, -1 if flip else 1) for flip in self.flips)]
 
     def overlap(self, array: NDArray[Any], onto: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return views of the voxels that both arrays have, with the axes of the other one."""
+        """Return views of the voxels that both arrays have, with the axes of the other one.
+
+        Parameters
+        ----------
+        array : ndarray
+            On the placed grid.
+        onto : ndarray
+            On the other one, of as many axes.
+
+        Returns
+        -------
+        tuple of two ndarrays
+            Of `array` and of `onto`, of one shape; empty where they do not meet.
+        """
         view = self.turned(array)
         inside, target = [], []
         for length, start, limit in zip(view.shape, self.offset, onto.shape, strict=True):
@@ -50,7 +63,15 @@ class Placement:
         return view[tuple(inside)], onto[tuple(target)]
 
     def put(self, labels: NDArray[np.uint8], onto: NDArray[np.uint8]) -> bool:
-        """Copy labels into an array unless one lies outside of it; returns whether it was done."""
+        """Copy labels into an array unless one lies outside of it; returns whether it was done.
+
+        Parameters
+        ----------
+        labels : ndarray of uint8
+            On the placed grid; its zeros may lie outside, and are copied as well.
+        onto : ndarray of uint8
+            On the other one; changed in place.
+        """
         part, target = self.overlap(labels, onto)
         if np.count_nonzero(part) < np.count_nonzero(labels):
             return False
@@ -63,6 +84,11 @@ def placement(placed: Geometry, onto: Geometry) -> Placement | None:
 
     A grid may be turned, mirrored and cropped against the other. Along an axis of one voxel the
     voxel size does not matter.
+
+    Parameters
+    ----------
+    placed, onto : Geometry
+        In any units. All voxel centres have to meet within `TOLERANCE` of a voxel of `onto`.
     """
     n = onto.ndim
     if placed.ndim != n:
@@ -94,7 +120,7 @@ def placement(placed: Geometry, onto: Geometry) -> Placement | None:
 
 
 def same_grid(one: Geometry, other: Geometry) -> bool:
-    """Whether each voxel of an array is that of the same index in another one."""
+    """Whether each voxel of an array is, within `TOLERANCE`, that of the same index in another."""
     placed = placement(one, other)
     n = one.ndim
     return one.shape == other.shape and placed == Placement(tuple(range(n)), (False,) * n, (0,) * n)
@@ -121,6 +147,11 @@ def difference(one: Geometry, other: Geometry) -> str:
 
     Lengths of both are along the axes of `other`, the image, in the order of its file: as the
     slicing axis is counted on the command line, and as programs print the shape.
+
+    Returns
+    -------
+    str
+        Clauses with commas between them. It is taken for granted that something differs.
     """
     if one.ndim != other.ndim:
         return f"it has {one.ndim} dimensions, the image has {other.ndim}"

@@ -132,7 +132,7 @@ class ItkData:
         return math.prod(self.shape) * self.dtype.itemsize
 
     def check(self, path: Path) -> None:
-        """Raise FormatError where the files cannot hold that much, or the memory cannot."""
+        """Raise FormatError, naming `path`, where the files cannot hold that much."""
         stored = sum(file.stat().st_size for file in self.files) - max(0, self.offset)
         if self.kind == "text":
             check_declared(path, 2 * math.prod(self.shape), stored + 1)
@@ -146,19 +146,29 @@ class ItkData:
         return np.memmap(self.files[0], self.dtype, "r", self.offset, self.shape, order="F")
 
     def check_memory(self, path: Path) -> None:
-        """Raise FormatError where reading all of it would take more memory than is free."""
+        """Raise FormatError, naming `path`, where reading it takes more memory than is free."""
         check_memory(path, 2 * self.nbytes)  # ITK's array and ours
 
 
 def nrrd_lines(content: bytes) -> tuple[list[str], int]:
-    """Return the lines of an NRRD header and where the blank line that ends it begins."""
+    """Return the lines of an NRRD header and where the blank line that ends it begins.
+
+    Lines are decoded as Latin-1, see `decoded`. `content` is the file, or its beginning; where it
+    has no blank line, the place is its end but for trailing blanks.
+    """
     match = re.search(rb"\r?\n\r?\n", content)
     end = match.start() if match else len(content.rstrip())
     return content[:end].decode("latin-1").splitlines(), end
 
 
 def decoded(text: str) -> str:
-    """Return what stands in a header that was decoded as Latin-1, in UTF-8 if it is that."""
+    """Return what stands in a header that was decoded as Latin-1, in UTF-8 if it is that.
+
+    Raises
+    ------
+    UnicodeEncodeError
+        If it has characters that Latin-1 has not.
+    """
     try:
         return text.encode("latin-1").decode("utf-8")
     except UnicodeDecodeError:
@@ -171,7 +181,9 @@ def nrrd_data(path: Path) -> ItkData:
     Raises
     ------
     FormatError
-        If its header does not say it, or the files that it names are missing.
+        If its header does not say it, the files that it names are missing, or it is no NRRD file.
+    OSError
+        If it cannot be opened.
     """
     with path.open("rb") as file:
         content = file.read(HEADER_BYTES)
@@ -220,6 +232,8 @@ def metaimage_data(path: Path) -> ItkData:
     ------
     FormatError
         If its header does not say it, or the files that it names are missing.
+    OSError
+        If it cannot be opened.
     """
     with path.open("rb") as file:
         content = file.read(HEADER_BYTES)

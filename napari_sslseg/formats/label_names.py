@@ -34,6 +34,11 @@ def label_names(path: Path) -> dict[int, str]:
 
     Slicer's segmentations (NRRD) and OME-Zarr name their labels themselves. For other files there
     may be the record that this program writes beside an export. What cannot be read says nothing.
+
+    Returns
+    -------
+    dict of int to str
+        By values from 1 to 254, without names such as ``Class 3`` that say no more than the value.
     """
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         if path.is_dir():

@@ -120,7 +120,18 @@ def survey(labels: NDArray[np.uint8], axis: int, turns: bool = True) -> Survey:
 
 
 def describe_slices(slices: tuple[int, ...]) -> str:
-    """Return how many slices there are, and which, as briefly as that can be said."""
+    """Return how many slices there are, and which, as briefly as that can be said.
+
+    Parameters
+    ----------
+    slices : tuple of int
+        Rising.
+
+    Examples
+    --------
+    >>> describe_slices((1, 2, 3, 7))
+    '4 slices (1–3, 7)'
+    """
     if not slices:
         return "no slice"
     rows = np.asarray(slices)

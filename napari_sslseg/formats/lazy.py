@@ -93,6 +93,17 @@ def in_native_order(name: str, array: NDArray[Any]) -> Any:
     """Return an array with its bytes in the order of this machine.
 
     A large mapped file stays on disk, and is turned block by block as it is looked at.
+
+    Parameters
+    ----------
+    name : str
+        Path of the source, for messages.
+    array : ndarray
+
+    Returns
+    -------
+    ndarray or dask array
+        A dask array of one above `EAGER_BYTES` that is mapped, else a copy.
     """
     dtype = array.dtype.newbyteorder("=")
     if not isinstance(array, np.memmap) or array.nbytes <= EAGER_BYTES:

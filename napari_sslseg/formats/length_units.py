@@ -46,6 +46,16 @@ _NONE = (
 def length_unit(name: str) -> tuple[str, float] | None:
     """Return the unit of a geometry and the factor to it; None if the name is no unit of length.
 
+    Parameters
+    ----------
+    name : str
+        In any case; blanks around it do not count.
+
+    Returns
+    -------
+    tuple of str and float, or None
+        ``"m"``, ``"mm"``, ``"um"`` or ``"nm"``, and by what lengths are multiplied to be in it.
+
     Examples
     --------
     >>> length_unit("Centimeter")

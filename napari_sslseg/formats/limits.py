@@ -68,14 +68,17 @@ def check_memory(path: Path | str, needed: float) -> None:
 
 
 def is_small(path: Path) -> bool:
-    """Whether a file cannot need more memory than is free, unless a length in it is damaged."""
+    """Whether a file cannot need more memory than is free, unless a length in it is damaged.
+
+    False for a folder.
+    """
     return path.is_file() and (
         path.stat().st_size * EXPANSION["gzip"] < psutil.virtual_memory().available
     )
 
 
 def size(count: float) -> str:
-    """Return a number of bytes for the user, such as ``"1.5 GB"``."""
+    """Return a number of bytes for the user, in powers of 1000, such as ``"1.5 GB"``."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.3g} {unit}" if unit != "bytes" else f"{count:.0f} {unit}"

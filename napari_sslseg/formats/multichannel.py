@@ -54,6 +54,13 @@ def read_channels(
         Which volume of each, where a file or folder holds several.
     resample : bool
         Whether images on another grid may be resampled to that of the first.
+
+    Raises
+    ------
+    FormatError
+        As of `read` and `combine`.
+    ValueError
+        If there are more parts than paths.
     """
     chosen = [*parts, *([None] * (len(paths) - len(parts)))]
     return combine(

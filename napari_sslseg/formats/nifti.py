@@ -39,6 +39,18 @@ def read(path: Path, part: str | None = None) -> Volume:
     Of a fourth axis longer than one, see `channels_or_one`. The affine is the sform if its code
     says so, else the qform, else the spacing alone, as nibabel decides.
 
+    Parameters
+    ----------
+    path : Path
+    part : str, optional
+        As of `channels_or_one`.
+
+    Returns
+    -------
+    Volume
+        Array ``(i, j[, k][, channel])`` of the stored type, or float32 where it is scaled; the
+        header is nibabel's.
+
     Raises
     ------
     SeveralVolumesError
@@ -179,7 +191,10 @@ def _remarks(header: nib.Nifti1Header, geometry: Geometry) -> tuple[str, ...]:
 
 
 def write_labels(path: Path, labels: NDArray[np.uint8], like: Volume) -> None:
-    """Write labels; from a NIfTI source sform, qform, codes and units are copied unchanged."""
+    """Write labels; from a NIfTI source sform, qform, codes and units are copied unchanged.
+
+    Of other sources both say the affine in millimetres. See `LabelFormat.write_labels`.
+    """
     header = like.header
     if isinstance(header, nib.Nifti1Header) and _describes(header, like.geometry):
         kind = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image

@@ -24,6 +24,17 @@ def read(path: Path, part: str | None = None) -> Volume:
 
     The last of four axes is taken for channels if it is short, else the first one for time.
 
+    Parameters
+    ----------
+    path : Path
+    part : str, optional
+        As of `channels_or_one`.
+
+    Returns
+    -------
+    Volume
+        Array as stored; voxels of one pixel in no known direction.
+
     Raises
     ------
     SeveralVolumesError
@@ -48,5 +59,5 @@ def read(path: Path, part: str | None = None) -> Volume:
 
 
 def write_labels(path: Path, labels: NDArray[np.uint8], like: Volume) -> None:
-    """Write the bare array; the format cannot hold a geometry."""
+    """Write the bare array; the format cannot hold a geometry, and `like` is not looked at."""
     np.save(path, np.ascontiguousarray(labels), allow_pickle=False)

@@ -74,6 +74,21 @@ def read(path: Path, part: str | None = None) -> Volume:
 
     Its coarser levels are in `Volume.levels` where it is too large to be read at once. Of time
     points one has to be chosen.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of an image, of a group of images, or of a bare array.
+    part : str, optional
+        Name of the image in the group, one-based time point, or both: ``"0/3"``.
+
+    Raises
+    ------
+    SeveralVolumesError
+        If the user has to choose one.
+    FormatError
+        If the axes are others, its metadata name no array, `part` is none of the volumes, a piece
+        does not fit into memory, or zarr is not installed.
     """
     with needing("zarr", NAME):
         import zarr

@@ -36,7 +36,7 @@ _CHUNK = 128
 
 
 def write_labels(path: Path, labels: NDArray[np.uint8], like: Volume) -> None:
-    """Write labels whose classes have no names."""
+    """Write labels whose classes have no names; as `write_named_labels`."""
     present = np.flatnonzero(voxel_counts(labels))
     write_named_labels(path, labels, like, ClassTable.from_ids(present.tolist()))
 

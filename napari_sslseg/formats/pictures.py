@@ -62,19 +62,40 @@ def read(path: Path, part: str | None = None) -> Volume:
     """Read a picture as (row, column), or a folder of them as (picture, row, column).
 
     Colours are the last axis; transparency is left out.
+
+    Parameters
+    ----------
+    path : Path
+        Pictures of a folder are those of `stack_files`.
+    part : str, optional
+        There is no choice: anything but None or an empty string is refused.
+
+    Raises
+    ------
+    FormatError
+        If it cannot be read, the pictures of a folder are not alike, or `part` is given.
     """
     return _read(path, part, _plane)
 
 
 def read_labels(path: Path, part: str | None = None) -> Volume:
-    """Read class ids: of a picture with a palette, the places in it; of one bit, 0 and 1."""
+    """Read class ids: of a picture with a palette, the places in it; of one bit, 0 and 1.
+
+    Parameters and errors are those of `read`.
+    """
     return _read(path, part, _indices)
 
 
 def stack_files(folder: Path) -> list[Path]:
-    """Return the pictures in a folder in the order of their numbers.
+    """Return the pictures in a folder, not below it, in the order of their numbers.
 
-    Those of the commonest kind; a stray preview beside a stack is of another.
+    Those of the commonest kind; a stray preview beside a stack is of another. None, if there are no
+    pictures.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be listed.
     """
     files = [f for f in folder.iterdir() if f.suffix.lower() in _SUFFIXES and f.is_file()]
     kinds = [file.suffix.lower() for file in files]
@@ -85,7 +106,7 @@ def stack_files(folder: Path) -> list[Path]:
 
 
 def natural_key(path: Path) -> tuple[Any, ...]:
-    """Sort key by which ``slice10`` comes after ``slice9``."""
+    """Sort key of a file's name, in any case, by which ``slice10`` comes after ``slice9``."""
     words = re.split(r"(\d+)", path.name.lower())
     return tuple((int(w), "") if w.isdecimal() else (-1, w) for w in words)
 

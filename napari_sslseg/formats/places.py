@@ -11,7 +11,13 @@ if TYPE_CHECKING:
 
 
 def says_where(volume: Volume) -> bool:
-    """Whether a file says where its voxels lie, and not only how large they are."""
+    """Whether a file says where its voxels lie, and not only how large they are.
+
+    Parameters
+    ----------
+    volume : Volume
+        As it was read from one file, with its header.
+    """
     header: Any = volume.header
     suffix = suffix_of(volume.source or "")
     if suffix in (".nii", ".nii.gz"):

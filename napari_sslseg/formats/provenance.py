@@ -76,7 +76,7 @@ class ImageIdentity:
 
     @classmethod
     def of(cls, geometry: Geometry, digest: str = "", channels: int = 1) -> ImageIdentity:
-        """Identity of an image of this geometry."""
+        """Identity of an image of this geometry, in the order of its axes; `digest` is in hex."""
         return cls(digest, geometry.shape, geometry.spacing, geometry.units, channels)
 
 
@@ -112,7 +112,10 @@ class Provenance:
 
 
 def content_digest(array: Any) -> str:
-    """Return the SHA-256 of an array's voxels in C order, read slab by slab."""
+    """Return the SHA-256 of an array's voxels in C order, in hex, read slab by slab.
+
+    Of bytes as they are: arrays of another type or byte order have another one.
+    """
     found = hashlib.sha256()
     for slab in array:
         found.update(np.ascontiguousarray(np.asarray(slab)).view(np.uint8).reshape(-1).data)
@@ -122,7 +125,25 @@ def content_digest(array: Any) -> str:
 def count_origins(
     labels: NDArray[np.uint8], origins: NDArray[np.uint8]
 ) -> dict[int, NDArray[np.int64]]:
-    """Return how many voxels of each class have each origin (codes of `ORIGINS`)."""
+    """Return how many voxels of each class have each origin.
+
+    Parameters
+    ----------
+    labels : ndarray of uint8
+        Class ids.
+    origins : ndarray of uint8, of the same shape
+        Codes of `ORIGINS`, 0 to 4; others are not looked for.
+
+    Returns
+    -------
+    dict of int to ndarray of int64, shape (5,)
+        By the ids that occur, 0 and 255 included.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+    """
     n = len(ORIGINS)
     total = np.zeros(256 * n, dtype=np.int64)
     for values, codes in zip(labels, origins, strict=True):
@@ -251,7 +272,7 @@ def _is_replaced(path: Path, names: set[str], export: str, suffix: str, per_clas
 
 
 def write(path: Path, data: dict[str, Any]) -> None:
-    """Write a record."""
+    """Write what `record` returned as JSON, UTF-8; OSError where that is not possible."""
     path.write_text(json.dumps(data, indent=1, ensure_ascii=False), encoding="utf-8")
 
 

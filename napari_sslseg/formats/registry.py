@@ -35,7 +35,19 @@ class Format(Protocol):
     NAME: str
 
     def read(self, path: Path, part: str | None = None) -> Volume:
-        """Read an existing file or folder; any exception counts as an unreadable file."""
+        """Read an existing file or folder; any exception counts as an unreadable file.
+
+        Parameters
+        ----------
+        path : Path
+        part : str, optional
+            Which volume, where there are several: the ``key`` of a `Choice`.
+
+        Returns
+        -------
+        Volume
+            Array in file order, in any byte order; source and name may be left empty.
+        """
         ...
 
 
@@ -45,20 +57,23 @@ def suffixes() -> tuple[str, ...]:
 
 
 def suffix_of(path: str | os.PathLike[str]) -> str:
-    """Return the known suffix of a path, lower case, or an empty string."""
+    """Return the known suffix of a path, lower case and with its dot, or an empty string."""
     name = Path(path).name.lower()
     return next((suffix for suffix in READERS if name.endswith(suffix)), "")
 
 
 def stem(path: str | os.PathLike[str]) -> str:
-    """Return the name of a file without its folder and its known suffix."""
+    """Return the name of a file without its folder and its known suffix, or else its last one."""
     name = Path(path).name
     suffix = suffix_of(path)
     return name[: -len(suffix)] if suffix else Path(name).stem
 
 
 def can_read(path: str | os.PathLike[str]) -> bool:
-    """Whether `read` knows what to do with a file or folder, by its name or its first bytes."""
+    """Whether `read` knows what to do with a file or folder, by its name or its first bytes.
+
+    A file whose name has a known suffix need not be there.
+    """
     file = Path(os.path.abspath(path))
     if os.path.isdir(file):
         try:
@@ -102,7 +117,7 @@ def kind_of(path: str | os.PathLike[str]) -> str:
     Raises
     ------
     FormatError
-        If it is missing, or of an unknown kind.
+        If it is missing, may not be read, or is of an unknown kind.
     """
     return _format_of(Path(os.path.abspath(path))).NAME
 

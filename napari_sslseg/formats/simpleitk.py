@@ -52,7 +52,13 @@ class ItkHeader:
     factor: float = 1.0
 
     def geometry(self, shape: tuple[int, ...]) -> Geometry:
-        """Return the geometry for an array of this spatial shape."""
+        """Return the geometry for an array of this spatial shape, ``(i, j[, k])``.
+
+        Raises
+        ------
+        ValueError
+            If the numbers are no geometry, or are not as many as the axes.
+        """
         spacing, origin = (self.factor * np.array(v) for v in (self.spacing, self.origin))
         return Geometry.from_lps(self.direction, spacing, origin, shape, units=self.units)
 
@@ -64,6 +70,8 @@ def data_files(path: Path) -> tuple[Path, ...]:
     ------
     FormatError
         If the header is damaged, or they are missing.
+    OSError
+        If it cannot be opened.
     """
     return _declared(path).files
 
@@ -73,6 +81,12 @@ def read(path: Path, part: str | None = None) -> Volume:
 
     Of a fourth axis, see `channels_or_one`. Large uncompressed files are memory-mapped.
 
+    Parameters
+    ----------
+    path : Path
+    part : str, optional
+        As of `channels_or_one`.
+
     Raises
     ------
     SeveralVolumesError
@@ -80,6 +94,8 @@ def read(path: Path, part: str | None = None) -> Volume:
     FormatError
         If the header is damaged or promises more than there is, the axes are too many, `part` is
         none of the volumes, or the file does not fit into memory.
+    RuntimeError
+        If ITK cannot read it.
     """
     nrrd = _is_nrrd(path)
     declared = _declared(path)
@@ -159,7 +175,10 @@ def _units(path: Path, given: tuple[str, ...]) -> tuple[str, float, tuple[str, .
 
 
 def write_labels(path: Path, labels: NDArray[np.uint8], like: Volume) -> None:
-    """Write compressed labels; between NRRD files the space fields are copied as they stand."""
+    """Write compressed labels; between NRRD files the space fields are copied as they stand.
+
+    See `LabelFormat.write_labels`. OSError where the file then does not hold what was written.
+    """
     header = like.header
     shape = tuple(labels.shape)
     image = sitk.GetImageFromArray(np.ascontiguousarray(labels.T))

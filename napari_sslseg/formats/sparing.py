@@ -17,7 +17,10 @@ from .suffixes import READERS, SIDE_FILES
 
 
 def written_files(target: str | os.PathLike[str]) -> tuple[Path, ...]:
-    """Return what is written under the name of a target: the file, and those that go beside it."""
+    """Return what is written under the name of a target: the file, and those that go beside it.
+
+    By the name alone, the target itself first: ``a.mhd`` also writes ``a.zraw``.
+    """
     path = Path(target)
     found = (side for suffix, side in SIDE_FILES.items() if path.name.lower().endswith(suffix))
     return (path, *(path.with_suffix(side) for side in found))
@@ -94,6 +97,11 @@ def spare_strangers(targets: Iterable[Path]) -> None:
 
     Where nobody is asked: the target is not there yet, so what bears the name of its data file
     belongs to something else, for instance to a header that was given another name.
+
+    Parameters
+    ----------
+    targets : iterable of Path
+        Without the files that go beside them, which are looked at.
 
     Raises
     ------

@@ -39,7 +39,13 @@ _IMAGEJ_BYTES = 2**32 - 2**20
 
 
 def data_files(path: Path) -> tuple[Path, ...]:
-    """Return the files that hold the pages of the first image series."""
+    """Return the files that hold the pages of the first image series.
+
+    Raises
+    ------
+    OSError, tifffile.TiffFileError
+        If the file cannot be opened, or is no TIFF file.
+    """
     with tifffile.TiffFile(path) as tif:
         # No other kind of TIFF names files beside it.
         return tuple(map(Path, sorted(_files_of(tif.series[0])))) if tif.is_ome else (path,)
@@ -51,6 +57,20 @@ def read(path: Path, part: str | None = None) -> Volume:
     The voxel size is taken from OME or ImageJ metadata, else from the resolution tags; where
     the distance of the pages is not given, it is taken to be that of the rows. Of time points one
     has to be chosen. Large compressed files are decoded page by page when they are looked at.
+
+    Parameters
+    ----------
+    path : Path
+    part : str, optional
+        One-based time point, where there are several.
+
+    Raises
+    ------
+    SeveralVolumesError
+        If the user has to choose one.
+    FormatError
+        If pages are missing or damaged, nothing that is installed decodes them, the axes are
+        others, `part` is none of the time points, or it does not fit into memory.
     """
     check_chain(path)
     with _refuse_cut_files(path), tifffile.TiffFile(path) as tif:
@@ -142,7 +162,7 @@ def _one_time(path: Path, array: Any, axes: str, part: str | None) -> tuple[Any,
 
 
 def write_labels(path: Path, labels: NDArray[np.uint8], like: Volume) -> None:
-    """Write labels with the voxel size of `like`.
+    """Write labels with the voxel size of `like`; see `LabelFormat.write_labels`.
 
     As OME-TIFF if the name ends in ``.ome.tif`` or the source is OME, else as an ImageJ stack.
     An oriented image is written as it is shown: axial pages, anterior at the top.

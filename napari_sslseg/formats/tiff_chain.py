@@ -28,7 +28,7 @@ _VARIANTS = {42: (12, "H", "I"), 43: (20, "Q", "Q")}
 
 
 def check_chain(path: Path) -> int:
-    """Follow the pages of a TIFF file from one to the next.
+    """Follow the pages of a TIFF file, classic or BigTIFF, from one to the next.
 
     Returns
     -------
@@ -39,6 +39,8 @@ def check_chain(path: Path) -> int:
     ------
     FormatError
         If the file is no TIFF file, or a page follows itself, or declares impossibly many tags.
+    OSError
+        If it cannot be opened.
     """
     with path.open("rb") as file:
         head = file.read(16)

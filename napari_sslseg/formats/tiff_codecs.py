@@ -35,7 +35,10 @@ _WHOLE_BITS = (1, 8, 16, 32, 64)
 
 
 def stored_bits(page: Any) -> float:
-    """Return the bits that a value takes, uncompressed; several small ones share a byte."""
+    """Return the bits that a value of a tifffile.TiffPage takes, uncompressed.
+
+    Several small ones share a byte; of bits that differ from value to value, the mean is taken.
+    """
     bits = page.bitspersample
     if isinstance(bits, tuple):  # such as 5, 6, 5 for the colours of a pixel
         return float(sum(bits) / len(bits))
@@ -44,6 +47,12 @@ def stored_bits(page: Any) -> float:
 
 def decoder(path: Path, series: Any) -> PillowPages | None:
     """Return what decodes the pages of a series where tifffile cannot, None where it can.
+
+    Parameters
+    ----------
+    path : Path
+    series : tifffile.TiffPageSeries
+        Of that file.
 
     Raises
     ------

@@ -50,6 +50,25 @@ def voxel_size(
     """Return what a file states about an image of a spatial shape, and remarks on it.
 
     Where the distance of the pages is not given, it is taken to be that of the rows.
+
+    Parameters
+    ----------
+    tif : tifffile.TiffFile
+        Open.
+    shape : tuple of int
+        ``([page,] row, column)``.
+
+    Returns
+    -------
+    TiffHeader
+        With a geometry of one pixel a voxel where no size is stated.
+    tuple of str
+        One sentence for each thing that the user ought to know.
+
+    Raises
+    ------
+    ValueError
+        If a size is no number, or not positive.
     """
     if tif.is_ome and tif.ome_metadata:
         sizes, units, remarks = _ome_spacing(tif.ome_metadata, len(shape))

@@ -51,6 +51,19 @@ def class_volumes(
     """Return the size of every class of the table, also of empty ones.
 
     The size of a voxel is the determinant of the affine, which is right for axes at any angle.
+
+    Parameters
+    ----------
+    labels : ndarray of uint8
+        Class ids; values that are not in the table are left out.
+    geometry : Geometry
+        In any unit; in pixels, no size is known.
+    classes : ClassTable
+
+    Returns
+    -------
+    list of ClassVolume
+        In the order of the ids.
     """
     counts = voxel_counts(labels)
     ndim = geometry.ndim

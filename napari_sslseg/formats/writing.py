@@ -31,7 +31,17 @@ class LabelFormat(Protocol):
     NAME: str
 
     def write_labels(self, path: Path, labels: NDArray[np.uint8], like: Volume) -> None:
-        """Write labels that fit the spatial shape of `like`."""
+        """Write labels that fit the spatial shape of `like`.
+
+        Parameters
+        ----------
+        path : Path
+            Not there yet; its folder is.
+        labels : ndarray of uint8
+            Class ids in the file order of `like`.
+        like : Volume
+            Gives the geometry and, of a file of the same family, the header.
+        """
         ...
 
 
@@ -41,7 +51,7 @@ def writable_suffixes() -> tuple[str, ...]:
 
 
 def written_suffix(path: str | os.PathLike[str]) -> str:
-    """Return the suffix by which `write_labels` chooses a format, or an empty string."""
+    """Return the suffix by which `write_labels` chooses a format, lower case, or an empty one."""
     name = Path(path).name.lower()
     return next((suffix for suffix in WRITERS if name.endswith(suffix)), "")
 
@@ -139,6 +149,16 @@ def checked_labels(
 
 def as_labels(array: NDArray[Any]) -> NDArray[np.uint8]:
     """Return class ids as uint8.
+
+    Parameters
+    ----------
+    array : ndarray
+        Of any shape but an empty one.
+
+    Returns
+    -------
+    ndarray of uint8
+        `array` itself where it is that already.
 
     Raises
     ------

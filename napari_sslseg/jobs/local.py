@@ -145,10 +145,11 @@ class LocalJob:
         return events
 
     def make_way(self, seconds: float) -> None:
-        """Tell the trainer that the user acts, and to leave the processor alone for so long.
+        """Tell the trainer that the user acts, and to leave the processor alone for some seconds.
 
         It waits at its next check-point, and goes on when the time is over unless told again. Told
-        without end, it still works a third of the time (`Control.make_way`).
+        without end, it still works a third of the time (`Control.make_way`); told once, it makes
+        way for two seconds at most. Nothing is told where no run is under way.
         """
         if self.running and self._commands.empty():
             self._write(json.dumps({"command": "make way", "seconds": seconds}))

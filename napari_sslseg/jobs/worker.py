@@ -32,7 +32,18 @@ MOST_WAY = 2.0
 
 
 def main(project: str) -> int:
-    """Serve one request on stdin/stdout."""
+    """Serve one request on stdin/stdout; returns the exit code.
+
+    Parameters
+    ----------
+    project : str
+        Path of the project's folder.
+
+    Returns
+    -------
+    int
+        As of `serve`; 0 also when the input ends before a request.
+    """
     emit = _take_stdout()
     _be_nice()
     calm_threads()

@@ -30,18 +30,22 @@ _RECOMPUTED: dict[str, Any] = {"use_reentrant": False, "preserve_rng_state": Fal
 
 
 def affinity(features: Tensor, temperature: float = DEFAULT_TEMPERATURE) -> Tensor:
-    """Return the affinity matrix ``(B, N, N)`` of maps ``(B, D, h, w)``, ``N = h * w``.
-
-    Row i holds the weights with which pixel i reads the others; it sums to 1.
+    """Return the affinity matrix of maps (Eq. 4): how much each pixel reads of every other.
 
     Parameters
     ----------
     features
-        Fused features.
+        ``(B, D, h, w)`` fused features.
     temperature
         Divides the cosines. The published formula has none (1.0), but after a ReLU cosines lie in
         [0, 1], so that weights then differ by a factor of e at most and every pixel reads nearly
         the mean of the whole image. 0.1 separates classes.
+
+    Returns
+    -------
+    Tensor
+        ``(B, N, N)`` float32, ``N = h * w``. Row i holds the weights with which pixel i reads the
+        others; it sums to 1.
     """
     f = _normalise(features)
     return (f.transpose(1, 2) @ f / temperature).softmax(-1)
@@ -81,7 +85,12 @@ def spread(
     Returns
     -------
     Tensor
-        ``(B, C, h, w)``; with ``"source"`` each pixel is a convex combination of `values`.
+        ``(B, C, h, w)`` float32; with ``"source"`` each pixel is a convex combination of `values`.
+
+    Raises
+    ------
+    ValueError
+        When the two grids differ, or for an unknown axis.
     """
     if values.shape[2:] != features.shape[2:]:
         raise ValueError(
@@ -188,10 +197,22 @@ def rectify(
 
 
 def resize(maps: Tensor, size: tuple[int, int], smoothed: bool = True) -> Tensor:
-    """Resize ``(B, C, H, W)`` bilinearly.
+    """Resize maps bilinearly.
 
-    Where it shrinks, it smooths first, so that each pixel counts; without `smoothed` it is the
-    plain I of Eq. 5, which to a quarter of the sides reads four pixels of each sixteen.
+    Parameters
+    ----------
+    maps
+        ``(B, C, H, W)`` float.
+    size
+        Height and width, pixels.
+    smoothed
+        Smooth first where a side shrinks, so that each pixel counts. Without, it is the plain I of
+        Eq. 5, which to a quarter of the sides reads four pixels of each sixteen.
+
+    Returns
+    -------
+    Tensor
+        ``(B, C, *size)``; `maps` itself where they have that size.
     """
     if tuple(maps.shape[-2:]) == tuple(size):
         return maps
@@ -200,7 +221,20 @@ def resize(maps: Tensor, size: tuple[int, int], smoothed: bool = True) -> Tensor
 
 
 def limit_grid(maps: Tensor, side: int) -> Tensor:
-    """Shrink ``(B, C, h, w)`` so that its longer side is at most `side`, by area averaging."""
+    """Shrink maps by area averaging so that their longer side is at most `side`.
+
+    Parameters
+    ----------
+    maps
+        ``(B, C, h, w)`` float.
+    side
+        Cells, at least 1.
+
+    Returns
+    -------
+    Tensor
+        ``(B, C, h', w')`` with the sides in proportion; `maps` itself where they are small enough.
+    """
     height, width = maps.shape[-2:]
     longest = max(height, width)
     if longest <= side:

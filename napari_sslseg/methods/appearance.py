@@ -21,16 +21,35 @@ _MAX_SAMPLES = 20_000
 
 @dataclass
 class Appearance:
-    """A fitted classifier; see `fit_appearance`."""
+    """A fitted classifier; see `fit_appearance`.
+
+    Parameters
+    ----------
+    scale : (D,) tensor
+        Standard deviations of the descriptors.
+    weights : (classes, 2 D + 1) tensor
+        Of the scaled descriptors, their squares (at most 9), and 1.
+    log_shares : (classes,) tensor
+        Logarithms of the classes' shares of the pixels that were learned from.
+    """
 
     scale: torch.Tensor
     weights: torch.Tensor
     log_shares: torch.Tensor
 
     def evidence(self, features: torch.Tensor) -> torch.Tensor:
-        """Log likelihood ratios (B, classes, H, W), up to a constant a pixel, of (B, D, H, W).
+        """Return what the appearance of each pixel says about its class.
 
-        The value of a class that was never inked means nothing.
+        Parameters
+        ----------
+        features : (B, D, H, W) float32 tensor
+            Descriptors of the kind that was learned from.
+
+        Returns
+        -------
+        (B, classes, H, W) float32 tensor
+            Log likelihood ratios, up to a constant a pixel. The value of a class that was never
+            inked means nothing.
         """
         count, _, height, width = features.shape
         rows = _design(features.transpose(0, 1).flatten(1).T, self.scale)

@@ -43,7 +43,17 @@ class Geometry(NamedTuple):
 
 
 def draw_own(draw: Draw, config: WeakAugmentation, square: bool) -> Geometry:
-    """Draw flips, a turn, and a rotation with a magnification, each for itself."""
+    """Draw flips, a turn, and a rotation with a magnification, each for itself.
+
+    Parameters
+    ----------
+    draw
+        Draws numbers.
+    config
+        Its `flip`, `quarter_turns`, `rotation`, `scale` and `free` count.
+    square
+        Whether height and width are equal; else turns are by none or two quarters.
+    """
     flips = [torch.where(draw() < config.flip, -1.0, 1.0) for _ in range(2)]
     turns = _turns(draw, square)
     turns = torch.where(draw() < config.quarter_turns, turns, 0.0)
@@ -55,7 +65,20 @@ def draw_own(draw: Draw, config: WeakAugmentation, square: bool) -> Geometry:
 
 
 def draw_published(draw: Draw, config: WeakAugmentation, square: bool) -> Geometry:
-    """Draw a turn with a flip, or else a rotation by whole degrees, or nothing."""
+    """Draw a turn with a flip, or else a rotation by whole degrees, or nothing.
+
+    Parameters
+    ----------
+    draw, square
+        As in `draw_own`.
+    config
+        Its `quarter_turns`, `rotation` and `free` count, and whether `flip` is above 0.
+
+    Returns
+    -------
+    Geometry
+        With a magnification of 1.
+    """
     turned = draw() < config.quarter_turns
     turns = torch.where(turned, _turns(draw, square), 0.0)
     last = draw() < 0.5

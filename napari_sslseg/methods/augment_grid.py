@@ -23,6 +23,12 @@ def grid_of(theta: Tensor, maps: Tensor, size: Sequence[int] | None = None) -> T
         ``(B, C, ...)``; only their shape counts.
     size
         Sides of the result, in pixels; None takes those of the maps.
+
+    Returns
+    -------
+    Tensor
+        ``(B, *size, 2)``, or ``(B, *size, 3)`` of volumes: x before y before z, in normalised
+        coordinates, whose -1 and 1 are the outer edges of the first and the last pixel.
     """
     shape = [*maps.shape[:2], *(maps.shape[2:] if size is None else size)]
     with torch.autocast(theta.device.type, enabled=False):
@@ -30,7 +36,7 @@ def grid_of(theta: Tensor, maps: Tensor, size: Sequence[int] | None = None) -> T
 
 
 def is_outside(grid: Tensor) -> Tensor:
-    """Whether places ``(B, ..., 2)`` or ``(B, ..., 3)`` lie beside the map that is read."""
+    """Return which places of `grid_of` lie beside the map that is read: ``(B, ...)`` bool."""
     # Pixel areas, not centres, reach to +-1; the margin absorbs the rounding of exact turns.
     return (grid.abs() > 1 + 1e-5).any(-1)
 

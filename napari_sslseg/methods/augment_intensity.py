@@ -62,6 +62,11 @@ def sample_intensity(
         Chances and ranges; None takes the defaults.
     colour
         Whether saturation and hue are drawn too.
+
+    Returns
+    -------
+    IntensityChange
+        On the device of the images.
     """
     config = config or StrongAugmentation()
     b, device = images.shape[0], images.device
@@ -96,7 +101,24 @@ def sample_intensity(
 def change_intensity(images: Tensor, change: IntensityChange) -> Tensor:
     """Apply gamma, contrast, brightness and blur, alike in all channels of an image.
 
-    Colours, if they change, are those of each three channels in turn.
+    Parameters
+    ----------
+    images
+        ``(B, C, H, W)`` or ``(B, C, D, H, W)`` float, of any range; volumes are blurred in their
+        planes.
+    change
+        Of `sample_intensity`, for as many images. Colours, if they change, are those of each three
+        channels in turn.
+
+    Returns
+    -------
+    Tensor
+        Shaped like `images`.
+
+    Raises
+    ------
+    ValueError
+        When colours change and the channels are no multiple of three.
     """
     if images.shape[0] == 0:
         return images

@@ -36,20 +36,26 @@ class Warp:
     hidden: Tensor
 
     def images(self, images: Tensor) -> Tensor:
-        """Return the views ``(B, C, H, W)``: moved, with the image's mean inside the cut-out."""
+        """Return views ``(B, C, H, W)``: images moved, each channel's mean in the cut-out."""
         mean = images.mean((2, 3), keepdim=True)
         return torch.where(self.hidden[:, None], mean, move_images(images, self.theta))
 
     def maps(self, maps: Tensor) -> Tensor:
-        """Return soft maps ``(B, C, h, w)``, moved; the border is repeated outside."""
+        """Return soft maps ``(B, C, h, w)`` of any sides, moved; the border is repeated outside.
+
+        The cut-out leaves them as they are; see `trust`.
+        """
         return move_maps(maps, self.theta)
 
     def labels(self, labels: Tensor) -> Tensor:
-        """Return labels ``(B, h, w)`` or ``(B, K, h, w)``, moved; 255 outside."""
+        """Return labels ``(B, h, w)`` or ``(B, K, h, w)``, moved; 255 outside.
+
+        The cut-out leaves them as they are; see `trust`.
+        """
         return move_labels(labels, self.theta)
 
     def trust(self, weight: Tensor) -> Tensor:
-        """Return weights ``(B, h, w)``, moved; 0 outside and inside the cut-out."""
+        """Return weights ``(B, h, w)`` of any sides, moved; 0 outside and inside the cut-out."""
         moved = move_maps(weight[:, None], self.theta, fill=0)[:, 0]
         hidden = self.hidden
         if hidden.shape != moved.shape:
@@ -64,11 +70,17 @@ def sample_warp(images: Tensor, generator: torch.Generator, chance: float) -> Wa
     Parameters
     ----------
     images
-        ``(B, C, H, W)``.
+        ``(B, C, H, W)``; only their shape and device count.
     generator
         Source of randomness.
     chance
         Probability of each of rotation, the two shears, the two shifts, and the cut-out.
+
+    Returns
+    -------
+    Warp
+        Rotations of at most 30 degrees, shears of at most .3, shifts of at most .3 of a side, and a
+        square cut-out of at most half of the shorter side.
     """
     b, _, h, w = images.shape
     device = images.device

@@ -26,7 +26,14 @@ def check_point() -> None:
 
 @contextlib.contextmanager
 def checked(check: Callable[[], object]) -> Iterator[None]:
-    """Have every check-point of this process call `check`, from whatever thread it is passed in."""
+    """Have every check-point of this process call `check`, from whatever thread it is passed in.
+
+    Parameters
+    ----------
+    check
+        What it raises comes out of the work that passes the point. Of several at a time, the one
+        that was set last is called alone.
+    """
     _checks.append(check)
     layers = register_module_forward_hook(_after_layer)
     try:

@@ -40,7 +40,20 @@ def object_first(probabilities: Tensor, temperature: float) -> Tensor:
 
 
 def exchanged_classes(here: Tensor, there: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-    """Return the classes that only the one, and only the other of two (H, W) label slices shows."""
+    """Return the classes that only the one, and only the other of two label slices shows.
+
+    Parameters
+    ----------
+    here, there : Tensor, (H, W)
+        Class ids, integers below `classes`.
+    classes : int
+        Number of classes with background, which may be among those returned.
+
+    Returns
+    -------
+    tuple of Tensor
+        Two of (N,) int64, rising: the classes of `here` alone, and those of `there` alone.
+    """
     first, second = (
         torch.bincount(labels.flatten(), minlength=classes) > 0 for labels in (here, there)
     )

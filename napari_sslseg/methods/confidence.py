@@ -73,7 +73,7 @@ WEIGHTS = Path(__file__).with_name("confidence.safetensors")
 
 @dataclass
 class Predictions:
-    """What is known about a volume, slicing axis first.
+    """What is known about a volume, slicing axis first; in the memory of the processor.
 
     Parameters
     ----------
@@ -83,8 +83,9 @@ class Predictions:
         Those of the reference matching.
     reads : Tensor, (Z, H, W)
         Agreement of the matching's reads from either side, in [0, 1].
-    inked : sequence of int
-        Slices that labels were carried from; `matched` shows their ink. They are not judged.
+    inked : list of int
+        Slices that labels were carried from; `matched` shows their ink. They are not judged. At
+        least one, unless `calibrated`.
     network : Tensor, (Z, K, H, W), or None
         Probabilities of the network.
     calibrated : bool
@@ -130,7 +131,10 @@ class ConfidenceModel(nn.Module):
         self.last = nn.Linear(hidden, 1)
 
     def forward(self, evidence: Tensor) -> Tensor:
-        """Return log odds (N,) of evidence (N, inputs)."""
+        """Return the log odds (N,) of being right, of rows of evidence (N, inputs) float32.
+
+        Evidence counts up to three standard deviations from its mean, no farther.
+        """
         # Beyond what was fitted nothing is known, so nothing is extrapolated.
         rows = ((evidence - self.mean) / self.scale).clamp(-3, 3)
         weight = torch.where(self.rising, self.first.weight.abs(), self.first.weight)
@@ -141,7 +145,13 @@ class ConfidenceModel(nn.Module):
 
 @cache
 def load_model(with_network: bool) -> ConfidenceModel:
-    """Return the fitted model."""
+    """Return the fitted model, in evaluation mode on the processor; always the same object.
+
+    Parameters
+    ----------
+    with_network : bool
+        Whether it takes `NETWORK_EVIDENCE` or `MATCHING_EVIDENCE`.
+    """
     from safetensors.torch import load_file
 
     prefix = "network." if with_network else "matching."
@@ -155,12 +165,24 @@ def load_model(with_network: bool) -> ConfidenceModel:
 
 
 def estimate_confidence(known: Predictions) -> Tensor:
-    """Return the chance, (Z, H, W) float32 in [0, 1], that each proposed class is right."""
+    """Return the chance that each proposed class is right.
+
+    Parameters
+    ----------
+    known : Predictions
+        Of at least one slice.
+
+    Returns
+    -------
+    Tensor, (Z, H, W)
+        float32 in [0, 1]. In inked slices, and farther than `REACH` pixels from all objects, it is
+        the probability of the proposed class; everywhere if `known` is calibrated.
+    """
     return torch.stack(list(confidence_slices(known)))
 
 
 def confidence_slices(known: Predictions) -> Iterator[Tensor]:
-    """Yield what `estimate_confidence` returns, (H, W), slice by slice."""
+    """Yield what `estimate_confidence` returns, (H, W), slice by slice, for volumes of any size."""
     if known.calibrated:
         yield from (proposed.float().amax(0) for proposed in known.proposed)
         return
@@ -206,9 +228,21 @@ def _cropped(known: Predictions, rows: slice, columns: slice) -> Predictions:
 
 
 def evidence(known: Predictions) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Yield slice, near pixels (H, W) bool, and their evidence (N, F), for each slice without ink.
+    """Yield the evidence of each slice without ink; slices without any object nearby are left out.
 
-    Columns are those of `NETWORK_EVIDENCE`, or of `MATCHING_EVIDENCE` without a network.
+    Parameters
+    ----------
+    known : Predictions
+        With at least one inked slice.
+
+    Yields
+    ------
+    slice : int
+    near : Tensor, (H, W)
+        bool: pixels near a proposed object, or on one that the nearest inked slices show.
+    rows : Tensor, (N, F)
+        float32, a row for each of these pixels. Columns are those of `NETWORK_EVIDENCE`, or of
+        `MATCHING_EVIDENCE` without a network.
     """
     classes = known.proposed.shape[1]
     inked = sorted(known.inked)

@@ -39,7 +39,7 @@ Features = Sequence[Tensor]
 
 
 def noisy(feature: Tensor, generator: torch.Generator) -> Tensor:
-    """Return ``z + z n`` with n uniform in [-0.3, 0.3] for every value of ``(B, C, H, W)``."""
+    """Return ``z + z n`` with n uniform in [-0.3, 0.3) for every value of ``(B, C, H, W)``."""
     drawn = _uniform(feature.shape, generator, feature)
     return feature + feature * (NOISE * (2 * drawn - 1))
 
@@ -167,6 +167,16 @@ def perturbed(
         Randomness.
     dropout
         Probability of dropping a channel.
+
+    Returns
+    -------
+    tuple of Tensor
+        Of the same shapes.
+
+    Raises
+    ------
+    ValueError
+        For an unknown kind.
     """
     if kind == "none":
         return tuple(features)

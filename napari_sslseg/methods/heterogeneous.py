@@ -60,6 +60,11 @@ def heterogeneous_loss(
     -------
     Tensor
         Scalar; zero with zero gradient when no pixel counts.
+
+    Raises
+    ------
+    ValueError
+        For an unknown normalisation, or, with ``"region_mean"``, way to treat UC.
     """
     valid = (target_classes != ignore) & (region_map > 0)
     regions = region_map.long().masked_fill(~valid, 0)

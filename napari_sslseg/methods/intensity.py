@@ -55,14 +55,18 @@ class IntensityScale(NamedTuple):
     spread: float
 
     def apply(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Scale values of any shape and real dtype; a new array."""
+        """Return values of any shape and real dtype, scaled; a new float32 array."""
         result = self.compress(values)
         result -= np.float32(self.mean)
         result /= np.float32(self.spread)
         return result
 
     def compress(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Values from the middle on, those beyond the percentiles compressed; a new array."""
+        """Return values of any shape and real dtype, from the middle on; a new float32 array.
+
+        Where x lies beyond the percentiles, h the half of their range and r = 2 h, the result is
+        ``h + r log(1 + (x - h) / r)``, likewise below; nothing is told apart from a million r on.
+        """
         wide = np.float64 if values.dtype.itemsize > 4 or _large_integer(values) else np.float32
         result = np.subtract(values, wide(self.middle), dtype=wide).astype(np.float32, copy=False)
         half = np.float32(self.half)
@@ -86,6 +90,11 @@ def fit_scales(
         called.
     shape : sequence of int
         Of the image, without the channels.
+
+    Returns
+    -------
+    list of IntensityScale
+        One a channel.
 
     Raises
     ------
@@ -118,6 +127,7 @@ def sampling_step(shape: Sequence[int], most: int = _SAMPLE) -> int:
     Parameters
     ----------
     shape : sequence of int
+        Sides of the volume, voxels.
     most : int
         About how many to take.
     """

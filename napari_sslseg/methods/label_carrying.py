@@ -42,7 +42,17 @@ class Pyramids:
         return self._made[z]
 
     def of(self, slices: Sequence[int]) -> list[torch.Tensor]:
-        """Return the pyramid of several slices together, each level (B, D, H, W)."""
+        """Return the pyramid of several slices together.
+
+        Parameters
+        ----------
+        slices : sequence of int
+
+        Returns
+        -------
+        list of Tensor
+            Finest level first, each (B, D, H, W).
+        """
         self._make([z for z in slices if z not in self._made])
         return [stacked(maps) for maps in zip(*(self[z] for z in slices), strict=True)]
 
@@ -82,10 +92,23 @@ class Carrier:
     def carry(
         self, start: int, stop: int, pyramids: Pyramids
     ) -> Iterator[tuple[int, torch.Tensor]]:
-        """Yield each slice from start up to stop, with what is carried there (M, H, W).
+        """Carry what is known of an end from slice to slice.
 
-        These are the labels, then the gathered cost. Towards an open end the signed distances of
-        the shapes follow.
+        Parameters
+        ----------
+        start : int
+            An end, see `Sources.ends`.
+        stop : int
+            The other end, or, of an open end, -1 or the number of slices; it is not reached.
+        pyramids : Pyramids
+
+        Yields
+        ------
+        int
+            Each slice on the way.
+        Tensor, (M, H, W)
+            What is carried there: the labels, then the gathered cost. Towards an open end the
+            signed distances of the shapes follow.
         """
         sources, classes = self._sources, self._sources.classes
         labels = sources.ends[start]

@@ -64,6 +64,10 @@ class Decider:
         ahead, back : Tensor, (B, classes + 1, H, W)
             Read at these slices from the first end and from the second, as `Carrier.carry` yields
             it: the labels, then the gathered cost.
+
+        Returns
+        -------
+        Mixed
         """
         sources, config, (a, b) = self._sources, self._sources.config, stretch
         classes = sources.classes
@@ -90,7 +94,21 @@ class Decider:
         return Mixed(slices, labels, (ahead * back).sum(1), second)
 
     def decide(self, stretch: Stretch, mixed: Mixed, pyramids: Pyramids) -> torch.Tensor:
-        """Return the probabilities (B, classes, H, W) of some slices."""
+        """Weigh evidence of other kinds against the reads.
+
+        Parameters
+        ----------
+        stretch : tuple of int
+            The ends, of which one may be open.
+        mixed : Mixed
+        pyramids : Pyramids
+            Of the stretch.
+
+        Returns
+        -------
+        Tensor, (B, classes, H, W)
+            Probabilities.
+        """
         sources, config, (a, b) = self._sources, self._sources.config, stretch
         slices = mixed.slices
         labels = object_first(mixed.labels, config.class_temperature)

@@ -33,7 +33,7 @@ def align_frequencies(
     Returns
     -------
     Tensor
-        ``(S,)``.
+        ``(S,)``, each divisor at least `rate`.
     """
     foreground = (torch.arange(target.numel(), device=target.device) > 0).to(target.dtype)
 
@@ -66,6 +66,11 @@ def clean_up(labels: Tensor) -> Tensor:
     labels
         ``(B, h, w)`` non-negative integers. The closing lets larger ids grow over smaller ones, as
         on a grey-value image. In a tie a pixel keeps its own label, or else takes the smallest.
+
+    Returns
+    -------
+    Tensor
+        ``(B, h, w)`` int64.
     """
     maps = labels[:, None].float()
     dilated = F.max_pool2d(maps, 3, stride=1, padding=1)

@@ -60,12 +60,17 @@ def carrying_slices(
 
 
 def stroke_areas(ink: torch.Tensor) -> npt.NDArray[np.int64]:
-    """Return how many pixels (Z,) the box around the inked objects of each slice has.
+    """Return how many pixels the box around the inked objects of each slice has.
 
     Parameters
     ----------
     ink : (Z, H, W) uint8 tensor
         255 where not annotated, 0 background.
+
+    Returns
+    -------
+    ndarray of int64, (Z,)
+        0 where no object is inked.
     """
     found = np.zeros(len(ink), np.int64)
     for z, slice_ in enumerate(ink):

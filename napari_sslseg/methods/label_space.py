@@ -46,18 +46,24 @@ class LabelSpace:
     overlapping: bool = False
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Return the probabilities of logits ``(B, K, ...)``, in single precision."""
+        """Return the probabilities ``(B, K, ...)``, float32, of logits of any precision."""
         logits = logits.float()
         return logits.sigmoid() if self.overlapping else logits.softmax(1)
 
     def logits(self, probs: Tensor) -> Tensor:
-        """Return logits ``(B, K, ...)`` that have these probabilities."""
+        """Return logits of probabilities ``(B, K, ...)``, which are raised to 1e-12 at least.
+
+        Where classes overlap, they are kept from 0 and from 1 by 1e-6.
+        """
         if self.overlapping:
             return torch.logit(probs, eps=1e-6)
         return probs.clamp_min(1e-12).log()
 
     def exclusive_logits(self, logits: Tensor) -> Tensor:
-        """Return logits ``(B, A, ...)`` of A exclusive answers; overlapping: ``(B, 2, K, ...)``."""
+        """Return logits ``(B, A, ...)`` of A exclusive answers, of logits ``(B, K, ...)``.
+
+        Exclusive classes are these answers; overlapping ones give ``(B, 2, K, ...)``: no, and yes.
+        """
         if not self.overlapping:
             return logits
         return torch.stack([torch.zeros_like(logits), logits], 1)
@@ -69,29 +75,52 @@ class LabelSpace:
     def decide(self, probs: Tensor) -> tuple[Tensor, Tensor]:
         """Return the probability of the likeliest answer, and that answer.
 
-        Both are ``(B, ...)``, the answer being a class id; overlapping: ``(B, K, ...)``, the answer
-        being 0 or 1.
+        Parameters
+        ----------
+        probs
+            ``(B, K, ...)``.
+
+        Returns
+        -------
+        confidence : Tensor
+            ``(B, ...)``; overlapping: ``(B, K, ...)``, at least one half.
+        answer : Tensor
+            int64, of the same shape: the class id; overlapping: 0 or 1.
         """
         confidence, answer = self.exclusive_probabilities(probs).max(1)
         return confidence, answer
 
     def spread(self, weight: Tensor) -> Tensor:
-        """Return a pixel map ``(B, ...)`` so that it fits the maps of `decide`."""
+        """Return a pixel map ``(B, ...)`` shaped to fit those of `decide`.
+
+        Where classes overlap, ``(B, 1, ...)``.
+        """
         return weight.unsqueeze(1) if self.overlapping else weight
 
     # -- losses ---------------------------------------------------------------------------
 
     def supervised_loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return half cross-entropy, half Dice; with overlapping classes a Dice for each."""
+        """Return half cross-entropy, half Dice (SemSim Eq. 2); overlapping: a Dice for each class.
+
+        Parameters
+        ----------
+        logits, target
+            As in `dice`.
+        """
         if not self.overlapping:
             return supervised_loss(logits, target)
         dice = overlapping_dice(self.probabilities(logits), target)
         return 0.5 * (self.cross_entropy(logits, target) + dice)
 
     def whole_supervised_loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the released supervised loss of RPG: cross-entropy and Dice in full.
+        """Return the released supervised loss of RPG: cross-entropy and Dice in full, a scalar.
 
         The Dice is over foreground classes; where classes overlap, over all at once.
+
+        Parameters
+        ----------
+        logits, target
+            As in `dice`.
         """
         probs = self.probabilities(logits)
         if self.overlapping:
@@ -101,7 +130,13 @@ class LabelSpace:
         return self.cross_entropy(logits, target) + dice
 
     def cross_entropy(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Return the mean cross-entropy (binary, where classes overlap) of annotated pixels."""
+        """Return the mean cross-entropy (binary, where classes overlap) of annotated pixels.
+
+        Parameters
+        ----------
+        logits, target, weight
+            As in `dice`; what the mean is divided by is the sum of weights.
+        """
         return cross_entropy(self.exclusive_logits(logits), target, weight)
 
     def dice(
@@ -161,11 +196,19 @@ class LabelSpace:
         return soft_cross_entropy(self.exclusive_logits(logits), exclusive, weight, counted)
 
     def consistency(self, logits: Tensor, other: Tensor) -> Tensor:
-        """Return the symmetric Kullback-Leibler divergence of two predictions, mean over pixels."""
+        """Return the symmetric Kullback-Leibler divergence of two predictions, a scalar.
+
+        Half the sum of both directions, mean over pixels; overlapping: over pixels and classes.
+
+        Parameters
+        ----------
+        logits, other
+            ``(B, K, ...)``; the gradient reaches both.
+        """
         p = F.log_softmax(self.exclusive_logits(logits).float(), 1)
         q = F.log_softmax(self.exclusive_logits(other).float(), 1)
         return 0.5 * ((p.exp() - q.exp()) * (p - q)).sum(1).mean()
 
     def blank(self, target: Tensor) -> Tensor:
-        """Return where nothing is annotated, shaped like `target`."""
+        """Return where nothing is annotated: bool, shaped like `target`."""
         return target == IGNORE

@@ -15,7 +15,7 @@ DICE_SMOOTHING = 1e-5
 
 
 def one_hot(target: Tensor, classes: int) -> Tensor:
-    """Return ``(B, classes, ...)`` float indicators of ``(B, ...)`` ids; unknown ids give zeros."""
+    """Return float32 indicators ``(B, classes, ...)`` of ids ``(B, ...)``; none for unknown ids."""
     ids = torch.arange(classes, device=target.device).view(1, -1, *[1] * (target.ndim - 1))
     return (target.unsqueeze(1).long() == ids).float()
 
@@ -41,7 +41,13 @@ def pixel_cross_entropy(logits: Tensor, target: Tensor, ignore: int = IGNORE) ->
 
 
 def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
-    """Return ``sum(weight * values) / sum(weight)``, zero when all weights are."""
+    """Return ``sum(weight * values) / sum(weight)``, zero when all weights are.
+
+    Parameters
+    ----------
+    values, weight
+        Of shapes that broadcast to that of `weight`; weights are not negative.
+    """
     total = weight.sum()
     return (values * weight).sum() / total.clamp_min(torch.finfo(torch.float32).tiny)
 
@@ -150,7 +156,21 @@ def flattened_dice(probabilities: Tensor, target: Tensor, ignore: int = IGNORE) 
     """Soft Dice loss of overlapping classes, all channels of an image taken as one.
 
     ``1 - (2 sum(p g) + 1) / (sum(p^2) + sum(g) + 1)`` for each image ``(K, ...)``, averaged over
-    images. Small structures hardly count beside large ones.
+    images. Small structures hardly count beside large ones. Source: released code of RPG.
+
+    Parameters
+    ----------
+    probabilities
+        ``(B, K, ...)``.
+    target
+        ``(B, K, ...)`` of 0 and 1.
+    ignore
+        Value of pixels and classes without a target.
+
+    Returns
+    -------
+    Tensor
+        Scalar; exactly zero with zero gradient when nothing is annotated.
     """
     valid = (target != ignore).float()
     p, g = probabilities.float() * valid, (target == 1).float()
@@ -239,6 +259,21 @@ def _dice(p: Tensor, g: Tensor, squared: Tensor, w: Tensor, absent: bool = True)
 
 
 def supervised_loss(logits: Tensor, target: Tensor, ignore: int = IGNORE) -> Tensor:
-    """Half the sum of cross-entropy and Dice over the annotated pixels (SemSim Eq. 2)."""
+    """Half the sum of cross-entropy and Dice over the annotated pixels (SemSim Eq. 2).
+
+    Parameters
+    ----------
+    logits
+        ``(B, K, ...)``.
+    target
+        ``(B, ...)`` class ids.
+    ignore
+        Id of pixels without a target.
+
+    Returns
+    -------
+    Tensor
+        Scalar; exactly zero with zero gradient when nothing is annotated.
+    """
     dice = masked_dice(logits.float().softmax(1), target, ignore=ignore)
     return 0.5 * (cross_entropy(logits, target, ignore=ignore) + dice)

@@ -43,7 +43,8 @@ class Match:
     probabilities
         ``(B, K, h, w)``, the class marginals of the neighbours' labels.
     weight
-        ``(B, h, w)`` in [0, 1]: 1 minus the normalised entropy of the marginals.
+        ``(B, h, w)``, how far the neighbours agree; see `agreement_weight`. In [0, 1], unless that
+        is unclamped.
     """
 
     labels: Tensor
@@ -107,17 +108,22 @@ def transfer(
 
 
 def agreement_weight(marginals: Tensor, form: Agreement = "entropy") -> Tensor:
-    """Return how far the neighbours of each query agree, for class marginals ``(Q, K)``.
+    """Return how far the neighbours of each query agree.
 
     Parameters
     ----------
     marginals
-        Probability of each class.
+        ``(Q, K)``, the probability of each class.
     form
         ``"entropy"``: 1 - H with the entropy H in units of ``log K``, clamped to [0, 1]. Marginals
         of sets of classes do not sum to one, so that H may exceed 1. ``"unclamped"``: the same as
         in the released code, where such a weight is negative. ``"binary"``: 1 minus the mean over
         classes of the entropy of yes and no, which lies in [0, 1] by itself.
+
+    Returns
+    -------
+    Tensor
+        ``(Q,)``, 1 where all neighbours have one label.
     """
     if form == "binary":
         other = 1 - marginals
@@ -171,6 +177,16 @@ def match(
         See `agreement_weight`.
     temperature
         See `transfer`.
+
+    Returns
+    -------
+    Match
+        On the grid of `grid_size`.
+
+    Raises
+    ------
+    ValueError
+        When labels of volumes are to be cleaned up, or for an unknown way to refine.
     """
     size = grid_size(features.shape, grid)
     sampled = sample_nearest(features.detach().float(), size)
@@ -225,6 +241,11 @@ def match_each_other(pool: ReferencePool) -> Tensor:
 
     What matching makes of an image whose annotation it does not see. All pixels are compared with
     all others at once: make the pool on a coarse grid.
+
+    Parameters
+    ----------
+    pool
+        Of R > 0 rows, which take ``R ** 2`` similarities.
 
     Returns
     -------

@@ -101,10 +101,24 @@ def _whole_groups(references: Tensor, handicap: Tensor) -> tuple[Tensor, Tensor]
 
 
 def top(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Return the k largest scores of each row ``(Q, R)``, in order, and their columns.
+    """Return the k largest scores of each row, and their columns.
 
     Selecting among many is slow next to computing them. But the k largest lie in the k groups with
     the largest maxima, and those take one pass to find.
+
+    Parameters
+    ----------
+    scores
+        ``(Q, R)``.
+    k
+        At most R.
+
+    Returns
+    -------
+    values : Tensor
+        ``(Q, k)``, falling.
+    columns : Tensor
+        ``(Q, k)`` int64.
     """
     count = scores.shape[1]
     if count < _GROUP**2 or count % _GROUP or k * _GROUP > count // 2:

@@ -82,7 +82,7 @@ def pad_to_multiple(image: Tensor, multiple: int, smallest: int = 0) -> Tensor:
 
 
 def crop(maps: Tensor, size: Sequence[int]) -> Tensor:
-    """Return the leading part of `maps` ``(B, C, ...)`` that has the shape `size`."""
+    """Return the leading part of `maps` ``(B, C, ...)`` whose sides are `size`; a view."""
     window: tuple[EllipsisType | slice, ...] = (..., *(slice(n) for n in size))
     return maps[window]
 
@@ -100,6 +100,11 @@ class ChannelDropout:
         Source of randomness; None uses torch's own.
     untouched
         Number of leading samples of the batch that keep all channels (the labelled images).
+
+    Raises
+    ------
+    ValueError
+        When `p` does not lie in [0, 1).
     """
 
     def __init__(
@@ -145,22 +150,60 @@ class EncoderDecoder(nn.Module):
         return 2 ** (self.levels - 1)
 
     def down(self, level: int, x: Tensor) -> Tensor:
-        """Return the map of one encoder level, given that of the level above, or the image."""
+        """Return the map of one encoder level.
+
+        Parameters
+        ----------
+        level
+            0 is the finest.
+        x
+            The map of the level above, ``(B, C, ...)``; of level 0, the image, with sides that are
+            multiples of `stride`.
+
+        Returns
+        -------
+        Tensor
+            With half the sides of `x`; of level 0 with the same.
+        """
         raise NotImplementedError
 
     def up(self, step: int, x: Tensor, skip: Tensor) -> Tensor:
-        """Return the result of one decoder step, given that of the step before and a skip."""
+        """Return the result of one decoder step.
+
+        Parameters
+        ----------
+        step
+            0 is the coarsest.
+        x
+            The result of the step before; of step 0, the deepest map.
+        skip
+            The encoder's map of twice the sides.
+
+        Returns
+        -------
+        Tensor
+            With the sides of `skip`.
+        """
         raise NotImplementedError
 
     def classify(self, x: Tensor) -> Tensor:
-        """Return the logits of the last decoder map."""
+        """Return the logits ``(B, classes, ...)`` of the last decoder map ``(B, D, ...)``."""
         raise NotImplementedError
 
     def encode(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Return one feature map a level of ``(B, in_channels, ...)``, finest first.
+        """Return the feature maps of an image.
 
-        Sides are padded to multiples of `stride` by repeating the border; the maps cover the
-        padded image, whose origin is that of `image`.
+        Parameters
+        ----------
+        image
+            ``(B, in_channels, ...)`` float. Sides are padded to multiples of `stride`, and to two
+            of them at least, by repeating the border.
+
+        Returns
+        -------
+        tuple of Tensor
+            One ``(B, C_l, ...)`` a level, finest first, each with half the sides of the one before.
+            They cover the padded image, whose origin is that of `image`.
         """
         # A deepest level of a single cell has no batch statistics: keep two cells a side.
         x = pad_to_multiple(image, self.stride, 2 * self.stride)
@@ -204,13 +247,19 @@ class EncoderDecoder(nn.Module):
         return logits, x
 
     def taps(self, image: Tensor) -> Taps:
-        """Return encoder maps (of the padded image), decoder map and logits (of `image`)."""
+        """Return encoder maps (of the padded image), decoder map and logits (of `image`).
+
+        Parameters
+        ----------
+        image
+            ``(B, in_channels, ...)`` float, of any sides.
+        """
         features = self.encode(image)
         logits, decoder = self.decode(features, size=image.shape[2:])
         return Taps(features, decoder, logits)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return the logits ``(B, classes, ...)`` of an image ``(B, in_channels, ...)``."""
+        """Return the logits ``(B, classes, ...)`` of ``(B, in_channels, ...)``, of any sides."""
         return self.taps(image).logits
 
 

@@ -36,6 +36,13 @@ class VNet3d(EncoderDecoder):
     dropout
         Probability of dropping whole channels: of the two deepest maps on the way down, the two
         first ones on the way up, and every map that the way up takes over from the way down.
+
+    Raises
+    ------
+    ValueError
+        When `in_channels` does not divide 16.
+    MissingMonaiError
+        When MONAI is not installed.
     """
 
     def __init__(self, in_channels: int, classes: int, dropout: float = 0.5) -> None:
@@ -79,6 +86,13 @@ class UNet3d(EncoderDecoder):
     dropout
         Probability of dropping a value of the deepest map, and of the last one before the
         classifier: the two places of the released U-Net (source: MetaSSL, 3D scripts).
+
+    Raises
+    ------
+    ValueError
+        When there are not five widths.
+    MissingMonaiError
+        When MONAI is not installed.
     """
 
     def __init__(

@@ -76,12 +76,15 @@ class QueryResult:
 
 
 def cells(length: int, regions: int, device: torch.device | None = None) -> Tensor:
-    """Return for each of `length` positions the index of its cell, of nearly equal sizes."""
+    """Return for each of `length` positions the index of its cell, ``(length,)`` int64.
+
+    Of `regions` cells, of sizes that differ by one at most; fewer positions leave some empty.
+    """
     return torch.arange(length, device=device) * regions // length
 
 
 def cell_sizes(length: int, regions: int) -> list[int]:
-    """Return the number of positions in each cell of `cells`."""
+    """Return the number of positions in each of the `regions` cells of `cells`."""
     starts = [-(-i * length // regions) for i in range(regions + 1)]
     return [b - a for a, b in pairwise(starts)]
 
@@ -108,6 +111,11 @@ def regional_prototypes(
         Cells a side; limited to the size of the features.
     ignore
         Id of pixels that are not annotated.
+
+    Returns
+    -------
+    Prototypes
+        float32, with gradient to `features`.
     """
     # Sums over many pixels overflow half precision.
     with torch.autocast(features.device.type, enabled=False):
@@ -165,6 +173,16 @@ def query(
         published 1000 is a fitting scale.
     divergence
         See `agreement`.
+
+    Returns
+    -------
+    QueryResult
+        On the grid of `features`.
+
+    Raises
+    ------
+    ValueError
+        When the map has fewer pixels a side than there are cells, or for an unknown divergence.
     """
     with torch.autocast(features.device.type, enabled=False):
         similarity = _similarity(features, prototypes)
@@ -228,6 +246,11 @@ def agreement(
     -------
     Tensor
         ``(B, h, w)`` in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        For an unknown divergence.
     """
     mask = present[None, :, :, None, None]
     m = similarity.float()

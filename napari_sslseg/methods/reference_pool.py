@@ -45,7 +45,7 @@ class ReferencePool:
     images
         Number of pool images.
     symbol_count
-        Upper bound of `symbols`.
+        All `symbols` are below it.
     whole
         The pool that a bounded one was drawn from, whose labels are as frequent as in the images;
         None for one that holds all pixels.
@@ -98,6 +98,11 @@ class ReferencePool:
             without losing rare labels.
         generator
             Randomness of that draw.
+
+        Returns
+        -------
+        ReferencePool
+            With a row for every pixel of the grid, or for `most` of them.
         """
         size = grid_size(features.shape, grid)
         unit = as_rows(F.normalize(sample_nearest(features.detach().float(), size), dim=1))
@@ -167,10 +172,20 @@ class ReferencePool:
 
 
 def rank_sets(sets: Tensor) -> Tensor:
-    """Return a number ``(R,)`` for each row of ``(R, K)`` zeros and ones, equal for equal rows.
+    """Return a number for each set of classes, equal for equal sets.
 
     The empty set has 0, the others follow without gaps, in the order of their first class, then of
     their second, and so on.
+
+    Parameters
+    ----------
+    sets
+        ``(R, K)`` int64 of 0 and 1.
+
+    Returns
+    -------
+    Tensor
+        ``(R,)`` int64, at most R.
     """
     padded = torch.cat([sets.new_zeros(1, sets.shape[1]), sets])
     rank = padded.new_zeros(padded.shape[0])
@@ -183,19 +198,27 @@ def rank_sets(sets: Tensor) -> Tensor:
 
 
 def grid_size(shape: Sequence[int], grid: int) -> tuple[int, ...]:
-    """Return the size of the matching grid for maps of `shape`, whose sides it never exceeds."""
+    """Return the sides of the matching grid: those of the maps, but at most `grid`.
+
+    Parameters
+    ----------
+    shape
+        ``(B, C, ...)``, of the maps.
+    grid
+        Most cells a side.
+    """
     return tuple(min(grid, n) for n in shape[2:])
 
 
 def sample_nearest(maps: Tensor, size: Sequence[int]) -> Tensor:
-    """Sample maps ``(B, C, ...)`` on a grid of `size`, by nearest neighbour."""
+    """Sample float maps ``(B, C, ...)`` by nearest neighbour: ``(B, C, *size)``."""
     if tuple(maps.shape[2:]) == tuple(size):
         return maps
     return F.interpolate(maps, tuple(size), mode="nearest-exact")
 
 
 def as_rows(maps: Tensor) -> Tensor:
-    """Turn maps ``(B, D, ...)`` into pixels ``(B * ..., D)``."""
+    """Turn maps ``(B, D, ...)`` into pixels ``(B * ..., D)``, image by image, row-major."""
     return maps.movedim(1, -1).flatten(0, -2)
 
 

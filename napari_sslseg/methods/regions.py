@@ -130,7 +130,7 @@ def _threshold_of(classes: Tensor, thresholds: Tensor) -> Tensor:
 
 
 def region_codes(confident: Tensor, discrepant: Tensor) -> Tensor:
-    """Return the `Region` codes, uint8, of two boolean maps of any one shape."""
+    """Return the `Region` codes, uint8 from 1 to 4, of two bool maps of any one shape."""
     return 1 + (~confident).to(torch.uint8) + 2 * discrepant.to(torch.uint8)
 
 
@@ -159,6 +159,11 @@ class AdaptiveThresholds(nn.Module):
     structures
         Number of overlapping structures, each of which has thresholds of its own for each of its
         `classes` answers; None where classes exclude each other.
+
+    Raises
+    ------
+    ValueError
+        When `rate` does not lie in [0, 1].
     """
 
     values: Tensor
@@ -185,9 +190,26 @@ class AdaptiveThresholds(nn.Module):
         self.register_buffer("values", torch.full((predictions, 2, *each), float(initial)))
 
     def get(self, prediction: int = 0, split: Split = "unlabelled") -> Tensor:
-        """Return the thresholds ``(classes,)`` in use for one prediction and split.
+        """Return the thresholds in use for one prediction and split.
 
-        With structures ``(classes, structures)``.
+        Parameters
+        ----------
+        prediction
+            Which of the reference predictions.
+        split
+            Of which images.
+
+        Returns
+        -------
+        Tensor
+            ``(classes,)`` float32, or ``(classes, structures)``; a copy.
+
+        Raises
+        ------
+        IndexError
+            When there is no such prediction.
+        ValueError
+            When there is no such split.
         """
         values = self.values[prediction, _split_index(split)]
         return values.clone() if self.cap is None else values.clamp(max=self.cap)
@@ -205,9 +227,10 @@ class AdaptiveThresholds(nn.Module):
         Parameters
         ----------
         probs
-            ``(B, K, ...)`` probabilities of the prediction; the annotation plays no part.
+            ``(B, K, ...)`` probabilities of the prediction; the annotation plays no part. With
+            structures ``(B, classes, structures, ...)``.
         prediction, split
-            Which thresholds to update.
+            Which thresholds to update; as in `get`, with its errors.
         mask
             ``(B, ...)`` bool, the pixels to count; None counts all.
         """

@@ -48,7 +48,18 @@ def thinnest_radius(labels: torch.Tensor, classes: int) -> float:
 
 
 def inscribed_radius(mask: torch.Tensor) -> float:
-    """Largest distance (pixels) from inside a (H, W) mask to its outside; 0 if empty."""
+    """Return the largest distance from inside a mask to its outside.
+
+    Parameters
+    ----------
+    mask : (H, W) bool tensor
+        What lies beyond the edge of the image is outside.
+
+    Returns
+    -------
+    float
+        Pixels; 0 for an empty mask.
+    """
     mask = mask.cpu()
     if not bool(mask.any()):
         return 0.0
@@ -82,9 +93,20 @@ def shrinkage(here: torch.Tensor, there: torch.Tensor, slices: int, classes: int
 
 
 def signed_distances(labels: torch.Tensor, classes: int) -> torch.Tensor:
-    """Signed distance (pixels, positive inside) of each class of an (H, W) label slice.
+    """Signed distance of each class of a label slice from its border, positive inside.
 
-    An absent class is minus the diagonal everywhere, a class that fills the slice plus it.
+    Parameters
+    ----------
+    labels : (H, W) integer tensor
+        Class of every pixel.
+    classes : int
+        Number of classes with background.
+
+    Returns
+    -------
+    (classes, H, W) float32 tensor
+        Pixels. An absent class is minus the diagonal everywhere, a class that fills the slice plus
+        it.
     """
     height, width = labels.shape
     diagonal = math.hypot(height, width)
@@ -102,7 +124,18 @@ def signed_distances(labels: torch.Tensor, classes: int) -> torch.Tensor:
 
 
 def overlap(here: torch.Tensor, there: torch.Tensor) -> float:
-    """Part of the objects of either (H, W) label slice that has the same class in both."""
+    """Part of the objects of either of two label slices that has the same class in both.
+
+    Parameters
+    ----------
+    here, there : (H, W) integer tensors
+        0 is the background.
+
+    Returns
+    -------
+    float
+        In [0, 1]; 0 where neither shows an object.
+    """
     objects = (here > 0) | (there > 0)
     return float(((here == there) & objects).sum() / objects.sum().clamp_min(1))
 
@@ -135,7 +168,18 @@ def interpolated_shapes(
 
 
 def keep_areas_of_slices(probabilities: torch.Tensor, iterations: int = 8) -> torch.Tensor:
-    """Do `keep_areas` for slices (B, classes, H, W); several at once, for devices to be filled."""
+    """Do `keep_areas` for each of some slices; several at once, for devices to be filled.
+
+    Parameters
+    ----------
+    probabilities : (B, classes, H, W) float tensor
+    iterations : int
+        As in `keep_areas`.
+
+    Returns
+    -------
+    (B, classes, H, W) tensor
+    """
     if len(probabilities) == 1:
         return keep_areas(probabilities[0], iterations)[None]
     target = probabilities.sum((2, 3)).add(3.0).log()
@@ -161,11 +205,14 @@ def keep_areas(probabilities: torch.Tensor, iterations: int = 8) -> torch.Tensor
     Parameters
     ----------
     probabilities : (classes, H, W) float tensor
+        Sums to 1; class 0 is the background.
     iterations : int
+        Steps of the fixed-point iteration.
 
     Returns
     -------
     (classes, H, W) tensor
+        Sums to 1. A factor is at most ``exp(1.5)``, and at least its inverse.
     """
     target = probabilities.sum((1, 2)).add(3.0).log()
     logits = probabilities.clamp_min(1e-6).log()

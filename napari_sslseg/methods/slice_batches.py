@@ -20,19 +20,19 @@ _MASKS_AT_ONCE = 16
 def launches_dominate(device: torch.device) -> bool:
     """Say whether starting an operation costs more than a small slice's arithmetic.
 
-    It does on a GPU: few operations on much data are fastest there. A processor is fastest where
-    the data stay in its caches.
+    It does on everything but a processor: on a GPU few operations on much data are fastest. A
+    processor is fastest where the data stay in its caches.
     """
     return device.type != "cpu"
 
 
 def slices_at_once(device: torch.device, pixels: int) -> int:
-    """Return how many slices of so many pixels are worked on at once."""
+    """Return how many slices of so many pixels each are worked on at once: 1 on a processor."""
     if not launches_dominate(device):
         return 1
     return max(1, min(_MOST, _PIXELS_AT_ONCE // max(pixels, 1)))
 
 
 def mask_batches(volume: torch.Tensor) -> Iterator[torch.Tensor]:
-    """Yield (N, H, W) parts of a volume (Z, H, W), whose masks fit into any memory."""
+    """Yield parts (N, H, W) of a volume (Z, H, W), in order; views, of at most 16 slices each."""
     yield from volume.split(_MASKS_AT_ONCE)

@@ -107,7 +107,18 @@ class Match:
     window: Window
 
     def carry(self, values: torch.Tensor) -> torch.Tensor:
-        """Carry (C, H, W) values of the key slice to the query slice."""
+        """Return values of the key slice, carried to the query slice.
+
+        Parameters
+        ----------
+        values : (C, H, W) float32 tensor
+            Of the size of the slices that were matched.
+
+        Returns
+        -------
+        (C, H, W) tensor
+            Weighted means of the values in each pixel's window, edges repeated.
+        """
         moved = _sample(values[None], self.places[None])
         _, height, width = values.shape
         r = self.window.radius
@@ -121,9 +132,18 @@ class Match:
 
 
 def read_at_once(padded: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Read (C, H, W) values from a window in few operations, whose start is what costs on a GPU.
+    """Read values from a window in few operations, whose start is what costs on a GPU.
 
-    `padded` are the values (C, H + 2 r, W + 2 r), `weights` (N, H, W) those of the whole square.
+    Parameters
+    ----------
+    padded : (C, H + 2 r, W + 2 r) float tensor
+        The values, with r more at each edge.
+    weights : (N, H, W) float tensor
+        Of all the ``N = (2 r + 1) ** 2`` offsets of the square, in row-major order.
+
+    Returns
+    -------
+    (C, H, W) tensor
     """
     height, width = weights.shape[-2:]
     shifted = padded.unfold(1, height, 1).unfold(2, width, 1)
@@ -131,7 +151,18 @@ def read_at_once(padded: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
 
 
 def warp(values: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
-    """Sample (B, C, H, W) values at every pixel plus its (B, 2, H, W) flow, edges repeated."""
+    """Sample values at every pixel plus its flow, bilinearly, edges repeated.
+
+    Parameters
+    ----------
+    values : (B, C, H, W) float tensor
+    flow : (B, 2, H, W) float tensor
+        Row and column, pixels.
+
+    Returns
+    -------
+    (B, C, H, W) tensor
+    """
     return _sample(values, places_of(flow))
 
 
@@ -140,7 +171,19 @@ def _sample(values: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
 
 
 def places_of(flow: torch.Tensor) -> torch.Tensor:
-    """Return where every pixel plus its (B, 2, H, W) flow lies, as (B, H, W, 2) in [-1, 1]."""
+    """Return where every pixel plus its flow lies, for `torch.nn.functional.grid_sample`.
+
+    Parameters
+    ----------
+    flow : (B, 2, H, W) float tensor
+        Row and column, pixels.
+
+    Returns
+    -------
+    (B, H, W, 2) tensor
+        Column and row, -1 and 1 being the middles of the first and the last pixel (aligned
+        corners).
+    """
     height, width = flow.shape[-2:]
     rows = torch.arange(height, dtype=flow.dtype, device=flow.device)[:, None] + flow[:, 0]
     columns = torch.arange(width, dtype=flow.dtype, device=flow.device)[None, :] + flow[:, 1]
@@ -150,7 +193,19 @@ def places_of(flow: torch.Tensor) -> torch.Tensor:
 
 
 def pyramid(features: torch.Tensor, levels: int) -> list[torch.Tensor]:
-    """Halve (B, D, H, W) descriptors repeatedly; finest first, never below 4 pixels."""
+    """Halve descriptors repeatedly by averaging; a last odd row or column is kept.
+
+    Parameters
+    ----------
+    features : (B, D, H, W) float tensor
+    levels : int
+        Most levels; there are fewer where sides would fall below 4 pixels.
+
+    Returns
+    -------
+    list of Tensor
+        The finest first, which is `features`.
+    """
     result = [features]
     while len(result) < levels and min(result[-1].shape[-2:]) >= 8:
         result.append(F.avg_pool2d(result[-1], 2, ceil_mode=True))

@@ -26,13 +26,21 @@ class Storage(Protocol):
     precision: torch.dtype
 
     def zeros(self, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
-        """Return an array of zeros, whose room is free again when nothing refers to it."""
+        """Return an array of zeros, whose room is free again when nothing refers to it.
+
+        Parameters
+        ----------
+        shape
+            Of the array.
+        dtype
+            `precision`, float32 or uint8.
+        """
 
     def copy(self, source: torch.Tensor) -> torch.Tensor:
-        """Return a copy of an array of this storage, in it."""
+        """Return a copy, in this storage, of an array of one of the types of `zeros`."""
 
     def slices_in_memory(self, bytes_each: int) -> int:
-        """Return how many slices of this size a thread may hold at a time."""
+        """Return how many slices of so many bytes each all threads together may hold, 0 or more."""
 
     def release(self) -> None:
         """Give back the memory of what has been looked at; nothing is lost."""

@@ -49,7 +49,7 @@ class TeacherTrust(nn.Module):
     Parameters
     ----------
     teachers
-        Their names.
+        Their names. Below, `teacher` is one of them; a ValueError is raised for another.
     space
         What classes mean. Below, labels are ``(B, ...)`` class ids, or ``(B, K, ...)`` of 0 and 1
         where classes overlap.
@@ -114,25 +114,34 @@ class TeacherTrust(nn.Module):
     def accuracy(self, teacher: str) -> Tensor:
         """Return the Dice ``(2, K)`` on labelled images, of a teacher and of the plain one.
 
-        1 for a class that has not been there yet.
+        In [0, 1]; 1 for a class that has not been there yet.
         """
         index = self.teachers.index(teacher)
         size = self.size[index]
         return torch.where(size > 0, 2 * self.overlap[index] / size.clamp_min(1e-9), 1.0)
 
     def skill(self, teacher: str) -> Tensor:
-        """Return ``(K,)``: errors of the plain teacher by those of this one, at most 1."""
+        """Return ``(K,)`` in (0, 1]: errors of the plain teacher by those of this one, at most 1.
+
+        Errors are 1 - Dice, and `MARGIN` more.
+        """
         errors = 1 - self.accuracy(teacher) + MARGIN
         return (errors[1] / errors[0]).clamp(max=1)
 
     def recall(self, teacher: str) -> Tensor:
-        """Return ``(K,)``, the largest recall that there can be in each class."""
+        """Return ``(K,)`` in [0, 1], the largest recall that there can be in each class.
+
+        1 for a class that is nowhere labelled.
+        """
         found, there = self.shares[self.teachers.index(teacher)]
         # A class that is nowhere labelled cannot be missed.
         return torch.where(there > 0, found / there.clamp_min(1e-9), 1.0).clamp(max=1)
 
     def precision(self, teacher: str) -> Tensor:
-        """Return ``(K,)``, the largest precision that the labels of each class can have."""
+        """Return ``(K,)`` in [0, 1], the largest precision that the labels of each class can have.
+
+        1 for a class that the teacher has not found yet.
+        """
         found, there = self.shares[self.teachers.index(teacher)]
         return torch.where(found > 0, there / found.clamp_min(1e-9), 1.0).clamp(max=1)
 
@@ -152,7 +161,20 @@ class TeacherTrust(nn.Module):
         return found, skill * hidden
 
     def of_labels(self, teacher: str, labels: Tensor) -> Tensor:
-        """Return what each label counts, shaped like `labels`."""
+        """Return what each label counts.
+
+        Parameters
+        ----------
+        teacher
+            Whose labels they are.
+        labels
+            Pixels of `IGNORE` count as background, or, where classes overlap, as a no.
+
+        Returns
+        -------
+        Tensor
+            float32 in [0, 1], shaped like `labels`.
+        """
         found, missed = self.of_classes(teacher)
         if not self.space.overlapping:
             return found[torch.where(labels == IGNORE, 0, labels).long()]

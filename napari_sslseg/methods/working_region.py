@@ -35,7 +35,17 @@ def working_region(ink: torch.Tensor, margin: float, minimum: int) -> tuple[slic
 
 
 def inked_objects(ink: torch.Tensor) -> torch.Tensor:
-    """Pixels (H, W) that show an inked object in any slice of (Z, H, W) ink."""
+    """Return the pixels that show an inked object in any slice.
+
+    Parameters
+    ----------
+    ink : (Z, H, W) uint8 tensor
+        255 where not annotated, 0 background.
+
+    Returns
+    -------
+    (H, W) bool tensor
+    """
     # In parts: masks of the whole volume would take several times its ink's memory.
     found = torch.zeros(ink.shape[1:], dtype=torch.bool, device=ink.device)
     for part in mask_batches(ink):
@@ -44,7 +54,17 @@ def inked_objects(ink: torch.Tensor) -> torch.Tensor:
 
 
 def inked_pixels(ink: torch.Tensor) -> torch.Tensor:
-    """Count the annotated pixels (Z,) int64 of each slice of (Z, H, W) ink."""
+    """Count the annotated pixels of each slice.
+
+    Parameters
+    ----------
+    ink : (Z, H, W) uint8 tensor
+        255 where not annotated.
+
+    Returns
+    -------
+    (Z,) int64 tensor
+    """
     return torch.cat([(part != NOT_ANNOTATED).sum((1, 2)) for part in mask_batches(ink)])
 
 

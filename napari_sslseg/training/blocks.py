@@ -28,7 +28,7 @@ from .workspace import Workspace
 
 
 def winning_classes(probabilities: Tensor, workspace: Workspace) -> Tensor:
-    """Return the classes (Z, H, W) uint8 of probabilities (Z, K, H, W)."""
+    """Return the classes (Z, H, W) uint8, in a file, of probabilities (Z, K, H, W)."""
     depth, _, height, width = probabilities.shape
     classes = workspace.zeros((depth, height, width), torch.uint8)
     for z in range(depth):
@@ -39,7 +39,14 @@ def winning_classes(probabilities: Tensor, workspace: Workspace) -> Tensor:
 
 
 def raised_classes(proposed: Tensor, network: Tensor, workspace: Workspace) -> Tensor:
-    """Return the classes (Z, H, W) uint8 of `raised_network`."""
+    """Return the classes (Z, H, W) uint8, in a file, of `raised_network`.
+
+    Parameters
+    ----------
+    proposed, network : Tensor, (Z, K, H, W)
+        Probabilities, read slice by slice.
+    workspace : Workspace
+    """
     depth, _, height, width = proposed.shape
     classes = workspace.zeros((depth, height, width), torch.uint8)
     for z in range(depth):
@@ -57,7 +64,24 @@ def mixed(
     stack: SliceStack,
     workspace: Workspace,
 ) -> Tensor:
-    """Return the proposal's probabilities from a network's output, the matching and the shapes."""
+    """Return the proposal's probabilities from a network's output, the matching and the shapes.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    output : PredictOutput, (Z, K, H, W)
+    matched : Tensor, (Z, K, H, W)
+        The matching's probabilities.
+    away : Tensor, (Z,)
+        See `pixels_away`.
+    stack : SliceStack
+    workspace : Workspace
+
+    Returns
+    -------
+    Tensor, (Z, K, H, W)
+        Float16, in a file; `matched` itself where the network is not heard.
+    """
     if not recipe.heard:
         return matched
     shapes = ReferenceShapes(stack)
@@ -73,7 +97,15 @@ def mixed(
 
 
 def likeness(one: Tensor, two: Tensor, classes: int) -> float:
-    """Return the mean Dice over the classes between two label volumes; NaN when none occurs."""
+    """Return the mean Dice over the classes between two label volumes; NaN when none occurs.
+
+    Parameters
+    ----------
+    one, two : Tensor, (Z, H, W) uint8
+        Class indices; 0, the background, does not count.
+    classes : int
+        Number of classes, background included.
+    """
     both, sizes = np.zeros(classes), np.zeros(classes)
     for a, b in zip(one.numpy(), two.numpy(), strict=True):
         both += np.bincount(a[a == b], minlength=classes)

@@ -45,7 +45,10 @@ def save_model(
 
 
 def read_head(folder: Path) -> dict[str, Any]:
-    """Return what was saved about the last model; empty when there is none, or nonsense."""
+    """Return what was saved about the last model; empty when there is none, or nonsense.
+
+    `folder` is that of `save_model`; what makes a head nonsense is said in `model_head`.
+    """
     try:
         head = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -54,12 +57,21 @@ def read_head(folder: Path) -> dict[str, Any]:
 
 
 def fits(head: dict[str, Any], about: dict[str, Any]) -> bool:
-    """Whether the head of a model says what a run wants of it."""
+    """Whether the head of a model says what a run wants of it: each item of `about`, alike."""
     return all(head.get(key) == value for key, value in about.items())
 
 
 def load_model(folder: Path, model: nn.Module, about: dict[str, Any]) -> bool:
     """Load the last model into `model` when it fits; else leave `model` as it is.
+
+    Parameters
+    ----------
+    folder : Path
+        That of `save_model`.
+    model : nn.Module
+        Changed in place.
+    about : dict
+        JSON values that its head must have.
 
     Returns
     -------

@@ -61,7 +61,18 @@ def make_coherent(
 
 
 def slice_weights(spacing: Sequence[float]) -> list[float]:
-    """Weight of a slice itself, of the next ones on either side, and so on; the first is 1."""
+    """Weight of a slice itself, of the next ones on either side, and so on; the first is 1.
+
+    Parameters
+    ----------
+    spacing : three floats
+        Distance of slices, of rows and of columns, in any unit.
+
+    Returns
+    -------
+    list of float
+        One to five, falling; those up to 0.005 are left out.
+    """
     step = spacing[0] / math.sqrt(spacing[1] * spacing[2])
     weights = [math.exp(-0.5 * (n * step / SIGMA) ** 2) for n in range(_MOST + 1)]
     return [w for w in weights if w > 0.005]

@@ -40,7 +40,7 @@ class Watch:
         return time.monotonic()
 
     def wait(self, changed: threading.Condition, seconds: float) -> None:
-        """Return after so many seconds, or when a change is notified."""
+        """Return after so many seconds, or when a change is notified; its lock must be held."""
         changed.wait(seconds)
 
 
@@ -96,7 +96,7 @@ class Control:
         """Leave the processor to the user for so many seconds from now, from the next check-point.
 
         Asked again and again, a run makes way for two thirds of the time at most (`MOST`), so that
-        it ends however busy the user is.
+        it ends however busy the user is. A shorter time than is still to come changes nothing.
         """
         with self._changed:
             self._way_until = max(self._way_until, self.now() + seconds)
@@ -106,7 +106,10 @@ class Control:
         return self._watch.now()
 
     def runs_on(self, device: str) -> None:
-        """Tell the type of the device that computes, such as ``"cpu"``."""
+        """Tell the type of the device that computes, such as ``"cpu"``.
+
+        Way is made on a processor of fewer than `ENOUGH_CORES` cores only.
+        """
         self.shares_processor = device == "cpu" and usable_cores() < ENOUGH_CORES
 
     @property

@@ -42,7 +42,7 @@ class EarlierNetwork:
     def wanted(
         self, about: dict[str, Any], teachers: Collection[str], testable: bool = False
     ) -> bool:
-        """Whether a run would go on from it, as far as its head tells; see `load`."""
+        """Whether a run would go on from it, as far as its head tells; parameters as of `load`."""
         if not has_learned(self._head) or not fits(self._head, about):
             return False
         # With new teachers a network begins anew, so that their worth can be tested.

@@ -30,7 +30,8 @@ class StepGuard:
     def apply(self, norm: Tensor) -> None:
         """Take gradients and buffers back where the norm ``()`` of the gradient is not finite.
 
-        Gradients are zero then: an optimiser's momentum runs on, as it would without the step.
+        The norm is that of all gradients, on their device. Gradients are zero then: an optimiser's
+        momentum runs on, as it would without the step.
         """
         broken = ~norm.isfinite()
         for parameter in self._module.parameters():
@@ -54,7 +55,7 @@ def _joined(buffers: list[Tensor]) -> Tensor:
 
 
 def is_finite(tree: Any) -> bool:
-    """Whether all numbers in nested dicts and lists are, those of tensors too."""
+    """Whether all numbers in nested dicts, lists and tuples are, those of real tensors too."""
     if isinstance(tree, Tensor):
         return not tree.is_floating_point() or bool(tree.isfinite().all())
     if isinstance(tree, Mapping):

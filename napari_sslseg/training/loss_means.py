@@ -21,7 +21,7 @@ class LossMeans:
         self.count = 0
 
     def add(self, parts: Mapping[str, Tensor]) -> None:
-        """Take in the losses of a step, scalars; a part that is missing counts as zero."""
+        """Take in the losses of a step, scalars; ``"total"`` is one, and a missing part is zero."""
         missed = ~parts["total"].detach().isfinite()
         self._missed = self._missed + missed
         for name, value in parts.items():
@@ -33,7 +33,7 @@ class LossMeans:
     def take(self) -> dict[str, float]:
         """Return the means and begin anew; waits once for the device, however many there are.
 
-        They are no numbers when no step was finite.
+        They are no numbers when no step was finite. Something has to have been added.
         """
         names = list(self._sums)
         means = torch.stack([self._sums[n] for n in names]) / (self.count - self._missed)
@@ -45,7 +45,7 @@ class LossMeans:
         return {"sums": dict(self._sums), "missed": self._missed, "count": self.count}
 
     def restore(self, state: Mapping[str, Any], device: torch.device) -> None:
-        """Go on as where `state` was taken."""
+        """Go on, on a device, as where `state` was taken."""
         self._sums = {name: value.to(device) for name, value in state["sums"].items()}
         # States of earlier versions have none.
         self._missed = torch.as_tensor(state.get("missed", 0), device=device)

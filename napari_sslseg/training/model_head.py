@@ -15,6 +15,11 @@ def is_sound(head: Mapping[str, Any]) -> bool:
 
     None need be there, as earlier versions saved fewer, and unknown ones are not looked at. Only
     the test's two scores come with its recipe.
+
+    Parameters
+    ----------
+    head : mapping
+        JSON values, NaN among them.
     """
     if "recipe" in head and not head.keys() >= {"network", "matching"}:
         return False

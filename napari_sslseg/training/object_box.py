@@ -21,7 +21,7 @@ class ObjectBox:
 
     @classmethod
     def around(cls, present: Iterable[Tensor]) -> ObjectBox | None:
-        """Return the box of the object, given where it is in each slice, (H, W) bool."""
+        """Return the box of the object, given where it is in each slice, (H, W) bool, or None."""
         slices: list[int] = []
         rows: list[int] = []
         columns: list[int] = []
@@ -37,19 +37,22 @@ class ObjectBox:
 
     @classmethod
     def of_volume(cls, stack: SliceStack) -> ObjectBox:
-        """Return the box of the whole volume that a stack shows, or shows a part of."""
+        """Return the box of the whole volume that a stack shows, or shows a part of.
+
+        In indices of the stack: of a part, rows and columns of the volume may be negative.
+        """
         view = _view(stack)
         top, left = view.rows.start, view.columns.start
         high = (stack.depth - 1, view.height - 1 - top, view.width - 1 - left)
         return cls((0, -top, -left), high)
 
     def middle(self, axis: int) -> float:
-        """Return the middle along slices (0), rows (1) or columns (2)."""
+        """Return the middle along slices (0), rows (1) or columns (2); it may lie between two."""
         return (self.low[axis] + self.high[axis]) / 2
 
 
 def foreground(propagated: Propagation) -> Tensor:
-    """Largest probability (1, H, W), over the slices, of anything but background."""
+    """Largest probability (1, H, W) float32, over the slices, of anything but background."""
     background = propagated.probabilities[0, 0].float()
     for slice_ in propagated.probabilities:
         background = torch.minimum(background, slice_[0].float())

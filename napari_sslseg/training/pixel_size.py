@@ -16,13 +16,13 @@ _LEAST = 8
 
 
 def pixel_of(spacing: Sequence[float], axis: int) -> tuple[float, float]:
-    """Return height and width of a pixel of the slices across an axis."""
+    """Return height and width, in the spacing's unit, of a pixel of the slices across an axis."""
     rows, columns = (float(s) for i, s in enumerate(spacing) if i != axis)
     return rows, columns
 
 
 def shape_of(shape: Sequence[int], axis: int) -> tuple[int, int]:
-    """Return rows and columns of the slices across an axis."""
+    """Return rows and columns of the slices across an axis of a volume of this spatial shape."""
     rows, columns = (int(n) for i, n in enumerate(shape) if i != axis)
     return rows, columns
 
@@ -49,7 +49,13 @@ def size_at(
 
 
 def resized(maps: Tensor, size: Sequence[int]) -> Tensor:
-    """Bring images or probabilities (B, C, H, W) to a size."""
+    """Bring images or probabilities (B, C, H, W) to a size (height, width), interpolated linearly.
+
+    Returns
+    -------
+    Tensor, (B, C, *size) float32
+        `maps` itself, of its own type, where it has that size.
+    """
     if tuple(maps.shape[-2:]) == tuple(size):
         return maps
     shrinks = maps.shape[-1] > size[1]
@@ -59,7 +65,7 @@ def resized(maps: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def resized_labels(labels: Tensor, size: Sequence[int]) -> Tensor:
-    """Bring labels (B, H, W) of uint8 to a size."""
+    """Bring labels (B, H, W) of uint8 to a size (height, width); each pixel takes the nearest."""
     if tuple(labels.shape[-2:]) == tuple(size):
         return labels
     return F.interpolate(labels[:, None].float(), tuple(size), mode="nearest-exact")[:, 0].byte()

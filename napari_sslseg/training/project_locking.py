@@ -73,6 +73,6 @@ def hold(path: Path, refusal: UserError) -> FileLock | None:
 
 
 def unlock_project(lock: FileLock) -> None:
-    """Let go of what is held."""
+    """Let go of what `hold` or `lock_project` returned, without an error where the disk is gone."""
     with contextlib.suppress(OSError):  # the disk may be gone, and the lock with it
         lock.release()

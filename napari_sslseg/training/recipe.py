@@ -116,7 +116,15 @@ def pixels_away(depth: int, known: Sequence[int], spacing: tuple[float, float, f
 
 
 def usual_distance(away: Tensor, known: Sequence[int]) -> float:
-    """Return the mean of `pixels_away` over the slices between the outermost known ones."""
+    """Return the mean of `pixels_away`, pixels, over the slices between the outermost known ones.
+
+    Parameters
+    ----------
+    away : Tensor, (Z,)
+        See `pixels_away`.
+    known : sequence of int
+        What it was made with. Where no other slice lies between them, all slices count.
+    """
     between = away[min(known) : max(known) + 1] if known else away[:0]
     between = between[between > 0]
     return float(between.mean() if len(between) else away.mean())
@@ -147,12 +155,12 @@ def doubt(likeness: float, expected: float | None) -> float:
 
 
 def can_rectify(model: Framework) -> bool:
-    """Whether a framework has features to rectify with."""
+    """Whether a framework has features to rectify with, and a temperature that can be set."""
     return hasattr(model.config, "affinity_temperature")
 
 
 def set_temperature(model: Framework, temperature: float | None) -> None:
-    """Set the temperature that `predict` rectifies with."""
+    """Set the temperature that `predict` rectifies with; None, or a model without one, is left."""
     if temperature is not None and can_rectify(model):
         model.config = replace(model.config, affinity_temperature=temperature)  # type: ignore[call-arg]
 

@@ -47,14 +47,14 @@ class ReferenceShapes:
         self._distances: dict[int, Tensor] = {}
 
     def share(self, z: int) -> float:
-        """Weight of the shapes in a slice; 0 where it is not between two references."""
+        """Weight of the shapes in a slice, 0 to `MOST`; 0 if it is not between two references."""
         ends = self._ends(z)
         if ends is None or self._close == 0:
             return 0.0
         return MOST / (1 + ((ends[1] - ends[0]) * self._step / self._close) ** 4)
 
     def labels(self, z: int) -> Tensor:
-        """Soft labels (K, H, W) of a slice between two references."""
+        """Soft labels (K, H, W) float32, summing to 1, of a slice between two references."""
         ends = self._ends(z)
         assert ends is not None
         # Slices are asked for in their order: the ends of one stretch are all that is kept.

@@ -78,7 +78,13 @@ class TrainRequest:
 
     @classmethod
     def from_json(cls, text: str) -> TrainRequest:
-        """Read what `to_json` wrote."""
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        ValueError, TypeError
+            When it is no JSON, not of these fields, or of values that cannot be.
+        """
         return cls(**json.loads(text))
 
 
@@ -103,11 +109,17 @@ class BatchRequest:
 
     @classmethod
     def from_json(cls, text: str) -> BatchRequest:
-        """Read what `to_json` wrote."""
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        ValueError, TypeError, KeyError
+            When it is no JSON, not of these fields, or of values that cannot be.
+        """
         data = json.loads(text)
         return cls(TrainRequest(**data["train"]), tuple(data["volumes"]))
 
 
 def read_request(text: str) -> TrainRequest | BatchRequest:
-    """Read what `to_json` of either kind wrote."""
+    """Read what `to_json` of either kind wrote; errors are those of the two `from_json`."""
     return (BatchRequest if "volumes" in json.loads(text) else TrainRequest).from_json(text)

@@ -32,7 +32,7 @@ class Prior:
 
     @classmethod
     def of(cls, propagated: Propagation) -> Prior:
-        """Teach propagated probabilities everywhere alike.
+        """Teach propagated probabilities everywhere alike: the weight of every voxel is 1.
 
         They are soft where they are unsure. To weigh them by their confidence on top would silence
         the object at its borders but not the background around it, and the network would learn

@@ -42,7 +42,7 @@ class Size:
 
 
 def allowed(request: TrainRequest) -> int:
-    """Return the bytes that a run may use: what the user says, or half of what is free."""
+    """Return the bytes that a run may use: what the user says, or half of what is free now."""
     return request.memory if request.memory is not None else default_budget()
 
 

@@ -19,7 +19,7 @@ def calm_threads() -> None:
 
 
 def usable_cores(most: int = 8) -> int:
-    """Return how many processor cores this process may use, `most` at most."""
+    """Return how many processor cores this process may use, 1 to `most`."""
     if hasattr(os, "sched_getaffinity"):
         return max(1, min(most, len(os.sched_getaffinity(0))))
     return max(1, min(most, os.cpu_count() or 1))

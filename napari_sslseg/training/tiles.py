@@ -118,7 +118,21 @@ class Tiles:
         return F.avg_pool2d(piece, self.reduction) if self.reduction > 1 else piece
 
     def cut_labels(self, labels: Tensor, corner: tuple[int, int], value: int) -> Tensor:
-        """Cut a frame out of labels (B, H, W); a reduced one shows its middle pixels' labels."""
+        """Cut a frame out of labels; a reduced one shows its middle pixels' labels.
+
+        Parameters
+        ----------
+        labels : Tensor, (B, H, W)
+        corner : tuple of int
+            One of `corners`.
+        value : int
+            What stands outside of the slice.
+
+        Returns
+        -------
+        Tensor, (B, h, w)
+            Of the type of `labels`.
+        """
         piece = self._cut(labels, corner, value)
         middle = self.reduction // 2
         return piece[..., middle :: self.reduction, middle :: self.reduction]

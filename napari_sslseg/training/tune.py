@@ -93,7 +93,10 @@ def fastest_of(candidates: Sequence[Compute], measure: Callable[[Compute], float
 
 
 def warm_up(device: torch.device) -> None:
-    """Have torch and a GPU load what they load late, which takes seconds, before anybody waits."""
+    """Have torch and a GPU load what they load late, which takes seconds, before anybody waits.
+
+    On a GPU it draws from torch's own generators of random numbers.
+    """
     # The first optimiser of a process imports torch's compiler: most of a second.
     torch.optim.LBFGS([torch.zeros(1, requires_grad=True)])
     if device.type == "cpu":

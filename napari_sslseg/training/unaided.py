@@ -64,7 +64,13 @@ class Unaided:
 
 
 def overall_dice(prediction: Tensor, truth: Tensor) -> float:
-    """Dice of all classes at once, the large ones counting more; 0 when none occurs."""
+    """Dice of all classes at once, the large ones counting more; 0 when none occurs.
+
+    Parameters
+    ----------
+    prediction, truth : Tensor
+        Class indices, of one shape; 0 is the background.
+    """
     found, there = prediction > 0, truth > 0
     total = int(found.sum()) + int(there.sum())
     return 2 * int(((prediction == truth) & there).sum()) / total if total else 0.0

@@ -37,7 +37,7 @@ class WeightAverage(nn.Module):
 
     @torch.no_grad()
     def update(self, framework: Framework) -> None:
-        """Take in the weights as they are now; never waits for the device."""
+        """Take in the weights as they are now, of a framework of the same parts; never waits."""
         own, new = _values(self.module), _values(framework)
         pairs = [(o, n) for o, n in zip(own, new, strict=True) if o.is_floating_point()]
         # The first update copies: the average of nothing has no weight.

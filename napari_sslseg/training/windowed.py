@@ -67,7 +67,15 @@ class Survey:
 
 
 def survey(ink: JoinedInk, axis: int) -> Survey:
-    """Look through the ink of a volume."""
+    """Look through the ink of a volume of three axes.
+
+    Parameters
+    ----------
+    ink : JoinedInk
+        Class ids, read slab by slab.
+    axis : int
+        Slicing axis, counted from 0.
+    """
     shape = ink.shape
     shown = np.zeros((shape[axis], 256), dtype=bool)
     seen = [np.zeros(n, dtype=bool) for n in shape]
@@ -95,7 +103,15 @@ def survey(ink: JoinedInk, axis: int) -> Survey:
 
 
 def window_around(found: Survey, height: int, width: int) -> View:
-    """Return the part of the slices to work on: the inked objects with a wide border."""
+    """Return the part of the slices to work on: the inked objects with a wide border.
+
+    Parameters
+    ----------
+    found : Survey
+        Without an inked object, all of the slices.
+    height, width : int
+        Of the slices, pixels.
+    """
     if found.bounds is None:
         return View(slice(0, height), slice(0, width), height, width)
     config = PropagationConfig()
@@ -107,7 +123,15 @@ def window_around(found: Survey, height: int, width: int) -> View:
 
 
 def grown_view(view: View, probabilities: Tensor) -> View:
-    """Move those edges of a window outwards that the proposed objects reach; else the same one."""
+    """Move those edges of a window outwards that the proposed objects reach; else the same one.
+
+    Parameters
+    ----------
+    view : View
+    probabilities : Tensor, (Z, K, H, W)
+        In the window. An edge that is reached moves by half the window's side, as far as the
+        slices go.
+    """
     rows, columns = view.rows, view.columns
     touched = torch.zeros(probabilities.shape[-2:], dtype=torch.bool)
     for slice_ in probabilities:
@@ -217,6 +241,13 @@ def windowed_stack(
         See `SliceStack.from_volume`.
     outside : sequence of int
         See `SliceStack`.
+
+    Raises
+    ------
+    TrainingError
+        When nothing is annotated that tells an object from the background.
+    OSError
+        When the disk is full.
     """
     class_ids = class_ids_of(found.shown, taught, len(outside) > 0)
     lookup = np.full(256, NOT_ANNOTATED, dtype=np.uint8)

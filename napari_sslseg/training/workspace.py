@@ -78,6 +78,12 @@ class Workspace:
     def zeros(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """Return zeros in a file of their own, which goes when the last reference does.
 
+        Parameters
+        ----------
+        shape : sequence of int
+        dtype : torch.dtype
+            Float32, float16 or uint8.
+
         Raises
         ------
         OSError
@@ -86,7 +92,7 @@ class Workspace:
         return torch.from_numpy(self.array(shape, _DTYPES[dtype]))
 
     def array(self, shape: Sequence[int], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        """Return zeros like `zeros`, of any type of numpy's."""
+        """Return zeros like `zeros`, of any type of numpy's, as an array that can be written to."""
         kind = np.dtype(dtype)
         size = max(1, math.prod(shape)) * kind.itemsize
         with tempfile.TemporaryFile(dir=self.folder, prefix="work-") as file:
@@ -104,7 +110,7 @@ class Workspace:
         return np.frombuffer(mapped, kind, math.prod(shape)).reshape(shape)
 
     def copy(self, source: Tensor) -> Tensor:
-        """Return a copy of a tensor in a file of its own."""
+        """Return a copy of a tensor of one of the types of `zeros` in a file of its own."""
         result = self.zeros(source.shape, source.dtype)
         for there, here in zip(result, source, strict=True):
             there.copy_(here)
@@ -112,13 +118,13 @@ class Workspace:
         return result
 
     def watch(self, array: npt.NDArray[Any]) -> None:
-        """Give back the memory of a read-only mapped array, too, when it is time."""
+        """Give back the memory of a mapped array too when it is time, if it is read-only."""
         if (mapped := mapping_of(array)) is not None:
             with self._changing:
                 self._maps.add(mapped)
 
     def slices_in_memory(self, bytes_each: int) -> int:
-        """Return how many slices of this size may be held at a time by all threads together."""
+        """Return how many slices of this size, bytes, all threads together may hold at a time."""
         return self._room // max(bytes_each, 1)
 
     @contextlib.contextmanager

@@ -32,12 +32,12 @@ class SliceState(IntEnum):
 
 
 def blank_ink(shape: tuple[int, ...]) -> Ink:
-    """Return ink on which nothing is stated yet."""
+    """Return ink on which nothing is stated yet: uint8 of this shape, 255 everywhere."""
     return np.full(shape, NOT_ANNOTATED, dtype=np.uint8)
 
 
 def slice_state(slice_ink: Ink) -> SliceState:
-    """State of one slice, from its (H, W) ink."""
+    """State of one slice, from its ink of shape (H, W); one without pixels is empty."""
     stated = int(np.count_nonzero(slice_ink != NOT_ANNOTATED))
     if stated == 0:
         return SliceState.EMPTY
@@ -47,9 +47,16 @@ def slice_state(slice_ink: Ink) -> SliceState:
 def slice_states(ink: Ink, axis: int) -> npt.NDArray[np.uint8]:
     """State of every slice along `axis`.
 
+    Parameters
+    ----------
+    ink : ndarray of uint8, shape (Z, Y, X)
+        255 where nothing is stated; two axes do as well.
+    axis : int
+        Slicing axis, counted from 0; negative ones are not understood.
+
     Returns
     -------
-    ndarray of uint8, shape (Z,)
+    ndarray of uint8, shape (ink.shape[axis],)
         Values of `SliceState`.
     """
     other = tuple(i for i in range(ink.ndim) if i != axis)
@@ -62,16 +69,23 @@ def slice_states(ink: Ink, axis: int) -> npt.NDArray[np.uint8]:
 def shown_classes(ink: Ink, axis: int) -> npt.NDArray[np.bool_]:
     """Which values occur in every slice along `axis`, 255 for none included.
 
+    Parameters
+    ----------
+    ink : ndarray of uint8, shape (Z, Y, X)
+    axis : int
+        Slicing axis.
+
     Returns
     -------
-    ndarray of bool, shape (Z, 256)
+    ndarray of bool, shape (ink.shape[axis], 256)
+        One row a slice, one column a value.
     """
     slices = np.moveaxis(ink, axis, 0)
     return np.stack([np.bincount(s.ravel(), minlength=256) for s in slices]) > 0
 
 
 def reference_slices(ink: Ink, axis: int) -> list[int]:
-    """Return the indices of the wholly annotated slices along `axis`, rising."""
+    """Return the indices of the wholly annotated slices along `axis`, counted from 0, rising."""
     return [int(i) for i in np.flatnonzero(slice_states(ink, axis) == SliceState.WHOLE)]
 
 
@@ -80,6 +94,16 @@ def infer_axis(ink: Ink) -> int:
 
     It is the one whose touched slices are filled best: whole slices along the right axis
     are full, while along any other axis the same ink only crosses every slice.
+
+    Parameters
+    ----------
+    ink : ndarray of uint8, shape (Z, Y, X)
+        255 where nothing is stated.
+
+    Returns
+    -------
+    int
+        The first of those that are filled alike.
 
     Raises
     ------
@@ -131,7 +155,20 @@ def stated(labels: Ink, axis: int) -> Ink:
 
 
 def merge_ink(ink: Ink, others: Iterable[Ink]) -> Ink:
-    """Join ink from several layers into one; the earlier array wins where both speak."""
+    """Join ink from several layers into one; the earlier array wins where both speak.
+
+    Parameters
+    ----------
+    ink : ndarray of uint8
+        What counts first; it is not changed.
+    others : iterable of ndarrays of uint8
+        Of the same shape, each looked at once.
+
+    Returns
+    -------
+    ndarray of uint8
+        A new array, 255 where none of them speaks.
+    """
     merged = ink.copy()
     for other in others:
         silent = merged == NOT_ANNOTATED
@@ -173,7 +210,7 @@ def corrected(
     proposed: npt.NDArray[np.uint8],
     said: npt.NDArray[np.bool_] | None = None,
 ) -> npt.NDArray[np.bool_]:
-    """Where `corrections` has a class."""
+    """Where `corrections`, with the same arguments, has a class; bool, of the shape of `edited`."""
     found: npt.NDArray[np.bool_] = np.asarray(edited != proposed)
     return found if said is None else found | said
 

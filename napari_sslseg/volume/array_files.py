@@ -78,6 +78,16 @@ def write_hashed(path: Path, array: npt.NDArray[Any]) -> str:
     path : Path
         Replaced when all is written.
     array : ndarray, or anything that gives slabs of its first axis
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits, of the voxels in C order.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written; and whatever reading the array raises.
     """
     digest = hashlib.sha256()
 
@@ -112,7 +122,19 @@ def map_array(path: Path, shape: tuple[int, ...]) -> npt.NDArray[Any]:
 
 
 def pieces(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
-    """Yield an array in C-contiguous pieces along its first axis, in the blocks it is stored in."""
+    """Yield an array in C-contiguous pieces along its first axis, in the blocks it is stored in.
+
+    Parameters
+    ----------
+    array : ndarray, or anything lazy with shape, dtype and slices of its first axis
+        A piece has about 32 MiB, or 256 MiB where its voxels lie scattered in memory or file, and
+        ends where chunks of the array end. A mapped array keeps no page of what was yielded.
+
+    Yields
+    ------
+    ndarray, shape (n, *array.shape[1:])
+        One after another; together they are the array.
+    """
     depth = array.shape[0]
     each = max(1, int(np.prod(array.shape[1:])) * np.dtype(array.dtype).itemsize)
     strides = getattr(array, "strides", (1,))
@@ -128,7 +150,7 @@ def pieces(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
 
 
 def mapping_of(array: Any) -> mmap.mmap | None:
-    """Return the mapping that a read-only memory-mapped array looks at, None for any other."""
+    """Return the mapping that a read-only mapped array, or a view of it, looks at, or None."""
     while isinstance(array, np.ndarray):
         base: Any = array.base
         if isinstance(base, mmap.mmap):
@@ -138,7 +160,11 @@ def mapping_of(array: Any) -> mmap.mmap | None:
 
 
 def writable_copy(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return a copy to write to; of a mapped file only what is written to takes memory."""
+    """Return a copy to write to; of a mapped file only what is written to takes memory.
+
+    The file itself is never written to. What is no `numpy.memmap` mapped read-only is copied into
+    memory.
+    """
     if isinstance(array, np.memmap) and array.filename is not None and mapping_of(array):
         where = {"offset": array.offset, "shape": array.shape}
         return np.asarray(np.memmap(array.filename, array.dtype, "c", **where))
@@ -146,14 +172,22 @@ def writable_copy(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def forget_pages(mapping: mmap.mmap | None) -> None:
-    """Give back the memory that the looked-at part of a mapped file takes; it is read again."""
+    """Give back the memory that the looked-at part of a mapped file takes; it is read again.
+
+    Does nothing with None, on a closed mapping, and where the system cannot do it.
+    """
     if mapping is not None and hasattr(mapping, "madvise"):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             mapping.madvise(mmap.MADV_DONTNEED)
 
 
 def value_counts(array: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    """Return how often each value occurs, (256,), without a wider copy of the whole array."""
+    """Return how often each value occurs, (256,), without a wider copy of the whole array.
+
+    Parameters
+    ----------
+    array : ndarray of uint8, of two axes or more, or anything that `pieces` takes
+    """
     counts = np.zeros(256, dtype=np.int64)
     for piece in pieces(array):
         for slab in piece:

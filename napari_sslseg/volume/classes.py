@@ -86,7 +86,18 @@ class ClassTable:
 
     @classmethod
     def from_ids(cls, ids: Iterable[int]) -> ClassTable:
-        """Make a table with default names and colours for label ids met in a file."""
+        """Make a table with default names and colours for label ids met in a file.
+
+        Parameters
+        ----------
+        ids : iterable of int
+            0 and 255, which are no classes, are passed over.
+
+        Raises
+        ------
+        ValueError
+            When another one is not from 1 to 254.
+        """
         table = cls()
         table.meet(ids)
         return table
@@ -116,10 +127,15 @@ class ClassTable:
     def add(self, name: str | None = None) -> SegmentClass:
         """Add a class with the lowest id that no class has or had, and the next colour.
 
+        Parameters
+        ----------
+        name : str, optional
+            ``Class`` and the id, when missing or empty.
+
         Raises
         ------
         ValueError
-            When all 254 ids are taken.
+            When all 254 ids are taken, or the name is nothing but spaces.
         """
         taken = {*self._by_id, *self._removed}
         free = next((i for i in range(1, NOT_ANNOTATED) if i not in taken), None)
@@ -133,17 +149,27 @@ class ClassTable:
         return item
 
     def set(self, item: SegmentClass) -> None:
-        """Insert a class, or replace the one with the same id."""
+        """Insert a class, or replace the one with the same id, also a removed one."""
         self._by_id[item.id] = item
         self._removed.pop(item.id, None)
 
     def meet(self, ids: Iterable[int]) -> bool:
         """Make classes of label values that were met without one; those removed come back.
 
+        Parameters
+        ----------
+        ids : iterable of int
+            0 and 255 are passed over.
+
         Returns
         -------
         bool
             Whether there were any.
+
+        Raises
+        ------
+        ValueError
+            When another one is not from 1 to 254.
         """
         new = {int(i) for i in ids} - {BACKGROUND, NOT_ANNOTATED, *self._by_id}
         for value in new:
@@ -157,34 +183,48 @@ class ClassTable:
         return tuple(sorted(self._removed))
 
     def covering(self, ids: Iterable[int]) -> ClassTable:
-        """Return a table with a class for each of these label values, too."""
+        """Return a copy with a class for each of these label values, too; errors as of `meet`."""
         table = copy.deepcopy(self)
         table.meet(ids)
         return table
 
     def rename(self, class_id: int, name: str) -> SegmentClass:
-        """Give a class another name; its id and colour stay, a code of the old name does not."""
+        """Give a class another name; its id and colour stay, a code of the old name does not.
+
+        Raises
+        ------
+        KeyError
+            When no class has the id.
+        ValueError
+            When the name is empty.
+        """
         item = self._by_id[class_id]
         if name.strip() != item.name:
             self._by_id[class_id] = replace(item, name=name.strip(), code=None)
         return self._by_id[class_id]
 
     def recode(self, class_id: int, code: Code | None) -> SegmentClass:
-        """Say what a class is in a terminology; None lets its name decide."""
+        """Say what a class is in a terminology; None lets its name decide. KeyError if missing."""
         self._by_id[class_id] = replace(self._by_id[class_id], code=code)
         return self._by_id[class_id]
 
     def recolor(self, class_id: int, color: str) -> SegmentClass:
-        """Give a class another colour (``#rrggbb``)."""
+        """Give a class another colour (``#rrggbb``, not checked). KeyError if it is missing."""
         self._by_id[class_id] = replace(self._by_id[class_id], color=color)
         return self._by_id[class_id]
 
     def remove(self, class_id: int) -> None:
-        """Take a class out of the table. Voxels are not touched: that is the caller's choice."""
+        """Take a class out of the table. Voxels are not touched: that is the caller's choice.
+
+        Raises
+        ------
+        KeyError
+            When no class has the id.
+        """
         self._removed[class_id] = self._by_id.pop(class_id)
 
     def name(self, class_id: int) -> str:
-        """Name of any label value, background and "not annotated" included."""
+        """Name of any label value, background and "not annotated" included; never an error."""
         if class_id == BACKGROUND:
             return "Background"
         if class_id == NOT_ANNOTATED:
@@ -207,7 +247,15 @@ class ClassTable:
 
     @classmethod
     def from_json(cls, rows: Iterable[dict[str, object]]) -> ClassTable:
-        """Read what `to_json` wrote."""
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        KeyError, TypeError
+            When a row is no mapping with the keys ``id``, ``name`` and ``color``.
+        ValueError
+            When an id, name or code cannot be, or two classes, or two removed ones, have one id.
+        """
         table = cls()
         for row in rows:
             item = SegmentClass(
@@ -224,9 +272,10 @@ class ClassTable:
 
 
 def voxel_counts(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    """Return how many voxels of each of the 256 label values there are.
+    """Return how many voxels of each of the 256 label values there are, as int64 of shape (256,).
 
-    Slab by slab, as counting needs eight times the memory of what is counted.
+    Slab by slab, as counting needs eight times the memory of what is counted. Labels are uint8, of
+    any shape.
     """
     slabs = np.moveaxis(labels, int(np.argmax(np.abs(labels.strides))), 0)
     found = np.zeros(256, dtype=np.int64)

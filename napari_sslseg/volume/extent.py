@@ -57,7 +57,7 @@ class Extent:
         return self.first is not None or self.last is not None
 
     def within(self, depth: int) -> Extent:
-        """Return it, for a volume of `depth` slices.
+        """Return it as it is, for a volume of `depth` slices along its axis.
 
         Raises
         ------
@@ -72,11 +72,11 @@ class Extent:
         return self
 
     def may_begin(self, index: int) -> bool:
-        """Whether it makes sense to say of a slice that the object begins there."""
+        """Whether it makes sense, and is new, that the object begins in a slice (from 0)."""
         return index != self.first and (self.last is None or index <= self.last)
 
     def may_end(self, index: int) -> bool:
-        """Whether it makes sense to say of a slice that the object ends there."""
+        """Whether it makes sense, and is new, that the object ends in a slice (from 0)."""
         return index != self.last and (self.first is None or index >= self.first)
 
     @property
@@ -115,7 +115,18 @@ class Extent:
 
 
 def object_slices(ink: Ink | Corrections | StoredInk, axis: int) -> npt.NDArray[np.bool_]:
-    """Slices along an axis, shape (Z,), in which ink (255 = none) shows any class but 0."""
+    """Slices along an axis in which ink (255 = none) shows any class but 0.
+
+    Parameters
+    ----------
+    ink : ndarray of uint8, or ink made slice by slice; shape (Z, Y, X)
+    axis : int
+        Counted from 0.
+
+    Returns
+    -------
+    ndarray of bool, shape (ink.shape[axis],)
+    """
     found = np.zeros(ink.shape[axis], dtype=bool)
     # Slab by slab, as the array lies in memory: a mask of all voxels would take as much.
     for index in range(ink.shape[0]):
@@ -131,12 +142,23 @@ def object_slices(ink: Ink | Corrections | StoredInk, axis: int) -> npt.NDArray[
 
 
 def extents_to_json(extents: dict[int, Extent]) -> dict[str, list[int | None]]:
-    """Turn the extents along some axes to plain JSON values."""
+    """Turn extents by axis to JSON values, ``{"0": [first, last]}``, without the blank ones."""
     return {str(axis): list(extent.ends) for axis, extent in sorted(extents.items()) if extent}
 
 
 def extents_from_json(data: Any, shape: Iterable[int]) -> dict[int, Extent]:
     """Read what `extents_to_json` wrote.
+
+    Parameters
+    ----------
+    data : JSON value
+    shape : iterable of int
+        Of the volume.
+
+    Returns
+    -------
+    dict of int to Extent
+        By axis.
 
     Raises
     ------

@@ -17,7 +17,10 @@ VOLUMES = "volumes"
 
 
 def home_of(path: Path) -> Path:
-    """Folder of the project that a volume belongs to: its own, or that of the first volume."""
+    """Folder of the project that a volume belongs to: its own, or that of the first volume.
+
+    Which is looked for on the disk; a folder that is no project counts as its own.
+    """
     path = Path(path)
     above = path.parent.parent
     inside = path.parent.name == VOLUMES and (above / "project.json").exists()
@@ -30,7 +33,7 @@ def is_there(path: Path) -> bool:
 
 
 def is_gone(path: Path) -> ProjectError:
-    """Return the error that a project folder is no longer where it was, for the user."""
+    """Return, not raise, the error that a project folder is no longer where it was."""
     return ProjectError(
         f"The project folder {path} is no longer there; put it back, or open it where it is now, "
         "and try again."
@@ -99,7 +102,20 @@ def new_folder(path: Path, files: Sequence[str]) -> Iterator[None]:
 
 
 def classes_of(path: Path, data: dict[str, Any]) -> ClassTable:
-    """Return the class table of a project's head; of a further volume, that of the first one."""
+    """Return the class table of a project's head; of a further volume, that of the first one.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of the volume.
+    data : dict
+        What its ``project.json`` holds.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        When the head has no table that can be read; see `ClassTable.from_json`.
+    """
     home = home_of(path)
     if home != path:
         # Where the first volume is damaged, what this one remembers will do.
@@ -110,7 +126,11 @@ def classes_of(path: Path, data: dict[str, Any]) -> ClassTable:
 
 
 def list_projects(folder: Path) -> list[tuple[Path, str, float]]:
-    """Projects below a folder: (path, name, time of the last save), the newest first."""
+    """Projects below a folder: (path, name, time of the last save), the newest first.
+
+    Times are seconds since 1970, of the newest ``project.json`` of any of the volumes. Only direct
+    subfolders are looked at; heads that cannot be read are passed over.
+    """
     found = []
     for head in Path(folder).glob("*/project.json"):
         try:

@@ -113,6 +113,12 @@ class Geometry:
             Position of the first voxel along each array axis, in `units`; zero by default.
         units : str
             Unit of spacing and origin.
+
+        Raises
+        ------
+        ValueError
+            If these are not two or three values each, alike, a spacing is not positive, or as of
+            `Geometry`.
         """
         n = len(shape)
         origin = (0.0,) * n if origin is None else origin
@@ -151,6 +157,11 @@ class Geometry:
             Spatial shape of the array in ITK's index order ``(i, j[, k])``.
         units : str
             Unit of spacing and origin.
+
+        Raises
+        ------
+        ValueError
+            If direction, spacing and origin are of different n, or as of `Geometry`.
         """
         step, start = np.asarray(spacing, float).ravel(), np.asarray(origin, float).ravel()
         n = len(step)
@@ -210,7 +221,13 @@ class Geometry:
         return Geometry(affine, self.shape, "mm", self.oriented)
 
     def position(self, index: ArrayLike) -> NDArray[np.float64]:
-        """Return world RAS+ positions ``(..., 3)`` of array indices ``(..., ndim)``."""
+        """Return world RAS+ positions ``(..., 3)``, in `units`, of array indices ``(..., ndim)``.
+
+        Raises
+        ------
+        ValueError
+            When the last axis has another length.
+        """
         points = np.asarray(index, dtype=np.float64)
         n = self.ndim
         return np.asarray(points @ self.affine[:3, :n].T + self.affine[:3, 3])

@@ -38,7 +38,14 @@ class Replay:
 
 
 def record(index: int, slice_ink: Ink) -> bytes:
-    """Return the record of a slice."""
+    """Return the record of a slice.
+
+    Parameters
+    ----------
+    index : int
+        Along the first axis; 0 to 2**32 - 1.
+    slice_ink : ndarray of uint8, shape (Y, X)
+    """
     payload = zlib.compress(slice_ink.tobytes(), 1)
     return _HEADER.pack(_MAGIC, index, len(payload), _checksum(_MAGIC, index, payload)) + payload
 
@@ -69,6 +76,12 @@ class Journal:
 
     def replay(self, take: Callable[[int, Ink], object]) -> Replay:
         """Hand out the slices, oldest first; what cannot be read is passed over.
+
+        Parameters
+        ----------
+        take : callable
+            Is given the index of a slice along the first axis and its ink, read-only uint8 of shape
+            (Y, X). A slice that was saved again comes again, and the last one counts.
 
         Raises
         ------

@@ -91,7 +91,23 @@ class InkStore:
             return self._open().stored
 
     def changed_since(self, ink: Ink) -> npt.NDArray[np.int64]:
-        """Return where ink differs from what was last saved, as places in the array laid flat."""
+        """Return where ink differs from what was last saved, as places in the array laid flat.
+
+        Parameters
+        ----------
+        ink : ndarray of uint8
+            Of the store's shape.
+
+        Returns
+        -------
+        ndarray of int64, shape (n,)
+            Rising; places in C order.
+
+        Raises
+        ------
+        ProjectError
+            When what was saved cannot be read, or has another shape.
+        """
         stored = self.stored()
         blank = blank_ink(self.shape[1:])
         found = [np.empty(0, dtype=np.int64)]

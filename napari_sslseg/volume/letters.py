@@ -37,7 +37,18 @@ class EdgeLetters:
 
 
 def direction_letters(direction: Sequence[float] | NDArray[np.float64]) -> str:
-    """Return the letters of a direction in RAS+ world coordinates, such as ``"A"`` or ``"AL"``."""
+    """Return the letters of a direction in RAS+ world coordinates, such as ``"A"`` or ``"AL"``.
+
+    Parameters
+    ----------
+    direction : three floats
+        Of any length but zero. An axis within 75 degrees of it has a letter; the closest is first.
+
+    Returns
+    -------
+    str
+        Empty for no direction: zeros, or numbers that are not finite.
+    """
     vector = np.asarray(direction, dtype=np.float64)
     length = float(np.linalg.norm(vector))
     if length == 0 or not np.isfinite(length):

@@ -288,7 +288,7 @@ class Project:
         self.settings = {**self.settings, "shown": dict(versions)}
 
     def write_proposal(self, proposal: Proposal) -> int:
-        """Store a new version of a proposal; as `write_proposal_slabs`."""
+        """Store a new version of a proposal and return its number; as `write_proposal_slabs`."""
         slabs = zip(proposal.classes, proposal.regions, proposal.confidence, strict=True)
         return self.write_proposal_slabs(
             proposal.name, proposal.classes.shape, slabs, lambda: proposal.info

@@ -68,7 +68,7 @@ def replacing_all(paths: Sequence[Path]) -> Iterator[list[Path]]:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a text file, UTF-8, whole or not at all.
+    """Write a text file, UTF-8, whole or not at all, into a folder that exists.
 
     Raises
     ------

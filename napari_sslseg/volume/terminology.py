@@ -67,8 +67,16 @@ class Code:
 
         Parameters
         ----------
+        data : dict, str or None
         name : str
             Meaning of a code that has none.
+
+        Raises
+        ------
+        KeyError
+            If a dict lacks a part.
+        ValueError
+            If the parts are no code.
         """
         if isinstance(data, dict):
             return cls(str(data["value"]), str(data["scheme"]), str(data["meaning"]))
@@ -271,7 +279,10 @@ def terms_for(name: str, code: Code | None = None) -> Terms:
 
 
 def private_code(name: str) -> Code:
-    """Return a code of the private scheme for free text."""
+    """Return a code of the private scheme for free text, which may be empty or of any length.
+
+    The same text, whatever its case, has the same value; meanings are cut to 64 characters.
+    """
     meaning = " ".join(name.replace("\\", "/").split()) or "Structure"
     value = re.sub(r"[^A-Z0-9]+", "_", meaning.upper()).strip("_")
     if not value or len(value) > _LONGEST_VALUE or value != meaning.upper().replace(" ", "_"):

@@ -69,6 +69,15 @@ def sample_of(array: NDArray[Any]) -> NDArray[Any]:
 
     Of an array that is decoded in blocks, a few slices along the axis in which its blocks are
     thinnest.
+
+    Parameters
+    ----------
+    array : ndarray, or a dask array
+
+    Returns
+    -------
+    ndarray
+        Every n-th value along each axis of it, or of seven slices at most.
     """
     chunks = getattr(array, "chunks", None)
     if chunks is not None and array.ndim > 2:

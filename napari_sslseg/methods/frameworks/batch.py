@@ -67,9 +67,12 @@ class Batch:
         return replace(self, **changes)
 
     def padded(self, multiple: int) -> Batch:
-        """Return the batch with its sides padded: by pixels that carry no supervision.
+        """Return the batch with its sides padded at their ends by pixels that carry no supervision.
 
-        To multiples, and to two of them at least, as networks pad what they see.
+        Parameters
+        ----------
+        multiple
+            Sides become multiples of it, and two of them at least, as networks pad what they see.
         """
         sides = self.labelled_image.shape[2:]
         added = [max(n + -n % multiple, 2 * multiple) - n for n in sides]
@@ -97,7 +100,14 @@ class Batch:
     ) -> Batch:
         """Return the batch under random geometry; 255 or weight 0 where nothing is known.
 
-        Sides of cropped views are multiples of `multiple`, pixels.
+        Parameters
+        ----------
+        generator
+            Source of randomness.
+        config
+            Chances and ranges; `stretch` and `crop` are of images alone.
+        multiple
+            Sides of cropped views are multiples of it, pixels.
         """
         size = None
         if self.labelled_image.ndim == 4:

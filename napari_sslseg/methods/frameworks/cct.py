@@ -74,6 +74,12 @@ class CCT(Framework):
     """Decoders on one encoder; the main one predicts, the mean of all is the rectified prediction.
 
     Thresholds 0 belong to the main decoder, k to the k-th auxiliary one.
+
+    Raises
+    ------
+    ValueError
+        For volumes, without an auxiliary decoder, or when there are not as many values of
+        `decoder_dropout` as decoder steps.
     """
 
     config: CCTConfig
@@ -145,9 +151,14 @@ class CCT(Framework):
         features
             Of the encoder.
         main
-            Logits of the main decoder, which guide some perturbations.
+            ``(B, K, H, W)`` logits of the main decoder, which guide some perturbations.
         generator
             Randomness.
+
+        Returns
+        -------
+        list of Tensor
+            ``(B, K, H, W)``, in the order of `CCTConfig.kinds`.
         """
         answers = self.space.decide(self.space.probabilities(main.detach()))[1]
         objects = answers.amax(1) if self.space.overlapping else (answers > 0).long()
@@ -165,7 +176,22 @@ class CCT(Framework):
         return found
 
     def heterogeneous(self, logits: list[tuple[Tensor, ...]], batch: Batch) -> dict[str, Tensor]:
-        """Return MetaSSL's parts: the main decoder and each auxiliary one, both or one way."""
+        """Return MetaSSL's parts: the main decoder and each auxiliary one, both or one way.
+
+        Parameters
+        ----------
+        logits
+            Of the main decoder, then of the auxiliary ones: each the logits ``(Bl, K, H, W)`` of
+            the labelled and ``(Bu, K, H, W)`` of the unlabelled images.
+        batch
+            Weakly augmented.
+
+        Returns
+        -------
+        dict of str to Tensor
+            Scalars ``"labelled_regions"``, a sum over decoders, and ``"unlabelled"``, a mean over
+            the auxiliary ones.
+        """
         c, nu = self.config, batch.unlabelled_count
         probs = [[self.space.probabilities(z.detach()) for z in split] for split in logits]
         followers = range(1, len(logits))

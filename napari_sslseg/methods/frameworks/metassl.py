@@ -179,7 +179,13 @@ class MetaSSL(nn.Module):
         unlabelled: Sequence[PredictionPair] = (),
         labelled: Sequence[PredictionPair] = (),
     ) -> None:
-        """Update the thresholds once for each reference prediction and split."""
+        """Update the thresholds once for each reference prediction and split.
+
+        Parameters
+        ----------
+        unlabelled, labelled
+            Pairs of either split; of several with one index, the first is looked at.
+        """
         splits: dict[Split, Sequence[PredictionPair]] = {
             "unlabelled": unlabelled,
             "labelled": labelled,
@@ -192,9 +198,13 @@ class MetaSSL(nn.Module):
                     self.thresholds.observe(*stated(probs, pair.target), index, split)
 
     def unlabelled(self, pairs: Sequence[PredictionPair]) -> Tensor:
-        """Return the loss of unlabelled images, summed over pairs.
+        """Return the loss of unlabelled images, a scalar, summed over pairs.
 
-        The thresholds are used as they are: call `observe` first, so that they contain the batch.
+        Parameters
+        ----------
+        pairs
+            At least one. The thresholds are used as they are: call `observe` first, so that they
+            contain the batch.
         """
         losses = [self._unlabelled(p) for p in pairs]
         return torch.stack(losses).sum()
@@ -235,7 +245,17 @@ class MetaSSL(nn.Module):
     def labelled(
         self, pairs: Sequence[PredictionPair], annotation: Tensor, ignore: int = IGNORE
     ) -> Tensor:
-        """Return the loss of labelled images against their annotation, summed over pairs."""
+        """Return the loss of labelled images against their annotation, a scalar, summed over pairs.
+
+        Parameters
+        ----------
+        pairs
+            At least one; their `trust` and `target` play no part. Thresholds are used as they are.
+        annotation
+            ``(B, ...)`` class ids; overlapping: ``(B, K, ...)`` of 0 and 1.
+        ignore
+            Value where nothing is annotated.
+        """
         losses = []
         for pair in pairs:
             thresholds = self.thresholds.get(pair.index, "labelled")

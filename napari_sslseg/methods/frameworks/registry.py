@@ -61,14 +61,15 @@ def create(name: str, in_channels: int, classes: int, **options: Any) -> Framewo
     in_channels
         Image channels times context slices.
     classes
-        Number of classes, background included.
+        Number of classes, background included; overlapping classes have no background.
     **options
         Fields of the framework's configuration, for example ``channels=(16, 32, 64, 128)``.
 
     Raises
     ------
     ValueError
-        For an unknown name or option, naming the known ones.
+        For an unknown name or option, naming the known ones, and as of the framework for values
+        that do not fit together.
     """
     check_options(name, options)
     framework, config, preset = _REGISTRY[name]
@@ -89,7 +90,20 @@ def config_of(name: str) -> type[FrameworkConfig]:
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:
-    """Raise what `create` raises for an unknown name or option, without building anything."""
+    """Raise what `create` raises for an unknown name or option, without building anything.
+
+    Parameters
+    ----------
+    name
+        Of a framework.
+    options
+        Only their names are looked at.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name or option, naming the known ones.
+    """
     known = {f.name for f in fields(config_of(name))}
     if unknown := sorted(set(options) - known):
         raise ValueError(

@@ -23,12 +23,35 @@ RECTIFIED = 2
 
 
 def plain_labels(probs: Tensor, size: Sequence[int], space: LabelSpace) -> Tensor:
-    """Return the network's own labels of probabilities ``(B, K, H, W)``, on a grid of `size`."""
+    """Return the network's own labels of probabilities, on a grid.
+
+    Parameters
+    ----------
+    probs
+        ``(B, K, H, W)``.
+    size
+        Height and width of the grid.
+    space
+        What the classes mean.
+
+    Returns
+    -------
+    Tensor
+        ``(B, *size)`` int64; overlapping: ``(B, K, *size)``.
+    """
     return space.decide(resize(probs, (size[0], size[1])))[1]
 
 
 def annotation_on(target: Tensor, size: Sequence[int], space: LabelSpace) -> Tensor:
-    """Return an annotation, sampled nearest, on a grid of `size`."""
+    """Return an annotation, sampled nearest, on a grid.
+
+    Parameters
+    ----------
+    target
+        ``(B, H, W)`` class ids; overlapping: ``(B, K, H, W)``.
+    size, space
+        As in `plain_labels`, which this returns the like of; 255 where nothing is annotated.
+    """
     maps = target if space.overlapping else target[:, None]
     sampled = sample_nearest(maps.float(), size).long()
     return sampled if space.overlapping else sampled[:, 0]

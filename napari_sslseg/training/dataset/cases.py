@@ -44,10 +44,21 @@ class Reader(Protocol):
     """How files are read; the caller brings it, as training knows no formats."""
 
     def image(self, paths: tuple[Path, ...]) -> ImageData:
-        """Read an image; several files are channels."""
+        """Read an image.
+
+        Parameters
+        ----------
+        paths
+            One file; or several, which are channels in this order.
+
+        Raises
+        ------
+        UserError
+            With one sentence, when they cannot be read.
+        """
 
     def labels(self, path: Path) -> npt.NDArray[Any]:
-        """Read an annotation as its file has it, without channels."""
+        """Read an annotation's label values ``(*spatial)`` as its file has them, no channels."""
 
 
 @dataclass
@@ -195,7 +206,15 @@ def load_cases(
 
 
 def to_indices(labels: npt.NDArray[Any], dataset: Dataset) -> npt.NDArray[np.uint8]:
-    """Turn label values ``(Z, H, W)`` into targets; see `Case.target`."""
+    """Turn label values into targets; see `Case.target`.
+
+    Parameters
+    ----------
+    labels
+        ``(Z, H, W)`` of any whole numbers. Those of no class are background.
+    dataset
+        For the classes, and for what is not annotated.
+    """
     blank = np.isin(labels, (*dataset.not_annotated, NOT_ANNOTATED))
     if dataset.overlapping:
         bits = labels.astype(np.int64)
@@ -209,7 +228,16 @@ def to_indices(labels: npt.NDArray[Any], dataset: Dataset) -> npt.NDArray[np.uin
 
 
 def to_values(target: npt.NDArray[Any], dataset: Dataset) -> npt.NDArray[np.uint8]:
-    """Turn class indices or sets, as in `Case.target`, into the values of label files."""
+    """Turn class indices or sets into the values of label files ``(Z, H, W)``.
+
+    Parameters
+    ----------
+    target
+        ``(Z, H, W)`` or, where classes overlap, ``(Z, K, H, W)``, uint8, as in `Case.target`. What
+        is not annotated becomes background.
+    dataset
+        For the classes.
+    """
     if dataset.overlapping:
         values = np.zeros((target.shape[0], *target.shape[2:]), np.uint8)
         for k, value in enumerate(dataset.classes):

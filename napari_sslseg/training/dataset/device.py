@@ -16,7 +16,7 @@ def find_device(name: str) -> torch.device:
     Raises
     ------
     DatasetError
-        When it is not there.
+        When it is not there, or none of these.
     """
     if name not in DEVICES:
         raise DatasetError(f"There is no device {name!r}; there are {', '.join(DEVICES)}.")

@@ -76,7 +76,18 @@ class Report:
         return cleaned
 
     def write(self, stem: Path) -> tuple[Path, Path]:
-        """Write ``stem.json`` and ``stem.csv``, both whole or neither; return their paths."""
+        """Write ``stem.json`` and ``stem.csv``, both whole or neither; return their paths.
+
+        Parameters
+        ----------
+        stem
+            In a folder that exists; a dot in its name begins no suffix.
+
+        Raises
+        ------
+        OSError
+            When they cannot be written.
+        """
         table, head = stem.with_name(f"{stem.name}.csv"), stem.with_name(f"{stem.name}.json")
         with replacing_all([head, table]) as parts:
             parts[0].write_text(json.dumps(self.to_json(), indent=1), encoding="utf-8")
@@ -117,10 +128,15 @@ def score_case(
     spacing
         Of each axis, in the unit of the distances.
 
+    Returns
+    -------
+    dict
+        Name of a class to metric to value; NaN for a distance that there is none of.
+
     Raises
     ------
     DatasetError
-        When the shapes differ.
+        When the shapes differ, or MONAI is missing.
     """
     if predicted.shape != truth.shape:
         raise DatasetError(

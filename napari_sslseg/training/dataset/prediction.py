@@ -30,7 +30,12 @@ class Checks(Protocol):
 
 
 def build_framework(about: Mapping[str, Any]) -> Framework:
-    """Build an untrained framework from what a model's JSON says.
+    """Build an untrained framework, on the CPU, from what a model's JSON says.
+
+    Parameters
+    ----------
+    about
+        With ``framework``, ``options``, ``in_channels`` and ``outputs``.
 
     Raises
     ------
@@ -113,7 +118,17 @@ def predict_case(
 
 
 def context_of(image: Tensor, slices: Tensor, context: int) -> Tensor:
-    """Return slices ``(B, C * (2 * context + 1), H, W)``; at the ends the last is repeated."""
+    """Return slices ``(B, C * (2 * context + 1), H, W)``; at the ends the last is repeated.
+
+    Parameters
+    ----------
+    image
+        ``(Z, C, H, W)``.
+    slices
+        Indices, int64 ``(B,)``.
+    context
+        Slices on either side; their channels are in the order of the slices.
+    """
     around = torch.arange(-context, context + 1)
     index = (slices[:, None] + around[None]).clamp(0, image.shape[0] - 1)
     return image[index].flatten(1, 2)
@@ -148,7 +163,7 @@ def _decide(probs: Tensor, model: Framework) -> npt.NDArray[np.uint8]:
 def in_file_order(
     classes: npt.NDArray[np.uint8], case: Case, dataset: Dataset
 ) -> npt.NDArray[np.uint8]:
-    """Bring label values ``(Z, H, W)`` back to the axes of the case's file."""
+    """Bring label values ``(Z, H, W)`` back to the axes of the case's file: two of a picture."""
     if case.flat:
         return np.ascontiguousarray(classes[0])
     return np.ascontiguousarray(np.moveaxis(classes, 0, dataset.axis))

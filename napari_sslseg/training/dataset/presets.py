@@ -207,12 +207,12 @@ def changed(preset: Preset, training: Mapping[str, Any]) -> Preset:
     """Return a preset with the settings of a ``training`` block.
 
     ``options`` are added to the preset's, and so are those of ``weak``, ``strong`` and ``regions``
-    within them; every other key replaces its value.
+    within them; every other key replaces its value. Those of `OTHER_KEYS` are passed over.
 
     Raises
     ------
     DatasetError
-        For an unknown key or a value of the wrong kind.
+        For an unknown key or a value of the wrong kind. Options are looked at in `build_options`.
     """
     hints = get_type_hints(Preset)
     known = [f.name for f in fields(Preset) if f.name != "framework"]
@@ -246,11 +246,18 @@ def build_options(framework: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
     ``weak``, ``strong`` and ``regions`` are given as fields of their classes, lists become tuples.
 
+    Parameters
+    ----------
+    framework
+        Its name; see `Preset`.
+    options
+        Values by name; those that are missing stay the framework's own.
+
     Raises
     ------
     DatasetError
         For an option that the framework does not have, naming those that it has, or a value of the
-        wrong kind or out of range.
+        wrong kind or out of range; also for the name of no framework.
     """
     # YAML reads a number, or a word such as “on”, as something else than a name.
     if odd := [key for key in options if not isinstance(key, str)]:

@@ -133,7 +133,7 @@ RANGES: Mapping[type, Mapping[str, Range]] = {
 
 
 def range_of(kind: type, option: str) -> Range | None:
-    """Return the range of an option of a class of options; None for what is no number."""
+    """Return the range of an option of a class of options; None where none is declared."""
     for each in kind.__mro__:
         if option in (ranges := RANGES.get(each, {})):
             return ranges[option]

@@ -222,7 +222,22 @@ class Run:
                 )
 
     def execute(self, seconds: float | None) -> Outcome:
-        """Train to the end, the deadline, or the user's cancel; each way leaves a state."""
+        """Train to the end, the deadline, or the user's cancel; each way leaves a state.
+
+        Parameters
+        ----------
+        seconds
+            From now to the deadline; None for none.
+
+        Raises
+        ------
+        DatasetError
+            When a loss or the network is no longer finite; the last saved state is kept.
+        Cancelled
+            When the user cancels.
+        OSError
+            When the disk does not take what is written.
+        """
         try:
             return self._execute(seconds)
         finally:

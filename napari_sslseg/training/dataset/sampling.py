@@ -44,7 +44,7 @@ class Cycle:
         self._position = count  # the first order is drawn when it is needed
 
     def take(self, number: int) -> Tensor:
-        """Return the next numbers, int64."""
+        """Return the next numbers, int64 ``(number,)``; none at all of a cycle of no numbers."""
         count = self._order.numel()
         if count == 0 or number == 0:
             return torch.empty(0, dtype=torch.int64)
@@ -69,7 +69,9 @@ class Cycle:
         Raises
         ------
         DatasetError
-            When that was of other numbers.
+            When that was of more or fewer numbers.
+        KeyError
+            When it is none of a cycle.
         """
         if state["order"].numel() != self._order.numel():
             raise DatasetError(CHANGED)

@@ -149,7 +149,10 @@ def make_settings(dataset: Dataset, device: str, **overrides: Any) -> Settings:
 
 
 def describe_data(dataset: Dataset, channels: int) -> dict[str, Any]:
-    """Return what a model must know of its data set to predict, as JSON values."""
+    """Return what a model must know of its data set to predict, as JSON values.
+
+    `channels` are those of the images, without the slices in context.
+    """
     return {
         "classes": {str(value): name for value, name in dataset.classes.items()},
         "overlapping": dataset.overlapping,

@@ -21,7 +21,16 @@ HEAD = "state.json"
 def flatten(prefix: str, tree: Any, tensors: dict[str, Tensor]) -> Any:
     """Move the tensors of nested dicts and lists into `tensors`; return what remains.
 
-    A tensor is replaced by ``{"tensor": key}``. Keys of dicts become strings.
+    A tensor is replaced by ``{"tensor": key}``. Keys of dicts become strings, tuples lists.
+
+    Parameters
+    ----------
+    prefix
+        What the keys of the tensors begin with.
+    tree
+        Dicts, lists and tuples, tensors, and JSON values.
+    tensors
+        Receives copies, on the CPU.
     """
     if isinstance(tree, Tensor):
         # One file must not hold two views of the same memory.
@@ -35,7 +44,13 @@ def flatten(prefix: str, tree: Any, tensors: dict[str, Tensor]) -> Any:
 
 
 def restore(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
-    """Undo `flatten`; keys that are whole numbers become so again."""
+    """Undo `flatten`; keys that are whole numbers become so again, tuples stay lists.
+
+    Raises
+    ------
+    KeyError
+        When a tensor is missing.
+    """
     if isinstance(tree, Mapping):
         if set(tree) == {"tensor"}:
             return tensors[tree["tensor"]]
@@ -72,10 +87,15 @@ def save_state(folder: Path, step: int, tree: Mapping[str, Any]) -> None:
 def load_state(folder: Path) -> dict[str, Any] | None:
     """Read the last state of a run; None when there is none.
 
+    Returns
+    -------
+    dict or None
+        As `save_state` was given it, but for what `restore` says; tensors on the CPU.
+
     Raises
     ------
     DatasetError
-        When it is damaged.
+        When it is damaged, or holds numbers that are not finite.
     """
     path = folder / HEAD
     if not path.exists():
@@ -91,14 +111,14 @@ def load_state(folder: Path) -> dict[str, Any] | None:
 
 
 def damaged(folder: Path) -> DatasetError:
-    """Return the error of a state that cannot be gone on from."""
+    """Return, not raise, the error of a state that cannot be gone on from."""
     return DatasetError(
         f"The saved state in {folder} is damaged; start anew in another folder, or with --fresh."
     )
 
 
 def random_states(device: torch.device) -> dict[str, Tensor]:
-    """Return the states of torch's own generators, which dropout draws from."""
+    """Return the states, uint8 on the CPU, of torch's own generators, which dropout draws from."""
     states = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         states["cuda"] = torch.cuda.get_rng_state(device)
@@ -108,7 +128,13 @@ def random_states(device: torch.device) -> dict[str, Tensor]:
 
 
 def set_random_states(states: Mapping[str, Tensor], device: torch.device) -> None:
-    """Take over what `random_states` returned; that of another device is left out."""
+    """Take over what `random_states` returned; that of another device is left out.
+
+    Raises
+    ------
+    KeyError
+        When there is none of the CPU.
+    """
     torch.set_rng_state(states["cpu"])
     if device.type == "cuda" and "cuda" in states:
         torch.cuda.set_rng_state(states["cuda"], device)

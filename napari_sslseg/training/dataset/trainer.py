@@ -105,7 +105,14 @@ class DatasetTrainer(Trainer):
         return self.model if self.settings.average else self.framework
 
     def settle(self, images: Iterable[Tensor]) -> None:
-        """Measure the batch statistics of averaged weights, if it is these that predict."""
+        """Measure the batch statistics of averaged weights, if it is these that predict.
+
+        Parameters
+        ----------
+        images
+            Batches ``(B, C, H, W)``, or of volumes, on the device; not looked at if the last
+            weights predict.
+        """
         if self.settings.average:
             with autocast(self.plan):
                 measure_statistics(self.model, images)
@@ -187,7 +194,8 @@ class DatasetTrainer(Trainer):
         DatasetError
             When the images had another number of channels.
         ValueError
-            Or another error, when it is none of this run.
+            Or another error, such as KeyError, when it is none of this run; then the trainer is of
+            no use any more.
         """
         self.step = int(state["step"])
         if not 0 <= self.step <= self.settings.steps:

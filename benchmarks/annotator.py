@@ -105,9 +105,7 @@ class ReferenceMatching:
 
         volume = self._volume
         stack = SliceStack.from_volume(volume.image, ink, 0, volume.spacing, self._extent)
-        found = propagate(
-            stack.image, stack.ink, stack.classes, stack.spacing, workers=1, empty=stack.outside
-        )
+        found = propagate(stack.inked_volume())
         known = Predictions(
             found.probabilities, found.probabilities, found.agreement, found.sources
         )

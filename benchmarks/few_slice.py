@@ -27,7 +27,7 @@ import torch
 from scipy import ndimage
 
 from napari_sslseg.methods.intensity import standardise
-from napari_sslseg.methods.propagation import propagate
+from napari_sslseg.methods.propagation import Execution, InkedVolume, propagate
 from napari_sslseg.training.control import Control
 from napari_sslseg.training.events import Estimated, Event, Finished
 from napari_sslseg.training.plan import choose_device
@@ -77,6 +77,11 @@ class Case:
             spacing=(first, spacing[0], spacing[1]),
         )
 
+    def inked_volume(self) -> InkedVolume:
+        """Return what the matching is given."""
+        image, ink = standardise(self.image[:, None]), torch.from_numpy(self.ink)
+        return InkedVolume(image, ink, max(self.classes) + 1, self.spacing)
+
 
 @dataclass
 class Prediction:
@@ -96,14 +101,8 @@ Method = Callable[[Case, float, str, int], Prediction]
 def reference(case: Case, seconds: float, device: str, seed: int = 0) -> Prediction:
     """Reference-guided propagation; no training, so neither time nor seed is used."""
     torch.set_num_threads(1)  # a thread for each stretch, none inside of the small operations
-    result = propagate(
-        standardise(case.image[:, None]),
-        torch.from_numpy(case.ink),
-        max(case.classes) + 1,
-        case.spacing,
-        workers=usable_cores(),
-        device=choose_device(device),
-    )
+    execution = Execution(choose_device(device), usable_cores())
+    result = propagate(case.inked_volume(), execution=execution)
     labels = result.probabilities.argmax(1).to(torch.uint8)
     return Prediction(labels.cpu().numpy(), result.confidence.cpu().numpy())
 

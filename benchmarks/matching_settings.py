@@ -24,7 +24,6 @@ import scoring
 import torch
 from few_slice import Case
 
-from napari_sslseg.methods.intensity import standardise
 from napari_sslseg.methods.propagation import PropagationConfig, propagate
 from napari_sslseg.training.threads import usable_cores
 
@@ -53,8 +52,7 @@ def changed(settings: str) -> PropagationConfig:
 
 def dice(case: Case, config: PropagationConfig) -> float:
     """Dice of the Reference-guided proposal between the outermost references."""
-    image, ink = standardise(case.image[:, None]), torch.from_numpy(case.ink)
-    found = propagate(image, ink, max(case.classes) + 1, case.spacing, config)
+    found = propagate(case.inked_volume(), config)
     between = scoring.slices_between(case.reference_slices)
     return scoring.mean_dice(found.labels.numpy(), case.truth, between, case.classes)
 

@@ -36,7 +36,12 @@ def measure(size: tuple[int, int, int], device: str) -> dict[str, Any]:
     from scipy import ndimage
 
     from napari_sslseg.methods.intensity import standardise
-    from napari_sslseg.methods.propagation import PropagationConfig, propagate
+    from napari_sslseg.methods.propagation import (
+        Execution,
+        InkedVolume,
+        PropagationConfig,
+        propagate,
+    )
     from napari_sslseg.methods.working_region import working_region
     from napari_sslseg.sample import load
     from napari_sslseg.training.threads import usable_cores
@@ -50,12 +55,13 @@ def measure(size: tuple[int, int, int], device: str) -> dict[str, Any]:
     references = np.linspace(shown[0], shown[-1], 5).round().astype(int)
     ink = np.full(size, 255, np.uint8)
     ink[references] = labels[references]
-    volume, given = standardise(image[:, None]).to(device), torch.from_numpy(ink).to(device)
+    given = torch.from_numpy(ink).to(device)
+    volume = InkedVolume(standardise(image[:, None]).to(device), given, int(labels.max()) + 1)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     times = []
     for _ in range(2):  # the first one pays for memory and kernels
         start = time.perf_counter()
-        propagate(volume, given, int(labels.max()) + 1, workers=usable_cores())
+        propagate(volume, execution=Execution(workers=usable_cores()))
         if device != "cpu":
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)

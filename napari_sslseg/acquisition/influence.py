@@ -25,7 +25,20 @@ GROWTH = 3.0
 
 
 def distance_to_known(depth: int, known: Iterable[int]) -> Reals:
-    """Distance of each slice to the nearest known one, in slices; `depth` where none is known."""
+    """Return the distance of each slice to the nearest known one.
+
+    Parameters
+    ----------
+    depth : int
+        Number of slices.
+    known : iterable of int
+        Known slices, in any order.
+
+    Returns
+    -------
+    ndarray of float64, shape (depth,)
+        In slices; `depth` everywhere where none is known.
+    """
     places = np.asarray(sorted(set(known)), dtype=float)
     if not places.size:
         return np.full(depth, float(depth))
@@ -50,23 +63,20 @@ def influence(depth: int, known: Iterable[int]) -> Reals:
     """
     places = np.asarray(sorted(set(known)), dtype=int)
     slices = np.arange(depth)
-    gap = np.searchsorted(places, slices)
     # Distances to the known neighbours below and above; infinite where there is none.
     below, above = np.full(depth, np.inf), np.full(depth, np.inf)
-    after = np.searchsorted(places, slices, side="right")
-    has_below, has_above = after > 0, gap < len(places)
+    before, after = (np.searchsorted(places, slices, side=side) for side in ("left", "right"))
+    has_below, has_above = after > 0, before < len(places)
     below[has_below] = slices[has_below] - places[after[has_below] - 1]
-    above[has_above] = places[gap[has_above]] - slices[has_above]
+    above[has_above] = places[before[has_above]] - slices[has_above]
     apart = np.abs(slices[:, None] - slices[None]).astype(float)
     from_below = slices[:, None] <= slices[None]  # the new slice lies below the one with errors
     new = _reach(np.where(from_below, apart, below[None]), np.where(from_below, above[None], apart))
     old = _reach(below, above)
     with np.errstate(divide="ignore", invalid="ignore"):
         remains = np.where(np.isinf(old)[None], new / depth, new / old[None])
+    # A known slice has no reach, nothing of nothing remains; across one, reaches are not shortened.
     share = 1 - np.clip(np.nan_to_num(remains, nan=1.0), 0.0, 1.0) ** GROWTH
-    share[gap[:, None] != gap[None]] = 0.0
-    share[places] = 0.0
-    share[:, places] = 0.0
     return np.asarray(share, dtype=float)
 
 

@@ -7,7 +7,6 @@ the device. Images are ``(B, C, H, W)`` with any number of channels, of any inte
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -53,6 +52,11 @@ class WeakAugmentation:
     crop
         Share of each side that is seen, at a random place, with pixels as large as before; source:
         released code of RPG, 480 of 512. The views are that much smaller. Of images.
+
+    Raises
+    ------
+    ValueError
+        When `crop` does not lie in (0, 1], or `stretched` is below 1.
     """
 
     draw: Literal["own", "published"] = "own"
@@ -141,35 +145,6 @@ class StrongAugmentation:
     aspect: float = 0.3
 
 
-@dataclass(frozen=True)
-class CutMix:
-    """Drawn CutMix parameters.
-
-    Attributes
-    ----------
-    mask
-        ``(B, H, W)`` or ``(B, D, H, W)`` bool, True inside the box.
-    partner
-        ``(B,)`` index of the image that the box is taken from.
-    """
-
-    mask: Tensor
-    partner: Tensor
-
-    def mix(self, maps: Tensor) -> Tensor:
-        """Return maps, with or without a channel axis, with boxes filled from their partners.
-
-        Maps of another size are mixed with the box resized by nearest neighbour.
-        """
-        mask = self.mask
-        size = maps.shape[1 - mask.ndim :]
-        if size != mask.shape[1:]:
-            mask = F.interpolate(mask[:, None].float(), size, mode="nearest-exact")[:, 0] > 0.5
-        if maps.ndim > mask.ndim:
-            mask = mask[:, None]
-        return torch.where(mask, maps[self.partner], maps)
-
-
 def uniform(
     count: int, low: float, high: float, generator: torch.Generator, device: torch.device
 ) -> Tensor:
@@ -178,13 +153,18 @@ def uniform(
     Parameters
     ----------
     count
-        Length of the result, ``(count,)`` float32.
+        How many.
     low, high
         Range of the numbers, each part of it as likely as any other.
     generator
         Source of randomness, on any device.
     device
         Of the result.
+
+    Returns
+    -------
+    Tensor
+        ``(count,)`` float32.
     """
     drawn = torch.rand(count, generator=generator, device=generator.device)
     return (low + (high - low) * drawn).to(device)
@@ -251,13 +231,18 @@ def move_images(
     Parameters
     ----------
     images
-        ``(B, C, ...)``.
+        ``(B, C, ...)`` float.
     theta
         ``(B, 2, 3)``, as `sample_weak` draws them; ``(B, 3, 4)`` of volumes.
     size
         Sides of the result, in pixels; None keeps those of the images.
     interpolation
         How images are read between pixels.
+
+    Returns
+    -------
+    Tensor
+        ``(B, C, *size)``.
     """
     if images.shape[0] == 0:
         return images if size is None else images.new_zeros(*images.shape[:2], *size)
@@ -273,11 +258,16 @@ def move_labels(
     Parameters
     ----------
     labels
-        ``(B, ...)`` class ids, or ``(B, K, ...)`` of overlapping classes.
+        ``(B, ...)`` class ids, or ``(B, K, ...)`` of overlapping classes; of any integer type.
     theta, size
         As in `move_images`.
     outside
         Value where no source exists.
+
+    Returns
+    -------
+    Tensor
+        Of the type and axes of `labels`, with sides of `size`.
     """
     single = labels.ndim == theta.shape[1] + 1
     if labels.shape[0] == 0:
@@ -298,43 +288,19 @@ def move_maps(
     Parameters
     ----------
     maps
-        ``(B, C, ...)``.
+        ``(B, C, ...)`` float.
     theta, size
         As in `move_images`.
     fill
         Value where no source exists; None repeats the border.
+
+    Returns
+    -------
+    Tensor
+        ``(B, C, *size)``.
     """
     if maps.shape[0] == 0:
         return maps if size is None else maps.new_zeros(*maps.shape[:2], *size)
     grid = grid_of(theta, maps, size)
     moved = F.grid_sample(maps, grid, "bilinear", "border", align_corners=False)
     return moved if fill is None else moved.masked_fill(is_outside(grid)[:, None], fill)
-
-
-def sample_cutmix(
-    images: Tensor, generator: torch.Generator, config: StrongAugmentation | None = None
-) -> CutMix:
-    """Draw boxes and partners; the partner is always another image of the batch if there is one."""
-    config = config or StrongAugmentation()
-    b, _, h, w = images.shape
-    device = images.device
-
-    def draw(low: float = 0.0, high: float = 1.0) -> Tensor:
-        return uniform(b, low, high, generator, device)
-
-    used = draw() < config.cutmix
-    area = draw(*config.area) * h * w
-    aspect = draw(math.log(config.aspect), -math.log(config.aspect)).exp()
-    tall, wide = (area * aspect).sqrt().clamp(max=h), (area / aspect).sqrt().clamp(max=w)
-    top, left = draw() * (h - tall), draw() * (w - wide)
-    rows = torch.arange(h, device=device) + 0.5
-    columns = torch.arange(w, device=device) + 0.5
-    inside_rows = (rows > top[:, None]) & (rows < (top + tall)[:, None])
-    inside_columns = (columns > left[:, None]) & (columns < (left + wide)[:, None])
-    mask = inside_rows[:, :, None] & inside_columns[:, None, :] & used[:, None, None]
-    partner = torch.arange(b, device=device)
-    if b > 1:
-        # The product may round up to b - 1, which would be the image itself.
-        shift = (uniform(1, 0, b - 1, generator, device)).long().clamp(max=b - 2)
-        partner = (partner + 1 + shift) % b
-    return CutMix(mask, partner)

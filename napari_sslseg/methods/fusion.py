@@ -18,7 +18,14 @@ LARGEST_WINDOW = 4
 
 
 def to_windows(maps: Tensor, rows: int, columns: int) -> Tensor:
-    """Cut ``(B, D, H, W)`` into ``rows * columns`` windows of tokens.
+    """Cut maps into windows of tokens (Eq. 14).
+
+    Parameters
+    ----------
+    maps
+        ``(B, D, H, W)``.
+    rows, columns
+        Number of windows along height and width, which they divide.
 
     Returns
     -------
@@ -31,7 +38,7 @@ def to_windows(maps: Tensor, rows: int, columns: int) -> Tensor:
 
 
 def from_windows(tokens: Tensor, rows: int, columns: int, size: tuple[int, int]) -> Tensor:
-    """Invert `to_windows` to maps ``(B, D, *size)``.
+    """Invert `to_windows` (Eq. 16).
 
     Parameters
     ----------
@@ -41,6 +48,11 @@ def from_windows(tokens: Tensor, rows: int, columns: int, size: tuple[int, int])
         Number of windows along height and width.
     size
         Height and width of the maps, which `rows` and `columns` divide.
+
+    Returns
+    -------
+    Tensor
+        ``(B, D, *size)``.
     """
     h, w = size
     d = tokens.shape[-1]
@@ -53,6 +65,13 @@ def window_grid(length: int, largest: int = LARGEST_GRID) -> tuple[int, int]:
 
     A window holds at most `LARGEST_WINDOW` cells of the coarsest map a side, as with the published
     7 windows over 28 cells, so that the cost of attention stays linear in the image.
+
+    Parameters
+    ----------
+    length
+        Cells of the coarsest map along the axis, at least 1.
+    largest
+        Most windows on axes of at most ``largest * LARGEST_WINDOW`` cells.
 
     Returns
     -------
@@ -85,15 +104,21 @@ class SpatialFusion(nn.Module):
     width
         Channels inside and of the result.
     heads, mlp_ratio
-        Of the one pre-norm transformer block; by default one head for 32 channels. With the
-        defaults the module has 785 024 parameters, which fits the 0.79 M of the paper, where
-        neither is stated. Tokens carry no embedding of their position, which that size leaves no
-        room for and the paper does not mention.
+        Of the one pre-norm transformer block; by default one head for 32 channels, or a few fewer,
+        so that `width` can be shared between them. With the defaults the module has 785 024
+        parameters, which fits the 0.79 M of the paper, where neither is stated. Tokens carry no
+        embedding of their position, which that size leaves no room for and the paper does not
+        mention.
     largest_grid
         Windows a side; 7 divides the 28 of a 224-pixel input. See `window_grid` for other sizes.
     windows
         Exactly so many windows a side, whatever the size of the input; None chooses. The paper
         leaves the number open; on its 28 cells 1, 2, 4, 7, 14 and 28 are possible.
+
+    Raises
+    ------
+    ValueError
+        When there are not three stages, or `heads` does not divide `width`.
     """
 
     def __init__(
@@ -109,7 +134,10 @@ class SpatialFusion(nn.Module):
         if len(in_channels) != 3:
             raise ValueError("the fusion takes exactly three encoder stages")
         self.largest_grid, self.windows = largest_grid, windows
-        heads = max(1, width // 32) if heads is None else heads
+        if heads is None:
+            heads = max(n for n in range(1, max(1, width // 32) + 1) if width % n == 0)
+        elif heads < 1 or width % heads:
+            raise ValueError(f"{heads} heads cannot share the {width} channels of the fusion alike")
         self.align = nn.ModuleList(nn.Conv2d(c, width, 1) for c in in_channels)
         self.norm1 = nn.LayerNorm(width)
         self.attention = nn.MultiheadAttention(width, heads, batch_first=True)
@@ -158,7 +186,19 @@ class SpatialFusion(nn.Module):
         return self.windows, -(-length // self.windows) * self.windows
 
     def forward(self, stages: Sequence[Tensor]) -> Tensor:
-        """Return the fused map ``(B, width, h, w)`` at the size of the second of three stages."""
+        """Return the fused map (Eq. 17).
+
+        Parameters
+        ----------
+        stages
+            Three maps ``(B, in_channels[l], h_l, w_l)``, each with half the sides of the one
+            before.
+
+        Returns
+        -------
+        Tensor
+            ``(B, width, h, w)`` at the size of the second, non-negative.
+        """
         aligned = [conv(s) for conv, s in zip(self.align, stages, strict=True)]
         fine, middle, coarse = self.interact(aligned)
         size = (middle.shape[-2], middle.shape[-1])
@@ -181,7 +221,13 @@ class SimpleFusion(nn.Module):
         )
 
     def forward(self, stages: Sequence[Tensor]) -> Tensor:
-        """Return ``(B, width, h, w)`` at the size of the second of three stages."""
+        """Return ``(B, width, h, w)``, non-negative, at the size of the second of three stages.
+
+        Parameters
+        ----------
+        stages
+            As in `SpatialFusion.forward`.
+        """
         return self.project(stages[1])
 
 

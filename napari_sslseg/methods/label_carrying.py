@@ -154,7 +154,6 @@ class Carrier:
         away = [abs(z - start) for z in slices]
         count = torch.tensor(away, device=trend.device)[:, None, None, None]
         remains = torch.sigmoid(shapes + trend * count + 1.0)
-        remains[:, 0] = 1.0
         labels = labels * torch.where(trend < 0, remains, 1.0)
         labels[:, 0] += 1 - labels.sum(1)
         return labels

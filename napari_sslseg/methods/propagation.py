@@ -25,75 +25,32 @@ together, so a corrected slice only renews the stretches on either side of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import torch
 
-from .ink_completion import NOT_ANNOTATED
+from .propagation_inputs import Execution, InkedVolume, Renewal
 from .propagation_result import Propagation, PropagationConfig
 from .propagation_sources import Sources
 from .propagation_work import PropagationWork
-from .slice_batches import mask_batches
-from .storage import Slices, Storage
 from .working_region import grow_where_touched, working_region
 
-__all__ = ["Propagation", "PropagationConfig", "propagate"]
+__all__ = ["Execution", "InkedVolume", "Propagation", "PropagationConfig", "Renewal", "propagate"]
 
 
 def propagate(
-    image: torch.Tensor | Slices,
-    ink: torch.Tensor,
-    classes: int,
-    spacing: Sequence[float] = (1.0, 1.0, 1.0),
+    volume: InkedVolume,
     config: PropagationConfig | None = None,
-    progress: Callable[[float], None] | None = None,
-    features: torch.Tensor | None = None,
-    device: torch.device | str | None = None,
-    previous: Propagation | None = None,
-    changed: Sequence[int] | None = None,
-    workers: int = 1,
-    storage: Storage | None = None,
-    empty: Sequence[int] = (),
+    execution: Execution | None = None,
+    renewal: Renewal | None = None,
 ) -> Propagation:
     """Carry the labels of a few inked slices through the whole volume.
 
     Parameters
     ----------
-    image : (Z, C, H, W) real tensor, or slices
-        The volume, slicing axis first, its channels on one scale (`intensity.standardise`). With
-        ``storage`` it is read slice by slice.
-    ink : (Z, H, W) uint8 tensor
-        Class of each annotated voxel, 255 (not annotated) elsewhere: whole slices or strokes, see
-        `label_sources`.
-    classes : int
-        Number of classes, background (0) included.
-    spacing : three floats
-        Distance (mm) of slices, rows and columns.
+    volume : InkedVolume
     config : PropagationConfig, optional
-    progress : callable, optional
-        Called with the finished part in [0, 1].
-    features : (Z, D, H, W) float tensor, optional
-        Learned descriptors to match on instead of the built-in ones. They are scaled as a whole
-        to unit mean variance, nothing else is assumed of them.
-    device : torch.device or str, optional
-        Where to compute and return; default: where ``image`` is.
-    previous : Propagation, optional
-        Result before the slices ``changed`` were inked or corrected; it is not modified.
-    changed : sequence of int, optional
-        Slices whose ink differs from that of ``previous``. Only the stretches that end at one of
-        them are computed again, and open ends whose trend it tells; all other slices are taken
-        over. What all of the ink says together (appearance, region, descriptors, scale and
-        smoothing) is that of now in the former, and that of before in the latter.
-    workers : int
-        Threads, each of which works on a stretch between two inked slices. The operations are too
-        small for several threads in each: leave torch at one thread.
-    storage : Storage, optional
-        Where the result is kept when it is too large for the memory. Descriptors are then computed
-        as they are needed instead of all at once, with the same result.
-    empty : sequence of int
-        Slices known to show background alone though nothing is inked there. Background is carried
-        from them as from whole slices, but they teach nothing else. With ``previous`` they must be
-        those that it was made with.
+    execution : Execution, optional
+    renewal : Renewal, optional
+        What is taken over of an earlier result; by default nothing is.
 
     Returns
     -------
@@ -102,60 +59,20 @@ def propagate(
     Raises
     ------
     ValueError
-        If nothing is inked, shapes do not fit, or ink names a class beyond ``classes``.
+        See `InkedVolume.check`; or if the renewed propagation is of another volume.
     """
-    config = config or PropagationConfig()
-    target = torch.device(device) if device is not None else ink.device
-    if device is None and isinstance(image, torch.Tensor):
-        target = image.device
-    _check(image, ink, classes, spacing, features)
-    ink = ink.to(target)
+    config, execution = config or PropagationConfig(), execution or Execution()
+    volume.check()
+    volume = volume.for_device(execution.device)
     with torch.no_grad():
-        region = working_region(ink, config.margin, config.minimum_margin)
+        region = working_region(volume.ink, config.margin, config.minimum_margin)
         while True:
-            sources = Sources(
-                image,
-                ink,
-                classes,
-                config,
-                features,
-                target,
-                *region,
-                workers,
-                storage is not None,
-                empty,
-                spacing,
-            )
-            work = PropagationWork(sources, ink, *region, target, progress, workers, storage)
-            result = work.run(previous, changed)
+            sources = Sources(volume, region, config, execution)
+            result = PropagationWork(sources, execution).run(renewal)
             grown = grow_where_touched(result.probabilities, *region)
             if grown == region:
                 break
             region = grown
-    if progress is not None:
-        progress(1.0)
+    if execution.progress is not None:
+        execution.progress(1.0)
     return result
-
-
-def _check(
-    image: torch.Tensor | Slices,
-    ink: torch.Tensor,
-    classes: int,
-    spacing: Sequence[float],
-    features: torch.Tensor | None,
-) -> None:
-    if len(image.shape) != 4 or ink.shape != (image.shape[0], *image.shape[2:]):
-        raise ValueError(
-            f"An image (Z, C, H, W) needs ink (Z, H, W), not {tuple(image.shape)} and "
-            f"{tuple(ink.shape)}."
-        )
-    if features is not None and features.shape[::2] != image.shape[::2]:
-        raise ValueError("The features must be given for every voxel of the image.")
-    if len(spacing) != 3 or min(spacing) <= 0:
-        raise ValueError("The spacing must be three positive lengths.")
-    named = [torch.where(p == NOT_ANNOTATED, -1, p.short()).max() for p in mask_batches(ink)]
-    largest = int(torch.stack(named).max())
-    if largest < 0:
-        raise ValueError("Nothing is inked: label at least one slice first.")
-    if largest >= classes:
-        raise ValueError(f"The ink names class {largest}, but there are {classes} classes.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -13,10 +12,10 @@ import torch
 from .appearance import Appearance, fit_appearance
 from .ink_completion import NOT_ANNOTATED, complete_ink
 from .label_sources import carrying_slices, stroke_areas
+from .propagation_inputs import Execution, InkedVolume
 from .propagation_result import PropagationConfig
 from .shape_prior import object_radius, signed_distances, thinnest_radius
 from .slice_features import StreamedFeatures, slice_features
-from .storage import Slices
 from .working_region import inked_pixels
 
 
@@ -25,40 +24,29 @@ class Sources:
 
     Parameters
     ----------
-    image, ink, classes, config, features
-        See `propagation.propagate`.
-    device : torch.device
-        Where to compute.
-    rows, columns : slice
-        The region.
-    workers : int
-    streamed : bool
-        Compute descriptors as they are needed instead of all at once.
-    empty : sequence of int
-        Slices known to show background alone.
-    spacing : three floats
-        Distance of slices, rows and columns.
+    volume : InkedVolume
+        Its ink where to compute.
+    region : tuple of slices
+        Rows and columns.
+    config : PropagationConfig
+    execution : Execution
     """
 
     def __init__(
         self,
-        image: torch.Tensor | Slices,
-        ink: torch.Tensor,
-        classes: int,
+        volume: InkedVolume,
+        region: tuple[slice, slice],
         config: PropagationConfig,
-        features: torch.Tensor | None,
-        device: torch.device,
-        rows: slice,
-        columns: slice,
-        workers: int,
-        streamed: bool,
-        empty: Sequence[int],
-        spacing: Sequence[float],
+        execution: Execution,
     ) -> None:
+        self.volume, self.region, self.config = volume, region, config
+        ink, classes = volume.ink, volume.classes
+        across, *pixel = volume.spacing
         #: Distance of neighbouring slices in pixels.
-        self.slice_distance = spacing[0] / math.sqrt(spacing[1] * spacing[2])
-        self.classes, self.config = classes, config
-        self.ink = ink[:, rows, columns]
+        self.slice_distance = across / math.sqrt(math.prod(pixel))
+        self.classes = classes
+        #: That of the region.
+        self.ink = ink[(slice(None), *region)]
         pixels = inked_pixels(ink).cpu().numpy()
         shown = np.zeros((len(ink), classes), dtype=bool)
         for z in np.flatnonzero(pixels):
@@ -71,28 +59,16 @@ class Sources:
         self.anchors: list[int] = np.flatnonzero(carrying).tolist()
         objects = set(np.flatnonzero(shown[:, 1:].any(axis=1)).tolist())
         #: Known to be empty without ink: ends of stretches like the anchors, and nothing more.
-        self.empty = sorted(set(empty) - set(self.anchors) - objects)
+        self.empty = sorted(set(volume.empty) - set(self.anchors) - objects)
         strokes = np.flatnonzero((pixels > 0) & ~carrying).tolist()
         #: Slices with strokes that correct what arrives there.
         self.partial: set[int] = set(strokes).difference(self.empty)
-        self.features: torch.Tensor | StreamedFeatures
-        if features is None and (streamed or not isinstance(image, torch.Tensor)):
-            self.features = StreamedFeatures(
-                image, rows, columns, config.dimensions, config.scales, device
-            )
-        elif features is None:
-            assert isinstance(image, torch.Tensor)
-            crop = image[..., rows, columns].to(device).float()
-            self.features = slice_features(crop, config.dimensions, config.scales, workers)
-        else:
-            crop = features[..., rows, columns].to(device).float()
-            spread = crop.var((0, 2, 3)).sum().clamp_min(1e-12)
-            self.features = crop / spread.sqrt()
+        self.features = _descriptors(volume, region, config, execution)
         inked = ink[self.anchors]
         used = torch.from_numpy(shown.any(axis=0))
         # Background is carried from empty slices as well, though it may be inked nowhere.
         used[0] |= bool(self.empty)
-        self.absent = ~used.to(device)
+        self.absent = ~used.to(ink.device)
         #: Whether the appearance has met background: what it says of it means nothing otherwise.
         self.background_met = bool((self.ink[self.anchors] == 0).any())
         levels = 1 + math.floor(math.log2(max(1.0, object_radius(inked) / config.coarsest_radius)))
@@ -126,7 +102,7 @@ class Sources:
         return self.ends[z].max(0).indices
 
     def distances(self, z: int) -> torch.Tensor:
-        """Signed distances (classes, H, W) from the classes' borders at an end."""
+        """Return the signed distances (classes, H, W) from the classes' borders at an end."""
         if z not in self._distances:
             self._distances[z] = signed_distances(self.classes_at(z), self.classes)
         return self._distances[z]
@@ -135,3 +111,21 @@ class Sources:
         """Return the empty slices that a stretch ends at."""
         ends = {z for stretch in self.stretches() for z in stretch}
         return sorted(ends.intersection(self.empty))
+
+
+def _descriptors(
+    volume: InkedVolume,
+    region: tuple[slice, slice],
+    config: PropagationConfig,
+    execution: Execution,
+) -> torch.Tensor | StreamedFeatures:
+    """Return what the pixels of a region look like, slice by slice."""
+    image, device = volume.image, volume.ink.device
+    if volume.features is not None:
+        crop = volume.features[(..., *region)].to(device).float()
+        spread = crop.var((0, 2, 3)).sum().clamp_min(1e-12)
+        return crop / spread.sqrt()
+    if execution.storage is not None or not isinstance(image, torch.Tensor):
+        return StreamedFeatures(image, *region, config.dimensions, config.scales, device)
+    crop = image[(..., *region)].to(device).float()
+    return slice_features(crop, config.dimensions, config.scales, execution.workers)

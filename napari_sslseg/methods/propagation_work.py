@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 import torch
@@ -11,10 +11,10 @@ import torch
 from .ink_completion import NOT_ANNOTATED
 from .label_carrying import Carrier, Pyramids, stacked
 from .label_decision import Decider, Mixed
+from .propagation_inputs import Execution, Renewal
 from .propagation_result import Propagation
 from .propagation_sources import Sources
 from .slice_batches import slices_at_once
-from .storage import Storage
 
 #: Seconds between two reports of progress.
 _REPORT_EVERY = 0.2
@@ -30,69 +30,51 @@ class PropagationWork:
     ----------
     sources : Sources
         What labels are carried from.
-    ink : Tensor
-        Of the whole slices.
-    rows, columns : slice
-        The region.
-    device : torch.device
-        Where to compute.
-    progress, workers, storage
-        See `propagation.propagate`.
+    execution : Execution
     """
 
-    def __init__(
-        self,
-        sources: Sources,
-        ink: torch.Tensor,
-        rows: slice,
-        columns: slice,
-        device: torch.device,
-        progress: Callable[[float], None] | None,
-        workers: int,
-        storage: Storage | None,
-    ) -> None:
-        self._progress, self._workers, self._storage = progress, workers, storage
-        self._ink, self._rows, self._columns = ink, rows, columns
-        self._sources = sources
+    def __init__(self, sources: Sources, execution: Execution) -> None:
+        self._progress, self._storage = execution.progress, execution.storage
+        self._workers = execution.workers
+        self._sources, self._ink = sources, sources.volume.ink
         # Where memory is short, no more of it is asked for than one slice needs.
         pixels = sources.ink[0].numel()
-        self._at_once = slices_at_once(device, pixels) if storage is None else 1
-        self._carrier = Carrier(self._sources, storage, self._at_once)
-        self._decider = Decider(self._sources)
+        self._at_once = slices_at_once(self._ink.device, pixels) if self._storage is None else 1
+        self._carrier = Carrier(sources, self._storage, self._at_once)
+        self._decider = Decider(sources)
 
-    def run(self, previous: Propagation | None, changed: Sequence[int] | None) -> Propagation:
+    def run(self, renewal: Renewal | None) -> Propagation:
         """Propagate, or renew the stretches of a previous result that end at changed slices.
 
-        See `propagation.propagate` for the parameters.
+        Parameters
+        ----------
+        renewal : Renewal, optional
+
+        Returns
+        -------
+        Propagation
+
+        Raises
+        ------
+        ValueError
+            If the previous result is of another volume.
         """
-        sources = self._sources
-        depth, height, width = self._ink.shape
-        shape = (depth, sources.classes, height, width)
-        if previous is not None and changed is not None:
-            if previous.probabilities.shape != shape:
-                raise ValueError("The previous propagation is of another volume.")
-            device = self._ink.device
-            copy = self._storage.copy if self._storage is not None else torch.clone
-            result = Propagation(
-                copy(previous.probabilities.to(device)),
-                copy(previous.agreement.to(device)),
-                copy(previous.farther.to(device)),
-                list(sources.anchors),
-                sources.empty_ends,
-            )
-            # A slice that lost all its ink joins the two stretches beside it.
-            dirty = set(changed) | (set(previous.inked_slices) ^ set(sources.anchors))
+        sources, depth = self._sources, len(self._ink)
+        anchors = set(sources.anchors)
+        if renewal is None:
+            result, dirty, before = self._blank(), set(range(depth)), anchors
         else:
-            result = self._blank(shape)
-            dirty = set(range(depth))
+            result, before = self._taken_over(renewal.previous), set(renewal.previous.inked_slices)
+            # A slice that lost all its ink joins the two stretches beside it.
+            dirty = set(renewal.changed) | (before ^ anchors)
         for z in sources.anchors:
             if z in dirty:
                 end = sources.ends[z]
                 self._store(result, [z], end[None], torch.ones_like(end[:1]), end[None])
         for z in sources.empty:
-            if z in dirty and previous is not None:
+            if z in dirty and renewal is not None:
                 self._store_empty(result, z)
-        stretches = [s for s in sources.stretches() if dirty & self._depends_on(s, previous)]
+        stretches = [s for s in sources.stretches() if dirty & self._depends_on(s, before)]
         # Longest first, so that the last one to finish is short. Stretches share no slice, hence
         # no thread writes where another one does.
         stretches.sort(key=lambda s: s[0] - s[1])
@@ -113,8 +95,15 @@ class PropagationWork:
             pool.shutdown(cancel_futures=True)
         return result
 
-    def _depends_on(self, stretch: tuple[int, int], previous: Propagation | None) -> set[int]:
-        """Return the slices whose ink a stretch depends on."""
+    def _depends_on(self, stretch: tuple[int, int], before: set[int]) -> set[int]:
+        """Return the slices whose ink a stretch depends on.
+
+        Parameters
+        ----------
+        stretch : tuple of int
+        before : set of int
+            The slices that labels were carried from.
+        """
         a, b = stretch
         depth = len(self._ink)
         slices = set(range(max(a, 0), min(b, depth - 1) + 1))
@@ -125,14 +114,32 @@ class PropagationWork:
             beside = anchors.index(ends[0]) + (1 if a < 0 else -1)
             if 0 <= beside < len(anchors):
                 low, high = sorted((ends[0], anchors[beside]))
-                carried_from = {*anchors, *(previous.inked_slices if previous is not None else ())}
-                slices |= carried_from & set(range(low, high + 1))
+                slices |= before.union(anchors) & set(range(low, high + 1))
         return slices
 
-    def _blank(self, shape: tuple[int, int, int, int]) -> Propagation:
+    @property
+    def _shape(self) -> tuple[int, int, int, int]:
+        """That of the probabilities."""
+        depth, height, width = self._ink.shape
+        return depth, self._sources.classes, height, width
+
+    def _taken_over(self, previous: Propagation) -> Propagation:
+        """Copy a previous result, to write into."""
+        if previous.probabilities.shape != self._shape:
+            raise ValueError("The previous propagation is of another volume.")
+        device = self._ink.device
+        copy = self._storage.copy if self._storage is not None else torch.clone
+        return Propagation(
+            copy(previous.probabilities.to(device)),
+            copy(previous.agreement.to(device)),
+            copy(previous.farther.to(device)),
+            list(self._sources.anchors),
+            self._sources.empty_ends,
+        )
+
+    def _blank(self) -> Propagation:
         """Background everywhere, of which every read is sure."""
-        depth, _, height, width = shape
-        volume, device = (depth, height, width), self._ink.device
+        shape, volume, device = self._shape, self._ink.shape, self._ink.device
         # What lies beyond the last carried slice of an open end stays like that; all the others
         # are written when their turn comes.
         if self._storage is None:
@@ -144,7 +151,7 @@ class PropagationWork:
             probabilities = self._storage.zeros(shape, self._storage.precision)
             agreement = self._storage.zeros(volume, self._storage.precision)
             farther = self._storage.zeros(volume, torch.uint8)
-            for z in range(depth):
+            for z in range(len(self._ink)):
                 probabilities[z, 0] = 1.0
                 agreement[z] = 1.0
                 self._storage.release()
@@ -221,11 +228,12 @@ class PropagationWork:
         known = ink != NOT_ANNOTATED
         ids = torch.arange(self._sources.classes, device=ink.device)[:, None, None]
         probabilities = (ids == 0).float().repeat(len(slices), 1, *ink.shape[1:])
-        probabilities[..., self._rows, self._columns] = labels
+        region = (..., *self._sources.region)
+        probabilities[region] = labels
         farther = torch.zeros_like(ink)
-        farther[:, self._rows, self._columns] = second.max(1).indices.to(torch.uint8)
+        farther[region] = second.max(1).indices.to(torch.uint8)
         agreements = torch.ones_like(probabilities[:, 0])
-        agreements[:, self._rows, self._columns] = agreement.clamp(0, 1)
+        agreements[region] = agreement.clamp(0, 1)
         exact = (ids == ink[:, None]).float()
         for place, values in (
             (result.probabilities, torch.where(known[:, None], exact, probabilities)),

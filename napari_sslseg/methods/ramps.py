@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -28,7 +28,19 @@ def warm_up(
     form
         In between, with t from 0 to 1: ``"gaussian"`` is ``exp(-5 (1 - t)^2)``; ``"steps"`` climbs
         from 0.2 in steps of 0.2; ``"constant"`` is 1 at once.
+
+    Returns
+    -------
+    float or Tensor
+        In [0, 1].
+
+    Raises
+    ------
+    ValueError
+        For an unknown form.
     """
+    if form not in get_args(Ramp):
+        raise ValueError(f"unknown ramp {form!r}")
     if isinstance(progress, Tensor):
         return _warm_up_on_device(progress, start, end, form)
     if progress < start:
@@ -38,9 +50,7 @@ def warm_up(
         return math.exp(-5 * (1 - t) ** 2)
     if form == "steps":
         return min(1.0, 0.2 * (1 + math.floor(5 * t)))
-    if form == "constant":
-        return 1.0
-    raise ValueError(f"unknown ramp {form!r}")
+    return 1.0
 
 
 def _warm_up_on_device(progress: Tensor, start: float, end: float, form: Ramp) -> Tensor:
@@ -51,6 +61,4 @@ def _warm_up_on_device(progress: Tensor, start: float, end: float, form: Ramp) -
         "steps": (0.2 * (1 + (5 * t).floor())).clamp(max=1),
         "constant": torch.ones_like(t),
     }
-    if form not in values:
-        raise ValueError(f"unknown ramp {form!r}")
     return torch.where(progress < start, 0.0, values[form])

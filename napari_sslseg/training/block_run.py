@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from ..methods.confidence import Predictions
 from ..methods.frameworks.base import PredictOutput
-from ..methods.propagation import Propagation, propagate
+from ..methods.propagation import Execution, Propagation, Renewal
 from ..volume.project import Project
 from .blocks import likeness, mixed, raised_classes, winning_classes, write_judged
 from .clock import Clock
 from .control import Control
-from .events import Emit, Progress, Started
+from .events import Emit, Progress
 from .expected_overlap import ExpectedOverlap
-from .memory import spoken
+from .facts import Phase
 from .recipe import Recipe
 from .request import TrainRequest
 from .session import Run
@@ -31,27 +32,21 @@ from .workspace import Workspace
 #: Folder in a project for temporary files, which have no name where the system allows that.
 FOLDER = "work"
 
-READING = "Reading the image"
-MATCHING = "Matching the references"
-JUDGING = "Writing the proposal"
-TESTING = "Testing on left-out references"
-PREDICTING = "Proposing"
-
 #: Where on the bar each phase begins and ends, without and with training.
 _SPANS = {
-    READING: (0.0, 0.05),
-    MATCHING: (0.05, 0.75),
-    JUDGING: (0.75, 0.85),
-    TESTING: (0.85, 1.0),
+    Phase.READING: (0.0, 0.05),
+    Phase.MATCHING: (0.05, 0.75),
+    Phase.WRITING: (0.75, 0.85),
+    Phase.TESTING_MATCHING: (0.85, 1.0),
 }
 _TRAINED_SPANS = {
-    READING: (0.0, 0.03),
-    MATCHING: (0.03, 0.35),
-    JUDGING: (0.35, 0.4),
-    TESTING: (0.4, 0.5),
-    "Testing the training": (0.5, 0.75),
-    "Training": (0.5, 0.75),
-    PREDICTING: (0.75, 0.9),
+    Phase.READING: (0.0, 0.03),
+    Phase.MATCHING: (0.03, 0.35),
+    Phase.WRITING: (0.35, 0.4),
+    Phase.TESTING_MATCHING: (0.4, 0.5),
+    Phase.TESTING_NETWORK: (0.5, 0.75),
+    Phase.TRAINING: (0.5, 0.75),
+    Phase.PROPOSING: (0.75, 0.9),
 }
 
 #: Slices whose predictions are written at a time.
@@ -89,7 +84,7 @@ class BlockRun(Run):
         workspace: Workspace,
     ) -> None:
         super().__init__(project, stack, request, emit, control, teachers)
-        self.size, self.workspace = size, workspace
+        self.memory, self.workspace = size.budget, workspace
         self._cut = cut
         self._training = False
         self._written = 0
@@ -106,10 +101,21 @@ class BlockRun(Run):
     ) -> BlockRun:
         """Open the volume of a project that does not fit into the memory.
 
+        Parameters
+        ----------
+        project, request, emit, control, teachers
+            See `Run`.
+        size : Size
+            One that does not fit: with `found` and `view`.
+
         Raises
         ------
-        TrainingError
-            When the image cannot be trained on, with one sentence for the user.
+        TrainingError, ProjectError
+            When the image cannot be trained on, or read, with one sentence for the user.
+        Cancelled
+            When the user cancels.
+        OSError
+            When the disk has no room for what replaces the memory.
         """
         assert size.found is not None
         assert size.view is not None
@@ -117,8 +123,7 @@ class BlockRun(Run):
         folder = project.path / FOLDER
         folder.mkdir(exist_ok=True)
         workspace = Workspace(folder, size.budget)
-        emit(Started("cpu", f"Reading the image, {_within(size)}."))
-        emit(Progress(READING, 0.0))
+        emit(Progress(Phase.READING, 0.0))
         image, ink = project.image(), project.stored_ink()
         workspace.watch(image)
 
@@ -150,12 +155,25 @@ class BlockRun(Run):
         with self.workspace.guarded():
             super().execute()
 
-    def progress(self, phase: str, fraction: float) -> None:
-        """Tell how far the run is, each phase having its part of the bar."""
+    def progress(self, phase: Phase, fraction: float) -> None:
+        """Tell how far the run is, each phase having its part of the bar.
+
+        Parameters
+        ----------
+        phase : Phase
+            One that has no part, such as the last one, fills the bar.
+        fraction : float
+            Done of the phase, in [0, 1]. The bar never moves back.
+
+        Raises
+        ------
+        Cancelled
+            When the user cancels.
+        """
         self.control.check()
         trains = self.request.preset != "reference"
         spans = _TRAINED_SPANS if trains else _SPANS
-        if phase == JUDGING and self._written:  # those of the network come last
+        if phase == Phase.WRITING and self._written:  # those of the network come last
             low = min(0.9 + 0.05 * (self._written - 1), 0.95)
             low, high = low, low + 0.05
         else:
@@ -168,31 +186,13 @@ class BlockRun(Run):
             left = max(0.0, self.clock.left) if self._training else None
             self.emit(Progress(phase, round(share, 4), left))
 
-    def _tell(self, device: torch.device, plan: str) -> None:
-        super()._tell(device, f"{plan.removesuffix('.')}, {_within(self.size)}.")
-
     # -- matching -------------------------------------------------------------------------
 
-    def _propagate(
-        self,
-        ink: Tensor,
-        previous: Propagation | None = None,
-        changed: list[int] | None = None,
-    ) -> Propagation:
-        self.control.check()
-        phase = MATCHING if previous is None else TESTING
-        return propagate(
-            self.stack.image,
-            ink,
-            self.stack.classes,
-            self.stack.spacing,
-            progress=lambda share: self.progress(phase, share),
-            previous=previous,
-            changed=changed,
-            workers=usable_cores(),
-            storage=self.workspace,
-            empty=self.stack.outside,
-        )
+    def _execution(self, renewal: Renewal | None) -> Execution:
+        phase = Phase.MATCHING if renewal is None else Phase.TESTING_MATCHING
+        progress = partial(self.progress, phase)
+        # On the processor, whatever trains.
+        return Execution(workers=usable_cores(), storage=self.workspace, progress=progress)
 
     def _matched(self) -> Propagation:
         while True:
@@ -232,7 +232,7 @@ class BlockRun(Run):
             self.project,
             self.project.stored_ink(),
             self.workspace,
-            lambda share: self.progress(JUDGING, share),
+            lambda share: self.progress(Phase.WRITING, share),
             overlap,
         )
         self._written += 1
@@ -248,7 +248,7 @@ class BlockRun(Run):
             rectified = self.workspace.zeros(shape, torch.half)
         for start in range(0, depth, _BLOCK):
             block = list(range(start, min(depth, start + _BLOCK)))
-            self.progress(PREDICTING, start / depth)
+            self.progress(Phase.PROPOSING, start / depth)
             output = predict_slices(trainer.model, self.stack, block, trainer.plan, self.control)
             plain[start : start + len(block)] = output.plain
             if rectified is not plain:
@@ -274,7 +274,3 @@ class BlockRun(Run):
         if matched is None:
             return output.plain if recipe.temperature is None else output.rectified
         return mixed(recipe, output, matched, away, self.stack, self.workspace)
-
-
-def _within(size: Size) -> str:
-    return f"in blocks within {spoken(size.budget)} of memory"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..methods.confidence import Predictions
-from ..methods.propagation import Propagation, propagate
+from ..methods.propagation import Execution, Propagation, Renewal, propagate
 from . import estimate as quality
+from .facts import Basis, Phase, Witness
 from .proposing import REFERENCE_GUIDED, Proposing
 from .threads import usable_cores
 
@@ -17,31 +18,19 @@ LEAVE_OUT_SHARE = 0.25
 class MatchingStage(Proposing):
     """Matches the references, proposes what comes of it, and estimates how good it is."""
 
-    def _propagate(
-        self,
-        ink: Tensor,
-        previous: Propagation | None = None,
-        changed: list[int] | None = None,
-    ) -> Propagation:
+    def _propagate(self, ink: Tensor, renewal: Renewal | None = None) -> Propagation:
         self.control.check()
-        stack = self.stack
-        return propagate(
-            stack.image,
-            ink,
-            stack.classes,
-            stack.spacing,
-            device=self.device,
-            previous=previous,
-            changed=changed,
-            workers=usable_cores() if self.device.type == "cpu" else 1,
-            empty=stack.outside,
-        ).cpu()
+        execution = self._execution(renewal)
+        return propagate(self.stack.inked_volume(ink), None, execution, renewal).cpu()
+
+    def _execution(self, renewal: Renewal | None) -> Execution:
+        return Execution(self.device, usable_cores() if self.device.type == "cpu" else 1)
 
     def _matched(self) -> Propagation:
         return self._propagate(self.stack.ink)
 
     def _match(self) -> Propagation:
-        self.progress("Matching the references", 0.01)
+        self.progress(Phase.MATCHING, 0.01)
         propagated = self._matched()
         # Until there is a network, the read from the farther side is the second opinion.
         self._reads = propagated.farther
@@ -60,19 +49,19 @@ class MatchingStage(Proposing):
 
         def predict(ink: Tensor, left_out: int) -> Tensor:
             # Only the stretch between the neighbours of a left-out reference depends on it.
-            found = self._propagate(ink, propagated, [left_out])
+            found = self._propagate(ink, Renewal(propagated, [left_out]))
             if [left_out] == quality.middle_reference(stack):
                 self._without_middle = found
             return found.probabilities
 
         def proceed(share: float) -> bool:
-            self.progress("Testing on left-out references", 0.05 + 0.1 * share)
+            self.progress(Phase.TESTING_MATCHING, 0.05 + 0.1 * share)
             return share == 0 or self.clock.spent < LEAVE_OUT_SHARE * self.clock.seconds
 
         slices, predictions = quality.leave_one_out(stack, predict, proceed)
         found = quality.estimate(self.stack, slices, predictions)
         if found is not None:
-            how = f"By {found.counted('reference')} left out in turn"
-            how += ", and the confidence." if self._expected["reference-guided"] else "."
-            self._tell_estimate("reference-guided", self._weighed("reference-guided", found), how)
+            weighed = self._weighed("reference-guided", found)
+            basis = Basis(Witness.LEFT_OUT, found.count, bool(self._expected["reference-guided"]))
+            self._tell_estimate("reference-guided", weighed, basis)
         return found

@@ -23,13 +23,14 @@ from torch import Tensor
 
 from ..methods.check_point import checked
 from ..methods.frameworks import registry
-from ..methods.propagation import Propagation
+from ..methods.propagation import Propagation, Renewal
 from ..volume.project import Project, ProjectError
 from . import estimate as quality
 from .control import Control
 from .earlier_network import EarlierNetwork
-from .events import Emit, Finished, Quality
+from .events import Emit, Finished, Quality, Started
 from .expected_object import ExpectedObject
+from .facts import Others, Phase, Verdict
 from .matching_stage import MatchingStage
 from .network_test import AllLabelled, LeftOutReference, NetworkTest
 from .object_box import ObjectBox, foreground
@@ -41,7 +42,7 @@ from .request import TrainRequest
 from .sampler import Prior, Sampler
 from .size import allowed, measure
 from .stack import SliceStack, TrainingError
-from .teachers import NOBODY, find_teachers, told_missed
+from .teachers import NOBODY, find_teachers
 from .threads import usable_cores
 from .tiles import Tiles
 from .trainer import Source, Trainer, predict_slices
@@ -92,6 +93,8 @@ def run_project(path: Path, request: TrainRequest, emit: Emit, control: Control)
             )
     except ProjectError as error:
         raise TrainingError(str(error)) from error
+    device = choose_device(request.device)
+    emit(Started(str(device), None if size.fits else size.budget))
     if size.fits:
         with checked(control.check):
             Run(project, stack, request, emit, control, teachers).execute()
@@ -118,12 +121,11 @@ class Run(MatchingStage):
         torch.manual_seed(self.request.seed)
         device = self.device = choose_device(self.request.device)
         self.control.runs_on(device.type)
-        self._tell(device, "Matching the references.")
         propagated = self._match()
         matched = self._leave_one_out(propagated) if self.request.estimate else None
         if self.request.preset != "reference":
             self._train_and_propose(device, propagated, matched)
-        self.progress("Done", 1.0)
+        self.progress(Phase.DONE, 1.0)
         self.emit(Finished(round(self.clock.spent, 2), self.recommended))
 
     # -- training -------------------------------------------------------------------------
@@ -154,7 +156,7 @@ class Run(MatchingStage):
             framework.go_on(earlier.steps)
         if warm != goes_on:  # a teacher, or the network itself, turned out to be no use
             plan = self._plan(device, propagated, earlier.tiles if warm else None)
-        self._tell_plan(plan, self.others.spoken if self.others is not None else "")
+        self._tell_plan(plan)
         trainer = Trainer(framework, plan, self.clock, self.control, self.emit, request.seed)
         generator = torch.Generator().manual_seed(request.seed)
         begin = self.clock.spent
@@ -171,7 +173,7 @@ class Run(MatchingStage):
         self._without_middle = None  # as large as all that is known of the volume
         outcome, own_share = self._heed(outcome, plan)
         sampler = self._sampler(stack.ink, propagated, plan, generator, own_share)
-        self._stage(trainer, sampler, end, warm, "Training")
+        self._stage(trainer, sampler, end, warm, Phase.TRAINING)
         trainer.settle_statistics(stack)
         keep = partial(earlier.keep, trainer.model, about, plan, outcome, trainer.step)
         self._propose_and_keep(trainer, propagated, outcome, matched, keep)
@@ -195,9 +197,9 @@ class Run(MatchingStage):
         self._missed = list(dict.fromkeys(missed))
         return plan
 
-    def _tell_plan(self, plan: Plan, who: str) -> None:
-        words = (plan.describe(), who, told_missed(self._missed))
-        self._tell(plan.device, " ".join(each for each in words if each))
+    def _tell_plan(self, plan: Plan, verdict: Verdict = Verdict.NONE) -> None:
+        names = list(self.others.names) if self.others is not None else []
+        self.emit(plan.told(Others(names, verdict, list(self._missed)), self.memory))
 
     def _heed(self, outcome: Outcome | None, plan: Plan) -> tuple[Outcome | None, float]:
         """Dismiss the other volumes if that is what the test has told.
@@ -212,11 +214,11 @@ class Run(MatchingStage):
         told = outcome if isinstance(outcome, TaughtOutcome) else None
         if self.others is not None and outcome is not None and outcome.dismisses_others:
             # What an organ looks like elsewhere may not be what it looks like here.
-            self._tell_plan(plan, self.others.dismissed)
+            self._tell_plan(plan, Verdict.DISMISSED)
             self.others, self._unaided, told = None, None, None
             outcome = outcome.without_others()
         elif self.others is not None and told is not None and not told.believed:
-            self._tell_plan(plan, self.others.doubted)
+            self._tell_plan(plan, Verdict.DOUBTED)
         return outcome, told.own_share if told is not None else PRIOR
 
     def _test(self, propagated: Propagation, plan: Plan) -> NetworkTest | None:
@@ -233,7 +235,7 @@ class Run(MatchingStage):
             return AllLabelled(stack, propagated, area, few=not middle)
         without = self._without_middle
         if without is None:
-            without = self._propagate(stack.without(middle), propagated, middle)
+            without = self._propagate(stack.without(middle), Renewal(propagated, middle))
         return LeftOutReference(stack, without, middle)
 
     def _testable(self, others: bool) -> bool:
@@ -276,7 +278,7 @@ class Run(MatchingStage):
             self.emit(Quality(trainer.step, round(self.clock.spent, 2), chosen[1], test.baseline))
             return chosen
 
-        self._stage(trainer, sampler, until, False, "Testing the training", look)
+        self._stage(trainer, sampler, until, False, Phase.TESTING_NETWORK, look)
         recipe, dice, proposed = look()
         self._unaided = test.unaided(proposed)
         return test.outcome(recipe, dice, lambda: self._likeness(trainer, propagated))
@@ -315,7 +317,7 @@ class Run(MatchingStage):
         sampler: Source,
         until: float,
         warm: bool,
-        phase: str,
+        phase: Phase,
         look: Callable[[], object] | None = None,
     ) -> None:
         looked = self.clock.spent

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..methods.frameworks import registry
 from ..methods.frameworks.base import Batch
-from ..methods.propagation import propagate
+from ..methods.propagation import Execution, propagate
 from ..volume.annotation import NOT_ANNOTATED
 from ..volume.cohort import Cohort
 from ..volume.extent import Extent
@@ -36,11 +36,11 @@ from .plan import Plan, choose_device, make_plan
 from .request import TrainRequest
 from .sampler import Prior, Sampler
 from .stack import SliceStack, TrainingError, normalised_slices, outside_of
-from .teachers import named
 from .threads import usable_cores
 from .tiles import Tiles
 from .trainer import Trainer, predict_slices
 from .unseen import judge_unseen
+from .wording import named
 
 
 class SharedSampler:
@@ -276,14 +276,8 @@ class SharedNetwork:
         extent, ink = project.extents.get(self.axis), project.all_ink()
         own = SliceStack.from_volume(project.image(), ink, self.axis, project.info.spacing, extent)
         assert isinstance(own.image, Tensor)
-        carried = propagate(
-            own.image,
-            own.ink,
-            own.classes,
-            own.spacing,
-            workers=usable_cores(),
-            empty=own.outside,
-        ).probabilities
+        execution = Execution(workers=usable_cores())
+        carried = propagate(own.inked_volume(), execution=execution).probabilities
         size = self._size(project)
         stack = replace(own, image=resized(own.image, size), ink=resized_labels(own.ink, size))
         weight = torch.ones(own.depth, *size, dtype=torch.half)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..methods.intensity import NotFiniteError, standardise
 from ..methods.label_sources import carrying_slices, stroke_areas
+from ..methods.propagation_inputs import InkedVolume
 from ..methods.storage import Slices
 from ..volume.annotation import NOT_ANNOTATED, Ink, SliceState, shown_classes, slice_state
 from ..volume.classes import BACKGROUND
@@ -165,10 +166,25 @@ class SliceStack:
         return np.array([slice_state(slice_ink) for slice_ink in self.ink.numpy()], np.uint8)
 
     def without(self, slices: list[int]) -> Tensor:
-        """Ink with some slices blanked, to test on them."""
+        """Ink (Z, H, W), a copy, with some slices blanked, to test on them."""
         ink = self.ink.clone()
         ink[slices] = NOT_ANNOTATED
         return ink
+
+    def inked_volume(self, ink: Tensor | None = None) -> InkedVolume:
+        """Return what labels are propagated through.
+
+        Parameters
+        ----------
+        ink : Tensor, (Z, H, W) uint8, optional
+            Other ink than its own, of the same classes.
+
+        Returns
+        -------
+        InkedVolume
+        """
+        ink = self.ink if ink is None else ink
+        return InkedVolume(self.image, ink, self.classes, self.spacing, self.outside)
 
     def empty_outside(self, probabilities: Tensor) -> Tensor:
         """Make probabilities (Z, K, H, W) those of sure background outside, in place."""
@@ -208,16 +224,16 @@ class SliceStack:
         return torch.cat([images, positions], 1)
 
     def to_volume(self, sliced: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """Turn (Z, H, W) back to the volume's axis order."""
+        """Turn (Z, H, W) back to the volume's axis order; a new array where they differ."""
         return np.ascontiguousarray(np.moveaxis(sliced, 0, self.axis))
 
     def to_ids(self, indices: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """Turn class indices to label values."""
+        """Turn class indices, of any shape, to label values. IndexError for what is no class."""
         return np.asarray(self.class_ids, dtype=np.uint8)[indices]
 
 
 def outside_of(extent: Extent, objects: npt.NDArray[np.bool_]) -> list[int]:
-    """Slices outside of an extent, of a volume with objects inked in some slices (Z,) bool."""
+    """Slices, rising, outside of an extent, of a volume with objects inked in some (Z,) bool."""
     return [int(z) for z in np.flatnonzero(extent.outside(objects))]
 
 
@@ -275,7 +291,7 @@ def class_ids_of(
 
 
 def normalised_slices(image: npt.NDArray[Any]) -> Tensor:
-    """Bring each channel of (Z, H, W[, C]) to one scale, see `intensity`.
+    """Bring each channel of (Z, H, W[, C]), of any real type, to one scale, see `intensity`.
 
     Returns
     -------

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from ..methods.check_point import check_point
-from ..methods.frameworks.base import Batch, Framework, PredictOutput, without_dropout
+from ..methods.frameworks.base import Batch, Framework, PredictOutput
+from ..methods.frameworks.modes import without_dropout
 from ..methods.ramps import Scalar
 from .captured import CapturedStep
 from .clock import Clock
@@ -78,7 +79,7 @@ class Trainer:
         )
 
     def record_steps(self, wanted: bool) -> None:
-        """Switch the recording of steps as CUDA graphs off, or on again."""
+        """Switch the recording of steps as CUDA graphs off, or on again where it can be done."""
         self._captured.enabled = (
             wanted and self.plan.device.type == "cuda" and self.framework.repeats
         )
@@ -150,7 +151,21 @@ class Trainer:
         each_report(1.0)
 
     def one_step(self, sampler: Source, share: float, warm: bool = False) -> dict[str, Tensor]:
-        """Draw a batch, do a step and return its losses; see `run` for the parameters."""
+        """Draw a batch, do a step and return its losses.
+
+        Parameters
+        ----------
+        sampler : Source
+        share : float
+            Part of the training that is done, in [0, 1]: how far the loss terms are ramped up.
+        warm : bool
+            Whether the model has been trained before: they begin half way then.
+
+        Returns
+        -------
+        dict of str to Tensor, ()
+            On the device, ``"total"`` among them. The learning rate is `run`'s business.
+        """
         parts = self._captured(sampler.draw(), max(share, 0.5) if warm else share)
         self.step += 1
         return parts
@@ -194,7 +209,8 @@ class Trainer:
         """Measure the batch statistics of the averaged weights on the volume's own clean frames.
 
         In training they mix strong views, which look unlike the slices to be predicted, and lag
-        behind weights that still move fast when training is short.
+        behind weights that still move fast when training is short. Of a deep stack 48 slices are
+        looked at. Cancelled may be raised.
         """
         norms = [m for m in self.model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
         for norm in norms:
@@ -229,7 +245,7 @@ def _channels_last(framework: Framework) -> Framework:
 
 
 def autocast(plan: Plan) -> torch.autocast:
-    """Context in which the networks of a plan run."""
+    """Context in which the networks of a plan run: bfloat16 where the plan says so."""
     return torch.autocast(plan.device.type, dtype=torch.bfloat16, enabled=plan.bfloat16)
 
 

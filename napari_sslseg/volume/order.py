@@ -77,7 +77,18 @@ class CanonicalOrder:
         return array.transpose(self.permutation + rest)[self._slices()]
 
     def invert(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Return a view of `array`, given in display order, in file order."""
+        """Return a view of `array`, given in display order, in file order.
+
+        Parameters
+        ----------
+        array : ndarray, shape (*self.shape, ...)
+            Axes after the spatial ones (channels) stay where they are.
+
+        Raises
+        ------
+        ValueError
+            If the spatial shape is not that of the array as shown.
+        """
         n = len(self.permutation)
         self._check(array.shape[:n], self.shape, "display")
         rest = tuple(range(n, array.ndim))
@@ -85,21 +96,18 @@ class CanonicalOrder:
         return array[self._slices()].transpose(back + rest)
 
     def axis_to_display(self, file_axis: int) -> int:
-        """Return the display axis of a file axis."""
+        """Return the display axis of a file axis, from 0; ValueError for one that is not there."""
         return self.permutation.index(file_axis)
 
     @property
     def geometry(self) -> Geometry:
         """Geometry of the array in display order: the same voxels at the same positions."""
-        n = len(self.permutation)
         columns = self.source.affine.copy()
         for display, (axis, flip) in enumerate(zip(self.permutation, self.flips, strict=True)):
             step = self.source.affine[:, axis]
             columns[:, display] = -step if flip else step
             if flip:
                 columns[:, 3] += step * (self.source.shape[axis] - 1)
-        if n == 2:
-            columns[:, 2] = self.source.affine[:, 2]
         return replace(self.source, affine=columns, shape=self.shape)
 
     @property
@@ -135,7 +143,15 @@ class CanonicalOrder:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> CanonicalOrder:
-        """Restore an order from `to_dict`; the numbers come back bit for bit, also through JSON."""
+        """Restore an order from `to_dict`; the numbers come back bit for bit, also through JSON.
+
+        Raises
+        ------
+        KeyError
+            If a key of `to_dict` is missing.
+        ValueError
+            If the values are no geometry, or no order of its axes.
+        """
         from .geometry import Geometry  # which imports this module
 
         geometry = Geometry(
@@ -160,7 +176,18 @@ class CanonicalOrder:
 
 
 def closest_axes(affine: NDArray[np.float64]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the world axis closest to each of the three array axes, and its sign (+1, -1)."""
+    """Return the world axis closest to each of the three array axes, and its sign (+1, -1).
+
+    Parameters
+    ----------
+    affine : ndarray, shape (4, 4)
+        Of array indices to RAS+ positions; see `Geometry`.
+
+    Returns
+    -------
+    tuple of three int, tuple of three int
+        For each array axis: 0, 1 or 2 for x, y, z, each once, and 1 where both ascend together.
+    """
     directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     # Rounding makes exact ties (45 degrees) resolve alike on every machine: first permutation.
     cosines = np.round(directions, 9)

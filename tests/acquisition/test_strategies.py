@@ -227,3 +227,39 @@ def test_further_slices_lie_far_from_those_that_have_ink(name):
 def test_further_slices_lie_in_the_extent_that_was_told(name):
     content = look_at(np.random.default_rng(0).normal(size=(30, 24, 20)), 0, extent=(10, 20))
     assert set(create(name).further(content, [15], 2)) == {10, 20}
+
+
+def hand_made(extent) -> np.ndarray:
+    """Scores of twelve slices, three of them known, in voxels."""
+    doubt = dict.fromkeys(range(12), 0) | {3: 10, 4: 90, 5: 2, 7: 60, 9: 30, 10: 50}
+    given = evidence(depth=12, known=(2, 6, 8), doubt=doubt, extent=extent)
+    return ErrorReduction().scores(given) * given.object_size()
+
+
+def test_scores_by_hand():
+    # Beside known slices are 3, 5, 7 and 9, with a median of 20 voxels, which only go from the
+    # slice itself: what others can mend is 70 in slice 4, 40 in 7, 10 in 9 and 30 in 10.
+    found = hand_made((2, 10))  # slices 1 and 11 are known to be empty
+    # With 3 known, the reach at 4 is 2/3 instead of 1; with 10 known, that at 9 is 1/2, not 2/3.
+    assert found[3] == pytest.approx(10 + 70 * (1 - (2 / 3) ** 3))
+    assert found[7] == pytest.approx(60)
+    assert found[10] == pytest.approx(50 + 10 * (1 - (3 / 4) ** 3))
+    assert found[[0, 1, 11]].tolist() == [0, 0, 0]
+
+
+def test_scores_beyond_an_open_end_by_hand():
+    found = hand_made((2, None))
+    # Two slices from the outermost known one, in twelve; slice 9 keeps less than the 20 that last.
+    assert found[10] == pytest.approx(50 * 2 / (2 + 12 / 20))
+    assert found[3] == pytest.approx(10 + 70 * (1 - (2 / 3) ** 3))
+
+
+def test_errors_count_in_full_while_no_slice_is_known():
+    doubt = dict.fromkeys(range(20), 0) | {5: 30}
+    given = evidence(known=(), doubt=doubt, extent=(4, None))
+    assert ErrorReduction().scores(given)[5] == pytest.approx(30 / given.object_size())
+
+
+def test_the_central_part_leaves_out_as_much_at_either_end():
+    content = look_at(np.random.default_rng(0).normal(size=(24, 24, 20)), 0)
+    assert ErrorReduction().central(content) == (4, 19)  # 3.6 of 24 slices

@@ -6,7 +6,7 @@ import torch
 
 from napari_sslseg.methods.class_parts import exchange, exchanged_classes, object_first
 from napari_sslseg.methods.intensity import standardise
-from napari_sslseg.methods.propagation import propagate
+from napari_sslseg.methods.propagation import InkedVolume, propagate
 
 
 def maps(*values: float) -> torch.Tensor:
@@ -67,7 +67,7 @@ def test_the_border_between_two_parts_lies_half_way_between_their_slices():
     for z, part in ((0, 1), (10, 2)):
         ink[z] = 0
         ink[z, 12:28, 12:28] = part
-    labels = propagate(standardise(image), ink, 3).labels
+    labels = propagate(InkedVolume(standardise(image), ink, 3)).labels
     middle = labels[:, 20, 20].tolist()
     assert middle[:5] == [1] * 5
     assert middle[6:] == [2] * 5

@@ -24,6 +24,12 @@ def test_default_module_has_the_documented_number_of_parameters():
     assert sum(p.numel() for p in SpatialFusion().parameters()) == 785_024
 
 
+def test_heads_share_any_width_unless_their_number_is_asked_for():
+    assert [SpatialFusion(width=n).attention.num_heads for n in (16, 48, 100, 128)] == [1, 1, 2, 4]
+    with pytest.raises(ValueError, match="3 heads cannot share the 100 channels"):
+        SpatialFusion(width=100, heads=3)
+
+
 def test_result_of_a_224_pixel_image_is_56_wide():
     with torch.no_grad():
         assert SpatialFusion()(_stages(28, (32, 64, 128))).shape == (1, 128, 56, 56)

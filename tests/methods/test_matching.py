@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from napari_sslseg.methods.matching import (
+    _target,
     agreement_weight,
     match,
     match_each_other,
@@ -233,6 +234,20 @@ def test_refined_labels_are_as_frequent_as_in_the_whole_pool_or_the_nearest_imag
     assert (found.probabilities[:, 2] > plain.probabilities[:, 2]).all()
 
 
+def test_the_nearest_image_is_that_of_the_mean_direction_or_of_the_label_frequencies():
+    east, north = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
+    features = torch.stack([east, north, east])[:, :, None, None].expand(3, 2, 1, 4)
+    labels = torch.tensor([[[1, 1, 2, 2]], [[1, 1, 1, 2]], [[255] * 4]])
+    pool = ReferencePool.from_maps(features, labels, 3)
+    # Three of five look north, though the two that look east are longer.
+    queries = torch.stack([100 * east, 100 * east, 100 * north, north, north])
+    plain = torch.tensor([1, 1, 1, 2])
+    for source in ("features", "distribution"):
+        assert _target(pool, source, queries, plain).tolist() == [0, 0.75, 0.25]
+    # The image without annotation has no label that differs from what is predicted.
+    assert _target(pool, "distribution", queries, 0 * plain).tolist() == [0, 0.5, 0.5]
+
+
 def test_refining_goes_by_the_labels_that_are_transferred_not_by_those_that_rank_first():
     # One image has label 1 alone, the other label 2. All pixels are nearer to 1. But that one is
     # near to all of them, so that for three of four label 2 ranks first, standardised.
@@ -297,6 +312,8 @@ def test_rpg_loss_by_hand():
     both = torch.ones(1, 2, 1, 2)
     bce = (math.log(2) + 0.5 * (math.log(2) + math.log(4 / 3)) / 2) / 2
     assert rpg_loss(logits, both, weight).item() == pytest.approx(bce)
+    both[..., 1] = 255  # that pixel is counted, but teaches nothing
+    assert rpg_loss(logits, both, weight).item() == pytest.approx(math.log(2) / 2)
 
 
 @pytest.mark.parametrize("multilabel", [False, True])

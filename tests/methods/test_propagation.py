@@ -10,7 +10,13 @@ import torch
 from napari_sslseg.methods import propagation_sources, slice_batches
 from napari_sslseg.methods.ink_completion import complete_ink, correct_by_ink
 from napari_sslseg.methods.intensity import standardise
-from napari_sslseg.methods.propagation import Propagation, propagate
+from napari_sslseg.methods.propagation import (
+    Execution,
+    InkedVolume,
+    Propagation,
+    Renewal,
+    propagate,
+)
 
 NONE = 255
 
@@ -40,8 +46,15 @@ def _ink(labels: torch.Tensor, slices: list[int]) -> torch.Tensor:
     return ink
 
 
-def _propagate(image: torch.Tensor, *arguments: Any, **options: Any) -> Propagation:
-    return propagate(standardise(image), *arguments, **options)
+def _propagate(
+    image: torch.Tensor,
+    ink: torch.Tensor,
+    classes: int,
+    renewal: Renewal | None = None,
+    **known: Any,
+) -> Propagation:
+    volume = InkedVolume(standardise(image), ink, classes, **known)
+    return propagate(volume, renewal=renewal)
 
 
 def _dice(a: torch.Tensor, b: torch.Tensor, value: int = 1) -> float:
@@ -308,7 +321,7 @@ def test_changed_slices_renew_only_their_stretches() -> None:
     corrected = labels.clone()
     corrected[4, 20:30, 20:30] = 1
     ink = _ink(corrected, [0, 4, 8, 12])
-    second = _propagate(image, ink, 2, previous=first, changed=[4])
+    second = _propagate(image, ink, 2, Renewal(first, [4]))
     whole = _propagate(image, ink, 2)
     assert torch.equal(second.probabilities[8:], first.probabilities[8:])
     assert torch.equal(second.probabilities[:9], whole.probabilities[:9])
@@ -320,7 +333,7 @@ def test_a_new_reference_splits_a_stretch() -> None:
     image = _volume(labels)
     first = _propagate(image, _ink(labels, [0, 6, 12]), 2)
     ink = _ink(labels, [0, 3, 6, 12])
-    second = _propagate(image, ink, 2, previous=first, changed=[3])
+    second = _propagate(image, ink, 2, Renewal(first, [3]))
     assert torch.equal(second.labels[3], labels[3])
     assert torch.equal(second.probabilities[7:], first.probabilities[7:])
     assert torch.equal(second.probabilities[:7], _propagate(image, ink, 2).probabilities[:7])
@@ -329,7 +342,8 @@ def test_a_new_reference_splits_a_stretch() -> None:
 def test_progress_rises_to_one() -> None:
     labels = _moving_disc(6, 1.0)
     seen: list[float] = []
-    _propagate(_volume(labels), _ink(labels, [2, 4]), 2, progress=seen.append)
+    volume = InkedVolume(standardise(_volume(labels)), _ink(labels, [2, 4]), 2)
+    propagate(volume, execution=Execution(progress=seen.append))
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
     assert len(seen) > 3
@@ -354,6 +368,8 @@ def test_bad_input_is_refused_in_words() -> None:
         _propagate(image, ink[:, :4], 6)
     with pytest.raises(ValueError, match="spacing"):
         _propagate(image, ink, 6, spacing=(1.0, 0.0, 1.0))
+    with pytest.raises(ValueError, match="features"):
+        _propagate(image, ink, 6, features=image[..., :4])
 
 
 def test_many_slices_at_once_give_what_they_give_one_by_one(monkeypatch) -> None:
@@ -409,7 +425,7 @@ def test_a_stretch_is_renewed_between_ink_and_empty_slices() -> None:
     image, empty = _volume(labels, noise=0.5), [0, 1, 2, 3, 17, 18, 19, 20]
     first = _propagate(image, _ink(labels, [6, 10, 14]), 2, empty=empty)
     ink = _ink(labels, [10, 14])
-    second = _propagate(image, ink, 2, previous=first, changed=[6], empty=empty)
+    second = _propagate(image, ink, 2, Renewal(first, [6]), empty=empty)
     whole = _propagate(image, ink, 2, empty=empty)
     assert torch.equal(second.labels[:10], whole.labels[:10])
     assert torch.equal(second.labels[10:], first.labels[10:])
@@ -435,12 +451,12 @@ def test_an_open_end_is_renewed_where_its_trend_changes(monkeypatch: pytest.Monk
     ink[6] = _disc((32, 32), 12.5).to(torch.uint8)  # as large as in slice 8: no trend
     before = _propagate(image, ink, 2)
     ink[6] = labels[6]
-    found = _propagate(image, ink, 2, previous=before, changed=[6])
+    found = _propagate(image, ink, 2, Renewal(before, [6]))
     assert torch.equal(found.labels[9:], _propagate(image, ink, 2).labels[9:])
     assert not torch.equal(found.labels[9:], before.labels[9:])
     gone = ink.clone()
     gone[6] = NONE
-    found = _propagate(image, gone, 2, previous=before, changed=[6])
+    found = _propagate(image, gone, 2, Renewal(before, [6]))
     assert torch.equal(found.labels[9:], _propagate(image, gone, 2).labels[9:])
 
 
@@ -452,9 +468,9 @@ def test_ink_of_an_object_counts_in_a_slice_called_empty_until_it_is_taken_back(
     plain = _propagate(image, ink, 2, empty=[7, 8])
     marked = ink.clone()
     marked[8, 4:8, 4:8] = 1
-    found = _propagate(image, marked, 2, empty=[7, 8], previous=plain, changed=[8])
+    found = _propagate(image, marked, 2, Renewal(plain, [8]), empty=[7, 8])
     assert bool((found.labels[8, 4:8, 4:8] == 1).all())
-    back = _propagate(image, ink, 2, empty=[7, 8], previous=found, changed=[8])
+    back = _propagate(image, ink, 2, Renewal(found, [8]), empty=[7, 8])
     assert int(back.labels[7:].sum()) == 0
     marked[8] = NONE
     marked[8, 4:8, 4:8] = 0  # says nothing new

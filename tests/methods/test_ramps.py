@@ -40,3 +40,9 @@ def test_forms_of_the_ramp(form, expected):
     assert warm_up(0.25, 0.1, 0.4, form) == pytest.approx(expected)
     assert warm_up(0.05, 0.1, 0.4, form) == 0
     assert warm_up(0.5, 0.1, 0.4, form) == 1
+
+
+def test_an_unknown_form_is_refused_before_the_ramp_begins():
+    for progress in (0.0, torch.tensor(0.0)):
+        with pytest.raises(ValueError, match="unknown ramp 'cosine'"):
+            warm_up(progress, form="cosine")

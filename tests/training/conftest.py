@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 
 from napari_sslseg.training.control import Watch
 from napari_sslseg.training.stack import SliceStack
+from napari_sslseg.training.trainer import Trainer
 from napari_sslseg.training.tune import Compute
 from napari_sslseg.volume.annotation import blank_ink
 from napari_sslseg.volume.classes import ClassTable
@@ -38,12 +37,33 @@ def make_ink(truth: np.ndarray) -> np.ndarray:
     return ink
 
 
-class ProcessorTime(Watch):
-    """Counts the time that this process computes, so that a busy machine takes no steps away."""
+#: Seconds that one step of training takes by the watch of tests.
+STEP = 0.4
+
+
+class StepTime(Watch):
+    """Lets time pass by steps of training alone, so that a run takes as many on every machine.
+
+    A run trains for a second at least, whatever it is given: three steps, one of them in its test.
+    """
+
+    steps = 0
 
     def now(self) -> float:
         """Return it."""
-        return time.process_time()
+        return STEP * StepTime.steps
+
+
+@pytest.fixture(autouse=True)
+def _steps_are_counted(monkeypatch):
+    """Let `StepTime` know of each step."""
+    step = Trainer.one_step
+
+    def counted(*given, **named):
+        StepTime.steps += 1
+        return step(*given, **named)
+
+    monkeypatch.setattr(Trainer, "one_step", counted)
 
 
 @pytest.fixture

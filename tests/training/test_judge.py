@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from napari_sslseg.methods.confidence import Predictions, estimate_confidence
+from napari_sslseg.training.expected_overlap import ExpectedOverlap
 from napari_sslseg.training.judge import (
     DISCREPANT,
     class_thresholds,
@@ -120,3 +121,30 @@ def test_a_network_within_a_mixture_dissents_where_it_outweighs_it():
     assert raised_network(mixture, network).tolist() == [[0, 1]]
     volumes = raised_network(torch.stack([mixture, network]), torch.stack([network, network]))
     assert volumes.tolist() == [[[0, 1]], [[0, 0]]]
+
+
+def test_thresholds_and_expected_overlap_are_of_open_voxels_near_the_object(stack):
+    torch.manual_seed(0)
+    stack.outside = [7]
+    stack.ink[6, :9] = 0  # a stroke across the object
+    logits = torch.rand(stack.depth, 3, *stack.image.shape[-2:])
+    logits[:, 0] += 1.5
+    logits[:, 1, 5:11, 5:11] += 2.5
+    known = known_of(stack, logits.softmax(1))
+    overlap, proposed = ExpectedOverlap(stack.class_ids), logits.argmax(1)
+    other = proposed.clone()
+    other[:, ::3] = 2
+    proposal, _ = make_proposal("X", stack, known, other, {}, overlap)
+    proposed[7] = 0
+    certainty = estimate_confidence(known)
+    counted = torch.from_numpy(object_neighbourhood(proposed.to(torch.uint8).numpy()))
+    assert not counted.all()
+    assert counted[6, :9].any()
+    counted &= stack.ink == 255
+    counted[7] = False
+    expected = ExpectedOverlap(stack.class_ids)
+    expected.add(known, certainty, counted)
+    assert overlap.dice() == expected.dice()
+    for value, threshold in enumerate(proposal.info["thresholds"][:2]):
+        agreed = certainty[counted & (proposed == value) & (other == value)]
+        assert threshold == pytest.approx(float(agreed.sum()) / (len(agreed) + 1), abs=1e-4)

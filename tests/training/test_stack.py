@@ -107,7 +107,7 @@ def test_strokes_that_do_not_tell_where_the_object_ends_are_refused(image, truth
     stack = SliceStack.from_volume(image, ink, 0, (1.0, 1.0, 1.0))
     assert stack.anchors() == [0, 4]
     assert stack.references() == [0]
-    assert propagate(stack.image, stack.ink, stack.classes).inked_slices == [0, 4]
+    assert propagate(stack.inked_volume()).inked_slices == [0, 4]
 
 
 def classes_without_background(truth, whole=()) -> np.ndarray:
@@ -144,7 +144,7 @@ def test_background_is_carried_from_the_slices_outside_though_it_is_inked_nowher
     for z in (8, 11):  # the object fills its slices
         ink[z] = truth[z]
     stack = SliceStack.from_volume(image, ink, 0, (2.0, 1.0, 1.0), Extent(2, 17))
-    found = propagate(stack.image, stack.ink, stack.classes, stack.spacing, empty=stack.outside)
+    found = propagate(stack.inked_volume())
     background = found.probabilities[:, 0].mean((1, 2))
     assert background[stack.outside].eq(1).all()
     # What it looks like nobody has said, and that counts neither for it nor against it.

@@ -27,7 +27,7 @@ def stack():
 
 @pytest.fixture(scope="module")
 def propagated(stack):
-    return propagate(stack.image, stack.ink, stack.classes, stack.spacing)
+    return propagate(stack.inked_volume())
 
 
 @pytest.fixture(scope="module")

@@ -1,29 +1,24 @@
-"""What all training frameworks share: batches, configuration, prediction."""
+"""What all training frameworks share: a network, steps, predictions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ..augment import (
-    CutMix,
-    StrongAugmentation,
-    WeakAugmentation,
-    sample_cutmix,
-)
+from ..augment_cutmix import CutMix, sample_cutmix
 from ..augment_intensity import change_intensity, sample_intensity
 from ..augment_volumes import sample_cutmix_volume
 from ..label_space import LabelSpace
-from ..networks import DEFAULT_CHANNELS, EncoderDecoder, UNet2d, crop, pad_to_multiple
+from ..networks import EncoderDecoder, UNet2d, crop, pad_to_multiple
 from ..ramps import Scalar
 from ..regions import AdaptiveThresholds, partition
 from .batch import Batch
-from .metassl import MetaSSL, MetaSSLConfig, PredictionPair
+from .configuration import FrameworkConfig
+from .metassl import MetaSSL, PredictionPair
+from .modes import evaluating
 
 __all__ = [
     "Batch",
@@ -50,54 +45,6 @@ class PredictOutput(NamedTuple):
     rectified: Tensor
 
 
-@dataclass(frozen=True)
-class FrameworkConfig:
-    """Settings that all frameworks share.
-
-    Attributes
-    ----------
-    channels
-        Widths of the U-Net. The published ones give 1.81 M parameters; ``(16, 32, 64, 128)`` is for
-        quick training on a CPU.
-    dropout
-        One value a level, or None for the published ones. Of networks for volumes, which drop in
-        two places, the first value counts.
-    weak, strong
-        Augmentations: our own, wider than any paper's, unless their `draw` is ``"published"``.
-    metassl
-        Replace the framework's unlabelled loss by the heterogeneous one, and add it on labelled
-        pixels. Off by default: each framework is then as published.
-    regions
-        Settings of that loss and of the thresholds, which are kept in any case.
-    prior
-        Weight of the cross-entropy to the pseudo-labels that come with a batch. 1 puts a fully
-        trusted pseudo-label on a par with ink; its own weight map says how far to trust it.
-    position_channels
-        How many of the last input channels tell where a pixel is; they move with the image, but
-        intensity changes leave them alone.
-    colour
-        Whether images are red, green and blue, so that strong views change saturation and hue too;
-        context slices are then three channels each.
-    overlapping
-        Whether classes may overlap (multi-label, a sigmoid each) instead of excluding each other.
-        There is then no background class.
-    network
-        ``"unet"`` for images; ``"vnet"`` and ``"unet3d"`` for volumes, of MONAI.
-    """
-
-    channels: tuple[int, ...] = DEFAULT_CHANNELS
-    dropout: tuple[float, ...] | None = None
-    weak: WeakAugmentation = field(default_factory=WeakAugmentation)
-    strong: StrongAugmentation = field(default_factory=StrongAugmentation)
-    metassl: bool = False
-    regions: MetaSSLConfig = field(default_factory=MetaSSLConfig)
-    prior: float = 1.0
-    position_channels: int = 0
-    colour: bool = False
-    overlapping: bool = False
-    network: Literal["unet", "unet3d", "vnet"] = "unet"
-
-
 class Framework(nn.Module):
     """A network, its losses and its predictions.
 
@@ -106,9 +53,9 @@ class Framework(nn.Module):
     in_channels
         Image channels times context slices.
     classes
-        Number of classes, background included; overlapping classes have no background.
+        Number of classes K, background included; overlapping classes have no background.
     config
-        Settings.
+        Settings; None takes the defaults.
 
     Attributes
     ----------
@@ -124,6 +71,13 @@ class Framework(nn.Module):
         Number of predictions that serve as reference, each with its own thresholds.
     rectified_index
         Index of the thresholds that belong to the rectified prediction.
+
+    Raises
+    ------
+    ValueError
+        When settings do not fit together, or the method is not defined for volumes.
+    MissingMonaiError
+        When a network for volumes is asked for and MONAI is not installed.
     """
 
     reference_predictions = 1
@@ -199,14 +153,25 @@ class Framework(nn.Module):
         Returns
         -------
         dict of str to Tensor
-            Scalars; ``"total"`` is the one to minimise, the others are its unweighted parts.
+            Scalars; ``"total"`` is the one to minimise, the others are its unweighted parts:
+            ``"supervised"`` and, as a method has them, ``"labelled_prior"``, ``"prior"``,
+            ``"labelled_regions"``, ``"unlabelled"``, ``"intra"``, ``"cross"`` and ``"matched"``.
         """
         stride = self.network.stride
         batch = batch.normalised().padded(stride).moved(generator, self.config.weak, stride)
         return self.step(batch, progress, generator)
 
     def step(self, batch: Batch, progress: Scalar, generator: torch.Generator) -> dict[str, Tensor]:
-        """Return the losses of a batch that is weakly augmented already."""
+        """Return the losses of a batch that is weakly augmented already.
+
+        Parameters
+        ----------
+        batch
+            As `losses` hands it on: int64 targets, a weight with every prior, and sides that the
+            network divides.
+        progress, generator
+            As of `losses`, which this returns the result of.
+        """
         raise NotImplementedError
 
     def after_step(self) -> None:
@@ -223,12 +188,25 @@ class Framework(nn.Module):
         """Expect weights that have been trained for so many steps: what new ones need is over."""
 
     def cutmix(self, images: Tensor, generator: torch.Generator) -> CutMix:
-        """Draw boxes and partners for images or volumes."""
+        """Draw boxes and partners, as configured, for images or volumes ``(B, C, ...)``."""
         sample = sample_cutmix if images.ndim == 4 else sample_cutmix_volume
         return sample(images, generator, self.config.strong)
 
     def strong_view(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Return an intensity-changed view of weakly augmented images."""
+        """Return an intensity-changed view of weakly augmented images.
+
+        Parameters
+        ----------
+        images
+            ``(B, C, ...)``; the position channels stay.
+        generator
+            Source of randomness.
+
+        Raises
+        ------
+        ValueError
+            When images are said to be coloured and their channels are no multiple of three.
+        """
         shown = images.shape[1] - self.config.position_channels
         values, positions = images[:, :shown], images[:, shown:]
         change = sample_intensity(values, generator, self.config.strong, self.config.colour)
@@ -237,7 +215,18 @@ class Framework(nn.Module):
     def labelled_losses(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Return the supervised part and, where the batch brings one, the prior of labelled images.
 
-        `logits` are those of ``batch.labelled_image``.
+        Parameters
+        ----------
+        logits
+            ``(Bl, K, ...)``, of ``batch.labelled_image``.
+        batch
+            Weakly augmented.
+
+        Returns
+        -------
+        dict of str to Tensor
+            Scalars ``"supervised"`` and ``"labelled_prior"``, a mean over pixels without
+            annotation.
         """
         parts = {"supervised": self.space.supervised_loss(logits, batch.labelled_target)}
         if batch.labelled_prior is not None and batch.labelled_prior_weight is not None:
@@ -248,7 +237,20 @@ class Framework(nn.Module):
         return parts
 
     def prior_loss(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Return the prior of unlabelled images, if the batch brings one."""
+        """Return the prior of unlabelled images, a mean over all pixels, if the batch brings one.
+
+        Parameters
+        ----------
+        logits
+            ``(Bu, K, ...)``, of the unlabelled images or of a view of them.
+        batch
+            Its prior has the geometry and the boxes of that view.
+
+        Returns
+        -------
+        dict of str to Tensor
+            A scalar ``"prior"``, or nothing.
+        """
         if batch.prior is None or batch.prior_weight is None or batch.unlabelled_count == 0:
             return {}
         return {"prior": self.space.soft_cross_entropy(logits, batch.prior, batch.prior_weight)}
@@ -260,12 +262,17 @@ class Framework(nn.Module):
 
     @torch.no_grad()
     def predict(self, image: Tensor) -> PredictOutput:
-        """Predict ``(B, C, H, W)`` of any size, in evaluation mode.
+        """Predict images of any sides, in evaluation mode.
+
+        Parameters
+        ----------
+        image
+            ``(B, in_channels, H, W)`` or ``(B, in_channels, D, H, W)`` float; B may be 0.
 
         Returns
         -------
         PredictOutput
-            Probabilities at the size of `image`.
+            Probabilities at the size of `image`, float32, without gradient.
         """
         if image.shape[0] == 0:
             empty = image.new_zeros(0, self.classes, *image.shape[2:])
@@ -277,15 +284,37 @@ class Framework(nn.Module):
 
     @torch.no_grad()
     def predict_plain(self, image: Tensor) -> Tensor:
-        """Return the probabilities of the network alone, without any side branch."""
+        """Return the probabilities of the network alone, without any side branch.
+
+        Parameters
+        ----------
+        image
+            As in `predict`.
+
+        Returns
+        -------
+        Tensor
+            ``(B, K, ...)`` float32, as `predict` has them in `plain`.
+        """
         with evaluating(self.network):
             return self.space.probabilities(self.network(image))
 
     def regions(self, output: PredictOutput, prediction: int | None = None) -> Tensor:
-        """Return the MetaSSL regions ``(B, H, W)`` uint8 of predicted unlabelled images.
+        """Return the MetaSSL regions of predicted unlabelled images.
 
         The rectified prediction is the reference, the plain one the supervised prediction.
-        `prediction` selects the thresholds; None takes those of the rectified prediction.
+
+        Parameters
+        ----------
+        output
+            Of `predict`.
+        prediction
+            Whose thresholds to use; None takes those of the rectified prediction.
+
+        Returns
+        -------
+        Tensor
+            ``(B, ...)`` uint8 of `Region` codes; overlapping: ``(B, K, ...)``.
         """
         index = self.rectified_index if prediction is None else prediction
         reference = self.space.exclusive_probabilities(output.rectified)
@@ -293,13 +322,20 @@ class Framework(nn.Module):
         return partition(reference, learner, self.thresholds.get(index))
 
     def predict_padded(self, image: Tensor) -> PredictOutput:
-        """Predict an image whose sides the network divides."""
+        """Predict images or volumes whose sides the network divides, in the mode that it is in."""
         plain = self.space.probabilities(self.network(image))
         return PredictOutput(plain, plain)
 
 
 def weighted_total(parts: dict[str, Tensor], weights: Mapping[str, Scalar]) -> dict[str, Tensor]:
     """Return `parts` with their weighted sum as ``"total"`` first.
+
+    Parameters
+    ----------
+    parts
+        Scalars on one device, at least one.
+    weights
+        Of all parts; others are not looked at.
 
     Raises
     ------
@@ -308,33 +344,3 @@ def weighted_total(parts: dict[str, Tensor], weights: Mapping[str, Scalar]) -> d
     """
     total = torch.stack([weights[name] * value for name, value in parts.items()]).sum()
     return {"total": total, **parts}
-
-
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put a module in evaluation mode and back."""
-    modes = {m: m.training for m in module.modules()}
-    module.eval()
-    try:
-        yield
-    finally:
-        for m, training in modes.items():
-            m.training = training
-
-
-@contextmanager
-def without_dropout(module: nn.Module) -> Iterator[None]:
-    """Switch dropout off but leave batch normalisation as it is.
-
-    A prediction that teaches should not be noisy, yet must see features normalised like those of
-    the prediction that learns.
-    """
-    kinds = (nn.Dropout, nn.Dropout2d, nn.Dropout3d)
-    layers = [m for m in module.modules() if isinstance(m, kinds) and m.training]
-    for m in layers:
-        m.eval()
-    try:
-        yield
-    finally:
-        for m in layers:
-            m.train()

@@ -21,9 +21,10 @@ from ..ramps import Scalar, warm_up
 from ..reference_pool import ReferencePool
 from ..teacher_trust import TeacherTrust
 from . import trials
-from .base import Batch, PredictionPair, weighted_total, without_dropout
+from .base import Batch, PredictionPair, weighted_total
 from .fixmatch import mixed_prior
 from .metassl import MetaSSLConfig
+from .modes import without_dropout
 from .semsim import SemSim
 from .semsim_config import SemSimConfig
 from .semsim_views import Asked, Views
@@ -131,7 +132,7 @@ class Combined(SemSim):
         return {"steps": self._steps, "first": self._first}
 
     def set_counters(self, counters: dict[str, int]) -> None:
-        """Take over what `counters` returned."""
+        """Take over what `counters` returned; only ``"first"`` may be missing."""
         self._steps, self._first = counters["steps"], counters.get("first", 0)
 
     def go_on(self, steps: int) -> None:
@@ -162,7 +163,13 @@ class Combined(SemSim):
         return weighted_total(parts, self.weights(progress))
 
     def first_step(self, batch: Batch, progress: Scalar) -> dict[str, Tensor]:
-        """Return the losses before the network teaches itself: ink and prior, on weak views."""
+        """Return the losses before the network teaches itself: ink and prior, on weak views.
+
+        Parameters
+        ----------
+        batch, progress
+            As of `step`.
+        """
         nl = batch.labelled_count
         logits, other = self.logits(
             torch.cat([batch.labelled_image, batch.unlabelled_image])
@@ -173,7 +180,13 @@ class Combined(SemSim):
     def quick_step(
         self, batch: Batch, progress: Scalar, generator: torch.Generator
     ) -> dict[str, Tensor]:
-        """Return the losses without the similarity terms: ink, prior, and weak to strong."""
+        """Return the losses without the similarity terms: ink, prior, and weak to strong.
+
+        Parameters
+        ----------
+        batch, progress, generator
+            As of `step`.
+        """
         c = self.config
         nl, weak = batch.labelled_count, batch.unlabelled_image
         box = self.cutmix(weak, generator)
@@ -216,7 +229,15 @@ class Combined(SemSim):
         }
 
     def plain_teaching(self, weak_probs: Tensor, batch: Batch, views: Views) -> Tensor:
-        """Return L_u of the weak view's own prediction."""
+        """Return L_u of the weak view's own prediction, a scalar.
+
+        Parameters
+        ----------
+        weak_probs
+            ``(Bu, K, H, W)``, of `weak_targets`.
+        batch, views
+            Of the step.
+        """
         if self.trust is not None:
             trials.try_plain(self.trust, views, batch.labelled_target, weak_probs)
         mixed = views.first_box.mix(weak_probs)
@@ -224,7 +245,15 @@ class Combined(SemSim):
         return self.weak_to_strong(mixed, views.strong_logits, trust)
 
     def rectified_teaching(self, rectified: Tensor, batch: Batch, views: Views) -> Tensor:
-        """Return L_intra of the rectified prediction."""
+        """Return L_intra of the rectified prediction, a scalar.
+
+        Parameters
+        ----------
+        rectified
+            ``(Bu, K, h, w)``, of `weak_targets`.
+        batch, views
+            Of the step.
+        """
         if self.trust is not None:
             with torch.no_grad():
                 n = trials.RECTIFIED
@@ -237,7 +266,7 @@ class Combined(SemSim):
         return self.intra_image(rectified, views)
 
     def trust_of(self, teacher: str, probs: Tensor) -> Tensor | None:
-        """Return what the labels of a teacher's probabilities count; None is in full."""
+        """Return what the labels of a teacher's probabilities count; None unless it is measured."""
         if self.trust is None:
             return None
         return self.trust.of_labels(teacher, self.space.decide(probs)[1])
@@ -256,7 +285,13 @@ class Combined(SemSim):
         return self.trust.of_labels("cross", labels)
 
     def reference_matching(self, batch: Batch, views: Views) -> Tensor:
-        """Return RPG's loss: s1 against labels that the weak view takes from labelled pixels."""
+        """Return RPG's loss: s1 against labels that the weak view takes from labelled pixels.
+
+        Parameters
+        ----------
+        batch, views
+            Of the step.
+        """
         c = self.config
         pool = ReferencePool.from_maps(
             views.labelled_decoder, batch.labelled_target, self.classes, c.grid

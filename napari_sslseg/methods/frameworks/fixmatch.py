@@ -12,10 +12,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..augment import CutMix
+from ..augment_cutmix import CutMix
 from ..networks import ChannelDropout
 from ..ramps import Scalar, warm_up
-from .base import Batch, Framework, FrameworkConfig, PredictionPair, weighted_total, without_dropout
+from .base import Batch, Framework, FrameworkConfig, PredictionPair, weighted_total
+from .modes import without_dropout
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,13 @@ class FixMatchConfig(FrameworkConfig):
 
 
 class FixMatch(Framework):
-    """One network; its weak view teaches its strong views."""
+    """One network; its weak view teaches its strong views.
+
+    Raises
+    ------
+    ValueError
+        Without a strong view, and as of `Framework`.
+    """
 
     config: FixMatchConfig
 
@@ -120,7 +127,20 @@ class FixMatch(Framework):
 
 
 def mixed_prior(batch: Batch, box: CutMix) -> Batch:
-    """Return `batch` with its prior mixed like the images of a strong view."""
+    """Return a batch for `Framework.prior_loss` whose prior is mixed like a strong view.
+
+    Parameters
+    ----------
+    batch
+        Weakly augmented. Where its prior or the weight of that is missing, it comes back itself.
+    box
+        Of the strong view.
+
+    Returns
+    -------
+    Batch
+        Without the prior of labelled images.
+    """
     if batch.prior is None or batch.prior_weight is None:
         return batch
     return Batch(

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from ..ramps import Scalar, warm_up
-from .base import Batch, Framework, FrameworkConfig, PredictionPair, weighted_total, without_dropout
+from .base import Batch, Framework, FrameworkConfig, PredictionPair, weighted_total
+from .modes import without_dropout
 
 
 @dataclass(frozen=True)

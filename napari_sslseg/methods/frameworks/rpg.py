@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..augment import CutMix
+from ..augment_cutmix import CutMix
 from ..augment_warp import Warp, sample_warp
 from ..matching import (
     DEFAULT_NEIGHBOURS,
@@ -116,6 +116,11 @@ class RPG(Framework):
     """Labelled images of the batch are the pool that labels the unlabelled ones.
 
     Thresholds 0 belong to the weak prediction, 1 to the matched labels.
+
+    Raises
+    ------
+    ValueError
+        When volumes are to be warped or cleaned up, and as of `Framework`.
     """
 
     config: RPGConfig
@@ -173,11 +178,17 @@ class RPG(Framework):
         Parameters
         ----------
         decoder
-            Last decoder map of the labelled images, then of the weak views.
+            ``(Bl + Bu, D, ...)``, the last decoder map of the labelled images, then of the weak
+            views.
         batch
             Weakly augmented.
         generator
             Randomness of a bounded pool.
+
+        Returns
+        -------
+        Match
+            Of the weak views.
         """
         c, nl = self.config, batch.labelled_count
         grid = c.grid if decoder.ndim == 4 else min(c.grid, VOLUME_GRID)
@@ -202,7 +213,17 @@ class RPG(Framework):
         )
 
     def weak_to_strong(self, target: Tensor, strong: Tensor, warp: Warp | None) -> Tensor:
-        """Return L_F: the weak view's probabilities, mixed like the strong view, teach that."""
+        """Return L_F, a scalar: the weak view's probabilities teach the strong view.
+
+        Parameters
+        ----------
+        target
+            ``(Bu, K, ...)`` probabilities of the weak view, mixed like the strong view.
+        strong
+            ``(Bu, K, ...)`` logits of the strong view.
+        warp
+            Its geometry, which `target` has not followed yet; None if it has none of its own.
+        """
         c = self.config
         seen = None
         if warp is not None:
@@ -225,7 +246,7 @@ class RPG(Framework):
     def matched_loss(
         self, found: Match, weak: Tensor, strong: Tensor, box: CutMix, warp: Warp | None = None
     ) -> Tensor:
-        """Return L_R of the configured views.
+        """Return L_R of the configured views, a scalar.
 
         Parameters
         ----------

@@ -8,85 +8,33 @@ for both similarities come from the fusion module, a side branch on the encoder.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..affinity import limit_grid, rectify, resize
-from ..augment import CutMix
+from ..affinity import limit_grid, resize
+from ..augment_cutmix import CutMix
 from ..losses import pixel_cross_entropy, weighted_mean
 from ..networks import ChannelDropout, FeatureDrop
 from ..prototypes import Prototypes, query, regional_prototypes
 from ..ramps import Scalar
-from .base import (
-    Batch,
-    Framework,
-    PredictionPair,
-    PredictOutput,
-    evaluating,
-    weighted_total,
-    without_dropout,
-)
+from .base import Batch, PredictionPair, weighted_total
 from .fixmatch import mixed_prior
-from .semsim_config import SemSimConfig
+from .modes import without_dropout
+from .semsim_network import FusionFramework
 from .semsim_views import Asked, Views
 
-Features = tuple[Tensor, ...]
 
-
-class SemSim(Framework):
-    """One U-Net with a fusion branch; the branch rectifies predictions, the decoder alone is plain.
+class SemSim(FusionFramework):
+    """Weak views teach strong ones: what is predicted plainly, rectified, and by prototypes.
 
     Thresholds 0 belong to the plain weak prediction, 1 to the rectified one, 2, if there are such,
     to that of the prototypes.
     """
 
-    config: SemSimConfig
-    reference_predictions = 2
-    rectified_index = 1
-    takes_volumes = False
     clean_labelled_pass = False
     """Whether labelled images go through the pass without gradient as well."""
-
-    def __init__(self, in_channels: int, classes: int, config: SemSimConfig | None = None) -> None:
-        config = config or SemSimConfig()
-        if len(config.channels) < 4:
-            raise ValueError("SemSim needs a network of at least four levels")
-        if config.metassl and "cross" in config.heterogeneous:
-            self.reference_predictions = 3
-        super().__init__(in_channels, classes, config)
-        self.fusion = config.build_fusion()
-        self.back: nn.Conv2d | None = None
-        if config.fusion_place == "main":
-            self.back = nn.Conv2d(config.fusion_width, config.channels[2], 1)
-            nn.init.zeros_(self.back.weight)
-            nn.init.zeros_(self.back.bias)  # type: ignore[arg-type]
-
-    def fuse(self, features: Features) -> Tensor:
-        """Return the fused features of encoder maps, at the size of the third."""
-        return self.fusion(features[1:4])
-
-    def decode(
-        self,
-        features: Features,
-        fused: Tensor,
-        drop: FeatureDrop | None = None,
-        size: Sequence[int] | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Return logits and last decoder map.
-
-        Parameters
-        ----------
-        features, fused, drop, size
-            As of the network's `decode`; `fused`, of `fuse`, matters if that is in the main path.
-        """
-        if self.back is not None:
-            third = features[2] + self.back(fused)
-            features = (*features[:2], third, *features[3:])
-        return self.network.decode(features, drop, size)
 
     def step(self, batch: Batch, progress: Scalar, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the losses of a weakly augmented batch."""
@@ -107,7 +55,7 @@ class SemSim(Framework):
         return weighted_total(parts, self.weights(progress))
 
     def weights(self, progress: Scalar) -> dict[str, Scalar]:
-        """Return the weight of each part (Eqs. 18 and 19)."""
+        """Return the weight of each part (Eqs. 18 and 19), the same all through the training."""
         c = self.config
         return {
             "supervised": 0.5,
@@ -118,20 +66,8 @@ class SemSim(Framework):
             **self.prior_weights,
         }
 
-    def logits(self, image: Tensor, drop: FeatureDrop | None = None) -> Tensor:
-        """Return the logits of a view whose similarities nobody asks for."""
-        features = self.network.encode(image)
-        fused = features[2] if self.back is None else self.fuse(features)
-        return self.decode(features, fused, drop, image.shape[2:])[0]
-
-    @torch.no_grad()
-    def predict_plain(self, image: Tensor) -> Tensor:
-        """Return the probabilities of the decoder, without the side branch if it is one."""
-        with evaluating(self):
-            return self.space.probabilities(self.logits(image))
-
     def labelled_step(self, batch: Batch) -> dict[str, Tensor]:
-        """Return the parts of a batch without unlabelled images."""
+        """Return the parts of a batch without unlabelled images, as of `step` but for the total."""
         logits = self.logits(batch.labelled_image)
         probs = self.space.probabilities(logits.detach())
         self.metassl.observe(labelled=[PredictionPair(probs, logits)])
@@ -140,7 +76,17 @@ class SemSim(Framework):
     def labelled_regions(
         self, reference: Tensor, logits: Tensor, batch: Batch
     ) -> dict[str, Tensor]:
-        """Return MetaSSL's loss on annotated pixels, if it is on."""
+        """Return MetaSSL's loss on annotated pixels, if it is on, as ``"labelled_regions"``.
+
+        Parameters
+        ----------
+        reference
+            ``(Bl, K, H, W)`` probabilities, whose confidence makes the regions.
+        logits
+            ``(Bl, K, H, W)``, which learn.
+        batch
+            Of the step.
+        """
         if not self.config.metassl:
             return {}
         pair = PredictionPair(reference, logits)
@@ -151,6 +97,13 @@ class SemSim(Framework):
 
         The encoder runs once with gradient on labelled images, s1 and s2, the decoder on the first
         two of these, and all once without gradient on the weak view.
+
+        Parameters
+        ----------
+        batch
+            Weakly augmented, with at least one unlabelled image.
+        generator
+            Randomness of the strong views.
         """
         c = self.config
         nl, nu = batch.labelled_count, batch.unlabelled_count
@@ -197,27 +150,18 @@ class SemSim(Framework):
 
     @torch.no_grad()
     def weak_targets(self, views: Views) -> tuple[Tensor, Tensor]:
-        """Return the plain weak probabilities, and the rectified ones where L_intra compares."""
+        """Return the plain weak probabilities, and the rectified ones where L_intra compares.
+
+        Both are float32 and without gradient: ``(Bu, K, H, W)``, and ``(Bu, K, h, w)`` on the grid
+        of the fused map or, with `intra_at` of ``"image"``, of that size too.
+
+        Parameters
+        ----------
+        views
+            Of the step.
+        """
         rectified = self._compared(self.rectified(views.weak_logits, views.weak_fused), views)
         return self.space.probabilities(views.weak_logits), self.space.probabilities(rectified)
-
-    def rectified(
-        self, logits: Tensor, fused: Tensor, at: Literal["features", "logits"] = "features"
-    ) -> Tensor:
-        """Return the logits of the intra-image prediction (Eq. 5), on the grid of `fused`.
-
-        With `at` of ``"logits"`` at their size; see `affinity.rectify`.
-        """
-        c = self.config
-        return rectify(
-            logits.detach() if c.affinity_learns == "affinity" else logits,
-            fused,
-            c.affinity_temperature,
-            at,
-            axis=c.affinity_axis,
-            smoothed=c.affinity_resize == "smoothed",
-            space=self.space if c.affinity_values == "probabilities" else None,
-        )
 
     def _compared(self, rectified: Tensor, views: Views) -> Tensor:
         """Bring rectified logits to where L_intra compares."""
@@ -226,7 +170,15 @@ class SemSim(Framework):
         return resize(rectified, (views.strong_logits.shape[-2], views.strong_logits.shape[-1]))
 
     def observe(self, weak_probs: Tensor, rectified: Tensor, views: Views) -> None:
-        """Update the thresholds of both reference predictions."""
+        """Update the thresholds of both reference predictions.
+
+        Parameters
+        ----------
+        weak_probs, rectified
+            Of `weak_targets`.
+        views
+            Of the step.
+        """
         logits = views.strong_logits
         self.metassl.observe(
             [PredictionPair(weak_probs, logits, 0), PredictionPair(rectified, logits, 1)],
@@ -236,16 +188,31 @@ class SemSim(Framework):
     def weak_to_strong(
         self, target: Tensor, strong_logits: Tensor, trust: Tensor | None = None
     ) -> Tensor:
-        """Return L_u (Eq. 1): masked Dice, or the heterogeneous loss with MetaSSL.
+        """Return L_u (Eq. 1), a scalar: masked Dice, or the heterogeneous loss with MetaSSL.
 
-        `target` are probabilities of the weak view, mixed like s1; `trust` weighs its pixels.
+        Parameters
+        ----------
+        target
+            ``(Bu, K, H, W)`` probabilities of the weak view, mixed like s1.
+        strong_logits
+            ``(Bu, K, H, W)`` of s1.
+        trust
+            What each of its labels counts, of `trust_of`.
         """
         if self.config.metassl and "plain" in self.config.heterogeneous:
             return self.metassl.unlabelled([PredictionPair(target, strong_logits, trust=trust)])
         return self._masked_dice(target, strong_logits, trust)
 
     def intra_image(self, rectified: Tensor, views: Views) -> Tensor:
-        """Return L_intra (Eq. 6); `rectified` as `weak_targets` returns it."""
+        """Return L_intra (Eq. 6), a scalar.
+
+        Parameters
+        ----------
+        rectified
+            ``(Bu, K, h, w)`` probabilities of the weak view, of `weak_targets`.
+        views
+            Of the step.
+        """
         c = self.config
         prediction = self.rectified(views.strong_logits, views.strong_fused)
         prediction = self._compared(prediction, views)
@@ -256,7 +223,13 @@ class SemSim(Framework):
         return self._masked_dice(target, prediction, trust)
 
     def cross_image(self, batch: Batch, views: Views) -> Tensor:
-        """Return L_cross (Eq. 13), averaged over all pixels of the grid."""
+        """Return L_cross (Eq. 13), a scalar, averaged over all pixels of the grid.
+
+        Parameters
+        ----------
+        batch, views
+            Of the step.
+        """
         c, box = self.config, views.second_box
         prototypes = self.prototypes(views.labelled_fused, batch.labelled_target)
         learner = self._ask(views.second_fused, prototypes)
@@ -281,7 +254,20 @@ class SemSim(Framework):
         return (mask * certainty * ce).mean()
 
     def trust_of(self, teacher: str, probs: Tensor) -> Tensor | None:
-        """Return what the labels of a teacher's probabilities count; None is in full."""
+        """Return what the labels of a teacher's probabilities count.
+
+        Parameters
+        ----------
+        teacher
+            ``"unlabelled"`` or ``"intra"``, the part that they teach.
+        probs
+            ``(Bu, K, h, w)``.
+
+        Returns
+        -------
+        Tensor or None
+            In [0, 1], shaped like the answers of `LabelSpace.decide`; None, as here, is in full.
+        """
         return None
 
     def trust_of_answers(
@@ -293,6 +279,11 @@ class SemSim(Framework):
         ----------
         batch, views, prototypes, asked
             Of the step; `asked` is what the prototypes answer to its weak views, mixed like s2.
+
+        Returns
+        -------
+        Tensor or float
+            In [0, 1]: one number, or shaped like the certainty of `asked`.
         """
         return 1.0
 
@@ -306,7 +297,21 @@ class SemSim(Framework):
         return self.metassl.unlabelled([pair])
 
     def prototypes(self, fused: Tensor, target: Tensor) -> list[Prototypes]:
-        """Return regional prototypes of all classes; of where each overlapping one is not, is."""
+        """Return the regional prototypes of all classes (Eq. 7).
+
+        Parameters
+        ----------
+        fused
+            ``(Bl, D, h, w)``, of labelled images.
+        target
+            ``(Bl, H, W)`` class ids; overlapping: ``(Bl, K, H, W)``.
+
+        Returns
+        -------
+        list of Prototypes
+            One of K classes; overlapping: K of two classes, where each structure is not, and where
+            it is.
+        """
         n = self.config.prototype_regions
         if not self.space.overlapping:
             return [regional_prototypes(fused, target, self.classes, n)]
@@ -336,12 +341,3 @@ class SemSim(Framework):
         if c.targets == "soft":
             return share * self.space.soft_dice(logits, target_probs, mask, c.dice_of_absent)
         return share * self.space.dice(logits, target, mask, c.dice_of_absent)
-
-    def predict_padded(self, image: Tensor) -> PredictOutput:
-        """Predict with the decoder alone, and rectified by the affinities of the fused features."""
-        features = self.network.encode(image)
-        fused = self.fuse(features)
-        logits, _ = self.decode(features, fused, size=image.shape[2:])
-        fused = limit_grid(fused, 2 * self.config.grid)
-        rectified = self.rectified(logits, fused, "logits")
-        return PredictOutput(self.space.probabilities(logits), self.space.probabilities(rectified))

@@ -10,7 +10,7 @@ from torch import nn
 from ..affinity import DEFAULT_TEMPERATURE, Axis
 from ..fusion import SimpleFusion, SpatialFusion
 from ..prototypes import DEFAULT_REGIONS, DEFAULT_SHARPNESS, Divergence
-from .base import FrameworkConfig
+from .configuration import FrameworkConfig
 
 
 @dataclass(frozen=True)

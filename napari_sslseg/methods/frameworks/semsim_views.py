@@ -9,12 +9,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..augment import CutMix
+from ..augment_cutmix import CutMix
 
 
 @dataclass
 class Views:
-    """All predictions of one step.
+    """All predictions of one step, for Bl labelled and Bu unlabelled images.
+
+    Logits are ``(B, K, H, W)``, decoder maps ``(B, D, H, W)``, and fused maps ``(B, width, h, w)``,
+    on the grid of the affinities.
 
     Attributes
     ----------
@@ -65,6 +68,6 @@ class Asked(NamedTuple):
 
     @classmethod
     def joined(cls, answers: Sequence[Asked]) -> Asked:
-        """Return the answers for each of the overlapping classes as one."""
+        """Return the answers ``(B, 2, h, w)`` for each of the overlapping classes as one."""
         log_probs = torch.stack([each.log_probs for each in answers], 2)
         return cls(log_probs, torch.stack([each.certainty for each in answers], 1))

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ...methods.frameworks.base import Framework, without_dropout
+from ...methods.frameworks.base import Framework
+from ...methods.frameworks.modes import without_dropout
 from ...methods.networks import pad_to_multiple
 
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from napari_sslseg.methods.augment import CutMix, StrongAugmentation, WeakAugmentation
+from napari_sslseg.methods.augment import StrongAugmentation, WeakAugmentation
+from napari_sslseg.methods.augment_cutmix import CutMix
 from napari_sslseg.methods.frameworks import Batch, Framework, create
 
 SMALL = {"channels": (4, 8, 8, 16), "dropout": (0.0,) * 4}

@@ -129,3 +129,17 @@ def test_all_seven_perturbations_train(overlapping, disc_batch):
     assert losses["total"].isfinite()
     assert all(touched(each.decoders) for each in framework.auxiliary)
     assert not touched(framework.network.decoders)
+
+
+@pytest.mark.parametrize("overlapping", [False, True])
+def test_objects_of_any_class_that_the_main_decoder_sees_are_hidden(overlapping):
+    framework = small("cct", auxiliary=("objects",), overlapping=overlapping).eval()
+    features = framework.network.encode(torch.randn(1, 1, 32, 32, generator=generator()))
+    main = torch.full((1, 3, 32, 32), -2.0)
+    main[:, 0] = -1.0  # the background, or a structure that is nowhere
+    main[:, 2, :8], main[:, 1, 8:16] = 3.0, 3.0
+    seen = [f.clone() for f in features]
+    for f in seen:
+        f[:, :, : f.shape[2] // 2] = 0
+    found = framework.followers(features, main, generator())
+    torch.testing.assert_close(found, [framework.auxiliary[0].decode(seen)[0]])

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from napari_sslseg.methods.augment import CutMix
+from napari_sslseg.methods.augment_cutmix import CutMix
 from napari_sslseg.methods.frameworks import Batch, fixmatch
 from napari_sslseg.methods.frameworks.fixmatch import mixed_prior
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from napari_sslseg.methods.augment_warp import Warp
 from napari_sslseg.methods.frameworks import create
-from napari_sslseg.methods.matching import match
+from napari_sslseg.methods.matching import Match, match
 from napari_sslseg.methods.reference_pool import ReferencePool
 
 from .small import CALM, LIVELY, generator, outspoken, pasted, small, touched, watched
@@ -213,3 +213,42 @@ def test_nothing_is_taught_where_the_warped_view_shows_nothing(disc_batch):
 def test_geometry_of_volumes_is_refused():
     with pytest.raises(ValueError, match="images"):
         create("rpg", 1, 2, network="unet3d", strong_geometry=0.5)
+
+
+def test_the_prior_is_mixed_for_the_strong_view_that_it_teaches(disc_batch, monkeypatch):
+    batch = disc_batch(prior=True)
+    losses, box, (_, _, strong) = _strong_step(monkeypatch, batch)
+    expected = -(pasted(batch.prior, box) * strong.logits.log_softmax(1)).sum(1).mean()
+    torch.testing.assert_close(losses["prior"].detach(), expected)
+
+
+def test_the_prior_teaches_the_weak_view_where_the_strong_one_is_warped(disc_batch):
+    batch = disc_batch(prior=True)
+    framework = outspoken(small("rpg", strong_geometry=0.8), batch)
+    losses = framework.losses(batch, 1.0, generator())
+    with torch.no_grad():
+        weak = framework.network(batch.normalised().unlabelled_image)
+    expected = -(batch.prior * weak.log_softmax(1)).sum(1).mean()
+    torch.testing.assert_close(losses["prior"].detach(), expected)
+
+
+def test_agreement_says_where_matched_labels_have_regions_and_does_not_weigh_them(disc_batch):
+    labels = torch.randint(0, 3, (3, 16, 16), generator=generator())
+    # Another class is a bit likelier: labels are those of the chosen reference all the same.
+    likely = 0.45 * F.one_hot(labels, 3) + 0.55 * F.one_hot((labels + 1) % 3, 3)
+    probabilities = likely.movedim(-1, 1)
+    strong, losses = torch.randn(3, 3, 32, 32, generator=generator()), []
+    for agreement in (0.5, 1.0):
+        framework = small("rpg", metassl=True, heterogeneous=("matched",), grid=16)
+        box = framework.cutmix(disc_batch().unlabelled_image, generator())
+        weak, weight = strong.clone().requires_grad_(), torch.full((3, 16, 16), agreement)
+        weight[:, :8] = 0
+        losses.append(
+            framework.matched_loss(Match(labels, probabilities, weight), weak, strong, box)
+        )
+        losses[-1].backward()
+        taught = torch.zeros(3, 32, 32, dtype=torch.bool)
+        taught[:, 17::2, 1::2] = True
+        assert torch.equal(weak.grad.abs().sum(1) > 0, taught)
+        assert torch.equal(weak.grad[:, :, 17::2, 1::2].argmin(1), labels[:, 8:])
+    assert losses[0] == losses[1]

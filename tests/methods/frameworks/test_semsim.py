@@ -6,13 +6,16 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn.functional import avg_pool2d
 
 from napari_sslseg.methods.affinity import rectify
 from napari_sslseg.methods.augment import StrongAugmentation
 from napari_sslseg.methods.frameworks import create, semsim
+from napari_sslseg.methods.frameworks.semsim_views import Asked
 from napari_sslseg.methods.losses import masked_dice
 from napari_sslseg.methods.prototypes import query, regional_prototypes
 
+from . import by_hand
 from .small import LIVELY, generator, outspoken, pasted, small, watched
 
 WHOLE_IMAGE = StrongAugmentation(jitter=0, blur=0, cutmix=1, area=(1, 1), aspect=1)
@@ -298,3 +301,31 @@ def test_feature_dropout_spares_labelled_images(disc_batch):
 def test_too_shallow_a_network_is_refused():
     with pytest.raises(ValueError, match="four levels"):
         create("semsim", 1, 2, channels=(4, 8, 16))
+
+
+def test_affinities_of_a_prediction_are_of_a_grid_twice_as_fine_as_in_training():
+    framework = _framework(grid=4).eval()
+    image = torch.randn(1, 1, 64, 64)
+    with torch.no_grad():
+        features = framework.network.encode(image)
+        fused = framework.fusion(features[1:4])
+        assert fused.shape[-1] == 16
+        shrunk = avg_pool2d(fused, 2)
+        expected = rectify(framework.network.decode(features)[0], shrunk, at="logits").softmax(1)
+    torch.testing.assert_close(framework.predict(image).rectified, expected)
+
+
+def test_prototypes_of_overlapping_classes_teach_yes_and_no_as_certain_as_they_are():
+    framework = small("semsim", overlapping=True, metassl=True, heterogeneous=("cross",))
+    torch.manual_seed(0)
+    yes, z = torch.tensor([0.98, 0.02, 0.97]).view(1, 3, 1, 1), torch.randn(2, 3, 4, 4)
+    answers = torch.stack([1 - yes, yes], 1).expand(2, 2, 3, 4, 4)
+    certainty = torch.rand(2, 3, 4, 4)
+    learner = Asked(torch.stack([0 * z, z], 1).log_softmax(1), 0 * certainty)
+    found = framework._heterogeneous_cross(Asked(answers.log(), certainty), learner)
+    # All answers are sure: they are UC or DC.
+    weight = torch.where((z > 0) == (yes > 0.5), by_hand.FALLING[0], by_hand.FALLING[2])
+    ce = -torch.where(yes > 0.5, z, -z).sigmoid().log()
+    torch.testing.assert_close(found, (weight * certainty * ce).sum() / weight.sum())
+    changed = (framework.thresholds.values != 0.9).flatten(1).any(1)
+    assert changed.tolist() == [False, False, True]

@@ -98,8 +98,20 @@ def test_patches_are_cut_with_their_labels_and_padded_without_any():
     assert torch.equal(batch.labelled_target[..., :5].float(), inside % 2)
     assert len({float(p[0, 0, 0, 0]) for p in batch.labelled_image}) > 1
     assert batch.unlabelled_image.shape == (2, 1, 4, 8, 8)
+    assert torch.equal(inside[..., 4:], batch.labelled_image[:, 0, ..., 5:6])  # the edge goes on
     empty = PatchSampler([case], [], dataset, (1, 2), CPU, 0).draw()
     assert empty.unlabelled_image.shape == (0, 1, 4, 8, 8)
+
+
+def test_volumes_that_are_annotated_in_part_are_unlabelled_ones_too():
+    part, whole, blank = _case("a", 4, 10, blank=True), _case("b", 4, 20), _case("c", 4, 30)
+    blank.target.fill_(255)
+    dataset = _dataset(dimensions=3, size=(4, 8, 8))
+    batch = PatchSampler([part, whole, blank], [], dataset, (3, 2), CPU, 0).draw()
+    assert sorted(batch.labelled_image[:, 0, 0, 0, 0].tolist()) == [10, 20, 30]
+    assert sorted(batch.unlabelled_image[:, 0, 0, 0, 0].tolist()) == [10, 30]
+    with pytest.raises(DatasetError, match="annotated"):
+        PatchSampler([blank], [], dataset, (1, 0), CPU, 0)
 
 
 def test_patches_reach_every_corner():

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from napari_sslseg.training.events import Event, Loss, MadeWay, Progress
+from napari_sslseg.training.wording import phase
 
 
 class TrainerWatch:
@@ -61,5 +62,5 @@ class TrainerWatch:
             self._way = event.seconds - self._way_before
         elif isinstance(event, Loss):
             self.steps = event.step
-        elif isinstance(event, Progress) and event.phase not in self._phases:
-            self._phases.append(event.phase)
+        elif isinstance(event, Progress) and phase(event) not in self._phases:
+            self._phases.append(phase(event))

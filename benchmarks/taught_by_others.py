@@ -30,7 +30,7 @@ import numpy.typing as npt
 from other_volumes import label_slices, make_project, mean_dice, read_pair
 
 from napari_sslseg.training.control import Control
-from napari_sslseg.training.events import Estimated, Event, Finished, Started
+from napari_sslseg.training.events import Estimated, Event, Finished, Planned
 from napari_sslseg.training.request import TrainRequest
 from napari_sslseg.training.session import run_project
 from napari_sslseg.training.shared import SharedNetwork
@@ -43,12 +43,12 @@ from napari_sslseg.volume.proposal import REGION_NAMES, Proposal, object_neighbo
 def propose(project: Project, options: argparse.Namespace) -> tuple[Proposal, float | None, bool]:
     """Train; return the recommended proposal, its estimate, whether others taught to the end."""
     estimates: dict[str, float] = {}
-    best, plan = "", ""
+    best, taught = "", False
 
     def follow(event: Event) -> None:
-        nonlocal best, plan
-        if isinstance(event, Started):
-            plan = event.plan
+        nonlocal best, taught
+        if isinstance(event, Planned):
+            taught = event.others.teach
         elif isinstance(event, Estimated):
             estimates[event.slug] = event.mean
         elif isinstance(event, Finished):
@@ -57,7 +57,7 @@ def propose(project: Project, options: argparse.Namespace) -> tuple[Proposal, fl
     run_project(project.path, request(options), follow, Control())
     proposal = project.proposals.read(best)
     assert proposal is not None
-    return proposal, estimates.get(best), "Learns from" in plan
+    return proposal, estimates.get(best), taught
 
 
 def request(options: argparse.Namespace) -> TrainRequest:

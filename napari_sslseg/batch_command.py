@@ -14,11 +14,12 @@ from platformdirs import user_data_path
 
 from .command_errors import UsageError
 from .stopping import stoppable
-from .training.events import Event, Progress, VolumeBegun, VolumeFailed, VolumeProposed
+from .training.events import Event, VolumeFailed, VolumeProposed
 from .training.memory import parse_size
 from .training.project_locking import lock_project, unlock_project
 from .training.request import DEVICES, PRESETS, BatchRequest, TrainRequest
 from .training.threads import calm_threads
+from .training.wording import proposed, said
 from .volume.cohort import Cohort
 from .volume.project import ProjectError
 
@@ -62,13 +63,11 @@ class PlannedBatch:
 
         def follow(event: Event) -> None:
             nonlocal failed
-            if isinstance(event, VolumeBegun):
-                _say(f"{event.name} ({event.number} of {event.count})")
-            elif isinstance(event, Progress):
-                _say(f"{event.fraction:4.0%} {event.phase}")
-            elif isinstance(event, VolumeProposed | VolumeFailed):
+            if isinstance(event, VolumeProposed | VolumeFailed):
                 failed += isinstance(event, VolumeFailed)
                 tell(_row(event))
+            elif line := said(event):
+                _say(line)
 
         lock = lock_project(self.cohort.path)
         try:
@@ -92,7 +91,11 @@ def _say(line: str) -> None:
 def _row(event: VolumeProposed | VolumeFailed) -> dict[str, Any]:
     row: dict[str, Any] = {"volume": event.volume or "first", "name": event.name}
     if isinstance(event, VolumeProposed):
-        return row | {"proposals": event.slugs, "how": event.how}
+        return row | {
+            "proposals": event.slugs,
+            "estimated_dice": event.dice,
+            "how": proposed(event),
+        }
     row["error"] = event.message
     if event.detail:
         row["detail"] = event.detail

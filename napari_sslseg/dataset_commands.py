@@ -163,7 +163,7 @@ def run_predict(
     expected = describe_data(described, head["data"]["channels"])
     trained_on = {"middle": 1.0, **head["data"]}  # models of before that key saw all of a slice
     for key, value in trained_on.items():
-        if expected[key] != value:
+        if expected.get(key) != value:
             raise DatasetError(
                 f"The model in {run} was trained with {key.replace('_', ' ')} other than "
                 f"{dataset} describes."

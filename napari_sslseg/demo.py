@@ -70,6 +70,8 @@ def main() -> int:
 def clear_walk(out: Path) -> None:
     """Make the folder of a walk ready: take away what an earlier one wrote, and nothing else.
 
+    It is made, with those above it, when missing.
+
     Raises
     ------
     FileExistsError
@@ -109,7 +111,13 @@ def _why_not(out: Path, error: OSError) -> str:
 
 
 def open_sample(viewer: napari.Viewer) -> LoopPanel:
-    """Open the sample with its references as a user would, and start labelling."""
+    """Open the sample with its references as a user would, and start labelling.
+
+    Raises
+    ------
+    TimeoutError
+        When its project has not begun within a minute.
+    """
     viewer.open_sample("napari-sslseg", "brain_with_references")
     _, widget = viewer.window.add_plugin_dock_widget("napari-sslseg", "Segment a volume")
     panel: Any = widget
@@ -124,6 +132,14 @@ def open_sample(viewer: napari.Viewer) -> LoopPanel:
 
 def wait_for(done: Callable[[], bool], seconds: float, what: str) -> None:
     """Let the application work until something has happened.
+
+    Parameters
+    ----------
+    done : callable
+        Tells whether it has; asked a hundred times a second.
+    seconds : float
+    what : str
+        For the message: what "did not come".
 
     Raises
     ------
@@ -142,7 +158,7 @@ def wait_for(done: Callable[[], bool], seconds: float, what: str) -> None:
 
 
 def settle(seconds: float) -> None:
-    """Let the application draw."""
+    """Let the application draw for so many seconds."""
     from qtpy.QtWidgets import QApplication
 
     end = time.monotonic() + seconds
@@ -212,9 +228,10 @@ class Walk:
 
         target = self.out / _LABELS
         panel.export.open()
+        exported_to: list[str] = []
+        panel.export.exported.connect(exported_to.append)
         panel.export.export_to(target)
-        wait_for(target.exists, 60, "the exported file")
-        wait_for(lambda: "Exported to" in panel.export.hint.text(), 60, "the end of the export")
+        wait_for(lambda: bool(exported_to), 60, "the exported file")
         self.shot("exported")
         exported = np.moveaxis(self._read_back(target), session.project.axis, 0)[chosen]
         kept = bool(np.array_equal(exported, accepted))
@@ -234,7 +251,7 @@ class Walk:
         return results
 
     def dice(self, slices: list[int]) -> dict[str, float]:
-        """Dice of what would be exported, by class, over some slices."""
+        """Dice, to four digits, of what would be exported, by class name, over some slices."""
         proposed = np.moveaxis(self.session.final_labels(), self.session.project.axis, 0)[slices]
         truth = np.moveaxis(self.truth, self.session.project.axis, 0)[slices]
         scores = {}
@@ -244,7 +261,7 @@ class Walk:
         return scores
 
     def shot(self, name: str) -> None:
-        """Take a picture of the window."""
+        """Take a picture of the window, ``N-name.png`` in the folder of the walk."""
         settle(0.3)
         self._number += 1
         path = self.out / f"{self._number}-{name}.png"

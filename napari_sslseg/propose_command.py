@@ -30,6 +30,7 @@ from .training.events import Progress as ProgressEvent
 from .training.memory import default_budget, parse_size
 from .training.request import DEVICES, PRESETS, TrainRequest
 from .training.threads import calm_threads
+from .training.wording import phase, said
 from .volume.annotation import NOT_ANNOTATED
 from .volume.array_files import value_counts
 from .volume.classes import BACKGROUND, ClassTable
@@ -101,7 +102,11 @@ def run_propose(
         bool, typer.Option(help="Bring channels on another grid onto the image's.")
     ] = False,
     regions: Annotated[
-        Path | None, typer.Option(help="Also write the trust regions: 1 UC, 2 US, 3 DC, 4 DS.")
+        Path | None,
+        typer.Option(
+            help="Also write how far to trust each voxel: 1 sure (UC), 2 unsure (US), 3 disagree "
+            "(DC), 4 likely wrong (DS)."
+        ),
     ] = None,
     method: Annotated[str, typer.Option(help=f"One of: {', '.join(PRESETS)}.")] = "auto",
     seconds: Annotated[float, typer.Option(help="Time budget.")] = 60.0,
@@ -232,16 +237,17 @@ def _run(project: Project, request: TrainRequest, control: Control) -> dict[str,
 
         def emit(event: Event) -> None:
             if isinstance(event, ProgressEvent):
-                bar.update(task, description=event.phase, completed=event.fraction)
-                if not console.is_terminal:
-                    print(f"{event.fraction:4.0%} {event.phase}", file=sys.stderr)
+                bar.update(task, description=phase(event), completed=event.fraction)
+                if console.is_terminal:
+                    return
             elif isinstance(event, Started):
                 outcome["device"] = event.device
-                print(event.plan, file=sys.stderr)
             elif isinstance(event, Estimated):
                 estimates[event.slug] = event
             elif isinstance(event, Finished):
                 outcome["proposal"] = event.recommended
+            if line := said(event):
+                print(line, file=sys.stderr)
 
         try:
             run_project(project.path, request, emit, control)

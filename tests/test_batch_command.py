@@ -109,7 +109,7 @@ def test_each_volume_is_told_when_it_is_done_and_ctrl_c_lets_go_of_the_project(
 
     def interrupted(path, request, emit, control):
         for key in cohort.keys:
-            emit(VolumeProposed(key, key, ["semsim"], "Estimated Dice 0.90."))
+            emit(VolumeProposed(key, key, ["semsim"], 0.9))
             told.append(capfd.readouterr().out)
         raise KeyboardInterrupt
 
@@ -128,7 +128,7 @@ from napari_sslseg.cli import main
 from napari_sslseg.training.events import VolumeProposed
 
 def run_batch(path, request, emit, control):
-    emit(VolumeProposed("", "disc", ["semsim"], "Estimated Dice 0.90."))
+    emit(VolumeProposed("", "disc", ["semsim"], 0.9))
     os._exit(9)
 
 sys.modules["napari_sslseg.training.batch"] = types.SimpleNamespace(run_batch=run_batch)
@@ -140,7 +140,9 @@ def test_the_lines_of_finished_volumes_survive_a_kill(cohort):
     command = [sys.executable, "-c", KILLED, "batch", str(cohort.path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 9, done.stderr
-    assert json.loads(done.stdout)["name"] == "disc"
+    row = json.loads(done.stdout)
+    assert (row["name"], row["estimated_dice"]) == ("disc", 0.9)
+    assert row["how"] == "Estimated Dice 0.90."
 
 
 def test_a_name_that_the_terminal_cannot_show_stops_nothing(cohort):

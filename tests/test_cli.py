@@ -109,7 +109,7 @@ def test_propose_writes_labels_where_the_image_lies(files, tmp_path, suffix, com
 def test_propose_trains_by_default_and_finds_the_axis_itself(files, tmp_path):
     image, refs, _ = files(".nii.gz")
     out = tmp_path / "out.nii.gz"
-    done = call_process("propose", image, "--references", refs, "--output", out, "--seconds", "3")
+    done = call_process("propose", image, "--references", refs, "--output", out, "--seconds", "1")
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert summary["axis"] == 2

@@ -293,9 +293,16 @@ def test_predictions_never_replace_the_data(tmp_path):
     assert (tmp_path / "data" / "c4.nii.gz").read_bytes() == before
 
 
-def test_a_model_of_other_classes_is_refused(tmp_path):
+def test_a_model_of_other_data_is_refused(tmp_path):
     path, run = write_nifti(tmp_path / "data"), tmp_path / "run"
     run_train(path, run, steps=1, device="cpu")
+    # Of a later version, that knows more of its data.
+    head = run / "last" / "model.json"
+    content = json.loads(head.read_text())
+    content["data"]["mirrored_axes"] = [1]
+    head.write_text(json.dumps(content))
+    with pytest.raises(DatasetError, match="mirrored axes other than"):
+        run_predict(run, path, tmp_path / "out", device="cpu")
     write_nifti(tmp_path / "data", classes={1: "ring"})
     with pytest.raises(DatasetError, match="classes other than"):
         run_predict(run, path, tmp_path / "out", device="cpu")

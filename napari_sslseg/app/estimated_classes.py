@@ -10,6 +10,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..training.wording import basis
+
 if TYPE_CHECKING:
     from ..training.events import Estimated
     from ..volume.classes import ClassTable
@@ -77,6 +79,7 @@ def estimate_record(estimate: Estimated, classes: ClassTable) -> dict[str, Any]:
     told = [(row.name if uses[row.name] == 1 else f"{row.name} ({row.id})", row) for row in rows]
     return {
         **asdict(estimate),
+        "how": basis(estimate),
         "dice": {name: row.dice for name, row in told},
         "spread": {name: row.spread for name, row in told if row.spread is not None},
         "ids": {name: row.id for name, row in told if row.id is not None},

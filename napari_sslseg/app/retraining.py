@@ -196,6 +196,6 @@ def _estimate(slug: str, info: Mapping[str, Any] | None) -> Estimated | None:
     if not isinstance(found, dict):
         return None
     try:
-        return Estimated(**{**found, "slug": slug})
-    except TypeError:  # of another version of the program
+        return Estimated.of({**found, "slug": slug})
+    except TypeError:  # a value is missing
         return None

@@ -1,23 +1,20 @@
-"""What the trainer says, in the words of who uses it; its own words go into tooltips."""
+"""What the trainer says, in the words of who uses it; the engine's own go into tooltips."""
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
-from .estimated_classes import EstimatedClass, shown_name
+from ..training import wording
+from ..training.facts import Witness
+from .estimated_classes import shown_name
 from .step import spoken_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ..training.events import Estimated, Planned
     from ..volume.classes import ClassTable
-
-#: Details of the network in the plan of a run.
-_PLAN = re.compile(r"(Training on the \w+): .*? a step(, [^.]*)?\.")
-
-_LEFT_OUT = re.compile(r"By (\d+ references?) left out in turn(, and the confidence)?\.")
-_MATCHING = "Reference matching"
+    from .estimated_classes import EstimatedClass
 
 
 def spoken_left(seconds: float | None) -> str:
@@ -27,21 +24,29 @@ def spoken_left(seconds: float | None) -> str:
     return "finishing…" if seconds < 1 else f"{spoken_duration(seconds)} left"
 
 
-def brief_plan(plan: str) -> str:
-    """Return the plan of a run without the details of its network."""
-    return _PLAN.sub(r"\1.", plan)
+def brief_plan(plan: Planned) -> str:
+    """Return on what a network is trained and who else teaches it, without details of the network.
+
+    Those are in `wording.plan`.
+    """
+    who = wording.others(plan.others)
+    return f"Training on the {wording.device(plan.device)}.{' ' if who else ''}{who}"
 
 
-def spoken_how(how: str) -> str:
+def spoken_basis(estimate: Estimated) -> str:
     """Return in a sentence what an estimate rests on."""
-    if found := _LEFT_OUT.fullmatch(how):
-        each = " in turn" if found[1] != "1 reference" else ""
-        more = ", and weighed with the confidence" if found[2] else ""
-        return f"It was tested on {found[1]} left out{each}{more}."
-    if how.startswith(_MATCHING):
-        listed = how if ", and " in how else how.replace(", the effect", " and the effect")
-        return f"It rests on {listed[0].lower()}{listed[1:]}"
-    return how
+    on = estimate.basis
+    if on.witness == Witness.LEFT_OUT:
+        each = " in turn" if on.slices != 1 else ""
+        more = ", and weighed with the confidence" if on.confidence else ""
+        return f"It was tested on {wording.counted(on.slices, 'reference')} left out{each}{more}."
+    if on.witness == Witness.TRAINED:
+        known = "" if on.matching is None else f" ({on.matching:.2f})"
+        taught = f" and on {wording.counted(on.others, 'other volume')}" if on.others else ""
+        effect = f"the effect of training on it{taught}"
+        told = f", {effect}, and the confidence" if on.confidence else f" and {effect}"
+        return f"It rests on reference matching{known}{told}."
+    return wording.basis(estimate)
 
 
 def without_estimate(rows: Iterable[EstimatedClass], classes: ClassTable) -> str:

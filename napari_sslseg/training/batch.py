@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,22 +28,22 @@ from .events import (
     Estimated,
     Event,
     Finished,
-    Loss,
     Progress,
-    Quality,
+    ProposalReady,
     Started,
     VolumeBegun,
     VolumeFailed,
     VolumeProposed,
 )
+from .facts import Phase, SharedLesson
 from .plan import choose_device
 from .request import BatchRequest
 from .session import run_project
 from .shared import SharedNetwork
 from .shared_size import SharedSize
 from .stack import TrainingError
-from .teachers import named, told_missed
 from .trouble import explain
+from .wording import lesson, no_room
 
 #: Work of a proposal by the network that is there already, where a training is 1.
 _QUICK = 0.1
@@ -109,7 +109,7 @@ class Batch:
     def execute(self) -> None:
         """Do all of it."""
         device = choose_device(self._request.train.device)
-        self._emit(Started(str(device), "Reading the volumes."))
+        self._emit(Started(str(device)))
         entries = self._entries()
         wanted = [e for e in entries if e.key in self._request.volumes]
         bare = [e for e in wanted if not e.painted]
@@ -122,7 +122,7 @@ class Batch:
             self._propose_bare([e for e in entries if e.painted], bare, bool(labelled))
         for entry in labelled:
             self._propose_labelled(entry)
-        self._progress("Done", 0.0)
+        self._progress(Phase.DONE, 0.0)
         self._emit(Finished(round(time.monotonic() - self._begin, 2), ""))
 
     def _entries(self) -> list[_Entry]:
@@ -143,7 +143,7 @@ class Batch:
 
     def _propose_bare(self, taught: list[_Entry], bare: list[_Entry], more: bool) -> None:
         """Propose for volumes without labels; `more` is whether others are to come after them."""
-        self._progress("Matching the references of all volumes", 0.01)
+        self._progress(Phase.MATCHING_ALL, 0.01)
         train = self._request.train
         size = SharedSize.of(train, len({i for e in taught for i in e.painted}) + 1)
         projects, left_out = size.choose([e.project for e in taught])
@@ -151,7 +151,7 @@ class Batch:
         if left_out and not projects:
             none = (
                 "No network can learn from the labelled volumes, as none fits into the memory: "
-                f"{size.why_not_learn(left_out[0])}. Allow more, or label slices of this volume."
+                f"{no_room(size.no_room(left_out[0]))}. Allow more, or label slices of this volume."
             )
         bare = [e for e in bare if not self._refuse(e, none or size.why_not_propose(e.project))]
         if not bare:
@@ -172,53 +172,49 @@ class Batch:
             for entry in bare:
                 self._refuse(entry, failed.message, failed.detail)
             return
-        names = named(network.names)
-        how = f"By a network that learned from {names}; nothing here is labelled, so its quality "
-        how += "cannot be estimated."
-        if fit < LEARNED:
-            how = (
-                f"The network has not learned enough yet: even on the slices of {names} that it "
-                f"was taught its Dice is {fit:.2f}. Give it more time, and propose again."
-            )
+        learned = SharedLesson(
+            network.names,
+            round(fit, 4),
+            fit >= LEARNED,
+            network.missed,
+            size.no_room(left_out[0]) if left_out else None,
+        )
         info: dict[str, object] = {
             "preset": train.preset,
             "second_opinion": "rectified by its own affinities",
-            "fit": round(fit, 4),
+            "fit": learned.fit,
             "learned_from": network.names,
         }
-        if network.missed:
-            how += f" {told_missed(network.missed)}"
-        if left_out:
-            how += " For others there was no room in the memory: "
-            how += f"{size.why_not_learn(left_out[0])}."
         for entry in bare:
             self._next(entry)
-            self._progress("Proposing", 0.0)
-            self._attempt(entry, partial(self._propose_by, network, entry, fit, how, info))
+            self._progress(Phase.PROPOSING, 0.0)
+            self._attempt(entry, partial(self._propose_by, network, entry, learned, info))
             self._done += _QUICK
 
     def _learn(self, projects: list[Project]) -> tuple[SharedNetwork, float]:
         """Train the shared network; returns it with its Dice on what it was taught."""
         network = SharedNetwork(projects, self._request.train, self._emit, self._control)
-        phase = f"Learning from {named(network.names)}"
-        network.train(self._cohort, lambda share: self._progress(phase, 0.05 + 0.95 * share))
+
+        def report(share: float) -> None:
+            self._progress(Phase.TRAINING_SHARED, 0.05 + 0.95 * share, network.names)
+
+        network.train(self._cohort, report)
         return network, network.fit()
 
     def _propose_by(
         self,
         network: SharedNetwork,
         entry: _Entry,
-        fit: float,
-        how: str,
+        learned: SharedLesson,
         info: dict[str, object],
-    ) -> tuple[list[str], str]:
-        """Write what the shared network proposes; returns its slug, and how it was made."""
-        if fit < USELESS:
-            raise TrainingError(how)
+    ) -> VolumeProposed:
+        """Write what the shared network proposes."""
+        if learned.fit < USELESS:
+            raise TrainingError(lesson(learned))
         proposal = network.propose(entry.project, info)
         self._control.check()
         entry.project.write_proposal(proposal)
-        return [proposal.slug], how
+        return VolumeProposed(entry.key, entry.project.info.name, [proposal.slug], lesson=learned)
 
     def _refuse(self, entry: _Entry, why: str, detail: str = "") -> bool:
         """Say why nothing is proposed for a volume; returns whether there is a reason."""
@@ -233,8 +229,8 @@ class Batch:
         self._attempt(entry, partial(self._run_alone, entry))
         self._done += 1
 
-    def _run_alone(self, entry: _Entry) -> tuple[list[str], str]:
-        """Do a labelled volume's own run; returns its proposals' slugs, and how good they are."""
+    def _run_alone(self, entry: _Entry) -> VolumeProposed:
+        """Do a labelled volume's own run."""
         slugs: list[str] = []
         estimates: dict[str, Estimated] = {}
         best = ""
@@ -247,24 +243,24 @@ class Batch:
                 estimates[event.slug] = event
             elif isinstance(event, Finished):
                 best = event.recommended
-            elif not isinstance(event, Started | Loss | Quality) and hasattr(event, "slug"):
+            elif isinstance(event, ProposalReady):
                 slugs.append(event.slug)
 
         run_project(entry.project.path, self._request.train, relay, self._control)
         found = estimates.get(best)
-        return sorted(set(slugs)), f"Estimated Dice {found.mean:.2f}." if found else "No estimate."
+        dice = None if found is None else found.mean
+        return VolumeProposed(entry.key, entry.project.info.name, sorted(set(slugs)), dice)
 
-    def _attempt(self, entry: _Entry, work: Callable[[], tuple[list[str], str]]) -> None:
+    def _attempt(self, entry: _Entry, work: Callable[[], VolumeProposed]) -> None:
         """Let a volume have its turn; whatever ends it but cancelling is told, and no more."""
-        name = entry.project.info.name
         try:
-            slugs, how = work()
+            proposed = work()
         except Cancelled:
             raise
         except Exception as error:
-            self._emit(_failed(entry.key, name, error))
+            self._emit(_failed(entry.key, entry.project.info.name, error))
         else:
-            self._emit(VolumeProposed(entry.key, name, slugs, how))
+            self._emit(proposed)
             return
         # Only here: as long as there was an error, its frames held all that the run had in memory.
         _give_memory_back()
@@ -275,10 +271,10 @@ class Batch:
         name = entry.project.info.name
         self._emit(VolumeBegun(entry.key, name, self._number, self._count))
 
-    def _progress(self, phase: str, share: float) -> None:
+    def _progress(self, phase: str, share: float, volumes: Sequence[str] = ()) -> None:
         self._control.check()
         fraction = min(1.0, (self._done + share) / self._total)
-        self._emit(Progress(phase, round(fraction, 4)))
+        self._emit(Progress(phase, round(fraction, 4), volumes=list(volumes)))
 
 
 def _failed(key: str, name: str, error: Exception) -> VolumeFailed:

@@ -52,10 +52,6 @@ class Estimate:
     high: float
     count: int
 
-    def counted(self, noun: str) -> str:
-        """Return in words how many slices it rests on."""
-        return f"{self.count} {noun}" + ("" if self.count == 1 else "s")
-
     def with_confidence(self, expected: Mapping[int, float]) -> Estimate:
         """Return the estimate that takes the confidence into account.
 

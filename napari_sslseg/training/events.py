@@ -1,15 +1,20 @@
 """What a training run says while it works: small messages, plain values only.
 
 Arrays never travel here; they are in the project folder, and `ProposalReady` only says that a
-new version is there.
+new version is there. Nor do sentences, but for those of errors: what a message means is in its
+fields, and whoever shows it words it, `wording` for a command line.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from typing import ClassVar
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from typing import Any, ClassVar, Self, TypeVar, get_args, get_type_hints
+
+from .facts import Basis, Others, SharedLesson, Witness
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -27,31 +32,104 @@ class Event:
         """One line of JSON."""
         return json.dumps({"kind": self.kind, **asdict(self)})
 
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """Make one of plain values; those that this version does not know are left out.
+
+        Raises
+        ------
+        TypeError
+            When a value is missing.
+        """
+        return _made(cls, values)
+
     @staticmethod
     def from_json(line: str) -> Event | None:
         """Read a line that `to_json` wrote; None for anything else (a stray print, say)."""
         try:
             data = json.loads(line)
-            return Event._kinds[data.pop("kind")](**data)
+            return Event._kinds[data.pop("kind")].of(data)
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
 
 
+def _made(kind: type[_T], values: Mapping[str, Any]) -> _T:
+    """Make a dataclass, and those in it, of plain values."""
+    hints, known = get_type_hints(kind), {}
+    for item in fields(kind):  # type: ignore[arg-type]
+        if item.name not in values:
+            continue
+        hint, value = hints[item.name], values[item.name]
+        inner = next((t for t in (hint, *get_args(hint)) if is_dataclass(t)), None)
+        if isinstance(inner, type) and isinstance(value, Mapping):
+            value = _made(inner, value)
+        known[item.name] = value
+    return kind(**known)
+
+
 @dataclass(frozen=True)
 class Started(Event):
-    """Training has begun; `plan` is one readable line (device, network, patch, batch)."""
+    """Training has begun on a device, as torch names it.
+
+    `memory` is how many bytes it keeps within, in blocks; None where it need not.
+    """
 
     device: str
-    plan: str
+    memory: int | None = None
+
+
+@dataclass(frozen=True)
+class Planned(Event):
+    """How a network is trained from here on; told anew when other volumes turn out to be no help.
+
+    Parameters
+    ----------
+    device, memory
+        As of `Started`.
+    framework : str
+        See `napari_sslseg.methods.frameworks`.
+    frame : list of int
+        Rows and columns that it is shown.
+    reduction : int
+        By how much they are coarser than the image.
+    labelled, unlabelled : int
+        Frames of a step.
+    others : Others
+    """
+
+    device: str
+    framework: str
+    frame: list[int]
+    reduction: int
+    labelled: int
+    unlabelled: int
+    others: Others = field(default_factory=Others)
+    memory: int | None = None
+
+
+@dataclass(frozen=True)
+class NetworkBroken(Event):
+    """The network's numbers are no longer finite: it is neither heard nor kept."""
+
+
+@dataclass(frozen=True)
+class NetworkUnsaved(Event):
+    """The network has proposed, but could not be saved; `message` is one sentence that says why."""
+
+    message: str
 
 
 @dataclass(frozen=True)
 class Progress(Event):
-    """Share of the run that is done, what it does now, and the seconds that are left."""
+    """Share of the run that is done, what it does now (a `Phase`), and the seconds that are left.
+
+    `volumes` names those that a network for several learns from.
+    """
 
     phase: str
     fraction: float
     seconds_left: float | None = None
+    volumes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -98,10 +176,18 @@ class Estimated(Event):
     mean: float
     low: float
     high: float
-    how: str
+    basis: Basis
     spread: dict[str, float] = field(default_factory=dict)
     rough: bool = False
     ids: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """Make one of plain values, also of the words (`how`) that earlier versions wrote."""
+        if not isinstance(values.get("basis"), Mapping):
+            words = str(values.get("how", ""))
+            values = {**values, "basis": {"witness": Witness.EARLIER, "words": words}}
+        return super().of(values)
 
 
 @dataclass(frozen=True)
@@ -116,12 +202,17 @@ class VolumeBegun(Event):
 
 @dataclass(frozen=True)
 class VolumeProposed(Event):
-    """A volume of a batch has new proposals; `how` is one readable line."""
+    """A volume of a batch has new proposals.
+
+    `dice` is what the recommended one is estimated at; None where nothing tells that. `lesson` is
+    there where the volume is without labels, and a network for several has proposed.
+    """
 
     volume: str
     name: str
     slugs: list[str]
-    how: str
+    dice: float | None = None
+    lesson: SharedLesson | None = None
 
 
 @dataclass(frozen=True)

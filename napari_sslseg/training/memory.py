@@ -36,14 +36,16 @@ def default_budget() -> int:
 
 
 def parse_size(text: str) -> int:
-    """Read a size such as ``4G``, ``500 MB`` or ``1.5GiB``.
+    """Read a size such as ``4G``, ``500 MB`` or ``1.5GiB`` as bytes.
+
+    Units, in any case, are powers of 1024, with or without the ``i``; a bare number is bytes.
 
     Raises
     ------
     ValueError
         With one sentence for the user.
     """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?\s*", text.upper())
+    found = re.fullmatch(r"\s*(\d{1,15}(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?\s*", text.upper())
     size = int(float(found[1]) * _UNITS[found[2]]) if found else 0
     if size <= 0:
         raise ValueError(f"“{text}” is no size of memory; write it like 4G or 1500M.")
@@ -51,7 +53,7 @@ def parse_size(text: str) -> int:
 
 
 def spoken(size: float) -> str:
-    """Say a number of bytes, as ``1.5 GB``."""
+    """Say a number of bytes, as ``1.5 GB``, in powers of 1024."""
     return f"{size / 2**30:.1f} GB" if size >= 0.95 * 2**30 else f"{size / 2**20:.0f} MB"
 
 

@@ -27,7 +27,7 @@ from .pixel_size import pixel_of, resized, resized_labels, shape_of, size_at
 from .plan import Plan
 from .sampler import Sampler
 from .stack import CONTEXT, SliceStack, TrainingError
-from .teachers import Teachers, named
+from .teachers import Teachers
 from .tiles import Tiles
 from .windowed import channel_scales
 
@@ -71,7 +71,7 @@ class OtherReferences:
     keys: tuple[str, ...]
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return images and labels of `count` frames."""
+        """Return images and labels of `count` frames, drawn with replacement by their weights."""
         chosen = torch.multinomial(self.weights, count, replacement=True, generator=generator)
         return self.images[chosen], self.labels[chosen]
 
@@ -82,32 +82,8 @@ class OtherReferences:
         areas = shown.flatten(1).sum(1).float()
         return float(areas[areas > 0].mean()) if bool(areas.any()) else 0.0
 
-    @property
-    def spoken(self) -> str:
-        """A sentence that says who teaches."""
-        return f"Learns from {self._named} as well."
-
-    @property
-    def dismissed(self) -> str:
-        """A sentence that says who has taught in vain."""
-        return f"On the labelled slices {self._named} did not help; goes on without."
-
-    @property
-    def doubted(self) -> str:
-        """A sentence that says whose teaching does not fit what is labelled."""
-        return f"Learns from {self._named} as well, but finds little of it on the labelled slices."
-
-    @property
-    def count(self) -> str:
-        """How many volumes teach, in words."""
-        return f"{len(self.names)} other volume{'s' if len(self.names) > 1 else ''}"
-
-    @property
-    def _named(self) -> str:
-        return named(self.names)
-
     def to(self, device: torch.device) -> OtherReferences:
-        """Return the same on a device."""
+        """Return the same with images and labels on a device; the weights stay where they are."""
         return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
 

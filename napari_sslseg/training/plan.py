@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .events import Planned
+from .facts import Others
 from .request import TrainRequest
 from .stack import POSITIONS, SliceStack, TrainingError
 from .tiles import Tiles
@@ -61,15 +63,25 @@ class Plan:
     learning_rate: float = 2e-3
     use_prior: bool = True
 
-    def describe(self) -> str:
-        """One line for the user."""
-        device = "GPU" if self.device.type != "cpu" else "processor"
-        reduction = self.tiles.reduction
-        reduced = f" at 1/{reduction} resolution" if reduction > 1 else ""
-        return (
-            f"Training on the {device}: {self.framework.replace('_', ' ')}, frames of "
-            f"{self.tiles.size[0]}×{self.tiles.size[1]}{reduced}, {self.labelled} labelled and "
-            f"{self.unlabelled} unlabelled a step."
+    def told(self, others: Others, memory: int | None) -> Planned:
+        """Return what is told of it.
+
+        Parameters
+        ----------
+        others : Others
+            Who else teaches.
+        memory : int or None
+            Bytes that the run keeps within, in blocks; None where it need not.
+        """
+        return Planned(
+            str(self.device),
+            self.framework,
+            list(self.tiles.size),
+            self.tiles.reduction,
+            self.labelled,
+            self.unlabelled,
+            others,
+            memory,
         )
 
 

@@ -21,8 +21,9 @@ from . import estimate as quality
 from .clock import Clock
 from .coherence import make_coherent
 from .control import Cancelled, Control
-from .events import Emit, Estimated, Progress, ProposalReady, Started
+from .events import Emit, Estimated, NetworkBroken, NetworkUnsaved, Progress, ProposalReady
 from .expected_overlap import ExpectedOverlap
+from .facts import Basis, Phase, Witness
 from .finite import is_finite
 from .judge import make_proposal, raised_network
 from .other_references import OtherReferences
@@ -63,12 +64,6 @@ DOUBT = 0.01
 #: too poor to learn from. On volumes with truth the mixture lost below .83 and hardly above.
 LEARNED = 0.85
 
-#: What is said of a network that is neither heard nor kept.
-BROKEN = (
-    "The network went wrong in training, as its numbers are no longer finite: the proposal is that "
-    "of the matching, and an earlier network is kept."
-)
-
 #: Slices below which what they tell of all the others is rough.
 FEW = 3
 
@@ -106,6 +101,8 @@ class Proposing:
         self._proposing = 0.0
         self._reads = torch.empty(0)
         self._without_middle: Propagation | None = None
+        #: Bytes that it keeps within, in blocks; None where the volume is in memory as a whole.
+        self.memory: int | None = None
         #: Their references, while they teach.
         self.others: OtherReferences | None = None
         #: Names of those that should teach and cannot.
@@ -119,11 +116,8 @@ class Proposing:
         #: What each proposal was judged by: "matching" at first, "guided" and "network" at last.
         self.known: dict[str, Predictions] = {}
 
-    def _tell(self, device: torch.device, plan: str) -> None:
-        self.emit(Started(str(device), plan))
-
-    def progress(self, phase: str, fraction: float) -> None:
-        """Tell how far the run is; the bar never moves back."""
+    def progress(self, phase: Phase, fraction: float) -> None:
+        """Tell how far the run is, in [0, 1]; the bar never moves back. Cancelled may be raised."""
         self.control.check()
         self._fraction = max(self._fraction, min(fraction, 1.0))
         left = max(0.0, self.clock.left) if self.request.preset != "reference" else None
@@ -141,7 +135,7 @@ class Proposing:
     ) -> None:
         """Propose, then have `keep` save the network: a full disk costs that alone."""
         if not is_finite(trainer.model.state_dict()):
-            self._tell(trainer.plan.device, BROKEN)
+            self.emit(NetworkBroken())
             return
         try:
             self._final_proposals(trainer, propagated, outcome, matched)
@@ -151,8 +145,7 @@ class Proposing:
         try:
             keep()
         except (OSError, SafetensorError) as error:
-            why = explain(error).sentence
-            self._tell(trainer.plan.device, f"The network could not be kept. {why}")
+            self.emit(NetworkUnsaved(explain(error).sentence))
 
     def _final_proposals(
         self,
@@ -161,7 +154,7 @@ class Proposing:
         outcome: Outcome | None,
         matched: quality.Estimate | None,
     ) -> None:
-        self.progress("Proposing", max(self._fraction, 0.93))
+        self.progress(Phase.PROPOSING, max(self._fraction, 0.93))
         plan = trainer.plan
         recipe = replace(outcome.recipe if outcome is not None else DEFAULT, alike=self.alike)
         set_temperature(trainer.model, recipe.temperature)
@@ -240,8 +233,8 @@ class Proposing:
     ) -> None:
         """Tell how good the network's proposal is likely to be, as far as anything tells that."""
         if matched is not None and not learned:
-            how = "The network needs more time to learn; until then this is the matching."
-            self._tell_estimate("semsim", self._weighed("semsim", matched), how)
+            basis = Basis(Witness.MATCHING, matched.count, bool(self._expected["semsim"]))
+            self._tell_estimate("semsim", self._weighed("semsim", matched), basis)
         elif (
             self._unaided is not None
             and isinstance(outcome, TaughtOutcome)
@@ -249,18 +242,19 @@ class Proposing:
         ):
             if learned and outcome.telling:
                 measured = self._unaided.estimate
-                slices = measured.counted("labelled slice")
-                rough = measured.count < FEW
-                how = f"Measured on {slices} before the network learned from this volume"
-                how += "; only roughly what it is elsewhere." if rough else "."
-                self._tell_estimate("semsim", measured, how, rough)
+                basis = Basis(Witness.UNAIDED, measured.count)
+                self._tell_estimate("semsim", measured, basis, rough=measured.count < FEW)
         elif outcome is not None and matched is not None:
             found = self._weighed("reference-guided", matched)
-            how = f"Reference matching ({found.mean:.2f}), the effect of training on it"
-            how += f" and on {self.others.count}" if self.others is not None else ""
-            how += ", and the confidence." if self._expected["semsim"] else "."
+            basis = Basis(
+                Witness.TRAINED,
+                matched.count,
+                bool(self._expected["semsim"]),
+                round(found.mean, 4),
+                len(self.others.names) if self.others is not None else 0,
+            )
             trained = matched.with_errors(self._error_ratio(outcome))
-            self._tell_estimate("semsim", self._weighed("semsim", trained), how)
+            self._tell_estimate("semsim", self._weighed("semsim", trained), basis)
 
     def _weighed(self, slug: str, left_out: quality.Estimate) -> quality.Estimate:
         """Join what left-out references and what the confidence of a proposal tell of it."""
@@ -324,7 +318,7 @@ class Proposing:
         return make_coherent(mixed, self.stack, torch.empty_like(mixed))
 
     def _tell_estimate(
-        self, slug: str, found: quality.Estimate, how: str, rough: bool = False
+        self, slug: str, found: quality.Estimate, basis: Basis, rough: bool = False
     ) -> None:
         table = {c.id: c.name for c in self.project.classes}
         names = {i: table.get(i, f"Class {i}") for i in self.stack.class_ids[1:]}
@@ -340,7 +334,7 @@ class Proposing:
             round(found.mean, 4),
             round(found.low, 4),
             round(found.high, 4),
-            how,
+            basis,
             by_name(found.spread),
             rough,
             {told[i]: i for i in found.per_class},

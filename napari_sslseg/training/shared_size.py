@@ -11,9 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..volume.project import Project
-from .memory import NETWORK, PROGRAM, Need, default_budget, spoken
+from .facts import NoRoom
+from .memory import NETWORK, PROGRAM, Need, default_budget
 from .request import TrainRequest
 from .threads import usable_cores
+from .wording import left, needed
 
 
 @dataclass
@@ -37,7 +39,7 @@ class SharedSize:
 
     @classmethod
     def of(cls, request: TrainRequest, classes: int) -> SharedSize:
-        """Return it for a request, before anything was read."""
+        """Return it for a request, before anything was read; `classes` counts the background."""
         if request.memory is None:
             return cls(default_budget(), classes)
         return cls(request.memory, classes, asked=True)
@@ -45,7 +47,8 @@ class SharedSize:
     def choose(self, projects: Iterable[Project]) -> tuple[list[Project], list[Project]]:
         """Return the volumes to learn from, and those for which there is no room beside them.
 
-        Each of the former is counted as held in memory from now on.
+        Each of the former is counted as held in memory from now on. They are looked at in the order
+        given: a later, smaller one may fit where an earlier one did not.
         """
         taken, left = [], []
         for project in projects:
@@ -58,17 +61,19 @@ class SharedSize:
                 left.append(project)
         return taken, left
 
-    def why_not_learn(self, project: Project) -> str:
-        """Return why a volume cannot be learned from, as a part of a sentence."""
-        return f"{project.info.name} needs {self._need(project)}, and {self._room()}"
+    def no_room(self, project: Project) -> NoRoom:
+        """Return what a volume takes for which there is no room, and what is left for it, bytes."""
+        left = max(0, self.budget - self._held)
+        return NoRoom(project.info.name, self._working(project), left, self.budget, self.asked)
 
     def why_not_propose(self, project: Project) -> str:
         """Return why the network cannot propose for a volume, as a sentence; empty if it can."""
         if self._fits(project):
             return ""
+        room = self.no_room(project)
         return (
-            f"It needs {self._need(project)} beside the volumes that the network learns from, and "
-            f"{self._room()}; label some of its slices and train on it alone, which goes in blocks."
+            f"It needs {needed(room)} beside the volumes that the network learns from, and "
+            f"{left(room)}; label some of its slices and train on it alone, which goes in blocks."
         )
 
     def _fits(self, project: Project) -> bool:
@@ -81,11 +86,3 @@ class SharedSize:
         depth = info.shape[axis]
         need = Need(depth, pixels, info.channels, self.classes, pixels, depth, True, usable_cores())
         return need.whole - PROGRAM - NETWORK
-
-    def _need(self, project: Project) -> str:
-        return f"{spoken(self._working(project))} of memory"
-
-    def _room(self) -> str:
-        why = "as asked for" if self.asked else "half of what is free"
-        left = max(0, self.budget - self._held)
-        return f"{spoken(left)} of {spoken(self.budget)} ({why}) is left for it"

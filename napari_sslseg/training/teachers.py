@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ..volume.cohort import Cohort, InkFacts, ink_facts
@@ -52,19 +52,6 @@ class Teachers:
 
 
 NOBODY = Teachers()
-
-
-def named(names: Sequence[str]) -> str:
-    """Return the names of some volumes, of many the first ones."""
-    more = len(names) - 3
-    return ", ".join(names[:3]) + (f" and {more} more" if more > 0 else "")
-
-
-def told_missed(names: Sequence[str]) -> str:
-    """Return a sentence that says which volumes should teach and cannot; empty without any."""
-    if not names:
-        return ""
-    return f"{named(names)} cannot be used and teach{'es' * (len(names) == 1)} nothing."
 
 
 def find_teachers(

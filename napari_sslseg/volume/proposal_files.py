@@ -52,7 +52,7 @@ class ProposalFiles:
         return sorted(p.parent.name for p in self.folder.glob("*/proposal.json"))
 
     def version(self, slug: str) -> int:
-        """Newest version of a proposal, 0 when there is none."""
+        """Newest version of a proposal, 0 when there is none, or its head cannot be read."""
         head = self._head(slug)
         return int(head["version"]) if head else 0
 
@@ -111,23 +111,42 @@ class ProposalFiles:
         return version
 
     def write_estimate(self, slug: str, estimate: Mapping[str, object]) -> None:
-        """Add to the newest version of a proposal how good it is estimated to be."""
+        """Add to the newest version of a proposal how good it is estimated to be.
+
+        Parameters
+        ----------
+        slug : str
+            Of the proposal; nothing is done where there is none.
+        estimate : mapping
+            JSON values; replaces an estimate that is there.
+
+        Raises
+        ------
+        OSError
+            When the disk does not take it.
+        """
         head = self._head(slug)
         if head is not None:
             self._write_head(slug, {**head, "info": {**head["info"], ESTIMATE: dict(estimate)}})
 
     def read(self, slug: str, version: int | None = None) -> Proposal | None:
-        """Read a version, by default the newest; a large one is memory-mapped, read-only.
+        """Read a version of a proposal.
+
+        Parameters
+        ----------
+        slug : str
+        version : int, optional
+            The newest by default.
 
         Returns
         -------
         Proposal or None
-            None when it is not there.
+            None when it is not there. More than 2**28 voxels are memory-mapped, read-only.
 
         Raises
         ------
         ValueError, OSError, EOFError
-            When it is damaged.
+            When its arrays are missing or damaged.
         """
         # Read once: the trainer may publish the next version meanwhile.
         head = self._head(slug)
@@ -146,13 +165,23 @@ class ProposalFiles:
     def _head(self, slug: str) -> dict[str, Any] | None:
         try:
             text = (self.folder / slug / "proposal.json").read_text(encoding="utf-8")
-            head: dict[str, Any] = json.loads(text)
-            return head
+            head = json.loads(text)
         except (OSError, ValueError):
             return None
+        return head if _is_head(head) else None
 
     def _write_head(self, slug: str, head: Mapping[str, object]) -> None:
         replace_text(self.folder / slug / "proposal.json", json.dumps(head, indent=1))
+
+
+def _is_head(head: Any) -> bool:
+    """Whether JSON says what the head of a proposal says, in values that can be meant."""
+    kinds = {"name": str, "version": int, "info": dict}
+    return (
+        isinstance(head, dict)
+        and all(isinstance(head.get(key), kind) for key, kind in kinds.items())
+        and isinstance(head.get("kept", {}), dict)
+    )
 
 
 def _info_in(head: Mapping[str, Any], version: int | None) -> dict[str, Any] | None:

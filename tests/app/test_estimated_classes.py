@@ -8,13 +8,18 @@ import pytest
 
 from napari_sslseg.app.estimated_classes import estimate_record, estimated_classes
 from napari_sslseg.training.events import Estimated
+from napari_sslseg.training.facts import Basis, Witness
 from napari_sslseg.volume.classes import ClassTable
+
+pytestmark = pytest.mark.usefixtures("without_window")
 
 
 def estimate(ids: dict[str, int] | None = None, **dice: float) -> Estimated:
     mean = sum(dice.values()) / len(dice)
     spread = dict.fromkeys(dice, 0.05)
-    return Estimated("semsim", dice, mean, mean - 0.1, 1.0, "Measured.", spread, ids=ids or {})
+    return Estimated(
+        "semsim", dice, mean, mean - 0.1, 1.0, Basis(Witness.LEFT_OUT, 2), spread, ids=ids or {}
+    )
 
 
 @pytest.fixture
@@ -64,7 +69,8 @@ def test_a_record_has_the_names_of_now(classes):
     assert record["dice"] == {"Liver": 0.9, "B": 0.7}
     assert record["spread"] == {"Liver": 0.05, "B": 0.05}
     assert record["ids"] == {"Liver": 1, "B": 2}
-    assert set(record) == set(asdict(given))
+    assert set(record) == {*asdict(given), "how"}
+    assert record["how"] == "By 2 references left out in turn."
 
 
 def test_no_class_is_lost_from_a_record_where_a_removed_one_had_the_name_of_another(classes):

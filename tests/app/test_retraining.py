@@ -9,15 +9,20 @@ import pytest
 
 from napari_sslseg.app.training_run import RunState
 from napari_sslseg.training.events import Cancelled, Estimated, Finished, ProposalReady
+from napari_sslseg.training.facts import Basis, Witness
 from napari_sslseg.training.request import TrainRequest
 from napari_sslseg.volume.annotation import NOT_ANNOTATED
 from napari_sslseg.volume.proposal import Proposal
 
 from .conftest import SHAPE
 
+pytestmark = pytest.mark.usefixtures("without_window")
+
+BASIS = Basis(Witness.LEFT_OUT, 2)
+
 
 def estimate(dice: float) -> Estimated:
-    return Estimated("semsim", {"Structure": dice}, dice, dice - 0.05, dice + 0.05, "Measured.")
+    return Estimated("semsim", {"Structure": dice}, dice, dice - 0.05, dice + 0.05, BASIS)
 
 
 def write(session, classes: np.ndarray) -> ProposalReady:
@@ -85,7 +90,9 @@ def test_estimates_and_what_was_held_back_are_known_when_the_project_is_opened_a
 ):
     panel, session = estimated, estimated.session
     project = session.project
-    project.proposals.write_estimate("semsim", asdict(estimate(0.90)))
+    old = asdict(estimate(0.90)) | {"how": "Told in words."}
+    del old["basis"]  # as earlier versions wrote it
+    project.proposals.write_estimate("semsim", old)
     project.rounds[-1]["recommended"] = "semsim"
     session.accept_slice(4)
     session.retraining.follow(write(session, np.zeros(SHAPE)))
@@ -101,6 +108,7 @@ def test_estimates_and_what_was_held_back_are_known_when_the_project_is_opened_a
     session = again()  # the program ended before the estimate was told
     assert session.proposals["semsim"].version == 1
     assert "0.90" in panel.review.quality.text()
+    assert panel.review.quality.text().endswith(" Told in words.")
     assert "0.80" in panel.review.held.text()
     assert [s.index for s in session.accepting.corrective_dice()] == [4]
     for _ in range(2):  # the version that is shown outlives those that the trainer writes

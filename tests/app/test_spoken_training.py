@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from napari_sslseg.app.estimated_classes import EstimatedClass
-from napari_sslseg.app.spoken_training import brief_plan, spoken_how, spoken_left, without_estimate
+from napari_sslseg.app.spoken_training import (
+    brief_plan,
+    spoken_basis,
+    spoken_left,
+    without_estimate,
+)
+from napari_sslseg.training.events import Estimated, Planned
+from napari_sslseg.training.facts import Basis, Others, Witness
 from napari_sslseg.volume.classes import ClassTable, SegmentClass
 
 
@@ -15,43 +24,38 @@ def test_a_budget_that_is_used_up_ends():
     assert spoken_left(0.4) == "finishing…"
 
 
-def test_details_of_the_network_are_left_out_of_the_plan():
-    plan = (
-        "Training on the processor: combined, frames of 104×112 at 1/2 resolution, 3 labelled and "
-        "3 unlabelled a step."
-    )
+def test_a_plan_is_told_without_the_details_of_its_network():
+    plan = Planned("cpu", "combined", [104, 112], 2, 3, 3, memory=2**31)
     assert brief_plan(plan) == "Training on the processor."
-    assert brief_plan(f"{plan} Begins with the network of b.") == (
-        "Training on the processor. Begins with the network of b."
+    with_others = replace(plan, device="cuda:0", others=Others(["b"], missed=["c"]))
+    assert brief_plan(with_others) == (
+        "Training on the GPU. Learns from b as well. c cannot be used and teaches nothing."
     )
-    assert brief_plan("The network could not be kept. No room.").startswith("The network could")
 
 
 @pytest.mark.parametrize(
-    ("how", "sentence"),
+    ("basis", "sentence"),
     [
         (
-            "By 1 reference left out in turn, and the confidence.",
+            Basis(Witness.LEFT_OUT, 1, confidence=True),
             "It was tested on 1 reference left out, and weighed with the confidence.",
         ),
+        (Basis(Witness.LEFT_OUT, 3), "It was tested on 3 references left out in turn."),
         (
-            "By 3 references left out in turn.",
-            "It was tested on 3 references left out in turn.",
+            Basis(Witness.TRAINED, 3, True, 0.854, 2),
+            "It rests on reference matching (0.85), the effect of training on it and on 2 other "
+            "volumes, and the confidence.",
         ),
         (
-            "Reference matching (0.85), the effect of training on it, and the confidence.",
-            "It rests on reference matching (0.85), the effect of training on it, and the "
-            "confidence.",
-        ),
-        (
-            "Reference matching (0.85), the effect of training on it.",
+            Basis(Witness.TRAINED, 3, matching=0.854),
             "It rests on reference matching (0.85) and the effect of training on it.",
         ),
-        ("Measured on 1 labelled slice.", "Measured on 1 labelled slice."),
+        (Basis(Witness.EARLIER, words="By 3 references."), "By 3 references."),
+        (Basis("of a later version"), ""),
     ],
 )
-def test_what_an_estimate_rests_on_is_a_sentence(how, sentence):
-    assert spoken_how(how) == sentence
+def test_what_an_estimate_rests_on_is_a_sentence(basis, sentence):
+    assert spoken_basis(Estimated("semsim", {}, 0.8, 0.7, 0.9, basis)) == sentence
 
 
 def test_classes_without_an_estimate_have_a_reason():

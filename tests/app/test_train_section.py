@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from napari_sslseg.training.events import Progress, ProposalReady, Started
+import pytest
+
+from napari_sslseg.training.events import NetworkUnsaved, Planned, Progress, ProposalReady, Started
+from napari_sslseg.training.facts import Others, Phase
+
+pytestmark = pytest.mark.usefixtures("without_window")
 
 
 def test_a_plan_is_brief_and_its_details_are_in_a_tooltip(started):
     _, panel = started
     train = panel.train
-    plan = (
-        "Training on the processor: combined, frames of 96×96, 3 labelled and 3 unlabelled a step."
-    )
-    train.follow(Started("cpu", plan))
-    assert train.hint.text() == "Training on the processor."
-    assert train.bar.toolTip() == plan
-    train.follow(Progress("Training", 0.9, 4.2))
+    train.follow(Started("cpu"))
+    assert train.hint.text() == "Works on the processor."
+    train.follow(Planned("cpu", "combined", [96, 96], 1, 3, 3, Others(["b"])))
+    assert train.hint.text() == "Training on the processor. Learns from b as well."
+    assert "frames of 96×96" in train.bar.toolTip()
+    train.follow(Progress(Phase.TRAINING, 0.9, 4.2))
     assert train.bar.format() == "Training, 4 s left"
-    train.follow(Progress("Proposing", 0.99, 0.0))
+    train.follow(Progress(Phase.PROPOSING, 0.99, 0.0))
     assert train.bar.format() == "Proposing, finishing…"
+    train.follow(NetworkUnsaved("The disk is full."))
+    assert train.hint.text() == "The network could not be kept. The disk is full."
 
 
-def test_fields_begin_at_one_edge(make_panel, until):
+def test_fields_begin_at_one_edge(with_window, make_panel, until):
     _, panel = make_panel(show=True)
     train = panel.train
     train.open()
@@ -32,8 +38,11 @@ def test_fields_begin_at_one_edge(make_panel, until):
 def test_a_closed_project_leaves_nothing_to_read_and_closes_its_steps(with_proposal):
     _, panel = with_proposal
     train = panel.train
-    train.follow(ProposalReady("semsim", "SemSim", 1))
-    assert train.hint.text().startswith("New proposal")
+    for index, place in ((6, "This slice is a reference"), (4, "in step 4")):
+        panel.session.go_to(index)
+        train.follow(ProposalReady("semsim", "SemSim", 1))
+        assert train.hint.text().startswith("New proposal")
+        assert place in train.hint.text()
     panel.review.open()
     panel.column.verticalScrollBar().setValue(10_000)
     panel.close_session()

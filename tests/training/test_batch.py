@@ -16,6 +16,7 @@ from napari_sslseg.training.batch import LEARNED, run_batch
 from napari_sslseg.training.checkpoint import read_head
 from napari_sslseg.training.control import Cancelled, Control
 from napari_sslseg.training.events import Estimated, VolumeBegun, VolumeFailed, VolumeProposed
+from napari_sslseg.training.facts import Phase
 from napari_sslseg.training.memory import NETWORK, PROGRAM, Need
 from napari_sslseg.training.outcome import FEWEST_STEPS
 from napari_sslseg.training.plan import FIRST_STEPS
@@ -89,8 +90,10 @@ def test_bare_volumes_get_a_proposal_that_claims_nothing_and_a_broken_one_stops_
     assert failed.volume == cohort.keys[3]
     assert [(e.number, e.count) for e in events if isinstance(e, VolumeBegun)] == [(1, 2), (2, 2)]
     assert not [e for e in events if isinstance(e, Estimated)]
-    how = next(e.how for e in events if isinstance(e, VolumeProposed))
-    assert "cannot be estimated" in how or "not learned enough" in how
+    told = [e for e in events if isinstance(e, VolumeProposed)]
+    assert [e.dice for e in told] == [None, None]
+    assert {tuple(e.lesson.volumes) for e in told} == {("first",)}
+    assert all(e.lesson.enough == (e.lesson.fit >= LEARNED) for e in told)
     fractions = [e.fraction for e in events if e.kind == "Progress"]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1
@@ -122,7 +125,8 @@ def test_a_labelled_volume_is_proposed_on_its_own(cohort):
     run_batch(cohort.path, request, events.append, Control())
     (told,) = [e for e in events if isinstance(e, VolumeProposed)]
     assert told.slugs == ["reference-guided"]
-    assert told.how.startswith("Estimated Dice")
+    assert told.lesson is None
+    assert told.dice > 0.9
     assert dice(cohort.open("").read_proposal("reference-guided").classes, disc(0)[1]) > 0.9
     assert not cohort.shared.exists()  # nothing bare was asked for
 
@@ -159,7 +163,9 @@ def test_a_network_learns_from_as_many_volumes_as_there_is_room_for(cohort):
     assert size.choose([first, fine]) == ([first, fine], [])
     size = SharedSize(PROGRAM + NETWORK + 3 * 2**20, 2)
     assert size.choose([first, fine, bare]) == ([first, bare], [fine])
-    assert "half of what is free" in size.why_not_learn(fine)
+    room = size.no_room(fine)
+    assert (room.name, room.asked) == ("fine", False)
+    assert room.needed > room.left
     assert size.why_not_propose(bare) == ""
     assert "label some of its slices" in size.why_not_propose(fine)
 
@@ -297,9 +303,11 @@ def test_one_volume_that_cannot_be_learned_from_is_named_and_stops_nobody(cohort
     run_batch(cohort.path, request, events.append, Control())
     (told,) = [e for e in events if isinstance(e, VolumeProposed)]
     assert told.name == "fine"
-    assert "bare cannot be used and teaches nothing." in told.how
-    phases = {e.phase for e in events if e.kind == "Progress"}
-    assert "Learning from first" in phases
+    assert (told.lesson.volumes, told.lesson.missed) == (["first"], ["bare"])
+    learned = [
+        e.volumes for e in events if e.kind == "Progress" and e.phase == Phase.TRAINING_SHARED
+    ]
+    assert learned[0] == ["first"]
     assert cohort.open(fine).read_proposal("from-other-volumes").info["learned_from"] == ["first"]
     head = read_head(cohort.shared)
     assert head["class_ids"] == [0, 3]  # nobody teaches what that volume alone names

@@ -9,7 +9,15 @@ import torch
 from napari_sslseg.training import size as size_module
 from napari_sslseg.training.blocks import raised_classes
 from napari_sslseg.training.control import Cancelled, Control
-from napari_sslseg.training.events import Estimated, Finished, Progress, ProposalReady, Started
+from napari_sslseg.training.events import (
+    Estimated,
+    Finished,
+    Planned,
+    Progress,
+    ProposalReady,
+    Started,
+)
+from napari_sslseg.training.facts import Phase
 from napari_sslseg.training.judge import raised_network
 from napari_sslseg.training.memory import Need
 from napari_sslseg.training.request import TrainRequest
@@ -30,7 +38,7 @@ from napari_sslseg.volume.cohort import Cohort
 from napari_sslseg.volume.extent import Extent
 from napari_sslseg.volume.project import ImageInfo, Project
 
-from .conftest import ProcessorTime
+from .conftest import StepTime
 
 #: Rows and columns around the volume of `conftest`, so that a window is a part of it.
 WIDE = 90
@@ -67,12 +75,8 @@ def make(folder, image, ink, axis):
 def run(project, preset, seconds=60.0, memory=None):
     events = []
     request = TrainRequest(preset, seconds, "cpu", memory=memory, resume=False)
-    run_project(project.path, request, events.append, Control(watch=ProcessorTime()))
+    run_project(project.path, request, events.append, Control(watch=StepTime()))
     return events
-
-
-def told(events):
-    return [e for e in events if isinstance(e, Started)]
 
 
 @pytest.mark.parametrize(("axis", "extent"), [(0, Extent()), (2, Extent(3, 10))])
@@ -107,9 +111,7 @@ def test_proposals_in_blocks_are_those_of_the_whole(
 def test_blocks_tell_their_budget_and_how_far_they_are(tmp_path, image, ink, tight):
     project, _ = make(tmp_path / "p", image, ink, 0)
     events = run(project, "reference", memory=3 * 2**30)
-    assert "in blocks within 3.0 GB of memory" in next(
-        e.plan for e in events if isinstance(e, Started)
-    )
+    assert [e.memory for e in events if isinstance(e, Started)] == [3 * 2**30]
     shown = [e for e in events if isinstance(e, Progress)]
     fractions = [e.fraction for e in shown]
     assert fractions == sorted(fractions)
@@ -125,7 +127,9 @@ def test_a_network_is_trained_and_proposes_in_blocks(tmp_path, image, ink, truth
     other = Cohort(project.path).add(turned, ImageInfo("other", turned.shape, (1.0, 2.0, 1.0)), 1)
     other.ink_store.save(known)
     events = run(project, "auto", seconds=4.0)
-    assert any("Learns from other as well, in blocks" in e.plan for e in told(events))
+    plan = next(e for e in events if isinstance(e, Planned))
+    assert plan.others.names == ["other"]
+    assert plan.memory is not None
     slugs = [e.slug for e in events if isinstance(e, ProposalReady)]
     assert slugs == ["reference-guided", "reference-guided", "semsim"]
     assert isinstance(events[-1], Finished)
@@ -200,7 +204,7 @@ def test_matching_in_blocks_can_be_cancelled(tmp_path, image, ink, tight):
 
     def emit(event):
         events.append(event)
-        if isinstance(event, Progress) and event.phase == "Matching the references":
+        if isinstance(event, Progress) and event.phase == Phase.MATCHING:
             control.cancel()
 
     with pytest.raises(Cancelled):

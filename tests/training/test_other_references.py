@@ -13,6 +13,8 @@ from napari_sslseg.methods.frameworks.base import Batch
 from napari_sslseg.training import earlier_network, other_references, outcome, session
 from napari_sslseg.training.checkpoint import load_model, read_head
 from napari_sslseg.training.control import Control
+from napari_sslseg.training.events import Planned
+from napari_sslseg.training.facts import Basis, Others, Verdict, Witness
 from napari_sslseg.training.object_box import ObjectBox
 from napari_sslseg.training.other_references import (
     BEYOND,
@@ -34,7 +36,7 @@ from napari_sslseg.volume.cohort import Cohort
 from napari_sslseg.volume.project import ImageInfo
 
 from .balls import DEPTH, SIDE, add, ball, label, make_cohort
-from .conftest import ProcessorTime
+from .conftest import StepTime
 
 
 @pytest.fixture
@@ -125,8 +127,7 @@ def test_a_run_names_those_that_should_teach_and_cannot(tmp_path, slices):
     add(cohort, "gone", ball(7, 24, 26), range(DEPTH))
     (cohort.open(cohort.keys[1]).path / "image.npy").write_bytes(b"")
     (cohort.open(cohort.keys[2]).path / "image.npy").unlink()
-    plans = [e.plan for e in run(cohort) if e.kind == "Started"]
-    assert plans[-1].endswith(" empty, gone cannot be used and teach nothing.")
+    assert planned(run(cohort))[-1].others == Others(missed=["empty", "gone"])
 
 
 def test_an_error_of_our_own_is_not_taken_for_a_volume_that_cannot_be_read(cohort, monkeypatch):
@@ -275,14 +276,17 @@ def test_all_labelled_frames_are_theirs_where_the_volume_has_none():
 def run(cohort: Cohort, **options) -> list:
     events = []
     request = TrainRequest(**{"seconds": 1, "device": "cpu", "estimate": False, **options})
-    run_project(cohort.path, request, events.append, Control(watch=ProcessorTime()))
+    run_project(cohort.path, request, events.append, Control(watch=StepTime()))
     return events
+
+
+def planned(events: list) -> list[Planned]:
+    return [e for e in events if isinstance(e, Planned)]
 
 
 def test_a_run_says_from_whom_it_learns_and_remembers_it(cohort):
     add(cohort, "other", ball(7, 26, 30), range(DEPTH))
-    plans = [e.plan for e in run(cohort) if e.kind == "Started"]
-    assert "Learns from other as well" in plans[-1]
+    assert planned(run(cohort))[0].others == Others(["other"])
     head = read_head(cohort.open("").models)
     assert head["seen"] == sorted(["", cohort.keys[1]])
     # The other one must not begin with a network that knows its labels.
@@ -291,8 +295,7 @@ def test_a_run_says_from_whom_it_learns_and_remembers_it(cohort):
 
 def test_a_run_can_be_told_to_look_at_its_own_volume_alone(cohort):
     add(cohort, "other", ball(7, 26, 30), range(DEPTH))
-    plans = [e.plan for e in run(cohort, others=False) if e.kind == "Started"]
-    assert not any("Learns from" in plan for plan in plans)
+    assert [plan.others for plan in planned(run(cohort, others=False))] == [Others()]
     assert read_head(cohort.open("").models)["seen"] == [""]
 
 
@@ -311,15 +314,16 @@ def test_others_are_left_alone_when_the_matching_is_better_on_labelled_slices(
     monkeypatch.setattr(TaughtOutcome, "heard", better)
     monkeypatch.setattr(TaughtOutcome, "matching_as_good", False)
     events = run(cohort, estimate=True)
-    plans = [e.plan for e in events if e.kind == "Started"]
-    assert ("other did not help" in plans[-1]) is not better
-    how = [e for e in events if e.kind == "Estimated"][-1]
-    assert how.how.startswith("Measured on 3 labelled slices before") is better
-    assert not how.rough
+    assert planned(events)[0].others.teach
+    assert planned(events)[-1].others.names == ["other"]
+    assert planned(events)[-1].others.teach is better
+    found = [e for e in events if e.kind == "Estimated"][-1]
+    assert (found.basis == Basis(Witness.UNAIDED, 3)) is better
+    assert not found.rough
     if not better:
         again = run(cohort, estimate=True)  # once dismissed, they are not tested again
         assert not [e for e in again if e.kind == "Quality"]
-        assert "other did not help" in [e.plan for e in again if e.kind == "Started"][-1]
+        assert planned(again)[-1].others.verdict == Verdict.DISMISSED
     recipe = cohort.open("").read_proposal("semsim").info["recipe"]
     if recipe["heard"]:
         assert recipe["alike"] == (ALIKE_TAUGHT if better else ALIKE)
@@ -357,9 +361,9 @@ def test_frames_change_with_new_teachers_but_not_with_one_that_cannot_teach(
     if broken:
         image[3, 4, 5] = np.nan
     add(cohort, "other", (image, truth), range(DEPTH))
-    plans = [e.plan for e in run(cohort) if e.kind == "Started"]
-    assert ("other cannot be used and teaches nothing." in plans[-1]) == broken
-    assert ("frames of 96×80" in plans[-1]) == broken
+    plan = planned(run(cohort))[-1]
+    assert plan.others.missed == ["other"] * broken
+    assert (plan.frame == frame) == broken
     assert (read_head(own)["frame"] == frame) == broken
 
 
@@ -381,7 +385,7 @@ def test_one_reference_tells_how_good_a_network_is_that_others_have_taught(
     events = run(hardly_labelled, seconds=3, estimate=True)
     found = [e for e in events if e.kind == "Estimated"]
     assert [e.slug for e in found] == ["semsim"]
-    assert found[0].how.startswith("Measured on 1 labelled slice before the network learned")
+    assert found[0].basis == Basis(Witness.UNAIDED, 1)
     assert found[0].rough
     assert [e.recommended for e in events if e.kind == "Finished"] == ["semsim"]
     proposal = hardly_labelled.open("").read_proposal("semsim")
@@ -407,7 +411,7 @@ def test_a_network_that_does_not_fit_the_references_is_not_proposed(hardly_label
     monkeypatch.setattr(outcome, "TRUSTED", 99.0)
     monkeypatch.setattr(outcome, "TELLING", 0.0)
     events = run(hardly_labelled, estimate=True)
-    assert "finds little of it" in [e.plan for e in events if e.kind == "Started"][-1]
+    assert planned(events)[-1].others == Others(["finished"], Verdict.DOUBTED)
     assert not [e for e in events if e.kind == "Estimated"]
     project = hardly_labelled.open("")
     if not project.read_proposal("semsim").info["recipe"]["heard"]:

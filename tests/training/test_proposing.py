@@ -8,6 +8,7 @@ import pytest
 from napari_sslseg.training.control import Control
 from napari_sslseg.training.estimate import Estimate
 from napari_sslseg.training.events import Estimated, Event, Finished
+from napari_sslseg.training.facts import Basis, Witness
 from napari_sslseg.training.outcome import Outcome, TaughtOutcome
 from napari_sslseg.training.proposing import DOUBT, TOLERANCE, Proposing
 from napari_sslseg.training.recipe import Recipe
@@ -15,7 +16,7 @@ from napari_sslseg.training.request import TrainRequest
 from napari_sslseg.training.session import Run
 from napari_sslseg.volume.classes import ClassTable, SegmentClass
 
-from .conftest import ProcessorTime
+from .conftest import StepTime
 
 LOST, WON = Outcome(0.5, 0.8, Recipe()), Outcome(0.8, 0.5, Recipe())
 
@@ -33,7 +34,7 @@ def run(project, stack, monkeypatch, matching, network) -> tuple[str, dict[str, 
 
     monkeypatch.setattr(Proposing, "_propose", proposed)
     events: list[Event] = []
-    control = Control(watch=ProcessorTime())
+    control = Control(watch=StepTime())
     Run(project, stack, TrainRequest("auto", 1.5), events.append, control).execute()
     told = {e.slug: e for e in events if isinstance(e, Estimated)}
     return next(e.recommended for e in events if isinstance(e, Finished)), told
@@ -58,7 +59,7 @@ def test_classes_of_one_name_have_estimates_of_their_own(project, stack):
     events: list[Event] = []
     proposing = Proposing(project, stack, TrainRequest(), events.append, Control())
     found = Estimate({3: 0.6, 5: 0.8}, {3: 0.1, 5: 0.05}, 0.7, 0.64, 0.76, 2)
-    proposing._tell_estimate("semsim", found, "By hand.")
+    proposing._tell_estimate("semsim", found, Basis(Witness.LEFT_OUT, 2))
     (told,) = events
     assert isinstance(told, Estimated)
     assert told.dice == {"lobe (3)": 0.6, "lobe (5)": 0.8}

@@ -15,10 +15,18 @@ from safetensors.torch import load_file
 from napari_sslseg.methods.frameworks.combined import Combined
 from napari_sslseg.training.checkpoint import read_head
 from napari_sslseg.training.control import Cancelled, Control
-from napari_sslseg.training.events import Event, Loss, ProposalReady, Quality, Started
+from napari_sslseg.training.events import (
+    Event,
+    Loss,
+    NetworkUnsaved,
+    Planned,
+    Progress,
+    ProposalReady,
+    Quality,
+)
+from napari_sslseg.training.facts import Witness
 from napari_sslseg.training.finite import is_finite
 from napari_sslseg.training.plan import FIRST_STEPS
-from napari_sslseg.training.proposing import BROKEN
 from napari_sslseg.training.request import PRESETS, TrainRequest
 from napari_sslseg.training.session import TrainingError, run_project
 from napari_sslseg.training.trainer import Trainer
@@ -27,13 +35,13 @@ from napari_sslseg.volume.cohort import Cohort
 from napari_sslseg.volume.extent import Extent
 from napari_sslseg.volume.project import ImageInfo, Project
 
-from .conftest import ProcessorTime
+from .conftest import StepTime
 
 
 def run(project: Project, **request) -> list[Event]:
     events: list[Event] = []
     run_project(
-        project.path, TrainRequest(**request), events.append, Control(watch=ProcessorTime())
+        project.path, TrainRequest(**request), events.append, Control(watch=StepTime())
     )
     return events
 
@@ -91,11 +99,11 @@ def test_retraining_goes_on_from_the_last_model(project, any_steps_do):
 def test_a_run_that_goes_on_counts_the_steps_before_it(project, any_steps_do, untuned, monkeypatch):
     over = []
     monkeypatch.setattr(Combined, "go_on", lambda framework, steps: over.append(steps))
-    run(project, seconds=1)
+    run(project, seconds=1, estimate=False)
     assert not over
     for steps in (FIRST_STEPS - 1, FIRST_STEPS):
         write_head(project, steps=steps)
-        run(project, seconds=1)
+        run(project, seconds=1, estimate=False)
         assert over[-1] == steps
 
 
@@ -127,8 +135,8 @@ def test_frames_are_those_of_an_earlier_network_only_if_the_run_goes_on_from_it(
     events = run(project, preset=preset, seconds=1, estimate=False)
     goes_on = why == "goes on"
     assert (read_head(project.models)["frame"] == frame) == goes_on
-    plan = [e.plan for e in events if isinstance(e, Started)][-1]
-    assert ("frames of 96×80" in plan) == goes_on
+    plan = [e for e in events if isinstance(e, Planned)][-1]
+    assert (plan.frame == frame) == goes_on
 
 
 def test_a_network_of_one_reference_is_tested_once_there_are_three(
@@ -245,7 +253,7 @@ def test_a_network_that_has_not_learned_enough_is_not_heard(project, monkeypatch
     assert events[-1].recommended == "reference-guided"
     assert matched.info["shares"]["UC"] > 0.5
     told = [e for e in events if e.kind == "Estimated" and e.slug == "semsim"]
-    assert "needs more time" in told[-1].how
+    assert told[-1].basis.witness == Witness.MATCHING
 
 
 def test_each_proposal_is_compared_with_what_it_does_not_hold_already(project, monkeypatch):
@@ -306,14 +314,14 @@ def test_one_loss_that_is_none_costs_a_step_and_no_more(project, untuned, monkey
         "reference-guided",
         "semsim",
     }
-    assert BROKEN not in [e.plan for e in events if isinstance(e, Started)]
+    assert "NetworkBroken" not in {e.kind for e in events}
 
 
 @pytest.mark.parametrize("preset", ["auto", "supervised"])
 def test_a_network_without_numbers_is_neither_heard_nor_kept(
     project, truth, untuned, monkeypatch, preset
 ):
-    run(project, preset=preset, seconds=1)
+    run(project, preset=preset, seconds=1, estimate=False)
     before, kept = read_head(project.models), weights(project)
     original = Trainer.run
 
@@ -323,7 +331,10 @@ def test_a_network_without_numbers_is_neither_heard_nor_kept(
 
     monkeypatch.setattr(Trainer, "run", broken)
     events = run(project, preset=preset, seconds=1, resume=False)
-    assert [e.plan for e in events if isinstance(e, Started)][-1] == BROKEN
+    assert [e.kind for e in events if not isinstance(e, Progress)][-2:] == [
+        "NetworkBroken",
+        "Finished",
+    ]
     assert events[-1].recommended == "reference-guided"
     assert {e.slug for e in events if isinstance(e, ProposalReady)} == {"reference-guided"}
     assert dice(project.read_proposal("reference-guided").classes, truth) > 0.85
@@ -336,12 +347,12 @@ def test_a_full_disk_costs_the_network_alone(project, untuned, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device", "model.json")
 
     monkeypatch.setattr("napari_sslseg.training.earlier_network.save_model", full)
-    events = run(project, seconds=1)
+    events = run(project, seconds=1, estimate=False)
     assert set(project.proposal_slugs()) == {"reference-guided", "semsim"}
     assert events[-1].kind == "Finished"
-    told = [e.plan for e in events if isinstance(e, Started)][-1]
-    assert told.startswith("The network could not be kept. model.json cannot be")
-    assert "the disk is full" in told
+    (told,) = [e for e in events if isinstance(e, NetworkUnsaved)]
+    assert told.message.startswith("model.json cannot be")
+    assert "the disk is full" in told.message
 
 
 def test_cancelling_while_proposals_are_made_keeps_what_was_learned(project, untuned):

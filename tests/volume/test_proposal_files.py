@@ -79,6 +79,17 @@ def test_a_head_of_before_versions_were_kept_is_read_and_gone_on_with(files):
     assert files.info("semsim", 1) == {"value": 1}
 
 
+@pytest.mark.parametrize("changed", [{"version": None}, {"info": 3}, {"kept": []}, {"name": 1}])
+def test_a_head_that_says_nonsense_is_none_like_one_that_is_damaged(files, changed):
+    write(files, 1)
+    head = files.folder / "semsim" / "proposal.json"
+    for text in (json.dumps(json.loads(head.read_text()) | changed), "[]", "{}", "{"):
+        head.write_text(text)
+        assert files.version("semsim") == 0
+        assert files.info("semsim") is files.info("semsim", 1) is files.read("semsim") is None
+    assert write(files, 2) == 1
+
+
 def test_arrays_and_what_is_said_of_them_are_of_one_version(files, monkeypatch):
     write(files, 1)
     head, looks = files._head, []

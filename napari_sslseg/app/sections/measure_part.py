@@ -12,7 +12,7 @@ from ..agreement_chart import AgreementChart
 from ..background import in_background
 from ..estimated_classes import estimated_classes, shown_name
 from ..export_target import remembered_order
-from ..spoken_training import spoken_how, without_estimate
+from ..spoken_training import spoken_basis, without_estimate
 from ..step import Step, hint_label, say, spoken_dice
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class MeasurePart(Step):
         if estimate is not None:
             text = (
                 f"Mean Dice {estimate.mean:.2f}, likely between {estimate.low:.2f} and "
-                f"{estimate.high:.2f}. {missing} {spoken_how(estimate.how)}".replace("  ", " ")
+                f"{estimate.high:.2f}. {missing} {spoken_basis(estimate)}".replace("  ", " ")
             )
         say(self.spread, text)
 
@@ -140,7 +140,7 @@ class MeasurePart(Step):
         row = self._volumes.get(class_id)
         if row is None:
             return "–"
-        return f"{row.voxels} voxels" if row.ml is None else _millilitres(row.ml)
+        return f"{row.voxels} voxels" if row.ml is None else spoken_volume(row.ml)
 
     def _show_scores(self) -> None:
         if not self.is_open:
@@ -159,6 +159,10 @@ class MeasurePart(Step):
             self._session.go_to(index)
 
 
-def _millilitres(value: float) -> str:
-    digits = 1 if value >= 10 else 2 if value >= 1 else 3
-    return f"{value:.{digits}f} ml"
+def spoken_volume(ml: float) -> str:
+    """Return a volume in a unit that suits its size, from organs down to cells."""
+    if ml >= 0.01 or ml == 0:
+        digits = 1 if ml >= 10 else 2 if ml >= 1 else 3
+        return f"{ml:.{digits}f} ml"
+    cubic_mm = 1e3 * ml
+    return f"{cubic_mm:.2g} mm³" if cubic_mm >= 0.01 else f"{1e9 * cubic_mm:,.0f} µm³"

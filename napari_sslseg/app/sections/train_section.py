@@ -9,6 +9,7 @@ from magicgui.widgets import ComboBox
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QProgressBar, QPushButton, QWidget
 
+from ...training import wording
 from ...training.events import (
     Cancelled,
     Event,
@@ -16,6 +17,9 @@ from ...training.events import (
     Finished,
     Loss,
     MadeWay,
+    NetworkBroken,
+    NetworkUnsaved,
+    Planned,
     Progress,
     ProposalReady,
     Quality,
@@ -169,12 +173,18 @@ class TrainSection(Step):
         """Show what the trainer says."""
         if isinstance(event, Started):
             self._now, self._makes_way = "", False
-            say(self.hint, brief_plan(event.plan))
-            self.bar.setToolTip(event.plan)
+            say(self.hint, wording.said(event))
+            self.bar.setToolTip("")
+        elif isinstance(event, Planned):
+            say(self.hint, brief_plan(event))
+            self.bar.setToolTip(wording.plan(event))
+        elif isinstance(event, NetworkBroken | NetworkUnsaved):
+            say(self.hint, wording.said(event))
         elif isinstance(event, Progress):
             self.bar.setValue(int(1000 * event.fraction))
             when = spoken_left(event.seconds_left)
-            self._now = f"{event.phase}, {when}" if when else event.phase
+            doing = wording.phase(event)
+            self._now = f"{doing}, {when}" if when else doing
             self._show_progress()
         elif isinstance(event, MadeWay):
             self._makes_way = event.waiting
@@ -184,7 +194,7 @@ class TrainSection(Step):
         elif isinstance(event, Quality):
             self.chart.add_quality(event.seconds, event.dice, event.baseline)
         elif isinstance(event, ProposalReady):
-            say(self.hint, f"New proposal: {event.name}. Look at it in step 4.")
+            say(self.hint, f"New proposal: {event.name}. {self._where_to_look()}")
         elif isinstance(event, Finished):
             self.bar.setValue(1000)
             self.bar.setFormat(f"Done in {spoken_duration(event.seconds)}")
@@ -194,6 +204,13 @@ class TrainSection(Step):
         elif isinstance(event, Failed):
             self.bar.setFormat("Stopped")
             say(self.hint, event.message)
+
+    def _where_to_look(self) -> str:
+        """Say where a proposal is seen: not on a reference, which shows ink alone."""
+        references = self._session.references if self._session is not None else None
+        if references is None or references.current_slice() not in references.references():
+            return "Look at it in step 4."
+        return "This slice is a reference: go to another one to see it."
 
     def _show_progress(self) -> None:
         """Say what the trainer does, or why it does nothing."""

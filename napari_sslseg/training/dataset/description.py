@@ -101,7 +101,18 @@ class Dataset:
         return len(self.classes) + (not self.overlapping)
 
     def in_order_of(self, values: Iterable[int]) -> Dataset:
-        """Return the data set with its classes in another order: that of a model made before."""
+        """Return the data set with its classes in another order: that of a model made before.
+
+        Parameters
+        ----------
+        values
+            Values of all of the classes.
+
+        Raises
+        ------
+        KeyError
+            For the value of no class.
+        """
         return replace(self, classes={value: self.classes[value] for value in values})
 
     def cases(self, part: str) -> tuple[Entry, ...]:
@@ -118,7 +129,7 @@ class Dataset:
 
 
 def read_dataset(path: Path) -> Dataset:
-    """Read a description.
+    """Read a description, a YAML file in UTF-8.
 
     Raises
     ------
@@ -137,13 +148,25 @@ def read_dataset(path: Path) -> Dataset:
         raise DatasetError(
             f"{path} cannot be read: {error.strerror or error}; check the path."
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" in line {where.line + 1}" if where is not None else ""
-        raise DatasetError(f"{path} is not valid YAML{line}; see docs/datasets.md.") from error
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path} is no text in UTF-8; save it as that.") from error
+    # Beside its own errors: of a date that cannot be, and of brackets within brackets.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise DatasetError(
+            f"{path} is not valid YAML{_fault(error)}; write lines of “key: value”, indented with "
+            "spaces, and what YAML takes for something else in quotes."
+        ) from error
     if not isinstance(content, dict):
         raise DatasetError(f"{path} holds no settings; it must be lines of “key: value”.")
     return parse_dataset(content, path.parent, str(path))
+
+
+def _fault(error: Exception) -> str:
+    """Say where YAML has found a fault, and which."""
+    mark = getattr(error, "problem_mark", None)
+    where = f" in line {mark.line + 1}" if mark is not None else ""
+    what = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
+    return f"{where}: {'it is too deeply nested' if isinstance(error, RecursionError) else what}"
 
 
 def parse_dataset(content: Mapping[str, Any], folder: Path, where: str) -> Dataset:

@@ -43,7 +43,7 @@ class Log:
             self._board = board_writer()(str(board), purge_step=after + 1)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Add a line."""
+        """Add a line, with six digits of each value; OSError where the disk does not take it."""
         row = {"step": str(step), **{k: f"{v:.6g}" for k, v in values.items()}}
         self._rows.append(row)
         new = [k for k in row if k not in self._columns]
@@ -89,13 +89,15 @@ def board_writer() -> Any:
 
 
 def read_log(path: Path) -> list[dict[str, str]]:
-    """Return the lines of a log; none when there is no file.
+    """Return the lines of a log, as text by column; none when there is no file.
 
-    One that is cut off, as where writing was ended, is none: half a number looks like another.
+    One that is cut off, as where writing was ended, is none: half a number looks like another. Nor
+    is one whose step is no number.
     """
     if not path.exists():
         return []
-    with path.open(encoding="utf-8", newline="") as file:
+    # What a disk has damaged is no UTF-8, and no number.
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
         lines = [line for line in file if line.endswith("\n")]
-    rows = [row for row in csv.DictReader(lines) if (row.get("step") or "").isdigit()]
+    rows = [row for row in csv.DictReader(lines) if (row.get("step") or "").isdecimal()]
     return [{k: v for k, v in row.items() if k is not None and v is not None} for row in rows]

@@ -29,6 +29,9 @@ LOCK = "run.lock"
 #: What the JSON of a model has to tell for a prediction.
 _HEAD = {"framework", "in_channels", "outputs", "options", "data", "precision", "step"}
 
+#: What its ``data`` have to tell; earlier versions left “middle” out.
+_DATA = {"classes", "channels", "overlapping", "axis", "dimensions", "size", "context"}
+
 #: All that a run writes but its settings, which tell that the rest is a run's.
 FILES = (
     *(LOG, f"{LOG}.part", HEAD, f"{HEAD}.part", "state-*.safetensors", "state-*.safetensors.part"),
@@ -145,12 +148,14 @@ def held_folder(folder: Path) -> Iterator[None]:
 
 
 def clear_run(folder: Path) -> None:
-    """Delete all files of a run, and no others, so that it starts anew.
+    """Delete all files of a run, and no others, so that it starts anew; a folder without is left.
 
     Raises
     ------
     DatasetError
-        When such files are there that are no run's; all are left then.
+        When such files are there that are no run's, or its settings are damaged; all are left then.
+    OSError
+        When one cannot be deleted.
     """
     if _settings_of(folder) is None:
         return
@@ -223,7 +228,7 @@ def load_run(folder: Path, which: str, device: torch.device) -> tuple[Any, Mappi
     head = read_head(place)
     if not head:
         raise DatasetError(f"{folder} holds no {which} model; train first.")
-    if not head.keys() >= _HEAD:
+    if not head.keys() >= _HEAD or not head["data"].keys() >= _DATA:
         raise DatasetError(f"The {which} model in {folder} is damaged; train again.")
     model = build_framework(head)
     about = {key: head[key] for key in ("framework", "in_channels", "outputs")}

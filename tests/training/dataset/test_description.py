@@ -124,13 +124,31 @@ def test_what_cannot_be_is_told_in_one_sentence(tmp_path, changes, message):
 def test_broken_yaml_names_the_line(tmp_path):
     path = tmp_path / "bad.yaml"
     path.write_text("name: x\nclasses: {1: [\n")
-    with pytest.raises(DatasetError, match="line"):
+    with pytest.raises(DatasetError, match="line") as caught:
         read_dataset(path)
+    assert "docs" not in str(caught.value)  # which an installed package lacks
     with pytest.raises(DatasetError, match="cannot be read"):
         read_dataset(tmp_path / "none.yaml")
     path.write_text("just words")
     with pytest.raises(DatasetError, match="no settings"):
         read_dataset(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"name: Ren\xe9\n", "is no text in UTF-8; save it as that"),
+        (b"labelled: [2020-13-45]\n", r"month must be in 1..12; .* in quotes"),
+        (b"name: a: b\n", r"in line 1: mapping values are not allowed here; .* in quotes"),
+        (b"name: " + b"[" * 3000, "too deeply nested; .* in quotes"),
+    ],
+)
+def test_what_yaml_cannot_take_is_told_with_what_to_do(tmp_path, content, message):
+    path = tmp_path / "bad.yaml"
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match=message) as caught:
+        read_dataset(path)
+    assert "\n" not in str(caught.value)
 
 
 def test_labelled_cases_need_labels(tmp_path):

@@ -122,3 +122,9 @@ def test_a_line_that_was_cut_off_is_dropped(tmp_path):
     assert [row["step"] for row in read_log(path)] == ["10", "20"]
     Log(path, 20).write(30, {"total": 0.25})
     assert path.read_bytes() == b"step,total\r\n10,0.5\r\n20,0.4\r\n30,0.25\r\n"
+
+
+def test_lines_that_a_disk_has_damaged_are_dropped(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_bytes("step,total\n10,0.5\n²,1\n".encode() + b"\xff\xfe,1\n20,0.4\n")
+    assert [row["step"] for row in read_log(path)] == ["10", "20"]

@@ -239,3 +239,15 @@ def test_a_model_whose_head_says_nonsense_is_told(tmp_path, changed):
     file.write_text(json.dumps(json.loads(file.read_text()) | changed))
     with pytest.raises(DatasetError, match="no last model; train first"):
         load_run(folder, "last", CPU)
+
+
+def test_a_model_that_does_not_say_what_it_learned_from_is_told(tmp_path):
+    path, folder = write_dataset(tmp_path / "data"), tmp_path / "run"
+    _train(path, folder)
+    file = folder / "last" / "model.json"
+    head = json.loads(file.read_text())
+    for key in ("classes", "channels"):
+        data = {k: v for k, v in head["data"].items() if k != key}
+        file.write_text(json.dumps(head | {"data": data}))
+        with pytest.raises(DatasetError, match=r"last model .* is damaged; train again"):
+            load_run(folder, "last", CPU)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from psygnal import Signal
 
 from ..editing.snapping import AROUND, snap
+from ..volume.annotation import BACKGROUND
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -76,8 +78,16 @@ class ClickTools:
             self._set_up(active.layer)
 
     def _bind(self, layer: Labels) -> None:
-        """Let napari's key for a new label add a class: one above “Not annotated” there is none."""
+        """Let napari's keys for labels keep to classes: others have no meaning, or no place."""
         layer.bind_key("M", lambda _: self._session.add_class(), overwrite=True)
+        layer.bind_key("=", lambda _: self._step_class(layer, 1), overwrite=True)
+        layer.bind_key("-", lambda _: self._step_class(layer, -1), overwrite=True)
+
+    def _step_class(self, layer: Labels, step: int) -> None:
+        """Choose the class after the one that is painted with, or before it, if there is one."""
+        ids = [BACKGROUND, *self._session.classes.ids]
+        place = bisect_left(ids, layer.selected_label) + step
+        self._session.choose_class(ids[min(max(place, 0), len(ids) - 1)])
 
     def _set_up(self, layer: Labels) -> None:
         self._setting = True

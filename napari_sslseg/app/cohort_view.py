@@ -21,7 +21,7 @@ from ..training.request import BatchRequest, TrainRequest
 from ..volume.cohort import Cohort, VolumeSummary, told_apart
 from ..volume.project import ProjectError
 from .background import in_background
-from .live_summary import live_summary
+from .live_summary import live_summary, name_in
 from .next_volume import best_slice_elsewhere
 from .training_run import TrainingRun
 from .volume_adding import VolumeAdding, volumes_in
@@ -65,6 +65,8 @@ class CohortView(QObject):
         self._summaries: dict[str, VolumeSummary] = {}
         #: Volumes whose summary was made while ink may have changed out of view.
         self._unsure: set[str] = set()
+        #: How often each volume has made room for another one.
+        self._left: dict[str, int] = {}
         self._run: TrainingRun | None = None
         self._adding: VolumeAdding | None = None
 
@@ -80,15 +82,17 @@ class CohortView(QObject):
         self.current = cohort.key_of(session.project.path)
         session.class_editing.painted_elsewhere = self.painted_elsewhere
         session.rounds.busy_elsewhere = self._why_not_train
-        session.classes_changed.connect(self._save_classes)
         session.slices_changed.connect(self._tell)
         session.proposals_changed.connect(self._tell)
         session.training.state_changed.connect(self._tell)
         session.activity.acted.connect(self._make_way)
         session.autosave.do(lambda: cohort.show(cohort.key_of(session.project.path)))
+        if self.current:
+            session.saving.share_classes = cohort.save_classes
+            session.save_head()  # with classes that were met when it was opened
         for key in cohort.keys:
             if key != self.current and (key not in self._summaries or key in self._unsure):
-                self._look(key)
+                self.look(key)
         if self._wanted is not None and self._wanted[0] == self.current:
             session.go_to(self._wanted[1])
         self._wanted = None
@@ -99,6 +103,7 @@ class CohortView(QObject):
         if self.session is not None:
             self._summaries[self.current] = live_summary(self.session, self.current)
             self._unsure.add(self.current)
+            self._left[self.current] = self._left.get(self.current, 0) + 1
         self.session = None
 
     def end(self) -> None:
@@ -128,6 +133,24 @@ class CohortView(QObject):
             else:
                 found.append(self._summaries.get(key, VolumeSummary(key, key[4:] or "…")))
         return told_apart(found)
+
+    def look(self, key: str) -> None:
+        """Learn the state of a volume from disk, in a thread."""
+        cohort, left = self.cohort, self._left.get(key, 0)
+        if cohort is None:
+            return
+
+        def done(summary: VolumeSummary) -> None:
+            if self.cohort is cohort:
+                # A look from before the volume was in view knows nothing of what was painted then.
+                if key != self.current and self._left.get(key, 0) == left:
+                    self._summaries[key] = summary
+                    self._unsure.discard(key)
+                self.changed.emit()
+
+        in_background(
+            lambda: cohort.summary(key), done, lambda error: self.trouble.emit(str(error))
+        )
 
     def painted_elsewhere(self, class_id: int, tell: Callable[[list[str]], object]) -> None:
         """Tell the names of the other volumes in which a class is painted.
@@ -167,7 +190,7 @@ class CohortView(QObject):
         if self._adding is None:
             self._adding = VolumeAdding(self.cohort, self)
             self._adding.busy.connect(self.reading.emit)
-            self._adding.added.connect(self._look)
+            self._adding.added.connect(self.look)
             self._adding.over.connect(self._on_added)
         self._adding.add(paths, session.project.axis)
 
@@ -198,10 +221,11 @@ class CohortView(QObject):
                 return
             if best is None:
                 self.trouble.emit(
-                    "In the other volumes with a proposal every slice of the object is known."
+                    "In the other volumes with a proposal that can be read, every slice of the "
+                    "object is known."
                 )
                 return
-            name = next((s.name for s in self.summaries() if s.key == best.volume), best.volume)
+            name = name_in(self.summaries(), best.volume, best.volume)
             self._wanted = (best.volume, best.index)
             self.advice.emit(f"{name}, slice {best.index}: {best.reason}.")
             self.switch_wanted.emit(cohort.folder(best.volume))
@@ -301,14 +325,14 @@ class CohortView(QObject):
     def _on_event(self, event: Event) -> None:
         if isinstance(event, VolumeBegun):
             self.at = event.volume
-        elif isinstance(event, VolumeProposed | VolumeFailed):
-            if isinstance(event, VolumeProposed) and event.volume == self.current:
-                if self.session is not None:
-                    self.session.shelf.bring_up(event.slugs)
-            elif isinstance(event, VolumeProposed):
-                self._look(event.volume)
+        elif isinstance(event, VolumeFailed):
+            name = name_in(self.summaries(), event.volume, event.name)
+            self.trouble.emit(f"{name}: {event.message}")
+        elif isinstance(event, VolumeProposed):
+            if self.session is not None and event.volume == self.current:
+                self.session.shelf.bring_up(event.slugs)
             else:
-                self.trouble.emit(f"{event.name}: {event.message}")
+                self.look(event.volume)
         elif isinstance(event, Finished | Cancelled | Failed):
             self._set_working(False)
         self.said.emit(event)
@@ -319,30 +343,6 @@ class CohortView(QObject):
         if not self.working:
             return ""
         return "Proposals for other volumes are being made; wait, or cancel them in “Volumes”."
-
-    def _look(self, key: str) -> None:
-        """Learn the state of a volume from disk, in a thread."""
-        cohort = self.cohort
-        if cohort is None:
-            return
-
-        def done(summary: VolumeSummary) -> None:
-            if self.cohort is cohort:
-                if key != self.current:
-                    self._summaries[key] = summary
-                    self._unsure.discard(key)
-                self.changed.emit()
-
-        in_background(
-            lambda: cohort.summary(key), done, lambda error: self.trouble.emit(str(error))
-        )
-
-    def _save_classes(self) -> None:
-        """Write the class table into the first volume, whose table is that of all."""
-        session, cohort = self.session, self.cohort
-        if session is not None and cohort is not None and self.current:
-            classes = session.project.snapshot().classes
-            session.autosave.do(lambda: cohort.save_classes(classes))
 
     def _on_added(self, troubles: list[str]) -> None:
         if troubles:

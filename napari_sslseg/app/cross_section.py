@@ -71,11 +71,11 @@ class LabelsLook:
     outline: bool = False
 
     @classmethod
-    def of(cls, layer: Labels) -> LabelsLook:
-        """Return how a layer is drawn now."""
+    def of(cls, layer: Labels, data: Any = None) -> LabelsLook:
+        """Return how a layer is drawn now, or other data in its way."""
         colors = np.asarray(layer.colormap.map(np.arange(_VALUES, dtype=np.uint8)), np.float32)
         colors[:, 3] *= layer.opacity
-        return cls(layer.data, colors, layer.contour > 0)
+        return cls(layer.data if data is None else data, colors, layer.contour > 0)
 
 
 def plane(array: Any, axis: int, index: int) -> npt.NDArray[Any]:

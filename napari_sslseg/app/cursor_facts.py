@@ -9,7 +9,7 @@ from qtpy.QtGui import QCursor
 from qtpy.QtWidgets import QApplication, QToolTip
 
 from ..volume.annotation import NOT_ANNOTATED
-from ..volume.proposal import REGION_MEANINGS, REGION_NAMES
+from ..volume.proposal import REGION_REASONS, REGION_WORDS
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -43,8 +43,9 @@ def facts_at(session: Session, point: tuple[int, ...]) -> list[str]:
     lines = [f"{session.classes.name(value)}, proposed"]
     region = int(proposal.regions[point])
     if region:
-        lines.append(f"{REGION_NAMES[region]}: {REGION_MEANINGS[region]}")
-    lines.append(f"confidence {round(100 * int(proposal.confidence[point]) / 255)} %")
+        lines.append(f"{REGION_WORDS[region]}: {REGION_REASONS[region]}")
+    chance = round(100 * int(proposal.confidence[point]) / 255)
+    lines.append(f"chance of being right: {chance} %")
     return lines
 
 

@@ -72,10 +72,16 @@ def suitable(layer: Any) -> str:
         return "this is a layer of napari-sslseg"
     shape = finest(layer).shape
     spatial = shape[:-1] if getattr(layer, "rgb", False) else shape
-    if len(spatial) != 3:
-        return f"the image has {len(spatial)} dimensions; a volume has 3"
+    if len(spatial) < 3:
+        return (
+            "this is a single picture, and a volume has many slices; open all of its pictures as "
+            "one, with Open ▸ Folder or napari's File ▸ Open Files as Stack"
+        )
+    if len(spatial) > 3:
+        how = "" if getattr(layer, "rgb", False) else ": right click on the layer, Split Stack"
+        return f"the image has {len(spatial)} dimensions, a volume 3; take one out of it{how}"
     if min(spatial) < 2:
-        return f"the volume of shape {tuple(spatial)} is flat"
+        return f"the volume of shape {tuple(spatial)} is flat; it needs several slices"
     if not level_axes(layer):
         return (
             "it is rotated or sheared out of its slices, and strokes would land elsewhere than "

@@ -59,6 +59,8 @@ ACTIONS = (
 FIXED = (
     ("Alt+1 … Alt+9", "Paint with a class"),
     ("Alt+0", "Paint background"),
+    ("= and -", "Choose the next class, or the one before"),
+    ("M", "Add a class"),
     ("Ctrl+Z", "Undo the last step, whatever it was"),
     ("Ctrl+Shift+Z", "Redo"),
 )

@@ -264,8 +264,9 @@ def _new_classes(classes: ClassTable, read: _Read, decision: Decision) -> dict[i
         When there are more than there is room for.
     """
     wanted = [value for value, target in decision.targets.items() if target == NEW]
-    kept = {value for value in wanted if value not in classes}
-    taken = {*classes.ids, *classes.removed_ids, *kept}
+    had = {*classes.ids, *classes.removed_ids}
+    kept = {value for value in wanted if value not in had}
+    taken = had | kept
     made: dict[int, SegmentClass] = {}
     for value in wanted:
         free = (

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from napari.layers import Labels
 
 
-def follow_edits(viewer: ViewerModel, layer: Labels, edited: Callable[[], object]) -> None:
+def follow_edits(
+    viewer: ViewerModel, layer: Labels, edited: Callable[[], object]
+) -> Callable[[], None]:
     """Call back after voxels of a layer may have changed.
 
     Parameters
@@ -28,6 +30,11 @@ def follow_edits(viewer: ViewerModel, layer: Labels, edited: Callable[[], object
         Called after strokes, and when the layer was refreshed without another slice or the layer
         itself coming into view, or being drawn otherwise. What changes in a hidden layer must be
         said by who changes it.
+
+    Returns
+    -------
+    callable
+        Draws the layer anew, which is no edit.
     """
 
     def view() -> tuple[Any, ...]:
@@ -52,7 +59,12 @@ def follow_edits(viewer: ViewerModel, layer: Labels, edited: Callable[[], object
         nonlocal seen
         seen = None  # napari refreshes next, to draw the same voxels otherwise
 
+    def redraw() -> None:
+        on_contour()
+        layer.refresh(thumbnail=False, extent=False)
+
     layer.events.paint.connect(lambda event: edited())
     layer.events.set_data.connect(on_data)
     layer.events.visible.connect(on_visible)
     layer.events.contour.connect(on_contour)
+    return redraw

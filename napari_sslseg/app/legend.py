@@ -1,4 +1,4 @@
-"""The legend of trust: what UC, US, DC and DS mean, their share, and a switch for each."""
+"""The legend of trust: what the colours mean, their shares, and a switch for each."""
 
 from __future__ import annotations
 
@@ -6,16 +6,8 @@ from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QWidget
 
-from ..volume.proposal import REGION_MEANINGS, REGION_NAMES
+from ..volume.proposal import REGION_MEANINGS, REGION_NAMES, REGION_REASONS, REGION_WORDS
 from .palette import REGION_COLORS
-
-#: The meanings in as many words as the panel has room for.
-_WORDS = {
-    1: "both agree and are sure",
-    2: "both agree, but unsure",
-    3: "they disagree: look here",
-    4: "disagree: likely wrong",
-}
 
 #: Pixels of a line of these words at most.
 _ROOM = 200
@@ -63,15 +55,17 @@ class RegionLegend(QWidget):
         self.boxes: dict[int, QCheckBox] = {}
         self.shares: dict[int, QLabel] = {}
         for row, code in enumerate(sorted(REGION_NAMES)):
-            box = QCheckBox(REGION_NAMES[code])
+            box = QCheckBox(REGION_WORDS[code])
             pixmap = QPixmap(12, 12)
             pixmap.fill(QColor(REGION_COLORS[code]))
             box.setIcon(QIcon(pixmap))
             box.setChecked(code in shown)
-            box.setToolTip(f"Colour the voxels where {REGION_MEANINGS[code]}")
+            box.setToolTip(
+                f"Colour the voxels where {REGION_MEANINGS[code]} ({REGION_NAMES[code]} in MetaSSL)"
+            )
             box.toggled.connect(self._emit)
-            meaning = _Meaning(_WORDS[code])
-            meaning.setToolTip(REGION_MEANINGS[code].capitalize())
+            meaning = _Meaning(REGION_REASONS[code])
+            meaning.setToolTip(f"{REGION_MEANINGS[code].capitalize()} ({REGION_NAMES[code]})")
             share = _Share("–")
             share.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             share.setToolTip("Share of the open voxels on and around the object")

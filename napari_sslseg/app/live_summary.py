@@ -1,7 +1,8 @@
-"""What the list of volumes tells of the one in view, from what is on the screen."""
+"""What the list of volumes tells of the one in view, from what is on the screen, and its names."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,3 +37,8 @@ def live_summary(session: Session, key: str) -> VolumeSummary:
         bool(session.proposals),
         frozenset(int(i) for i in references.index.painted() if i != BACKGROUND),
     )
+
+
+def name_in(summaries: Iterable[VolumeSummary], key: str, otherwise: str) -> str:
+    """Return what the list calls a volume, which tells it from others of the same name."""
+    return next((summary.name for summary in summaries if summary.key == key), otherwise)

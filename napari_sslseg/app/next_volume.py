@@ -41,9 +41,11 @@ def best_slice_elsewhere(cohort: Cohort, current: str) -> Suggestion | None:
     found = []
     for key in cohort.keys:
         if key != current:
-            # A damaged volume says so when it is opened.
+            # A damaged volume says so when it is opened; who goes there would not arrive.
             with contextlib.suppress(ProjectError):
-                evidence = _evidence(cohort.open(key), key)
+                project = cohort.open(key)
+                project.image()
+                evidence = _evidence(project, key)
                 found += [evidence] if evidence is not None else []
     ranked = rank_volumes(create(), found)
     return ranked[0] if ranked else None

@@ -203,11 +203,12 @@ class LoopPanel(QWidget):
         session.training.warm_up()
         ready = not session.why_not_train()
         self.volume.close_step() if ready else self.volume.open()
-        self.references.open()
-        self.train.open()
         if session.proposals or session.project.proposal_slugs():
             self.review.open()
+            self.export.open()
         else:
+            self.references.open()
+            self.train.open()
             session.choose_class(session.class_editing.current())  # a drag paints, from the start
 
     def _show_session(self, session: Session | None) -> None:

@@ -193,9 +193,13 @@ def _greys(session: Session) -> list[GreyLook]:
 
 def _labels(session: Session) -> list[LabelsLook]:
     # By role: seen through the viewer that napari hands to a plugin, no layer is itself.
-    return [
-        LabelsLook.of(layer) for layer in session.viewer.layers if layer.visible and role_of(layer)
-    ]
+    looks = []
+    for layer in session.viewer.layers:
+        if layer.visible and (role := role_of(layer)):
+            proposal = session.proposals.get(role)
+            seen = session.known.seen(proposal) if proposal is not None else None
+            looks.append(LabelsLook.of(layer, seen))
+    return looks
 
 
 def _picture(

@@ -140,7 +140,8 @@ class ProposalLayer:
         #: Told where a plugin wrote into the layer, some places at a time (`History.written_over`).
         self.replaced: Callable[[Iterable[Positions]], object] = lambda where: None
         self._own = OwnArray(self.layer, self._on_edit, lambda where: self.replaced(where))
-        follow_edits(viewer, self.layer, self._on_edit)
+        #: Draws the layer as it is to be seen now.
+        self.redraw = follow_edits(viewer, self.layer, self._on_edit)
 
     @property
     def version(self) -> int:
@@ -293,10 +294,15 @@ class ProposalLayer:
         self, axis: int, index: int
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
         """Classes of a slice as they stand, and where the user corrected them."""
-        shown = self._shown
-        arrays = (shown.edited, shown.proposal.classes, shown.said)
-        edited, proposed, said = (np.moveaxis(array, axis, 0)[index] for array in arrays)
+        edited, proposed, said = (np.moveaxis(array, axis, 0)[index] for array in self.arrays())
         return edited, corrected(edited, proposed, said)
+
+    def arrays(
+        self,
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+        """Return the live array, what was proposed, and where strokes went, of one version."""
+        shown = self._shown
+        return shown.edited, shown.proposal.classes, shown.said
 
     @property
     def flat(self) -> npt.NDArray[np.uint8]:
@@ -305,9 +311,7 @@ class ProposalLayer:
 
     def corrected_at(self, positions: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
         """Whether the user changed the proposal, for places in the array laid flat."""
-        shown = self._shown
-        arrays = (shown.edited, shown.proposal.classes, shown.said)
-        return corrected(*(array.reshape(-1)[positions] for array in arrays))
+        return corrected(*(array.reshape(-1)[positions] for array in self.arrays()))
 
     def write_at(self, positions: npt.NDArray[np.integer], values: npt.NDArray[np.uint8]) -> None:
         """Write at places in the array laid flat, on the user's word; no step of its own."""

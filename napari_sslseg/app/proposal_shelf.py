@@ -81,6 +81,7 @@ class ProposalShelf:
         self._away: dict[str, ProposalLayer] = {}
         self.unread = Unread(project)
         self.unread.settled.connect(lambda loose: self.changed.emit())
+        self.unread.changed.connect(self.changed.emit)
         self.active = ""
         self.regions = RegionView(viewer, image, history)
         self._history = history

@@ -14,7 +14,7 @@ import numpy as np
 from psygnal import Signal
 
 from ..volume.annotation import NOT_ANNOTATED
-from ..volume.proposal import REGION_MEANINGS, REGION_NAMES
+from ..volume.proposal import REGION_NAMES, REGION_REASONS, REGION_WORDS
 from .layer_roles import CONFIDENCE, placement, role_metadata
 from .palette import region_colormap
 
@@ -163,5 +163,6 @@ def _features() -> dict[str, list[Any]]:
     codes = sorted(REGION_NAMES)
     return {
         "index": [0, *codes],
-        "region": ["", *(f"{REGION_NAMES[c]}: {REGION_MEANINGS[c]}" for c in codes)],
+        "region": ["", *(f"{REGION_WORDS[c]}: {REGION_REASONS[c]}" for c in codes)],
+        "MetaSSL": ["", *(REGION_NAMES[c] for c in codes)],
     }

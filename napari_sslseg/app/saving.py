@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, TypeVar
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
+from ..volume.folders import home_of
 from .autosave import Autosave
 from .background import in_background
 from .background_origin import BackgroundOrigin
 from .slice_index import SliceIndex, index_slices
 
 if TYPE_CHECKING:
+    from ..volume.classes import ClassTable
     from ..volume.project import Project
     from .history import History
     from .proposal_shelf import ProposalShelf
@@ -67,6 +69,10 @@ class Saving:
         self._saved_head: Project | None = None
         #: Whether the project's folder could only be read when it was opened.
         self.read_only = not os.access(project.path, os.W_OK)
+        #: Whether that was said already, of another volume of the project.
+        self.read_only_told = False
+        #: Saves the class table where other volumes have the same, with the head and in its thread.
+        self.share_classes: Callable[[ClassTable], object] = lambda classes: None
         #: Whether this has ended, all being saved or told.
         self.closed = False
         self.autosave = Autosave(self._save)
@@ -149,15 +155,17 @@ class Saving:
         self.closed = True
         save = not saved or not self.up_to_date
         try:  # whatever fails, the window must close
-            _try_each([lambda: self.autosave.close(save), self._project.save])
+            _try_each([lambda: self.autosave.close(save), self._close_head])
         except Exception as error:
             self.trouble.emit(f"The last changes could not be saved: {error}.")
 
     def _say_read_only(self) -> None:
-        self.trouble.emit(
-            "The project can only be read, so nothing that you do in it can be saved: "
-            f"{self._project.path} cannot be written to. Copy the folder to work on it."
-        )
+        if not self.read_only_told:
+            self.trouble.emit(
+                "The project can only be read, so nothing that you do in it can be saved: "
+                f"{home_of(self._project.path)} cannot be written to. Copy the folder to work on "
+                "it."
+            )
 
     def _save(self) -> int:
         """Write what changed; runs in the autosave thread."""
@@ -175,11 +183,19 @@ class Saving:
     def _write_head(self, head: Project | None) -> int:
         """Write project.json if that is still to do, which is no piece; in the autosave thread."""
         if head is not None and head is not self._saved_head:
-            # Where nothing can be written that was said at opening; of ink it is said again.
-            with contextlib.suppress(OSError) if self.read_only else contextlib.nullcontext():
+            with self._heads_failure():
                 head.save()
+                self.share_classes(head.classes)
             self._saved_head = head
         return 0
+
+    def _close_head(self) -> None:
+        with self._heads_failure():
+            self._project.save()
+
+    def _heads_failure(self) -> contextlib.AbstractContextManager[None]:
+        """Where nothing can be written that was said at opening; of ink it is said again."""
+        return contextlib.suppress(OSError) if self.read_only else contextlib.nullcontext()
 
     def _serials(self) -> tuple[int, ...]:
         """Return numbers that rise with every edit."""

@@ -26,6 +26,7 @@ from .click_tools import ClickTools
 from .cursor_facts import CursorFacts
 from .final_labels import labels_maker
 from .history import History, Step
+from .known_slices import KnownSlices
 from .last_word import LastWord
 from .mending import Mender
 from .object_extent import ObjectExtent
@@ -95,6 +96,7 @@ class Session:
         self.saving = Saving(project, self.references, self.shelf, self.history)
         self.class_editing = ClassEditing(viewer, project, self.references, self.shelf)
         self.accepting = Accepting(project, self.references, self.shelf, self.saving.head_later)
+        self.known = KnownSlices(viewer, self.references, self.shelf)
         LastWord(self.references, self.shelf, self.history, project.ink_store)
         self.history.accompany(self.references.layer, self.accepting.follow)
         self.mender = Mender(project, self.references, self.shelf, self.history)
@@ -258,7 +260,7 @@ class Session:
 
     def why_not_train(self) -> str:
         """Return what is missing for training, empty when nothing is."""
-        return self.rounds.why_not()
+        return self.shelf.unread.undecided or self.rounds.why_not()
 
     def train(self, request: TrainRequest) -> None:
         """Start the trainer as soon as all ink is saved; see `Rounds.begin`."""

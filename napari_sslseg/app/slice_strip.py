@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QMenu, QSizePolicy, QToolTip, QWidget
 
 from ..volume.annotation import SliceState
 from ..volume.extent import Extent
-from ..volume.proposal import REGION_SHORT
+from ..volume.proposal import REGION_WORDS
 from .palette import REGION_COLORS
 
 #: Bottom to top in the pile of a slice: what is most likely wrong stands on the ground.
@@ -92,7 +92,7 @@ class SliceFacts:
             return f"{text}, outside of the object, as you said"
         if self.regions is not None:
             rows = [
-                f"{int(self.regions[index, code])} voxels: the predictions {REGION_SHORT[code]}"
+                f"{REGION_WORDS[code]}: {int(self.regions[index, code])} voxels"
                 for code in _PILE
                 if self.regions[index, code]
             ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from napari.utils.notifications import show_info, show_warning
 from qtpy.QtCore import QTimer
 
 from ..volume.cohort import Cohort
+from ..volume.project import ProjectError
 from .background import in_background
 from .cohort_view import TRAINING
 from .first_labels import prepare_labels
@@ -42,12 +44,15 @@ class LoadedVolume:
     ink : ndarray of uint8
     index : SliceIndex
         Of the ink, along the project's axis.
+    trouble : str
+        Why it is shown in place of another one; empty when that was wanted.
     """
 
     project: Project
     image: npt.NDArray[Any]
     ink: npt.NDArray[np.uint8]
     index: SliceIndex
+    trouble: str = ""
 
 
 def load_volume(path: Path) -> LoadedVolume:
@@ -56,7 +61,8 @@ def load_volume(path: Path) -> LoadedVolume:
     Parameters
     ----------
     path : Path
-        Folder of a volume; of a project with several volumes, the one shown last is read.
+        Folder of a volume; of a project with several volumes, the one shown last is read, and where
+        that is damaged another one: from there all are within reach.
 
     Raises
     ------
@@ -64,8 +70,18 @@ def load_volume(path: Path) -> LoadedVolume:
         When it is no project, or damaged.
     """
     cohort = Cohort(path)
-    folder = cohort.folder(cohort.shown) if Path(path) == cohort.path else Path(path)
-    return load_exactly(folder)
+    if Path(path) != cohort.path:
+        return load_exactly(Path(path))
+    shown = cohort.shown
+    try:
+        return load_exactly(cohort.folder(shown))
+    except ProjectError as error:
+        for key in cohort.keys:
+            with contextlib.suppress(ProjectError):
+                found = load_exactly(cohort.folder(key))
+                instead = f"“{found.project.info.name}” is shown instead."
+                return replace(found, trouble=f"{error} {instead}")
+        raise
 
 
 def load_exactly(folder: Path) -> LoadedVolume:
@@ -158,6 +174,7 @@ class Switching:
 
         def failed(error: Exception) -> None:
             self._stay()
+            panel.cohort.look(Cohort(path).key_of(path))
             show_warning(f"The volume could not be opened: {error}")
 
         in_background(lambda: load_exactly(path), read, failed)
@@ -186,6 +203,7 @@ class Switching:
                 if volume.project.proposal_slugs():
                     panel.review.open()
                 hand.take_up(panel.session)
+                panel.session.saving.read_only_told = session.saving.read_only
                 QTimer.singleShot(_WARM_UP_AFTER_MS, panel.session.training.warm_up)
             panel.setUpdatesEnabled(True)
 

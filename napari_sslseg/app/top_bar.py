@@ -17,6 +17,8 @@ from qtpy.QtWidgets import (
 )
 
 from .class_chips import ClassChips
+from .damaged_question import DamagedQuestion
+from .new_label_button import NewLabelButton
 from .panel_style import SMALL, name_role
 from .slice_strip import ACCEPTED_COLOR, REFERENCE_COLOR, SliceFacts, SliceStrip
 from .step import allow
@@ -90,6 +92,7 @@ class TopBar(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._session: Session | None = None
+        self._new_label: NewLabelButton | None = None
         self.strip = SliceStrip()
         self.strip.wanted.connect(self._go)
         self.strip.extent_said.connect(self._on_extent)
@@ -98,8 +101,9 @@ class TopBar(QWidget):
         self.marks.setWordWrap(True)  # with a large font
         name_role(self.marks, SMALL)
         self.marks.setToolTip(
-            "The bar shows all slices. The higher a column, the more doubt: red and orange where "
-            "the predictions disagree, yellow where they are unsure. Click or drag to go there; "
+            "The bar shows all slices. The higher a column, the more doubt: red where it is likely "
+            "wrong, orange where the predictions disagree, yellow where they are unsure. Click or "
+            "drag to go there; "
             "a right click lets you say where the object begins and ends."
         )
         self.training = TrainingLine()
@@ -127,8 +131,10 @@ class TopBar(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 3, 4, 0)
         layout.setSpacing(2)
+        self.damaged = DamagedQuestion()
         layout.addWidget(self.strip)
         layout.addLayout(row)
+        layout.addWidget(self.damaged)
         layout.addWidget(self.chips)
         self.planes.setIcon(_planes_icon(self.palette()))
         self.name_key("")
@@ -139,7 +145,12 @@ class TopBar(QWidget):
         self._session = session
         self.setVisible(session is not None)
         self.training.set_session(session)
-        if session is not None:
+        if self._new_label is not None:
+            self._new_label.close()
+        self._new_label = None if session is None else NewLabelButton(self, session)
+        if session is None:
+            self.damaged.show_unread(None)  # it would keep the session, and its image, alive
+        else:
             session.history.changed.connect(self.show_history)
             session.classes_changed.connect(self.show_classes)
             session.class_editing.chosen.connect(self.show_classes)
@@ -157,6 +168,7 @@ class TopBar(QWidget):
         session = self._session
         if session is None:
             return
+        self.damaged.show_unread(session.shelf.unread)
         counts = session.shelf.counts()
         self.strip.show_facts(
             SliceFacts(

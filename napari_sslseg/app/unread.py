@@ -104,6 +104,12 @@ class Unreadable:
     error: Exception
     damaged: list[Path]
 
+    @property
+    def kept(self) -> str:
+        """What becomes of the damaged files when the user goes on without them."""
+        names = " and ".join(_name_aside(path).name for path in self.damaged)
+        return f"what is damaged is kept there as {names}"
+
 
 class Unread:
     """Knows which corrections on the disk no proposal in the viewer holds.
@@ -116,7 +122,9 @@ class Unread:
     settled = Signal(object)
     """`LooseCorrections` were read."""
     readable = Signal(str)
-    """What is damaged of a proposal's corrections was set aside."""
+    """A proposal's corrections are to be read again: what is damaged was set aside, or mended."""
+    changed = Signal()
+    """More, or less, cannot be read."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
@@ -134,8 +142,16 @@ class Unread:
         if self.awaited:
             slug = min(self.awaited)
             return f"your corrections of “{slug}” have not been read yet; wait a moment."
-        for slug, found in sorted(self.unreadable.items()):
-            return f"your corrections of “{slug}” cannot be read. {found.error}"
+        return self.undecided
+
+    @property
+    def undecided(self) -> str:
+        """Why the user has to say first how to go on, empty where nothing is damaged."""
+        for slug in sorted(self.unreadable):
+            return (
+                f"your corrections of “{slug}” cannot be read; say at the top of the panel how to "
+                "go on."
+            )
         return ""
 
     @property
@@ -154,11 +170,13 @@ class Unread:
         for slug, found in sorted(self.unreadable.items()):
             if slug not in self._told:
                 self._told.add(slug)
-                names = " and ".join(_name_aside(path).name for path in found.damaged)
-                kept = f"; what is damaged is kept there as {names}" if names else ""
-                return f"{self.why_not} Or mark the slice again to go on without it{kept}."
+                kept = f"; {found.kept}" if found.damaged else ""
+                return (
+                    f"your corrections of “{slug}” cannot be read. {found.error} Or mark the slice "
+                    f"again to go on without it{kept}."
+                )
             if found.damaged:
-                self._set_aside(slug)
+                self.go_on_without(slug)
                 return self.why_not
         return ""
 
@@ -211,13 +229,14 @@ class Unread:
                 self.unreadable[slug] = words
                 if str(words.error) != str(error):  # else that has been told
                     failed(words.error)
+                self.changed.emit()
                 return
             self.loose[slug] = LooseCorrections(slug, store, words)
             self.settled.emit(self.loose[slug])
 
         in_background(read, done, failed)
 
-    def _set_aside(self, slug: str) -> None:
+    def go_on_without(self, slug: str) -> None:
         """Give damaged files another name in a thread, so that the rest can be read."""
         found = self.unreadable.pop(slug)
         self.awaited.add(slug)
@@ -230,7 +249,9 @@ class Unread:
             self.awaited.discard(slug)
             self.unreadable[slug] = Unreadable(error, [])
             self._told.discard(slug)
+            self.changed.emit()
 
+        self.changed.emit()
         in_background(work, lambda _: self.readable.emit(slug), failed)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari.utils.notifications import show_warning
 from qtpy.QtCore import QTimer
 
 from .channels import channels_of
@@ -49,6 +50,8 @@ def show_in_turns(
             if wanted():
                 session = Session(viewer, image, volume.project, volume.ink, volume.index)
                 begin(session, over is not None)
+                if volume.trouble:
+                    show_warning(volume.trouble)
         finally:
             ended()
 

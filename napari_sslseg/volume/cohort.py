@@ -93,7 +93,7 @@ class VolumeSummary:
 
 
 def told_apart(summaries: Sequence[VolumeSummary]) -> list[VolumeSummary]:
-    """Return summaries no two of which have the same name.
+    """Return summaries no two of which have the same name, in the order given.
 
     Where a name repeats, as when each patient has a folder with the same files, it begins with the
     folders that its file lies in, as many of them as are needed; without a file, it is numbered.
@@ -132,7 +132,13 @@ class InkFacts:
 
 
 def ink_facts(project: Project) -> InkFacts:
-    """Look through the saved ink of a volume, slice by slice."""
+    """Look through the saved ink of a volume of three axes, slice by slice.
+
+    Raises
+    ------
+    ProjectError
+        When it cannot be read, or has another shape than the image.
+    """
     stored, shape, axis = project.stored_ink(), project.info.shape, project.axis
     stated = np.zeros(shape[axis], dtype=np.int64)
     present = np.zeros(256, dtype=bool)
@@ -178,18 +184,19 @@ class Cohort:
         return ["", *sorted(head.parent.name for head in further)]
 
     def folder(self, key: str) -> Path:
-        """Project folder of one volume."""
+        """Project folder of one volume, whether it is there or not."""
         return self.path / VOLUMES / key if key else self.path
 
     def key_of(self, path: Path) -> str:
-        """Key of the volume in a project folder."""
+        """Key of the volume in a project folder of this cohort, whether it is there or not."""
         return "" if Path(path) == self.path else Path(path).name
 
     def models_for(self, key: str) -> Path:
         """Folder of the model that training on a volume goes on from.
 
         Its own one; else the newest in the project that has not seen this volume's labels: what
-        is measured by leaving references out must not rest on a network that knows them.
+        is measured by leaving references out must not rest on a network that knows them. Without
+        any, its own one again, which may be missing. Models without a readable head do not count.
         """
         own = self.folder(key) / "models"
         if (own / _HEAD).exists():
@@ -197,19 +204,19 @@ class Cohort:
         folders = [self.shared, *(self.folder(k) / "models" for k in self.keys if k != key)]
         found = []
         for folder in folders:
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
                 head = json.loads((folder / _HEAD).read_text(encoding="utf-8"))
                 if key not in head.get("seen", [self.key_of(folder.parent)]):
                     found.append(((folder / _HEAD).stat().st_mtime, folder))
         return max(found)[1] if found else own
 
     def open(self, key: str) -> Project:
-        """Open one volume.
+        """Open one volume by its key.
 
         Raises
         ------
         ProjectError
-            When it is damaged.
+            When it is not there, or damaged.
         """
         return Project.open(self.folder(key))
 
@@ -223,9 +230,10 @@ class Cohort:
         return ""
 
     def show(self, key: str) -> None:
-        """Remember which volume is shown, for the next session."""
+        """Remember for the next session which of several volumes, by its key, is shown."""
         if len(self.keys) > 1:
-            (self.path / VOLUMES / _SHOWN).write_text(key, encoding="utf-8")
+            with contextlib.suppress(OSError):
+                (self.path / VOLUMES / _SHOWN).write_text(key, encoding="utf-8")
 
     def add(self, image: npt.NDArray[Any], info: ImageInfo, axis: int) -> Project:
         """Take a further volume into the project; copies its voxels, which takes time.
@@ -270,7 +278,8 @@ class Cohort:
         Raises
         ------
         ProjectError
-            When it is the first one, or carries ink: that is never thrown away.
+            When it is the first one, or carries ink: that is never thrown away; also when it is not
+            there, damaged, or its folder cannot be removed.
         """
         if not key:
             raise ProjectError("The first volume holds the project and cannot be removed.")
@@ -282,26 +291,44 @@ class Cohort:
         try:
             shutil.rmtree(self.folder(key))
         except OSError as error:
-            raise ProjectError(f"{self.folder(key)} could not be removed: {error}.") from error
+            reason = error.strerror or error
+            raise ProjectError(f"{self.folder(key)} could not be removed: {reason}.") from error
 
     def save_classes(self, classes: ClassTable) -> None:
-        """Write the class table of all volumes; the first one must not be open meanwhile."""
-        first = self.open("")
-        first.classes = classes
-        first.save()
+        """Write the class table of all volumes; the first one must not be open meanwhile.
+
+        Where that is damaged, each volume goes on with what it remembers itself.
+
+        Raises
+        ------
+        OSError
+            When it cannot be written.
+        """
+        with contextlib.suppress(ProjectError):
+            first = self.open("")
+            if first.classes != classes:
+                first.classes = classes
+                first.save()
 
     def summary(self, key: str) -> VolumeSummary:
-        """Tell about a volume, as it lies on disk; reads its ink."""
+        """Tell about a volume, as it lies on disk; reads its ink.
+
+        One that cannot be used says why in `trouble`; if not even its name can be read, it has its
+        key or folder for one.
+        """
+        name, source = key or self.path.name, ""
         try:
             project = self.open(key)
+            name, source = project.info.name, project.info.source
+            project.image()
             facts = ink_facts(project)
         except (ProjectError, ValueError, OSError) as error:
-            return VolumeSummary(key, key or self.path.name, trouble=str(error))
+            return VolumeSummary(key, name, source, trouble=str(error))
         accepted = {a.index for a in project.accepted if a.axis == project.axis}
         return VolumeSummary(
             key,
-            project.info.name,
-            project.info.source,
+            name,
+            source,
             len(facts.stated),
             len(facts.whole),
             int(np.count_nonzero(facts.stated)) - len(facts.whole),

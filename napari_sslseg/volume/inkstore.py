@@ -281,7 +281,8 @@ class InkStore:
                 break
             except (OSError, ValueError, EOFError) as error:
                 damaged.append(path)  # the generation before it may still be whole
-                reason = getattr(error, "strerror", None) or error
+                # Of what is damaged NumPy says how it could be loaded unsafely.
+                reason = getattr(error, "strerror", None) or "it is damaged"
         if bases and base is None:
             raise ProjectError(
                 f"The saved labels in {damaged[0]} cannot be read ({reason}); put back a copy of "

@@ -28,16 +28,17 @@ REGION_NAMES = {region.value: region.name for region in Region}
 REGION_MEANINGS = {
     1: "both predictions agree and are sure",
     2: "both predictions agree, but are unsure",
-    3: "the predictions disagree, and this one may be right or wrong: look here",
+    3: "the predictions disagree, and this one may be right or wrong",
     4: "the predictions disagree, and this one is most likely wrong",
 }
 
-#: The same in as few words as a legend has room for.
-REGION_SHORT = {
-    1: "agree and are sure",
-    2: "agree, but are unsure",
-    3: "disagree, this one may be right",
-    4: "disagree, this one is likely wrong",
+#: What they are called where a user reads of them, and why; a legend has room for no more.
+REGION_WORDS = {1: "sure", 2: "unsure", 3: "disagree", 4: "likely wrong"}
+REGION_REASONS = {
+    1: "predictions agree",
+    2: "agree, but weakly",
+    3: "may be right or wrong",
+    4: "predictions disagree",
 }
 
 
@@ -80,7 +81,7 @@ class Proposal:
 
 
 def proposal_slug(name: str) -> str:
-    """Folder name of a proposal, from its shown name."""
+    """Folder name of a proposal from its shown name: its letters and digits, lower case, dashes."""
     return "-".join("".join(c if c.isalnum() else " " for c in name).lower().split())
 
 
@@ -95,6 +96,11 @@ def object_neighbourhood(classes: npt.NDArray[np.uint8], margin: int = 3) -> npt
     classes : ndarray of uint8, any shape
     margin : int
         Growth in voxels.
+
+    Returns
+    -------
+    ndarray of bool
+        Of the same shape.
     """
     grown = classes > 0
     for axis in range(classes.ndim):
@@ -113,7 +119,20 @@ def object_neighbourhood(classes: npt.NDArray[np.uint8], margin: int = 3) -> npt
 def neighbourhood_slab(
     classes: npt.NDArray[np.uint8], index: int, margin: int = 3
 ) -> npt.NDArray[np.bool_]:
-    """Return one index of the first axis of `object_neighbourhood`, from its surroundings alone."""
+    """Return one index of the first axis of `object_neighbourhood`, from its surroundings alone.
+
+    Parameters
+    ----------
+    classes : ndarray of uint8, shape (Z, Y, X)
+    index : int
+        0 to Z - 1.
+    margin : int
+        Growth in voxels.
+
+    Returns
+    -------
+    ndarray of bool, shape (Y, X)
+    """
     seen = classes[max(0, index - margin) : index + margin + 1].max(axis=0)
     return object_neighbourhood(seen, margin)
 
@@ -122,6 +141,13 @@ def region_shares(
     regions: npt.NDArray[np.uint8], classes: npt.NDArray[np.uint8]
 ) -> dict[str, float]:
     """Share of each region among the judged voxels of the object's neighbourhood.
+
+    Parameters
+    ----------
+    regions : ndarray of uint8
+        Keys of `REGION_NAMES`; 0 where nothing was judged, which does not count.
+    classes : ndarray of uint8
+        Class ids, of the same shape; the object is all that is not 0.
 
     Returns
     -------

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import copy
+import functools
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import ClassVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pytest
+from napari._qt.widgets.qt_viewer_buttons import LayerCreationState, QtViewerPushButton
+from napari._qt.widgets.qt_welcome import QtWelcomeWidget
+from napari.components import ViewerModel
+from napari.settings import get_settings
 from napari.settings._base import EventedConfigFileSettings
 from napari.utils._proxies import PublicOnlyProxy
 from napari.utils.events import EventEmitter
 from npe2.manifest import _bases as manifests
 from qtpy.QtCore import QThreadPool
+from vispy.visuals.shaders import parsing
+from vispy.visuals.shaders.function import Function
 
 from napari_sslseg.app.image_source import HOME_VARIABLE
 
@@ -61,12 +70,13 @@ def _nobody_is_asked(monkeypatch):
 
 @pytest.fixture(scope="session", autouse=True)
 def _viewers_are_made_faster():
-    """Spare each of several hundred viewers what is the same for all: a fifth of its time.
+    """Spare each of several hundred viewers what is the same for all: a quarter of its time.
 
-    The manifests of plugins are parsed once, as are the signatures of what listens to events; the
-    settings that each viewer begins anew with are not written to a file; and garbage is looked for
-    less often than every 700 objects. What napari collects with each layer that goes stays: without
-    it the viewers of earlier tests live on, and slow all others down.
+    The manifests of plugins are parsed once, as are shaders and the signatures of what listens to
+    events; the settings that each viewer begins anew with are not written to a file; what nobody
+    sees is not drawn up anew with each of 180 shortcuts, nor buttons that look as before; and
+    garbage is looked for less often than every 700 objects. What napari collects with each layer
+    that goes stays: without it the viewers of earlier tests live on, and slow all others down.
     """
     parsed: dict[str, object] = {}
     load = manifests._load_yaml_no_duplicates
@@ -77,25 +87,50 @@ def _viewers_are_made_faster():
             parsed[text] = load(text)
         return copy.deepcopy(parsed[text])
 
+    # By code, as many functions are made anew with each viewer; what wraps others shares it.
     accepted: dict[tuple[object, bool], bool] = {}
+    wrapping: WeakKeyDictionary[object, dict[tuple[object, bool], bool]] = WeakKeyDictionary()
     look = EventEmitter._check_signature
 
     def look_once(listener):
         plain = getattr(listener, "__func__", listener)
         code = getattr(plain, "__code__", None)
-        if code is None or hasattr(plain, "__wrapped__") or hasattr(plain, "__signature__"):
+        known = accepted
+        if isinstance(listener, EventEmitter):
+            code = type(listener)
+        elif code is None:
             return look(listener)
+        elif hasattr(plain, "__wrapped__") or hasattr(plain, "__signature__"):
+            known = wrapping.setdefault(plain, {})
         key = code, plain is listener
-        if key not in accepted:
-            accepted[key] = look(listener)
-        return accepted[key]
+        if key not in known:
+            known[key] = look(listener)
+        return known[key]
 
+    welcome = QtWelcomeWidget.refresh
+
+    def refresh_what_is_seen(widget, event=None):
+        if not widget.isHidden():
+            welcome(widget, event)
+
+    change = QtViewerPushButton._change_selection_state
+
+    def change_when_another(button, state):
+        if button.property("creation_state") != LayerCreationState(state).value:
+            change(button, state)
+
+    clean_once = functools.cache(functools.partial(Function._clean_code, None))
+    parse_once = functools.cache(parsing.parse_function_signature)
     usual = gc.get_threshold()
     gc.set_threshold(20_000, *usual[1:])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(manifests, "_load_yaml_no_duplicates", load_once)
         patch.setattr(EventedConfigFileSettings, "_maybe_save", lambda settings: None)
         patch.setattr(EventEmitter, "_check_signature", staticmethod(look_once))
+        patch.setattr(QtWelcomeWidget, "refresh", refresh_what_is_seen)
+        patch.setattr(QtViewerPushButton, "_change_selection_state", change_when_another)
+        patch.setattr(Function, "_clean_code", lambda function, code: clean_once(code))
+        patch.setattr(parsing, "parse_function_signature", parse_once)
         yield
     gc.set_threshold(*usual)
 
@@ -137,17 +172,53 @@ def all_read(qapp, until) -> Callable[[], None]:
     return wait
 
 
+class ViewerWithoutWindow(ViewerModel):
+    """What napari's viewer is besides its window: layers, sliders, keys and selection."""
+
+    window: ClassVar[None] = None
+
+    def close(self) -> None:
+        """Let all layers go, as a viewer that closes does."""
+        self.layers.clear()
+
+
 @pytest.fixture
-def make_panel(make_napari_viewer, home):
+def without_window() -> None:
+    """Ask `make_panel` for viewers without a window, a canvas and napari's controls of layers.
+
+    They take most of the time of a test that is about layers, ink and what is kept of them.
+    """
+
+
+@pytest.fixture
+def with_window() -> None:
+    """Ask for a window where the other tests of a file do without."""
+
+
+@pytest.fixture
+def make_viewer(request) -> Iterator[Callable[..., ViewerModel]]:
+    """Give what viewers are made by."""
+    if "without_window" not in request.fixturenames or "with_window" in request.fixturenames:
+        yield request.getfixturevalue("make_napari_viewer")
+        return
+    request.getfixturevalue("mock_app_model")
+    get_settings().reset()
+    yield ViewerWithoutWindow
+    get_settings().reset()
+
+
+@pytest.fixture
+def make_panel(make_viewer, home, qtbot):
     """Build viewers with the panel docked; ends their sessions afterwards."""
     from napari_sslseg.app.panel import LoopPanel
 
     panels = []
 
     def build(**options):
-        viewer = make_napari_viewer(**options)
+        viewer = make_viewer(**options)
         panel = LoopPanel(PublicOnlyProxy(viewer))  # what napari hands to plugins
-        viewer.window.add_dock_widget(panel, name="Segment a volume")
+        if viewer.window is not None:
+            viewer.window.add_dock_widget(panel, name="Segment a volume")
         panels.append(panel)
         return viewer, panel
 
@@ -155,6 +226,8 @@ def make_panel(make_napari_viewer, home):
     for panel in panels:
         if panel.session is not None:
             panel.session.close()
+        if panel.viewer.window is None:
+            panel.deleteLater()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from napari_sslseg.app import activity
 from napari_sslseg.app.training_run import WAY_SECONDS, RunState
 from napari_sslseg.training.events import MadeWay, Progress
+from napari_sslseg.training.facts import Phase
 
 
 def test_acting_is_noticed_told_to_the_trainer_and_shown(
@@ -68,10 +69,10 @@ def test_acting_is_noticed_told_to_the_trainer_and_shown(
     assert sent == [WAY_SECONDS]
 
     train = panel.train
-    train.follow(Progress("Training", 0.5, 12.0))
+    train.follow(Progress(Phase.TRAINING, 0.5, 12.0))
     train.follow(MadeWay(True, 1.0))
     assert train.bar.format() == "Makes way while you work"
-    train.follow(Progress("Training", 0.6, 11.0))
+    train.follow(Progress(Phase.TRAINING, 0.6, 11.0))
     assert train.bar.format() == "Makes way while you work"
     train.follow(MadeWay(False, 2.0))
     assert train.bar.format() == "Training, 11 s left"

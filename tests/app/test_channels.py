@@ -20,6 +20,8 @@ from napari_sslseg.app.readers import get_reader
 from ..formats.dicom_files import write_series
 from .conftest import make_volume
 
+pytestmark = pytest.mark.usefixtures("without_window")
+
 AFFINE = np.diag([-1.0, -1.0, 2.0, 1.0])  # shown as it is stored, but for the order of its axes
 
 
@@ -281,7 +283,9 @@ def test_ticks_and_eyes_say_the_same(with_image, until, tmp_path):
     assert channels.list.item(1).checkState() == Qt.CheckState.Unchecked
 
 
-def test_channels_are_labelled_trained_and_opened_again(with_image, until, tmp_path, paint, cone):
+def test_channels_are_labelled_trained_and_opened_again(
+    with_window, with_image, until, tmp_path, paint, cone
+):
     from napari_sslseg.training.request import TrainRequest
 
     viewer, panel, _ = with_image

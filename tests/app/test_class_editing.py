@@ -10,6 +10,8 @@ from napari_sslseg.volume.classes import ClassTable
 
 from .conftest import put_proposal
 
+pytestmark = pytest.mark.usefixtures("without_window")
+
 MASK = np.zeros((40, 44), bool)
 MASK[3:8, 3:8] = True
 

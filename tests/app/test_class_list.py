@@ -10,6 +10,8 @@ from qtpy.QtWidgets import QLineEdit
 from napari_sslseg.app.class_list import ClassList
 from napari_sslseg.volume.classes import ClassTable
 
+pytestmark = pytest.mark.usefixtures("without_window")
+
 
 @pytest.fixture
 def classes(qtbot):
@@ -63,7 +65,7 @@ def test_all_buttons_say_what_they_do(classes):
         assert button.toolTip()
 
 
-def test_a_new_class_is_painted_with_and_its_name_is_asked_for(started, until):
+def test_a_new_class_is_painted_with_and_its_name_is_asked_for(with_window, started, until):
     viewer, panel = started
     viewer.window.show()
     listed = panel.volume.classes

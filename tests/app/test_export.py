@@ -17,6 +17,8 @@ from napari_sslseg.app.readers import read_layers
 from napari_sslseg.formats import FORMATS
 from napari_sslseg.formats.provenance import ORIGINS
 
+pytestmark = pytest.mark.usefixtures("without_window")
+
 SECRETS = ("ecret", "Geheim", "19700101", "accession-of", "Doctor")
 
 

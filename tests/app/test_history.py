@@ -10,6 +10,8 @@ from napari_sslseg.volume.annotation import NOT_ANNOTATED
 
 from .conftest import SHAPE, put_proposal
 
+pytestmark = pytest.mark.usefixtures("without_window")
+
 #: Slices that the random edits meet on; 6 is a reference.
 FEW = (3, 6, 8, 9)
 

@@ -9,6 +9,8 @@ from napari.layers._layer_actions import _duplicate_layer
 
 from .conftest import make_volume
 
+pytestmark = pytest.mark.usefixtures("without_window")
+
 
 def names(viewer) -> list[str]:
     return [layer.name for layer in viewer.layers]
@@ -60,7 +62,9 @@ def test_channels_are_gone_on_in_as_well(make_panel, until):
     assert names(viewer) == ["t1", "t2", "References"]
 
 
-def test_the_file_of_a_project_is_gone_on_in_unless_it_changed(make_panel, file, until):
+def test_the_file_of_a_project_is_gone_on_in_unless_it_changed(
+    with_window, make_panel, file, until
+):
     viewer, panel = make_panel()
     open_file(viewer, file)
     panel.volume.start.click()
@@ -103,7 +107,9 @@ def test_another_volume_takes_the_place_of_the_image_even_after_reopening(starte
     assert sorted(seen) == ["References", "heart"]
 
 
-def test_a_project_that_is_begun_leaves_no_image_of_the_one_before(started, file, until):
+def test_a_project_that_is_begun_leaves_no_image_of_the_one_before(
+    with_window, started, file, until
+):
     viewer, panel = started
     panel.close_session()
     open_file(viewer, file)

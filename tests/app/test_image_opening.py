@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from ..formats.dicom_files import write_series
+
+pytestmark = pytest.mark.usefixtures("without_window")
 
 SLICES = np.random.default_rng(0).integers(-1000, 300, (5, 6, 7)).astype(np.int16)
 

@@ -44,7 +44,8 @@ def test_labels_that_do_not_fit_are_refused_not_wrapped(value):
 
 
 def test_what_is_no_volume_is_said():
-    assert "2 dimensions" in suitable(Image(np.zeros((4, 5))))
+    assert "Open Files as Stack" in suitable(Image(np.zeros((4, 5))))
+    assert "Split Stack" in suitable(Image(np.zeros((2, 3, 4, 5))))
     assert "flat" in suitable(Image(np.zeros((1, 4, 5))))
     assert suitable(Image(np.zeros((3, 4, 5)))) == ""
     assert suitable(Image(np.zeros((3, 4, 5, 3), dtype=np.uint8), rgb=True)) == ""

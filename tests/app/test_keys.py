@@ -18,6 +18,8 @@ from napari_sslseg.volume.annotation import SliceState
 
 from .conftest import put_proposal
 
+pytestmark = pytest.mark.usefixtures("without_window")
+
 DEFAULTS = {action.name: action.key for action in ACTIONS}
 
 
@@ -26,7 +28,7 @@ def press(viewer, key: str) -> None:
     viewer.keymap[bound[key]](viewer)
 
 
-def test_no_shortcut_is_one_of_napari(started):
+def test_no_shortcut_is_one_of_napari(with_window, started):
     viewer, _ = started
     own = {*DEFAULTS.values(), *(f"Alt+{digit}" for digit in range(10))}
     assert len(own) == len(DEFAULTS) + 10
@@ -96,7 +98,7 @@ def test_flip_at_the_cursor(with_proposal, until):
     assert not session.mender.busy
 
 
-def test_number_keys_choose_classes(started):
+def test_number_keys_choose_classes(with_window, started):
     viewer, panel = started
     session = panel.session
     session.add_class("Second")
@@ -111,7 +113,7 @@ def test_number_keys_choose_classes(started):
     assert session.references.layer.selected_label == 0
 
 
-def test_a_key_press_in_the_window_arrives(with_proposal, qtbot):
+def test_a_key_press_in_the_window_arrives(with_window, with_proposal, qtbot):
     viewer, panel = with_proposal
     panel.session.go_to(4)
     canvas = viewer.window._qt_viewer.canvas.native
@@ -139,7 +141,7 @@ def test_a_key_press_in_the_window_arrives(with_proposal, qtbot):
     assert panel.key_help.isVisible()
 
 
-def test_a_key_is_changed_in_the_help_and_remembered(with_proposal):
+def test_a_key_is_changed_in_the_help_and_remembered(with_window, with_proposal):
     viewer, panel = with_proposal
     panel.top.help.click()
     edit = panel.key_help.edits["accept"]
@@ -159,7 +161,7 @@ def test_a_key_is_changed_in_the_help_and_remembered(with_proposal):
     press(viewer, "K")
 
 
-def test_a_key_that_is_taken_is_refused_with_the_reason(make_panel, monkeypatch):
+def test_a_key_that_is_taken_is_refused_with_the_reason(with_window, make_panel, monkeypatch):
     # napari's own tests give the application another name.
     monkeypatch.setattr(Application, "get_app", lambda name: get_app_model())
     _, panel = make_panel()

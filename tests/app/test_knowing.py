@@ -7,10 +7,14 @@ import pytest
 from qtpy.QtWidgets import QToolTip
 
 from napari_sslseg.app.cursor_facts import facts_at
+from napari_sslseg.app.sections.measure_part import spoken_volume
 from napari_sslseg.editing.agreement import dice_by_class
 from napari_sslseg.training.events import Estimated
+from napari_sslseg.training.facts import Basis
 
 from .conftest import SHAPE
+
+pytestmark = pytest.mark.usefixtures("without_window")
 
 
 def status(viewer, layer) -> str:
@@ -30,8 +34,8 @@ def test_the_status_bar_says_class_region_and_confidence(with_proposal, paint):
     for any_layer in (layer, session.references.layer, session.regions.layer):
         text = status(viewer, any_layer)
         assert "Cone, proposed" in text
-        assert "DS: the predictions disagree" in text
-        assert "confidence 24 %" in text
+        assert "likely wrong: predictions disagree" in text
+        assert "chance of being right: 24 %" in text
         assert text.count("Cone") == 1
     mask = np.zeros(SHAPE[1:], bool)
     mask[20, 20] = True
@@ -39,6 +43,12 @@ def test_the_status_bar_says_class_region_and_confidence(with_proposal, paint):
     assert "Background, corrected by you" in status(viewer, layer)
     viewer.cursor.position = (12.0, 20.0, 22.0)
     assert "Cone, labelled by you" in status(viewer, layer)
+
+
+def test_volumes_are_told_of_organs_and_of_cells():
+    told = {230.7: "230.7 ml", 0.0: "0.000 ml", 0.02: "0.020 ml", 2e-4: "0.2 mm³"}
+    told |= {4.2e-9: "4,200 µm³", 9e-6: "9,000,000 µm³"}
+    assert {ml: spoken_volume(ml) for ml in told} == told
 
 
 def test_facts_without_a_proposal(started):
@@ -86,7 +96,9 @@ def test_the_table_shows_dice_and_millilitres(with_proposal, until, paint):
     _, panel = with_proposal
     session, part = panel.session, panel.review.measure
     session.retraining.follow(
-        Estimated("semsim", {"Structure": 0.87}, 0.87, 0.8, 0.91, "So.", {"Structure": 0.034})
+        Estimated(
+            "semsim", {"Structure": 0.87}, 0.87, 0.8, 0.91, Basis("left out"), {"Structure": 0.034}
+        )
     )
     part.open()
     until(lambda: part.table.item(0, 2).text() != "–")

@@ -17,6 +17,8 @@ from napari_sslseg.volume.image import Volume
 
 from .conftest import SHAPE
 
+pytestmark = pytest.mark.usefixtures("without_window")
+
 
 @pytest.fixture
 def answers(monkeypatch):
@@ -245,12 +247,14 @@ def test_a_new_class_never_takes_the_place_of_another(started, monkeypatch, unti
     _, panel = started
     session, widget = panel.session, panel.volume.label_import
     session.add_class("Myo")
+    session.remove_class(session.add_class("Gone").id)  # other volumes may hold voxels of it
+    until(lambda: session.classes.removed_ids == (3,))
     labels = three_labels(panel.truth)
     choose(monkeypatch, panel, save(tmp_path / "a.nii.gz", labels), 1, until)
     answer(widget.chooser, until, widget, _1="Myo", _2="New class")
     until(lambda: "imported" in session.proposals)
-    assert session.classes.ids == (1, 2, 3, 4)
-    expected = np.choose(labels, (0, 2, 4, 3))
+    assert session.classes.ids == (1, 2, 4, 5)
+    expected = np.choose(labels, (0, 2, 4, 5))
     assert np.array_equal(session.proposals["imported"].layer.data, expected)
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from napari_sslseg.volume.annotation import NOT_ANNOTATED
 
 from .conftest import put_proposal
+
+pytestmark = pytest.mark.usefixtures("without_window")
 
 AT = (4, 2, 2)
 MASK = np.zeros((40, 44), bool)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from napari_sslseg.volume.annotation import SliceState
+
+pytestmark = pytest.mark.usefixtures("without_window")
 
 CORNER = np.zeros((40, 44), bool)
 CORNER[:4, :4] = True
@@ -28,6 +31,7 @@ def test_the_proposal_can_be_accepted_with_one_step(with_proposal):
     _, panel = with_proposal
     session, section = panel.session, panel.references
     session.go_to(4)
+    assert section.hint.text().startswith("Slice 4: accept what is proposed")
     section.mark.click()
     section.question.accept.click()
     assert np.array_equal(session.references.ink[4], panel.truth[4])

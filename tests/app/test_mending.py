@@ -12,6 +12,8 @@ from napari_sslseg.volume.annotation import NOT_ANNOTATED, SliceState
 
 from .conftest import SHAPE, put_proposal
 
+pytestmark = pytest.mark.usefixtures("without_window")
+
 
 @pytest.fixture
 def rough(with_proposal, until):

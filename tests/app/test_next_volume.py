@@ -9,11 +9,14 @@ import pytest
 from napari_sslseg.app import switching
 from napari_sslseg.app.next_volume import best_slice_elsewhere
 from napari_sslseg.app.training_run import RunState
+from napari_sslseg.training.events import VolumeFailed
 from napari_sslseg.volume.annotation import NOT_ANNOTATED
 from napari_sslseg.volume.extent import Extent
 from napari_sslseg.volume.proposal import Proposal
 
 from .conftest import SHAPE
+
+pytestmark = pytest.mark.usefixtures("without_window")
 
 
 @pytest.fixture
@@ -30,7 +33,7 @@ def two(started, tmp_path, until):
     blank = np.zeros(SHAPE, np.uint8)
     proposal = Proposal("SemSim", panel.truth, regions, blank)
     panel.cohort.cohort.open(key).write_proposal(proposal)
-    panel.cohort._look(key)
+    panel.cohort.look(key)
     until(lambda: panel.cohort.why_no_next() == "")
     return panel, key
 
@@ -53,6 +56,26 @@ def test_a_slice_of_another_volume_lies_in_its_object_and_its_end_is_named(two):
     ink[9] = 0
     project.ink_store.save(ink)
     assert best_slice_elsewhere(cohort, "") is None
+    # A volume that cannot be shown is not gone to, though it has a slice to mend.
+    ink[5:10] = NOT_ANNOTATED
+    project.ink_store.save(ink)
+    assert best_slice_elsewhere(cohort, "") is not None
+    (project.path / "image.npy").unlink()
+    assert best_slice_elsewhere(cohort, "") is None
+
+
+def test_what_fails_in_a_batch_is_told_by_the_name_in_the_list(two, tmp_path, until):
+    panel, key = two
+    view = panel.cohort
+    project = view.cohort.open(key)
+    project.info.name = "cone"  # as the first one is called, too
+    project.save()
+    view.look(key)
+    until(lambda: view.summaries()[1].name.endswith("/cone"))
+    heard = []
+    view.trouble.connect(heard.append)
+    view._on_event(VolumeFailed(key, "cone", "No room."))
+    assert heard == [f"{tmp_path.name}/cone: No room."]
 
 
 def test_next_volume_says_that_training_runs_and_nothing_is_gone_to_later(two, until):
@@ -81,7 +104,12 @@ def test_after_a_volume_that_cannot_be_shown_a_click_on_it_goes_to_no_slice(
     monkeypatch.setattr(switching, "show_warning", warned.append)
     folder = cohort.cohort.folder(key)
     image = (folder / "image.npy").read_bytes()
-    (folder / "image.npy").write_bytes(b"")
+
+    def damage(advice: str) -> None:
+        cohort.advice.disconnect(damage)
+        (folder / "image.npy").write_bytes(b"")
+
+    cohort.advice.connect(damage)  # when the slice has been found
     cohort.go_to_next_volume()
     until(lambda: bool(warned))
     assert cohort._wanted is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pytest
 from qtpy.QtCore import QPoint
 
 from napari_sslseg.app.emptying import Emptying, emptied
@@ -13,6 +14,8 @@ from napari_sslseg.volume.extent import Extent
 from napari_sslseg.volume.proposal import Proposal
 
 from .conftest import SHAPE
+
+pytestmark = pytest.mark.usefixtures("without_window")
 
 
 def entries(strip, index: int) -> dict:

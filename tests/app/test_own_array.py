@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from napari.layers import _layer_actions
 from napari.utils.key_bindings import KeymapHandler
+from qtpy.QtWidgets import QPushButton
 
 from napari_sslseg.app import own_array, proposal_layer
 from napari_sslseg.volume.project import Project
+
+pytestmark = pytest.mark.usefixtures("without_window")
 
 MASK = np.zeros((40, 44), bool)
 MASK[3:8, 3:8] = True
@@ -144,6 +149,28 @@ def test_the_key_for_a_new_label_adds_a_class(with_proposal, warned, name):
     (added,) = set(session.classes.ids) - set(before)
     assert viewer.layers["References"].selected_label == added
     assert viewer.layers["SemSim"].selected_label == added
+    for key, label in (("-", added - 1), ("-", 0), ("-", 0), ("=", 1), ("=", added), ("=", added)):
+        handler.press_key(key)
+        assert viewer.layers[name].selected_label == label
+    assert not warned
+
+
+def test_the_button_for_a_new_label_adds_a_class(with_window, with_proposal, warned, until):
+    viewer, panel = with_proposal
+    other = viewer.add_labels(np.zeros((4, 4), np.uint8))
+    for layer in (viewer.layers["References"], viewer.layers["SemSim"], other):
+        viewer.layers.selection.active = layer
+        before = panel.session.classes.ids
+        (button,) = (
+            b
+            for b in panel.window().findChildren(QPushButton, "newLabelButton")
+            if b.isVisibleTo(panel.window())
+        )
+        if layer is not other:
+            until(partial(lambda button: bool(button.toolTip()), button))
+        button.click()
+        added = set(panel.session.classes.ids) - set(before)
+        assert added == (set() if layer is other else {layer.selected_label})
     assert not warned
 
 

@@ -8,6 +8,7 @@ from napari.settings import get_settings
 from napari_sslseg.app.panel_column import PanelColumn
 from napari_sslseg.app.step import Step
 from napari_sslseg.training.events import Estimated
+from napari_sslseg.training.facts import Basis
 
 from .conftest import put_proposal
 
@@ -21,7 +22,7 @@ def whole(with_proposal, until):
     viewer.window.show()  # widths follow from the theme, which comes with the window
     put_proposal(session, 1 - panel.truth, until, name="Reference-guided")
     session.edit_class(1, name="A structure with a long name")
-    session.retraining.follow(Estimated("semsim", {"A": 0.9}, 0.9, 0.8, 0.95, "Measured."))
+    session.retraining.follow(Estimated("semsim", {"A": 0.9}, 0.9, 0.8, 0.95, Basis("left out", 2)))
     until(lambda: panel.review.legend.shares[4].text().endswith("%"))
     session.go_to(4)
     panel.review.accept.click()

@@ -11,6 +11,8 @@ from napari_sslseg.volume.annotation import NOT_ANNOTATED
 
 from .conftest import put_proposal
 
+pytestmark = pytest.mark.usefixtures("without_window")
+
 
 def one_voxel(row: int = 20, column: int = 20) -> np.ndarray:
     mask = np.zeros((40, 44), bool)
@@ -288,6 +290,11 @@ def test_the_proposal_that_was_chosen_is_shown_again_whichever_is_read_first(
     until(lambda: len(session.proposals) == 2)
     until(lambda: session.active == chosen)
     assert set(shown) <= {"", chosen}, "no other one is shown meanwhile, nor exported"
+    places = [panel.review._choice.indexOf(button) for button in panel.review.buttons.values()]
+    names = [name for _, name in sorted(zip(places, panel.review.buttons, strict=True))]
+    assert names == ["reference-guided", "semsim"], "in one order, whichever is read first"
+    opened = [step for step in panel.steps if step.is_open]
+    assert opened == [panel.review, panel.export], "there is something to review"
 
 
 def test_a_round_that_ends_recommends_over_an_earlier_choice(with_proposal, until):

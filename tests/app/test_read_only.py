@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 
+import numpy as np
 import pytest
 
 from napari_sslseg.app import panel as panel_module
 from napari_sslseg.app import saving, training_run
-from napari_sslseg.volume.project import Project
+from napari_sslseg.volume.cohort import Cohort
+from napari_sslseg.volume.project import ImageInfo, Project
 
 
 @pytest.fixture
@@ -18,6 +20,8 @@ def locked(started, until, monkeypatch):
     path = panel.session.project.path
     panel.leave()
     until(lambda: panel.session is None)
+    other = ImageInfo("other", (3, 4, 5), (1.0, 1.0, 1.0))
+    Cohort(path).add(np.arange(60, dtype=np.uint8).reshape(3, 4, 5), other, 0)
     heard = []
 
     def refuse(*args, **options):
@@ -43,3 +47,10 @@ def test_it_opens_as_any_other_and_says_once_that_nothing_is_saved(warm_trainer,
     assert panel.train.is_open
     assert panel.session.training.pid is None
     panel.session.training.warm_up()  # again, as after a run
+    # Nor is it said of each volume, or when it ends.
+    panel.volumes.switch_wanted.emit(panel.cohort.cohort.folder("001-other"))
+    until(lambda: panel.session is not None and panel.cohort.current == "001-other")
+    until(lambda: not panel.session.autosave.pending)
+    panel.leave()
+    until(lambda: panel.session is None)
+    assert len(heard) == 1

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from napari_sslseg.app import background_origin
 from napari_sslseg.volume.annotation import NOT_ANNOTATED, SliceState
 from napari_sslseg.volume.inkstore import InkStore
+
+pytestmark = pytest.mark.usefixtures("without_window")
 
 
 def test_marking_fills_with_background_and_one_undo_takes_it_back(started, paint):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from .conftest import SHAPE
+
+pytestmark = pytest.mark.usefixtures("without_window")
 
 NOTHING_MORE = "Nothing more to suggest: all other slices that show something have ink."
 

@@ -9,6 +9,8 @@ from napari_sslseg.acquisition.evidence import count_regions
 from napari_sslseg.volume.annotation import NOT_ANNOTATED
 from napari_sslseg.volume.proposal import region_shares
 
+pytestmark = pytest.mark.usefixtures("without_window")
+
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_counts_leave_out_corrections_and_ink(with_proposal, paint, axis):

@@ -11,6 +11,8 @@ from napari_sslseg.app.region_view import REGION_OPACITY, RegionArray
 
 from .conftest import put_proposal
 
+pytestmark = pytest.mark.usefixtures("without_window")
+
 
 def test_a_corrected_voxel_loses_its_region_at_once_and_has_it_back_on_undo(with_proposal, paint):
     viewer, panel = with_proposal
@@ -62,6 +64,8 @@ def test_the_legend_switches_regions_on_and_off(with_proposal):
     viewer, panel = with_proposal
     confidence = viewer.layers["Confidence"]
     box = panel.review.legend.boxes[4]
+    assert box.text() == "likely wrong"
+    assert "(DS in MetaSSL)" in box.toolTip(), "codes are for who knows them"
     assert confidence.colormap.map(np.uint8(4))[..., 3] > 0
     box.setChecked(False)
     assert confidence.colormap.map(np.uint8(4))[..., 3] == 0

@@ -8,6 +8,8 @@ from napari.layers._layer_actions import _duplicate_layer
 
 from .conftest import put_proposal
 
+pytestmark = pytest.mark.usefixtures("without_window")
+
 
 def test_deleted_references_are_put_back_with_all_ink(started, paint, until):
     viewer, panel = started

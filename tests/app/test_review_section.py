@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from napari_sslseg.app.training_run import RunState
 from napari_sslseg.training.events import Estimated
+from napari_sslseg.training.facts import Basis, Witness
+
+pytestmark = pytest.mark.usefixtures("without_window")
 
 
 def test_a_hint_goes_with_its_slice(with_proposal, until):
@@ -56,9 +60,9 @@ def test_an_estimate_says_what_it_rests_on_and_of_which_class_it_says_nothing(wi
     _, panel = with_proposal
     session = panel.session
     session.add_class("Right ventricle")
-    how = "By 1 reference left out in turn, and the confidence."
+    basis = Basis(Witness.LEFT_OUT, 1, confidence=True)
     session.retraining.follow(
-        Estimated("semsim", {"Structure": 0.87}, 0.87, 0.8, 0.91, how, {}, False, {"Structure": 1})
+        Estimated("semsim", {"Structure": 0.87}, 0.87, 0.8, 0.91, basis, ids={"Structure": 1})
     )
     said = panel.review.quality.text()
     assert "None for Right ventricle: too few of the tested references show it." in said

@@ -17,6 +17,8 @@ from napari_sslseg.volume.project import AcceptedSlice, Project
 
 from .conftest import put_proposal
 
+pytestmark = pytest.mark.usefixtures("without_window")
+
 MASK = np.zeros((40, 44), bool)
 MASK[3:6, 3:6] = True
 AT = (3, 3)

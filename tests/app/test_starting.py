@@ -13,6 +13,8 @@ from napari_sslseg.volume.project import Project
 
 from .conftest import make_volume
 
+pytestmark = pytest.mark.usefixtures("without_window")
+
 MASK = np.zeros((40, 44), bool)
 MASK[3:8, 3:8] = True
 

@@ -16,6 +16,8 @@ from napari_sslseg.volume.proposal import Proposal
 
 from .conftest import SHAPE, put_proposal
 
+pytestmark = pytest.mark.usefixtures("without_window")
+
 
 def _dab(layer, index, column, value):
     layer.data_setitem((np.array([index]), np.array([20]), np.array([column])), value)

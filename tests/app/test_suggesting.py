@@ -6,6 +6,8 @@ import pytest
 
 from napari_sslseg.volume.extent import Extent
 
+pytestmark = pytest.mark.usefixtures("without_window")
+
 
 @pytest.fixture
 def uncounted(with_proposal, until, monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 from napari_sslseg.app.training_line import TrainingLine
 from napari_sslseg.app.training_run import RunState
 from napari_sslseg.training.events import Cancelled, Failed, Finished, MadeWay, Progress
+from napari_sslseg.training.facts import Phase
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def test_a_run_is_told_from_its_start_to_its_end(line):
     line.shown_changed.connect(heard.append)
     line.show_state(RunState.STARTING)
     assert (line.text, line.share) == ("Starting…", 0.0)
-    line.follow(Progress("Training", 0.25, 80.0))
+    line.follow(Progress(Phase.TRAINING, 0.25, 80.0))
     assert (line.text, line.share) == ("Training, 80 s left", 0.25)
     line.follow(MadeWay(True, 1.0))
     assert line.text == "Makes way while you work"

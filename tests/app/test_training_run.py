@@ -8,6 +8,8 @@ from napari_sslseg.app.training_run import RunState
 from napari_sslseg.training.events import Cancelled
 from napari_sslseg.training.request import TrainRequest
 
+pytestmark = pytest.mark.usefixtures("without_window")
+
 REQUEST = TrainRequest(preset="auto", seconds=5.0, device="cpu")
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from napari.experimental import link_layers
 
 from napari_sslseg.app.layer_roles import forget_history
 from napari_sslseg.volume.annotation import NOT_ANNOTATED
+
+pytestmark = pytest.mark.usefixtures("without_window")
 
 MASK = np.zeros((40, 44), bool)
 MASK[3:8, 3:8] = True

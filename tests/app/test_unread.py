@@ -12,6 +12,8 @@ from napari_sslseg.volume.proposal import Proposal
 from .conftest import put_proposal
 from .test_export import exported
 
+pytestmark = pytest.mark.usefixtures("without_window")
+
 MASK = np.zeros((40, 44), bool)
 MASK[3:8, 3:8] = True
 
@@ -137,7 +139,7 @@ def test_corrections_that_cannot_be_read_are_told_of_once_with_their_file(unread
     assert panel.session.proposals == {}
     assert len(panel.told) == 1
     assert str(panel.base) in panel.told[0]
-    assert str(panel.base) in panel.session.shelf.unread.why_not
+    assert "at the top of the panel" in panel.session.shelf.unread.why_not
 
 
 def test_who_marks_again_goes_on_with_what_can_be_read(unreadable, until):
@@ -212,3 +214,33 @@ def test_no_class_is_removed_that_may_be_in_what_cannot_be_read(unreadable, unti
     session.remove_class(added.id)
     until(lambda: bool(refused))
     assert added.id in session.classes
+
+
+def test_the_panel_asks_what_to_do_and_trains_when_that_is_said(unreadable, until):
+    panel, base = unreadable, unreadable.base
+    question = panel.top.damaged
+    assert question.isVisibleTo(panel.top)
+    for button in (panel.train.train, panel.review.retrain, panel.export.button):
+        assert not button.isEnabled()
+    assert "top of the panel" in panel.train.train.toolTip()
+    assert str(base) in question.again.toolTip()
+    question.again.click()
+    until(lambda: len(panel.told) == 2 and not panel.session.shelf.unread.awaited)
+    assert base.exists()
+    assert question.isVisibleTo(panel.top), "the file is as it was"
+    question.without.click()
+    until(lambda: "semsim" in panel.session.proposals)
+    assert not question.isVisibleTo(panel.top)
+    assert base.with_name("corrections.000001.npy.damaged").exists()
+    assert (panel.session.proposals["semsim"].corrections()[4][MASK] == 1).all()
+    for button in (panel.train.train, panel.review.retrain, panel.export.button):
+        assert button.isEnabled()
+
+
+def test_a_copy_that_was_put_back_is_read_without_opening_anew(unreadable, until):
+    panel, base = unreadable, unreadable.base
+    base.unlink()
+    panel.top.damaged.again.click()
+    until(lambda: "semsim" in panel.session.proposals)
+    assert not panel.top.damaged.isVisibleTo(panel.top)
+    assert (panel.session.proposals["semsim"].corrections()[4][MASK] == 1).all()

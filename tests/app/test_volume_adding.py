@@ -10,6 +10,8 @@ import pytest
 
 from napari_sslseg.app import volume_adding
 
+pytestmark = pytest.mark.usefixtures("without_window")
+
 
 @pytest.fixture
 def several(tmp_path):

@@ -8,7 +8,16 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from napari_sslseg.training.events import Cancelled
+from napari_sslseg.training.events import (
+    Cancelled,
+    Finished,
+    Progress,
+    Started,
+    VolumeBegun,
+    VolumeFailed,
+    VolumeProposed,
+)
+from napari_sslseg.training.facts import Phase, SharedLesson
 from napari_sslseg.training.request import TrainRequest
 from napari_sslseg.volume.cohort import Cohort
 from napari_sslseg.volume.proposal import Proposal
@@ -97,7 +106,16 @@ def test_volumes_are_added_shown_in_turn_and_share_their_classes(several, paint,
     until(lambda: bool(refused))
     assert "painted in the volume “cone”" in refused[0]
     assert 2 in second.classes
+    # It is saved as soon as the disk takes it.
+    (home / "project.json.part").mkdir()
+    troubles = []
+    second.trouble.connect(troubles.append)
     second.edit_class(2, name="Renamed")
+    until(lambda: bool(troubles))
+    assert not second.saving.up_to_date
+    (home / "project.json.part").rmdir()
+    second.autosave.flush()
+    assert Cohort(home).open("").classes.name(2) == "Renamed"
     added = second.add_class("Third").id
     second.remove_class(added)
     until(lambda: added not in second.classes)
@@ -117,6 +135,7 @@ def test_volumes_are_added_shown_in_turn_and_share_their_classes(several, paint,
     until(lambda: panel.volumes.list.isEnabled())
     assert panel.session is kept
     assert names(viewer) == ["cone", "References"]
+    until(lambda: panel.volumes.list.topLevelItem(1).text(2) == "damaged")
 
     # What was shown last is what a later session begins with; a folder of one volume too.
     switch(panel, 2, until)
@@ -227,3 +246,27 @@ def test_the_others_are_proposed_for_while_the_user_looks_at_them(several, paint
     until(lambda: session.active == unseen.slug)
     panel.review.show_quality()
     assert "none available. Learned from cone" in panel.review.quality.text()
+
+
+def test_the_end_of_a_batch_says_once_what_its_proposals_are_worth(started):
+    _, panel = started
+    hint, follow = panel.volumes.hint, panel.cohort.said.emit
+    lesson = SharedLesson(["a"], 0.9, True)
+    follow(Started("cpu"))
+    assert hint.text() == "Reading the volumes."
+    follow(VolumeBegun("b", "b", 1, 5))
+    follow(Progress(Phase.PROPOSING, 0.1))
+    assert hint.text() == "b (1 of 5): Proposing"
+    follow(VolumeProposed("b", "b", ["from-other-volumes"], lesson=lesson))
+    follow(VolumeProposed("c", "c", ["from-other-volumes"], lesson=lesson))
+    follow(VolumeProposed("d", "d", ["semsim"], 0.9))
+    assert hint.text() == "d: Estimated Dice 0.90."
+    follow(VolumeProposed("e", "e", ["semsim"]))
+    follow(VolumeFailed("f", "f", "It is damaged."))
+    follow(Finished(1.0, ""))
+    assert hint.text().split("\n") == [
+        "Proposals are made; click a volume to review it. None for f.",
+        "By a network that learned from a; nothing here is labelled, so its quality cannot be "
+        "estimated.",
+        "No estimate for e.",
+    ]

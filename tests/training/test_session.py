@@ -40,9 +40,7 @@ from .conftest import StepTime
 
 def run(project: Project, **request) -> list[Event]:
     events: list[Event] = []
-    run_project(
-        project.path, TrainRequest(**request), events.append, Control(watch=StepTime())
-    )
+    run_project(project.path, TrainRequest(**request), events.append, Control(watch=StepTime()))
     return events
 
 

@@ -62,6 +62,10 @@ def test_volumes_keep_their_order_and_know_their_project(cohort, tmp_path):
     assert cohort.key_of(cohort.folder("002-third")) == "002-third"
     cohort.show("002-third")
     assert Cohort(cohort.path).shown == "002-third"
+    (cohort.path / "volumes" / "shown").unlink()
+    (cohort.path / "volumes" / "shown").mkdir()
+    cohort.show("002-third")  # where that cannot be written nobody misses it
+    assert cohort.shown == ""
     (path, name, _), *others = list_projects(tmp_path)
     assert (path, name, others) == (cohort.path, "first and 2 more", [])
 
@@ -73,6 +77,7 @@ def test_the_class_table_is_that_of_the_first_volume(cohort):
     assert cohort.open("001-second-one").classes.name(2) == "Lesion"
     (cohort.path / "project.json").write_text("{", encoding="utf-8")
     assert cohort.open("001-second-one").classes.ids == (1, 2)  # what it remembers itself
+    cohort.save_classes(table)  # which is no reason to fail
 
 
 def test_a_summary_tells_references_proposals_and_what_was_accepted(cohort):
@@ -88,8 +93,11 @@ def test_a_summary_tells_references_proposals_and_what_was_accepted(cohort):
     project.accepted = [AcceptedSlice(0, 1, "semsim", 1), AcceptedSlice(0, 3, "semsim", 1)]
     project.save()
     assert cohort.summary("002-third").state == "accepted 1 of 4"
-    (cohort.folder("002-third") / "project.json").write_text("{", encoding="utf-8")
-    assert cohort.summary("002-third").state == "damaged"
+    (cohort.folder("002-third") / "image.npy").unlink()
+    found = cohort.summary("002-third")
+    assert (found.name, found.state) == ("third", "damaged")
+    (cohort.folder("001-second-one") / "project.json").write_text("{", encoding="utf-8")
+    assert cohort.summary("001-second-one").state == "damaged"
 
 
 def test_what_does_not_fit_or_is_there_already_is_refused_and_leaves_nothing(cohort):
@@ -131,6 +139,10 @@ def test_training_goes_on_from_its_own_model_or_one_that_has_not_seen_the_labels
     assert cohort.models_for("002-third") == own
     put(cohort.shared, seen=["", "002-third"])
     assert cohort.models_for("002-third") == own  # the shared one knows its references
+    for nonsense in ("[]", '{"seen": 3}', "{"):
+        (cohort.shared / "model.json").write_text(nonsense, encoding="utf-8")
+        assert cohort.models_for("002-third") == own
+    put(cohort.shared, seen=["", "002-third"])
     assert cohort.models_for("001-second-one") == cohort.shared
     put(cohort.path / "models")
     assert cohort.models_for("002-third") == cohort.path / "models"

@@ -131,7 +131,7 @@ class ReferencesSection(Step):
             text = (
                 f"Slice {index} is outside of the object, as you said."
                 if session.extent.outside()[index] and state is SliceState.EMPTY
-                else f"Slice {index}: paint every class, then mark it as reference."
+                else f"Slice {index}: {_how(session)}"
                 if state is SliceState.EMPTY
                 else f"Slice {index} has some ink; mark it when it is complete, "
                 "or leave it partial."
@@ -293,3 +293,10 @@ class ReferencesSection(Step):
                 rows = picture_rows(session.image, session.project.axis)
                 picture = slice_picture(image[index][rows], ink[rows], session.classes, limits)
                 item.setIcon(icon(picture))
+
+
+def _how(session: Session) -> str:
+    """Say how a slice without ink becomes a reference."""
+    if session.shelf.in_view() is None:
+        return "paint every class, then mark it as reference."
+    return "accept what is proposed, in step 4, or paint every class and mark it."

@@ -14,7 +14,7 @@ from ..key_settings import Keys
 from ..legend import RegionLegend
 from ..marking import shows_object
 from ..mending import NO_PROPOSAL
-from ..spoken_training import spoken_how, without_estimate
+from ..spoken_training import spoken_basis, without_estimate
 from ..step import Step, allow, hint_label, say, spoken_dice
 from ..suggesting import NextSlice
 from .correct_part import CorrectPart
@@ -160,14 +160,14 @@ class ReviewSection(Step):
             return
         self.image_only.setChecked(session.look.image_only)
         allow(self.retrain, session.why_not_train(), "Train on, with all that you corrected")
-        for slug, proposal in sorted(session.proposals.items(), reverse=True):
+        for slug, proposal in session.proposals.items():
             if slug not in self.buttons:
                 button = QPushButton(proposal.name)
                 button.setCheckable(True)
                 button.clicked.connect(lambda checked, slug=slug: self._activate(slug))
                 self._group.addButton(button)
-                self._choice.addWidget(button)
                 self.buttons[slug] = button
+                self._choice.insertWidget(sorted(self.buttons).index(slug), button)
             self.buttons[slug].setChecked(slug == session.active)
             key = self._keys.by_name["swap"]
             self.buttons[slug].setToolTip(
@@ -206,7 +206,7 @@ class ReviewSection(Step):
         rows = estimated_classes(estimate, session.classes)
         classes = ", ".join(f"{row.name} {spoken_dice(row.dice, row.spread)}" for row in rows)
         told += f": {classes}." if classes else "."
-        said = (told, without_estimate(rows, session.classes), spoken_how(estimate.how))
+        said = (told, without_estimate(rows, session.classes), spoken_basis(estimate))
         say(self.quality, " ".join(part for part in said if part))
 
     def _why_no_estimate(self) -> str:

@@ -277,7 +277,8 @@ class VolumeSection(Step):
         self.open_image.setEnabled(not self._busy)
         self.channels.setEnabled(not self._busy)
         if self._session is None and not self._busy:
-            say(self.hint, f"To start, {reason}" if layer is None else reason)
+            told = f"To start, {reason}" if layer is None else reason
+            say(self.hint, told[:1].upper() + told[1:])
         if self._session is not None:
             self.set_state(self._session.image.name)
         else:

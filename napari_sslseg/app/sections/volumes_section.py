@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from ...formats import suffixes
+from ...training import wording
 from ...training.events import (
     Cancelled,
     Event,
@@ -32,9 +33,11 @@ from ...training.events import (
     VolumeProposed,
 )
 from ...volume.project import ProjectError
+from ..live_summary import name_in
 from ..step import Step, allow, hint_label, say
 
 if TYPE_CHECKING:
+    from ...training.facts import SharedLesson
     from ...volume.cohort import VolumeSummary
     from ..cohort_view import CohortView
     from ..session import Session
@@ -64,7 +67,9 @@ class VolumesSection(Step):
         self._switching: str | None = None
         self._phase = ""
         self._failed: list[str] = []
-        self._remarks: list[str] = []
+        self._untested: list[str] = []
+        self._lesson: SharedLesson | None = None
+        self._reading = ""
         self.list = QTreeWidget()
         self.list.setColumnCount(3)
         self.list.setHeaderLabels(["Volume", "References", "State"])
@@ -253,8 +258,10 @@ class VolumesSection(Step):
             self._view.add_folder(Path(chosen))
 
     def _on_reading(self, text: str) -> None:
-        if text or self.hint.text().startswith("Reading "):
+        # What was said since, of a volume that cannot be read say, stays.
+        if text or self.hint.text() == self._reading:
             say(self.hint, text)
+        self._reading = text
 
     def _on_trouble(self, text: str) -> None:
         lines = text.split("\n")
@@ -264,23 +271,27 @@ class VolumesSection(Step):
 
     def _name(self, key: str, name: str) -> str:
         """Return what the list calls a volume."""
-        return next((s.name for s in self._view.summaries() if s.key == key), name)
+        return name_in(self._view.summaries(), key, name)
 
     def _follow(self, event: Event) -> None:
         if isinstance(event, Started):
             self.bar.setValue(0)
-            self._failed, self._remarks = [], []
-            say(self.hint, event.plan)
+            self._failed, self._untested, self._lesson = [], [], None
+            say(self.hint, "Reading the volumes.")
         elif isinstance(event, VolumeBegun):
             name = self._name(event.volume, event.name)
             self._phase = f"{name} ({event.number} of {event.count})"
         elif isinstance(event, Progress):
             self.bar.setValue(int(1000 * event.fraction))
-            say(self.hint, f"{self._phase}: {event.phase}" if self._phase else event.phase)
+            doing = wording.phase(event)
+            say(self.hint, f"{self._phase}: {doing}" if self._phase else doing)
         elif isinstance(event, VolumeProposed):
-            say(self.hint, f"{self._name(event.volume, event.name)}: {event.how}")
-            if event.how not in self._remarks and not event.how.startswith("Estimated"):
-                self._remarks.append(event.how)
+            name = self._name(event.volume, event.name)
+            say(self.hint, f"{name}: {wording.proposed(event)}")
+            if event.lesson is not None:
+                self._lesson = event.lesson
+            elif event.dice is None:
+                self._untested.append(name)
         elif isinstance(event, VolumeFailed):
             name = self._name(event.volume, event.name)
             self._failed.append(name)
@@ -292,6 +303,14 @@ class VolumesSection(Step):
             elif isinstance(event, Cancelled):
                 say(self.hint, "Stopped; the proposals that were finished stay.")
             else:
-                none = f" None for {', '.join(self._failed)}." if self._failed else ""
-                said = f"Proposals are made; click a volume to review it.{none}"
-                say(self.hint, "\n".join([said, *self._remarks]))
+                say(self.hint, self._summary())
+
+    def _summary(self) -> str:
+        """Return what a batch has come to; all volumes without labels share one lesson."""
+        none = f" None for {', '.join(self._failed)}." if self._failed else ""
+        lines = [f"Proposals are made; click a volume to review it.{none}"]
+        if self._lesson is not None:
+            lines.append(wording.lesson(self._lesson))
+        if self._untested:
+            lines.append(f"No estimate for {', '.join(self._untested)}.")
+        return "\n".join(lines)

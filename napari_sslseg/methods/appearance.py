@@ -4,17 +4,22 @@ Matching says where a label comes from, the appearance says whether the pixel lo
 is a multinomial logistic regression on the descriptors and their squares, fitted to the inked
 pixels on and around the objects. Its odds relative to the class shares of those pixels are
 evidence that can be added to any prior (the ratio of Bayes' rule).
+
+How far the looks alone tell a class is seen on inked slices that the classifier has not learned
+from (`told_by_looks`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 
 from .ink_completion import NOT_ANNOTATED
+from .working_region import within_reach
 
 _MAX_SAMPLES = 20_000
 
@@ -88,8 +93,7 @@ def fit_appearance(
     Appearance or None
         None if the ink near the objects holds fewer than two classes.
     """
-    objects = ((ink != 0) & (ink != NOT_ANNOTATED)).float()[:, None]
-    near = F.max_pool2d(objects, 2 * reach + 1, 1, reach)[:, 0] > 0
+    near = within_reach((ink != 0) & (ink != NOT_ANNOTATED), reach)
     chosen = near & (ink != NOT_ANNOTATED)
     samples = torch.cat([f.permute(1, 2, 0)[c] for f, c in zip(features, chosen, strict=True)])
     labels = ink[chosen].long()
@@ -117,6 +121,57 @@ def fit_appearance(
         optimiser.step(loss)
     shares = (counts + 1) / (counts + 1).sum()
     return Appearance(scale.to(device), weights.detach().to(device), shares.log().to(device))
+
+
+class Described(Protocol):
+    """Descriptors (D, H, W) of each slice; a tensor (Z, D, H, W) is one."""
+
+    def __getitem__(self, index: int, /) -> torch.Tensor:
+        """Return those of a slice."""
+
+
+def told_by_looks(
+    features: Described, slices: Sequence[int], ink: torch.Tensor, classes: int
+) -> torch.Tensor:
+    """Dice of each class by its looks alone, on slices whose ink was not learned from.
+
+    Every other slice teaches a classifier that the rest are tested on, and the other way round. The
+    whole slices count: what looks like the class far away from it speaks against the looks.
+
+    Parameters
+    ----------
+    features : descriptors of the slices
+    slices : sequence of int
+        The inked slices, rising.
+    ink : (Z, H, W) uint8 tensor
+        255 where not annotated; nothing is said there.
+    classes : int
+        Number of classes with background.
+
+    Returns
+    -------
+    (classes,) float tensor
+        0 for background, for absent classes, and for all where there are too few slices.
+    """
+    common = torch.zeros(classes, device=ink.device)
+    total = torch.zeros_like(common)
+    for taught, tested in ((slices[::2], slices[1::2]), (slices[1::2], slices[::2])):
+        if not taught:
+            return torch.zeros_like(common)
+        # One slice after the other: large ones are described when they are asked for.
+        appearance = fit_appearance((features[z] for z in taught), ink[list(taught)], classes)
+        if appearance is None:
+            return torch.zeros_like(common)
+        for z in tested:
+            named = ink[z] != NOT_ANNOTATED
+            found = appearance.evidence(features[z][None])[0].argmax(0)[named]
+            true = ink[z][named].long()
+            common += torch.bincount(found[found == true], minlength=classes)
+            total += torch.bincount(found, minlength=classes)
+            total += torch.bincount(true, minlength=classes)
+    dice = 2 * common / total.clamp_min(1)
+    dice[0] = 0.0
+    return dice
 
 
 def _design(samples: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from .check_point import check_point
 from .shape_prior import signed_distances
+from .working_region import within_reach
 
 #: Distance (pixels) from the proposed or inked objects within which confidence is estimated;
 #: farther away the proposal's own probability stands.
@@ -263,7 +264,7 @@ def evidence(known: Predictions) -> Iterator[tuple[int, Tensor, Tensor]]:
             shapes[i], inside[i] = signed_distances(labels, classes), labels > 0
         proposed = known.proposed[z].float()
         best, own = proposed.max(0)
-        near = _grown(own > 0)
+        near = within_reach(own[None] > 0, REACH)[0]
         for i in ends:
             near |= inside[i]
         if not bool(near.any()):
@@ -303,12 +304,6 @@ def evidence(known: Predictions) -> Iterator[tuple[int, Tensor, Tensor]]:
 
 def _log_odds(chance: Tensor) -> Tensor:
     return ((chance + 2e-3) / (1 - chance + 2e-3)).log()
-
-
-def _grown(mask: Tensor) -> Tensor:
-    """Pixels within `REACH` of a mask (H, W), in a square."""
-    size = 2 * REACH + 1
-    return F.max_pool2d(mask[None].float(), size, 1, REACH)[0] > 0
 
 
 def _surroundings(probabilities: Tensor, z: int, own: Tensor, slices: int, pixels: int) -> Tensor:

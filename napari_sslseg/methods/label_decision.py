@@ -17,6 +17,9 @@ from .slice_features import gaussian_blur
 
 Stretch = tuple[int, int]
 
+#: Chance that the reads leave to a class they do not show.
+_LEAST_CHANCE = 1e-4
+
 
 @dataclass(frozen=True)
 class Mixed:
@@ -112,12 +115,17 @@ class Decider:
         sources, config, (a, b) = self._sources, self._sources.config, stretch
         slices = mixed.slices
         labels = object_first(mixed.labels, config.class_temperature)
-        logits = keep_areas_of_slices(labels).clamp_min(1e-4).log()
+        believed = self._looks_believed(stretch)[:, None, None]
+        least = _LEAST_CHANCE * (config.looks_chance / _LEAST_CHANCE) ** believed
+        logits = torch.maximum(keep_areas_of_slices(labels), least).log()
         if sources.appearance is not None:
             evidence = sources.appearance.evidence(pyramids.of(slices)[0])
             if not sources.background_met:
                 evidence[:, 0] = 0.0  # neither for it nor against it
             logits = logits + self._appearance_weight(stretch) * evidence
+            against = evidence - evidence[:, :1]
+            weight = config.looks_weight * self._distance(stretch)
+            logits = logits + weight * believed * against
         logits = gaussian_blur(logits, sources.smoothing)
         if a in sources.ends and b in sources.ends:
             if stretch not in self._trust:
@@ -132,12 +140,23 @@ class Decider:
                 found[i] = correct_by_ink(pyramids[z][0], sources.ink[z], found[i])
         return found
 
+    def _looks_believed(self, stretch: Stretch) -> torch.Tensor:
+        """Return how far (classes,) the looks alone are believed between two ends."""
+        believed = self._sources.looks_believed
+        # Nothing that was tested tells what there is beyond the outermost labels.
+        inked = all(z in self._sources.anchors for z in stretch)
+        return believed if inked else torch.zeros_like(believed)
+
     def _appearance_weight(self, stretch: Stretch) -> float:
         """Return what the appearance counts: more where the ends are farther apart."""
+        config = self._sources.config
+        return config.appearance_weight + config.appearance_far * self._distance(stretch)
+
+    def _distance(self, stretch: Stretch) -> float:
+        """Return how far the ends are apart, from 0 to 1."""
         config, ends, (a, b) = self._sources.config, self._sources.ends, stretch
         pixels = (b - a) * self._sources.slice_distance
         if a not in ends or b not in ends:
             # Beyond the last end, what looks like the object is often something else.
             pixels = config.appearance_gap / 2
-        far = pixels / (pixels + config.appearance_gap)
-        return config.appearance_weight + config.appearance_far * far
+        return pixels / (pixels + config.appearance_gap)

@@ -38,6 +38,15 @@ class PropagationConfig:
     """What is added to it where they are far apart: reads are worth less there."""
     appearance_gap: float = 15.0
     """Pixels between the two inked slices at which half of that is added."""
+    looks_dice: tuple[float, float] = (0.65, 0.8)
+    """Dice of a class by its looks alone (`appearance.told_by_looks`) from which, and at which in
+    full, what looks like the class is believed although neither read shows it there: nuclei that
+    come and go between the inked slices."""
+    looks_weight: float = 1.0
+    """What is then added to the weight of the appearance where the inked slices are far apart; half
+    of it at ``appearance_gap``."""
+    looks_chance: float = 0.02
+    """Least chance of such a class anywhere, before its appearance is seen."""
     shape_weight: float = 2.0
     """Log weight of the shape interpolated between identical neighbouring inked slices."""
     shape_power: float = 4.0

@@ -8,10 +8,12 @@ import math
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from .appearance import Appearance, fit_appearance
+from .appearance import Appearance, fit_appearance, told_by_looks
 from .ink_completion import NOT_ANNOTATED, complete_ink
 from .label_sources import carrying_slices, stroke_areas
+from .object_contrast import ScaledSlices, object_contrast
 from .propagation_inputs import Execution, InkedVolume
 from .propagation_result import PropagationConfig
 from .shape_prior import object_radius, signed_distances, thinnest_radius
@@ -63,7 +65,7 @@ class Sources:
         strokes = np.flatnonzero((pixels > 0) & ~carrying).tolist()
         #: Slices with strokes that correct what arrives there.
         self.partial: set[int] = set(strokes).difference(self.empty)
-        self.features = _descriptors(volume, region, config, execution)
+        self.features = _descriptors(volume, self.anchors, region, config, execution)
         inked = ink[self.anchors]
         used = torch.from_numpy(shown.any(axis=0))
         # Background is carried from empty slices as well, though it may be inked nowhere.
@@ -83,6 +85,8 @@ class Sources:
         self.appearance: Appearance | None = fit_appearance(
             (self.features[z] for z in self.anchors), self.ink[self.anchors], classes
         )
+        #: How far (0 to 1) the looks of each class alone are believed.
+        self.looks_believed = self._looks_believed(whole)
         end_labels = torch.stack([self.ends[z].max(0).indices for z in self.anchors])
         self.smoothing = config.smoothing * thinnest_radius(end_labels, classes)
         self._distances: dict[int, torch.Tensor] = {}
@@ -107,6 +111,15 @@ class Sources:
             self._distances[z] = signed_distances(self.classes_at(z), self.classes)
         return self._distances[z]
 
+    def _looks_believed(self, whole: NDArray[np.bool_]) -> torch.Tensor:
+        """Return how far (classes,) what looks like a class is taken for it; 0 for background."""
+        tested = [z for z in self.anchors if whole[z]]
+        if self.appearance is None or not self.background_met or len(tested) < 2:
+            return torch.zeros(self.classes, device=self.ink.device)
+        told = told_by_looks(self.features, tested, self.ink, self.classes)
+        least, full = self.config.looks_dice
+        return ((told - least) / (full - least)).clamp(0.0, 1.0)
+
     def _empty_ends(self) -> list[int]:
         """Return the empty slices that a stretch ends at."""
         ends = {z for stretch in self.stretches() for z in stretch}
@@ -115,6 +128,7 @@ class Sources:
 
 def _descriptors(
     volume: InkedVolume,
+    anchors: list[int],
     region: tuple[slice, slice],
     config: PropagationConfig,
     execution: Execution,
@@ -125,7 +139,11 @@ def _descriptors(
         crop = volume.features[(..., *region)].to(device).float()
         spread = crop.var((0, 2, 3)).sum().clamp_min(1e-12)
         return crop / spread.sqrt()
+    contrast = object_contrast(image, volume.ink, anchors)
     if execution.storage is not None or not isinstance(image, torch.Tensor):
-        return StreamedFeatures(image, *region, config.dimensions, config.scales, device)
+        seen = image if contrast is None else ScaledSlices(image, contrast)
+        return StreamedFeatures(seen, *region, config.dimensions, config.scales, device)
     crop = image[(..., *region)].to(device).float()
+    if contrast is not None:
+        crop = contrast.apply(crop)
     return slice_features(crop, config.dimensions, config.scales, execution.workers)

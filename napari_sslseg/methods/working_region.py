@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 
 from .ink_completion import NOT_ANNOTATED
 from .slice_batches import mask_batches
@@ -51,6 +52,25 @@ def inked_objects(ink: torch.Tensor) -> torch.Tensor:
     for part in mask_batches(ink):
         found |= ((part != 0) & (part != NOT_ANNOTATED)).any(0)
     return found
+
+
+def within_reach(mask: torch.Tensor, reach: int) -> torch.Tensor:
+    """Return the pixels in squares around those of a mask.
+
+    Parameters
+    ----------
+    mask : (N, H, W) bool tensor
+    reach : int
+        Pixels from the middle of a square to its sides, which belong to it.
+
+    Returns
+    -------
+    (N, H, W) bool tensor
+    """
+    size = 2 * reach + 1
+    # Rows, then columns: a square at once looks at all its pixels for each one.
+    rows = F.max_pool2d(mask[:, None].float(), (1, size), 1, (0, reach))
+    return F.max_pool2d(rows, (size, 1), 1, (reach, 0))[:, 0] > 0
 
 
 def inked_pixels(ink: torch.Tensor) -> torch.Tensor:

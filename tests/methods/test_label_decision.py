@@ -117,7 +117,8 @@ def test_beyond_ink_without_background_the_object_alone_is_told_by_its_looks():
 def test_the_shape_between_two_slices_counts_as_much_as_they_overlap():
     sources = sources_of(9, [0, 8])
     sources.ends[8] = sources.ends[8].roll(2, -1)  # 48 pixels in common, of 80
-    sources.config = replace(sources.config, appearance_weight=0.0, appearance_far=0.0)
+    none = {"appearance_weight": 0.0, "appearance_far": 0.0, "looks_weight": 0.0}
+    sources.config = replace(sources.config, **none)
     sources.smoothing = 0.0
     doubt = torch.full((1, 2, SIZE, SIZE), 0.5)
     pyramids = Pyramids(sources.features, 2, None)

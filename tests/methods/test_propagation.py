@@ -476,3 +476,24 @@ def test_ink_of_an_object_counts_in_a_slice_called_empty_until_it_is_taken_back(
     marked[8, 4:8, 4:8] = 0  # says nothing new
     found = _propagate(image, marked, 2, empty=[7, 8])
     assert torch.equal(found.labels, plain.labels)
+
+
+def _coming_and_going(others: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Show a disc everywhere, one only between references 0, 8 and 16, and what may look alike."""
+    labels = torch.stack([_disc((20, 20), 8)] * 17).to(torch.uint8)
+    labels[3:6][:, _disc((20, 38), 6)] = 1
+    image = _volume(labels)
+    image[:, 0, _disc((38, 20), 6)] += others
+    return image, labels
+
+
+def test_what_comes_between_the_references_is_found_where_looks_tell_the_class() -> None:
+    image, labels = _coming_and_going(0.0)
+    result = _propagate(image, _ink(labels, [0, 8, 16]), 2, spacing=(4.0, 1.0, 1.0))
+    assert _dice(result.labels[4], labels[4]) > 0.85
+
+
+def test_what_comes_between_the_references_is_not_believed_where_other_things_look_alike() -> None:
+    image, labels = _coming_and_going(1.0)
+    result = _propagate(image, _ink(labels, [0, 8, 16]), 2, spacing=(4.0, 1.0, 1.0))
+    assert _dice(result.labels[4], _disc((20, 20), 8)) > 0.9

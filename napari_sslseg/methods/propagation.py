@@ -4,6 +4,8 @@ Seibold et al. (RPG, AAAI 2022) give a pixel the label of the most similar refer
 one volume the reference slice and its neighbour show the same patient, so the match can be local:
 
 1. Every pixel is described by the patches around it (`slice_features`), or by learned features.
+   Where objects and what is beside them take little of the image's range, as organs in CT do, it
+   is scaled to them first (`object_contrast`).
 2. Between each slice and the next, a displacement and a windowed soft read (`slice_matching`).
 3. From each wholly inked slice, or one whose strokes tell an object from the background
    (`label_sources`), the labels are carried towards the next one, both ways, together with the
@@ -14,7 +16,8 @@ one volume the reference slice and its neighbour show the same patient, so the m
    nearness (`class_parts`). The classes are rebalanced to keep their area
    (`shape_prior.keep_areas`). As further evidence come the appearance of the classes in the inked
    slices (`appearance`) and, where the shapes of the two inked slices overlap well, the shape
-   interpolated between them.
+   interpolated between them. Where inked slices show that its looks alone tell a class, it may
+   appear between two of them that both do not show it.
 5. Beyond the outermost inked slices, labels are carried one way, and shapes that were shrinking
    towards the end go on shrinking at that rate. Where it is known that slices are empty, these are
    the other end, and the labels fade towards them.

@@ -101,9 +101,9 @@ class Renewal:
     """A propagation to go on from after some slices were inked or corrected.
 
     Only the stretches that end at one of them are computed again, and open ends whose trend it
-    tells; all other slices are taken over. What all of the ink says together (appearance, region,
-    descriptors, scale and smoothing) is that of now in the former, and that of before in the
-    latter.
+    tells; all other slices are taken over. What all of the ink says together (appearance and how
+    far it is believed, contrast, region, descriptors, scale and smoothing) is that of now in the
+    former, and that of before in the latter.
     """
 
     previous: Propagation

@@ -82,7 +82,11 @@ def test_an_interrupted_run_is_saved_and_goes_on(tmp_path, command_line):
     path = write_nifti(tmp_path / "data")
     command = [sys.executable, "-m", "napari_sslseg", "train", str(path)]
     command += ["--run", str(tmp_path / "run"), "--steps", "100000", "--device", "cpu"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+
+    def heed() -> None:  # a shell's background jobs, and what they start, do not by themselves
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed) as process:
         for line in process.stderr:
             if line.startswith("step"):
                 break

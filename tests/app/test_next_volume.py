@@ -114,7 +114,10 @@ def test_after_a_volume_that_cannot_be_shown_a_click_on_it_goes_to_no_slice(
     until(lambda: bool(warned) and panel.session is not None)
     assert cohort._wanted is None
     assert "slice" not in panel.volumes.hint.text()
+    until(lambda: cohort.why_no_next() != "")  # it is looked at again
     (folder / "image.npy").write_bytes(image)
+    cohort.look(key)
+    until(lambda: cohort.why_no_next() == "")
     cohort.go_to_next_volume()
     until(lambda: panel.session is not None and panel.cohort.current == key)
     assert f"slice {panel.session.references.current_slice()}: " in panel.volumes.hint.text()

@@ -33,7 +33,7 @@ from napari_sslseg.training.events import Estimated, Event, Finished
 from napari_sslseg.training.plan import choose_device
 from napari_sslseg.training.request import DEVICES, TrainRequest
 from napari_sslseg.training.session import run_project
-from napari_sslseg.training.threads import usable_cores
+from napari_sslseg.training.threads import calm_threads, usable_cores
 from napari_sslseg.training.tune import warm_up
 from napari_sslseg.volume.classes import ClassTable
 from napari_sslseg.volume.project import ImageInfo, Project
@@ -239,6 +239,7 @@ def means(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line."""
+    calm_threads()
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("cases", type=Path, help="folder of case folders")
     parser.add_argument("--method", action="append", choices=sorted(METHODS), help="repeatable")

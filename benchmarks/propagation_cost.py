@@ -32,6 +32,10 @@ SIZES = (
 def measure(size: tuple[int, int, int], device: str) -> dict[str, Any]:
     """Run the matching on the sample volume at one size; call in a fresh process."""
     import numpy as np
+
+    from napari_sslseg.training.threads import calm_threads, usable_cores
+
+    calm_threads()
     import torch
     from scipy import ndimage
 
@@ -44,7 +48,6 @@ def measure(size: tuple[int, int, int], device: str) -> dict[str, Any]:
     )
     from napari_sslseg.methods.working_region import working_region
     from napari_sslseg.sample import load
-    from napari_sslseg.training.threads import usable_cores
 
     torch.set_num_threads(1)
     image, labels = (np.moveaxis(np.asarray(v.array), -1, 0) for v in load())

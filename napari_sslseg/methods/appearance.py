@@ -15,8 +15,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 
 from .ink_completion import NOT_ANNOTATED
 from .working_region import within_reach
@@ -57,9 +59,11 @@ class Appearance:
             inked means nothing.
         """
         count, _, height, width = features.shape
-        rows = _design(features.transpose(0, 1).flatten(1).T, self.scale)
-        logits = (rows @ self.weights.T).log_softmax(1) - self.log_shares
-        return logits.T.reshape(-1, count, height, width).transpose(0, 1)
+        # Class by class in memory: a softmax over the last axis of so few takes several times as
+        # long.
+        logits = self.weights @ _design(features.transpose(0, 1).flatten(1), self.scale)
+        logits = logits.log_softmax(0) - self.log_shares[:, None]
+        return logits.reshape(-1, count, height, width).transpose(0, 1)
 
 
 def fit_appearance(
@@ -105,22 +109,32 @@ def fit_appearance(
     # A small problem in hundreds of short steps: on a GPU starting them would take longer.
     samples, labels, counts = samples[::step].cpu(), labels[::step].cpu(), counts.cpu()
     scale = samples.std(0).clamp_min(1e-6)
-    rows = _design(samples, scale)
-    weights = torch.zeros((classes, rows.shape[1]), device=rows.device, requires_grad=True)
-    optimiser = torch.optim.LBFGS(
-        [weights], max_iter=iterations, history_size=10, line_search_fn="strong_wolfe"
-    )
-
-    def loss() -> torch.Tensor:
-        optimiser.zero_grad()
-        value = F.cross_entropy(rows @ weights.T, labels) + ridge * weights.square().sum()
-        value.backward()
-        return value
-
-    with torch.enable_grad():
-        optimiser.step(loss)
+    weights = _regression(_design(samples.T, scale), labels, classes, ridge, iterations)
     shares = (counts + 1) / (counts + 1).sum()
-    return Appearance(scale.to(device), weights.detach().to(device), shares.log().to(device))
+    return Appearance(scale.to(device), weights.to(device), shares.log().to(device))
+
+
+def _regression(
+    columns: torch.Tensor, labels: torch.Tensor, classes: int, ridge: float, iterations: int
+) -> torch.Tensor:
+    """Return the weights (classes, F) of a logistic regression on columns (F, N) of samples."""
+    # Not the optimisers of torch: the first of them in a process imports its compiler, for seconds.
+    from scipy import optimize
+
+    one_hot = F.one_hot(labels, classes).T.to(columns.dtype)
+
+    def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        weights = torch.from_numpy(flat).to(columns.dtype).view(classes, -1)
+        logits = (weights @ columns).log_softmax(0)
+        value = -(logits * one_hot).sum() / len(labels) + ridge * weights.square().sum()
+        gradient = (logits.exp_() - one_hot) @ columns.T / len(labels) + 2 * ridge * weights
+        return float(value), gradient.double().flatten().numpy()
+
+    start = np.zeros(classes * len(columns))
+    found = optimize.minimize(
+        loss, start, jac=True, method="L-BFGS-B", options={"maxiter": iterations, "maxcor": 10}
+    )
+    return torch.from_numpy(found.x).to(columns.dtype).view(classes, -1)
 
 
 class Described(Protocol):
@@ -174,7 +188,13 @@ def told_by_looks(
     return dice
 
 
-def _design(samples: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    scaled = samples / scale
+def _design(columns: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """Return what is learned from (2 D + 1, N), of columns (D, N) of descriptors."""
+    dimensions, count = columns.shape
+    result = columns.new_empty((2 * dimensions + 1, count))
+    torch.div(columns, scale[:, None], out=result[:dimensions])
+    torch.square(result[:dimensions], out=result[dimensions:-1])
     # A far outlier must not outweigh everything through its square.
-    return torch.cat((scaled, scaled.square().clamp_max(9.0), torch.ones_like(scaled[:, :1])), 1)
+    result[dimensions:-1].clamp_max_(9.0)
+    result[-1] = 1.0
+    return result

@@ -22,6 +22,13 @@ from . import slice_batches
 from .check_point import check_point
 from .slice_features import gaussian_blur
 
+#: Pixels of ten descriptors that stay in the second cache of a core together with those that they
+#: are compared with and the differences: 1 MB.
+_BAND = 8192
+
+#: A band has this many rows at least: the windows reach beyond it.
+_FEWEST_ROWS = 8
+
 
 @dataclass(frozen=True)
 class MatchSettings:
@@ -237,7 +244,7 @@ def match_pairs(
         if flow.shape[-2:] != size:
             flow = 2 * F.interpolate(flow, size, mode="bilinear", align_corners=False)
         moved = warp(key[level], flow) if level < len(query) - 1 else key[level]
-        cost = _costs(query[level], moved, search)
+        cost = _search_costs(query[level], moved, search)
         cost = gaussian_blur(cost, settings.cost_smoothing)
         weights = _soft(cost, search, settings.search_temperature)
         flow = flow + torch.einsum("bnhw,nc->bchw", weights, search.shifts)
@@ -249,18 +256,57 @@ def match_pairs(
         flow = torch.stack((flow[:, 0] * scale[0], flow[:, 1] * scale[1]), 1)
     places = places_of(flow)
     read = Window.of(settings.read_radius, settings.read_penalty, device, whole)
-    cost = _costs(query[0], _sample(key[0], places), read)
-    weights = _soft(cost, read, settings.read_temperature)
-    expected = gaussian_blur(cost.mul_(weights).sum(1, keepdim=True), 1.0)[:, 0]
+    weights, cost = _soft_read(query[0], _sample(key[0], places), read, settings.read_temperature)
+    expected = gaussian_blur(cost, 1.0)[:, 0]
     return [Match(flow[i], places[i], weights[i], expected[i], read) for i in range(pairs)]
 
 
-def _costs(query: torch.Tensor, key: torch.Tensor, window: Window) -> torch.Tensor:
+def _soft_read(
+    query: torch.Tensor, key: torch.Tensor, window: Window, temperature: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the weights (B, N, H, W) of a read, and what it costs (B, 1, H, W)."""
+    pairs, _, height, width = query.shape
+    weights = query.new_empty((pairs, len(window.offsets), height, width))
+    expected = query.new_empty((pairs, 1, height, width))
+    padded = _padded(key, window)
+    for rows in _bands(query):
+        cost = _costs(query[:, :, rows], _band(padded, rows, window), window)
+        soft = _soft(cost, window, temperature)
+        weights[:, :, rows] = soft
+        torch.sum(cost.mul_(soft), 1, keepdim=True, out=expected[:, :, rows])
+    return weights, expected
+
+
+def _search_costs(query: torch.Tensor, key: torch.Tensor, window: Window) -> torch.Tensor:
     """Squared distances (B, N, H, W) of every query pixel to the key pixels of its window."""
+    padded = _padded(key, window)
+    bands = [_costs(query[:, :, r], _band(padded, r, window), window) for r in _bands(query)]
+    return bands[0] if len(bands) == 1 else torch.cat(bands, 2)
+
+
+def _padded(key: torch.Tensor, window: Window) -> torch.Tensor:
+    r = window.radius
+    return F.pad(key, (r, r, r, r), mode="replicate")
+
+
+def _bands(query: torch.Tensor) -> list[slice]:
+    """Rows that are worked on together: on a processor as many as stay in its caches."""
+    height, width = query.shape[-2:]
+    whole = slice_batches.launches_dominate(query.device)
+    rows = height if whole else max(_FEWEST_ROWS, _BAND // width)
+    return [slice(start, min(start + rows, height)) for start in range(0, height, rows)]
+
+
+def _band(padded: torch.Tensor, rows: slice, window: Window) -> torch.Tensor:
+    """Return what the windows of some rows reach of a padded key."""
+    return padded[:, :, rows.start : rows.stop + 2 * window.radius]
+
+
+def _costs(query: torch.Tensor, padded: torch.Tensor, window: Window) -> torch.Tensor:
+    """Squared distances (B, N, H, W) of every query pixel to the padded key pixels around it."""
     pairs, _, height, width = query.shape
     r = window.radius
-    padded = F.pad(key, (r, r, r, r), mode="replicate")
-    result = torch.empty((pairs, len(window.offsets), height, width), device=query.device)
+    result = query.new_empty((pairs, len(window.offsets), height, width))
     if slice_batches.launches_dominate(query.device):
         shifted = padded.unfold(2, height, 1).unfold(3, width, 1)
         for row, costs in enumerate(result.split(2 * r + 1, 1)):
@@ -268,10 +314,10 @@ def _costs(query: torch.Tensor, key: torch.Tensor, window: Window) -> torch.Tens
             difference = query[:, :, None] - shifted[:, :, row]
             torch.sum(difference.square_(), 1, out=costs)
         return result
+    check_point()
     # One piece of memory for all differences: fresh pages would take as long as the arithmetic.
-    difference = torch.empty_like(query)
+    difference = torch.empty_like(query, memory_format=torch.contiguous_format)
     for i, (y, x) in enumerate(window.offsets):
-        check_point()  # a slice of 512 × 512 takes a tenth of a second
         shifted = padded[..., r + y : r + y + height, r + x : r + x + width]
         torch.sub(query, shifted, out=difference)
         torch.sum(difference.square_(), 1, out=result[:, i])

@@ -97,8 +97,10 @@ def warm_up(device: torch.device) -> None:
 
     On a GPU it draws from torch's own generators of random numbers.
     """
-    # The first optimiser of a process imports torch's compiler: most of a second.
-    torch.optim.LBFGS([torch.zeros(1, requires_grad=True)])
+    from scipy import optimize  # noqa: F401  (of the appearance: a quarter of a second)
+
+    # The first optimiser of a process imports torch's compiler: seconds.
+    torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
     if device.type == "cpu":
         return
     layer = torch.nn.Conv2d(8, 8, 3, padding=1).to(device)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_sslseg.methods import slice_batches
+from napari_sslseg.methods import slice_batches, slice_matching
 from napari_sslseg.methods.slice_matching import (
     Match,
     MatchSettings,
@@ -60,6 +60,21 @@ def test_matching_in_few_operations_is_matching_offset_by_offset(monkeypatch) ->
         with monkeypatch.context() as processor:
             processor.setattr(slice_batches, "launches_dominate", lambda device: False)
             assert torch.allclose(at_once, expected.carry(values), atol=1e-5)
+
+
+def test_matching_band_by_band_is_matching_whole_slices(monkeypatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    query, key = (0.2 * torch.randn(2, 4, 29, 23, generator=generator) for _ in range(2))
+
+    def matched() -> list[Match]:
+        return match_pairs(pyramid(query, 2), pyramid(key, 2), MatchSettings())
+
+    whole = matched()
+    monkeypatch.setattr(slice_matching, "_BAND", 8 * 23)  # four bands, the last of five rows
+    for match, expected in zip(matched(), whole, strict=True):
+        assert torch.allclose(match.flow, expected.flow, atol=1e-6)
+        assert torch.allclose(match.weights, expected.weights, atol=1e-6)
+        assert torch.allclose(match.cost, expected.cost, atol=1e-6)
 
 
 def test_a_window_is_a_disc_or_a_square_of_which_the_disc_counts() -> None:

@@ -11,7 +11,7 @@ import threading
 from functools import lru_cache
 
 import numpy as np
-from napari.layers import Labels
+from napari.layers import Labels, Points
 from qtpy.QtCore import QTimer
 
 from ..volume.classes import ClassTable
@@ -28,13 +28,16 @@ def prepare_labels_soon() -> None:
 
 @lru_cache
 def prepare_labels() -> threading.Thread:
-    """Have a thread compile what colours labels; once in a process.
+    """Have a thread compile what colours labels; once in a process. Call in the GUI thread.
 
     Returns
     -------
     threading.Thread
         The application's end waits for it: code that is being compiled cannot be left alone.
     """
+    # The first layer of a process reads the table of units. If an image were opened while the
+    # thread does, it would find the table unfinished and fail for want of a "pixel".
+    Points()
     thread = threading.Thread(target=_make_a_layer, name="first-labels")
     thread.start()
     return thread

@@ -42,7 +42,27 @@ def test_nothing_is_compiled_for_the_layers_of_a_session():
     assert another > 0  # so that would have been seen
 
 
-def test_a_panel_prepares_once_in_a_process(make_panel, monkeypatch, until):
+#: Makes a layer as soon as the table of units is there, or begun.
+_AT_ONCE = """
+import numpy as np
+import pint
+from napari.layers import Image
+from napari_sslseg.app.first_labels import prepare_labels
+
+thread = prepare_labels()
+while isinstance(pint.get_application_registry().get(), pint.registry.LazyRegistry):
+    pass
+Image(np.zeros((3, 8, 9)))
+thread.join()
+"""
+
+
+def test_an_image_can_be_opened_while_labels_are_prepared():
+    told = subprocess.run([sys.executable, "-c", _AT_ONCE], capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+
+
+def test_a_panel_prepares_once_in_a_process(without_window, make_panel, monkeypatch, until):
     made = []
     monkeypatch.setattr(first_labels, "_make_a_layer", lambda: made.append(1))
     first_labels.prepare_labels.cache_clear()

@@ -100,7 +100,7 @@ class ReferenceMatching:
         """Carry the known slices through the volume and judge the result."""
         from napari_sslseg.methods.confidence import Predictions
         from napari_sslseg.methods.propagation import propagate
-        from napari_sslseg.training.judge import make_proposal
+        from napari_sslseg.training.judge import make_proposal, raised_read
         from napari_sslseg.training.stack import SliceStack
 
         volume = self._volume
@@ -109,7 +109,8 @@ class ReferenceMatching:
         known = Predictions(
             found.probabilities, found.probabilities, found.agreement, found.sources
         )
-        return make_proposal("Reference-guided", stack, known, found.farther, {})[0]
+        other = raised_read(found.probabilities, found.farther)
+        return make_proposal("Reference-guided", stack, known, other, {})[0]
 
     def close(self) -> None:
         """Do nothing."""

@@ -265,8 +265,10 @@ class BlockRun(Run):
         matched = winning_classes(propagated.probabilities, self.workspace)
         return plain, matched, likeness(plain, matched, self.stack.classes)
 
-    def _raised(self, proposed: Tensor, output: PredictOutput) -> Tensor:
-        return raised_classes(proposed, output.plain, self.workspace)
+    def _second(
+        self, raised: Callable[[Tensor, Tensor], Tensor], proposed: Tensor, part: Tensor
+    ) -> Tensor:
+        return raised_classes(raised, proposed, part, self.workspace)
 
     def _mix(
         self, recipe: Recipe, output: PredictOutput, matched: Tensor | None, away: Tensor

@@ -20,7 +20,7 @@ from ..volume.proposal import REGION_NAMES, neighbourhood_slab
 from ..volume.stored_ink import JoinedInk
 from .coherence import make_coherent
 from .expected_overlap import ExpectedOverlap
-from .judge import judge_voxels, raised_network
+from .judge import discrepant_threshold, judge_voxels
 from .recipe import Recipe
 from .reference_shapes import ReferenceShapes
 from .stack import SliceStack, View
@@ -38,20 +38,26 @@ def winning_classes(probabilities: Tensor, workspace: Workspace) -> Tensor:
     return classes
 
 
-def raised_classes(proposed: Tensor, network: Tensor, workspace: Workspace) -> Tensor:
-    """Return the classes (Z, H, W) uint8, in a file, of `raised_network`.
+def raised_classes(
+    raised: Callable[[Tensor, Tensor], Tensor], proposed: Tensor, part: Tensor, workspace: Workspace
+) -> Tensor:
+    """Return the classes (Z, H, W) uint8, in a file, of `raised_network` or `raised_read`.
 
     Parameters
     ----------
-    proposed, network : Tensor, (Z, K, H, W)
+    raised : callable
+        Either of them.
+    proposed : Tensor, (Z, K, H, W)
         Probabilities, read slice by slice.
+    part : Tensor, (Z, ...)
+        What is to count more in them, read slice by slice.
     workspace : Workspace
     """
     depth, _, height, width = proposed.shape
     classes = workspace.zeros((depth, height, width), torch.uint8)
     for z in range(depth):
         check_point()
-        classes[z] = raised_network(proposed[z], network[z])
+        classes[z] = raised(proposed[z], part[z])
         workspace.release()
     return classes
 
@@ -166,9 +172,10 @@ def write_judged(
         overlap,
     )
     regions = workspace.zeros(tuple(stack.ink.shape), torch.uint8)
+    least = discrepant_threshold(known)
     for z in range(depth):
         found = judge_voxels(
-            certainty[z], classes[z], other[z], thresholds, stack.ink[z], outside[z]
+            certainty[z], classes[z], other[z], thresholds, least, stack.ink[z], outside[z]
         )
         classes[z], regions[z], certainty[z] = found.classes, found.regions, found.certainty
         workspace.release()

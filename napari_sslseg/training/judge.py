@@ -14,13 +14,21 @@ from ..volume.proposal import Proposal, object_neighbourhood, region_shares
 from .expected_overlap import ExpectedOverlap
 from .stack import SliceStack
 
-#: Confidence of a discrepant voxel above which it is confident (DC). The thresholds of the
-#: unanimous would leave none, because discrepancy itself makes unsure; below this, the proposal is
-#: most likely wrong (four fifths of such voxels were, where the confidence was fitted).
+#: Confidence of a discrepant voxel above which it is confident (DC), beside a network. The
+#: thresholds of the unanimous would leave none, because discrepancy itself makes unsure; below
+#: this, the proposal is most likely wrong (four fifths of such voxels were, where the confidence
+#: was fitted).
 DISCREPANT = 0.4
+
+#: The same of the matching alone: an even chance. At two fifths what lies above was wrong as often
+#: as what lies below where the references are far apart (docs/results.md).
+DISCREPANT_READ = 0.5
 
 #: The network's share when it is asked for a second prediction of what it is part of.
 RAISED = 0.5
+
+#: Share of the farther read when it is asked for one of the matching that it is part of.
+RAISED_READ = 1 / 3
 
 
 def raised_network(proposed: Tensor, network: Tensor) -> Tensor:
@@ -45,6 +53,34 @@ def raised_network(proposed: Tensor, network: Tensor) -> Tensor:
     return torch.lerp(proposed.float(), network.float(), RAISED).max(-3).indices
 
 
+def raised_read(proposed: Tensor, farther: Tensor) -> Tensor:
+    """Return the second prediction that the matching is compared with.
+
+    The read from the farther side is heard in the matching already, as far as it is worth, as the
+    network is in a mixture (`raised_network`). Where it names another class but the matching is
+    sure of its own, it is mostly the farther read that is wrong: such voxels are less often wrong
+    than the unsure ones that both agree on (docs/results.md). A discrepancy is where the matching
+    changes when a third of it is the farther read alone.
+
+    Parameters
+    ----------
+    proposed : Tensor, (..., K, H, W)
+        The matching's probabilities.
+    farther : Tensor, (..., H, W) uint8
+        Classes that the farther read names.
+
+    Returns
+    -------
+    Tensor, (..., H, W)
+        Classes.
+    """
+    highest, named = proposed.float().max(-3)
+    classes = farther.long()
+    own = proposed.gather(-3, classes.unsqueeze(-3)).squeeze(-3).float()
+    # Labels that are certain overtake, in a mixture with them, what leads by less.
+    return torch.where(highest - own < RAISED_READ / (1 - RAISED_READ), classes, named)
+
+
 def make_proposal(
     name: str,
     stack: SliceStack,
@@ -57,7 +93,7 @@ def make_proposal(
 
     A voxel is unanimous where both predictions name one class. A unanimous voxel is confident when
     the chance that it is right exceeds the mean of its class (`class_thresholds`), a discrepant one
-    when it exceeds `DISCREPANT`.
+    when it exceeds `DISCREPANT`, or `DISCREPANT_READ`.
 
     Parameters
     ----------
@@ -92,7 +128,8 @@ def make_proposal(
         overlap.add(known, certainty, near & ~(inked | outside))
     settled = (proposed != other.long()) | inked | outside
     thresholds = class_thresholds(certainty, proposed, settled, stack.classes)
-    judged = judge_voxels(certainty, proposed, other, thresholds, stack.ink, outside)
+    least = discrepant_threshold(known)
+    judged = judge_voxels(certainty, proposed, other, thresholds, least, stack.ink, outside)
     classes, regions = judged.classes.numpy(), judged.regions.numpy()
     confidence = (judged.certainty * 255).round().clamp(0, 255).byte().numpy()
     shares = region_shares(regions, classes)
@@ -129,6 +166,7 @@ def judge_voxels(
     proposed: Tensor,
     other: Tensor,
     thresholds: Tensor,
+    least: float,
     ink: Tensor,
     outside: Tensor,
 ) -> Judged:
@@ -142,6 +180,8 @@ def judge_voxels(
         Proposed classes, and those of the second prediction.
     thresholds : Tensor, (classes,)
         See `class_thresholds`.
+    least : float
+        See `discrepant_threshold`.
     ink : Tensor, (...) uint8
         255 where not annotated.
     outside : Tensor of bool
@@ -153,10 +193,15 @@ def judge_voxels(
     """
     inked, named = ink != NOT_ANNOTATED, proposed.long()
     discrepant = (named != other.long()) & ~outside
-    least = torch.where(discrepant, DISCREPANT, thresholds[named])
-    regions = region_codes((certainty > least) | outside, discrepant).masked_fill(inked, 0)
+    needed = torch.where(discrepant, least, thresholds[named])
+    regions = region_codes((certainty > needed) | outside, discrepant).masked_fill(inked, 0)
     classes = torch.where(inked, ink, proposed.to(torch.uint8))
     return Judged(classes, regions, certainty.masked_fill(inked, 1.0))
+
+
+def discrepant_threshold(known: Predictions) -> float:
+    """Return the confidence above which a discrepant voxel is confident."""
+    return DISCREPANT_READ if known.network is None else DISCREPANT
 
 
 def class_thresholds(confidence: Tensor, classes: Tensor, excluded: Tensor, number: int) -> Tensor:

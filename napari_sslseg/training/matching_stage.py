@@ -8,6 +8,7 @@ from ..methods.confidence import Predictions
 from ..methods.propagation import Execution, Propagation, Renewal, propagate
 from . import estimate as quality
 from .facts import Basis, Phase, Witness
+from .judge import raised_read
 from .proposing import REFERENCE_GUIDED, Proposing
 from .threads import usable_cores
 
@@ -33,7 +34,7 @@ class MatchingStage(Proposing):
         self.progress(Phase.MATCHING, 0.01)
         propagated = self._matched()
         # Until there is a network, the read from the farther side is the second opinion.
-        self._reads = propagated.farther
+        self._reads = self._second(raised_read, propagated.probabilities, propagated.farther)
         known = Predictions(
             propagated.probabilities,
             propagated.probabilities,

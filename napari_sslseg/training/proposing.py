@@ -178,14 +178,15 @@ class Proposing:
         proposed = self._mix(recipe, output, matching, away)
         info: dict[str, object] = {"preset": self.request.preset, "recipe": recipe.to_json()}
         guided = self.known["matching"]
-        against_guided = against_network = (self._reads, "matching from the other side")
+        against_guided = against_network = (self._reads, "matching, farther side counting more")
         if learned:
             guided = self.known["guided"] = replace(guided, network=output.plain)
             against_guided = (plain, "network")
             # A network that the matching did not teach is not mixed with it, but compared.
             against_network = (matched_classes, "matching")
             if plan.use_prior:
-                against_network = (self._raised(proposed, output), "network, counting more")
+                second = self._second(raised_network, proposed, output.plain)
+                against_network = (second, "network, counting more")
         known = replace(guided, proposed=proposed, calibrated=taught)
         self.known["network"] = known
         for name, found, (other, called) in (
@@ -304,9 +305,11 @@ class Proposing:
         plain, matched = output.plain.max(1).indices, propagated.probabilities.max(1).indices
         return plain, matched, quality.mean_dice(plain, matched, self.stack.classes)
 
-    def _raised(self, proposed: Tensor, output: PredictOutput) -> Tensor:
-        """Classes of the mixture if the network counted more in it."""
-        return raised_network(proposed, output.plain)
+    def _second(
+        self, raised: Callable[[Tensor, Tensor], Tensor], proposed: Tensor, part: Tensor
+    ) -> Tensor:
+        """Classes of what is proposed if a part of it counted more, see `judge`."""
+        return raised(proposed, part)
 
     def _mix(
         self, recipe: Recipe, output: PredictOutput, matched: Tensor | None, away: Tensor

@@ -18,7 +18,7 @@ from napari_sslseg.training.events import (
     Started,
 )
 from napari_sslseg.training.facts import Phase
-from napari_sslseg.training.judge import raised_network
+from napari_sslseg.training.judge import raised_network, raised_read
 from napari_sslseg.training.memory import Need
 from napari_sslseg.training.request import TrainRequest
 from napari_sslseg.training.session import TrainingError, run_project
@@ -144,8 +144,10 @@ def test_a_network_is_trained_and_proposes_in_blocks(tmp_path, image, ink, truth
 def test_second_predictions_in_blocks_are_those_of_the_whole(tmp_path):
     torch.manual_seed(0)
     proposed, network = torch.rand(2, 5, 3, 6, 7).softmax(2)
-    found = raised_classes(proposed, network, Workspace(tmp_path, 2**28))
-    assert torch.equal(found.long(), raised_network(proposed, network))
+    farther = torch.randint(3, (5, 6, 7), dtype=torch.uint8)
+    for raised, part in ((raised_network, network), (raised_read, farther)):
+        found = raised_classes(raised, proposed, part, Workspace(tmp_path, 2**28))
+        assert torch.equal(found.long(), raised(proposed, part))
 
 
 def test_too_little_memory_is_said_before_anything_is_read(tmp_path, image, ink, tight):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,10 +12,13 @@ from napari_sslseg.methods.confidence import Predictions, estimate_confidence
 from napari_sslseg.training.expected_overlap import ExpectedOverlap
 from napari_sslseg.training.judge import (
     DISCREPANT,
+    DISCREPANT_READ,
+    RAISED_READ,
     class_thresholds,
     judge_voxels,
     make_proposal,
     raised_network,
+    raised_read,
 )
 from napari_sslseg.volume.proposal import object_neighbourhood
 
@@ -51,13 +56,24 @@ def test_regions_follow_agreement_and_confidence(stack):
     differs[:, ::2] = True
     assert torch.equal(regions[open_] >= 3, differs[open_])
     discrepant = open_ & differs
-    assert torch.equal(regions[discrepant] == 3, confidence[discrepant] > DISCREPANT)
+    assert torch.equal(regions[discrepant] == 3, confidence[discrepant] > DISCREPANT_READ)
     for value in range(3):
         alike = open_ & ~differs & (probs.argmax(1) == value)
         surest = confidence[alike & (regions == 1)]
         unsure = confidence[alike & (regions == 2)]
         if len(surest) and len(unsure):
             assert surest.min() > unsure.max() - 1e-6
+
+
+def test_beside_a_network_less_chance_makes_a_discrepant_voxel_confident(stack):
+    torch.manual_seed(0)
+    probs = torch.rand(stack.depth, 3, *stack.image.shape[-2:]).softmax(1)
+    known = replace(known_of(stack, probs), network=probs)
+    proposal, _ = make_proposal("X", stack, known, (probs.argmax(1) + 1) % 3, {})
+    regions = torch.from_numpy(stack_order(proposal.regions, stack))
+    confidence, judged = estimate_confidence(known), regions > 0
+    assert torch.equal(regions[judged] == 3, confidence[judged] > DISCREPANT)
+    assert bool(((confidence > DISCREPANT) & (confidence < DISCREPANT_READ))[judged].any())
 
 
 def stack_order(volume, stack):
@@ -110,7 +126,7 @@ def test_outside_is_confident_whatever_its_certainty():
     certainty, zeros = torch.full((2,), 0.1), torch.zeros(2, dtype=torch.long)
     ink = torch.full((2,), 255, dtype=torch.uint8)
     outside = torch.tensor([True, False])
-    judged = judge_voxels(certainty, zeros, zeros + 1, torch.tensor([0.5, 0.5]), ink, outside)
+    judged = judge_voxels(certainty, zeros, zeros + 1, torch.tensor([0.5, 0.5]), 0.4, ink, outside)
     assert judged.regions.tolist() == [1, 4]
 
 
@@ -121,6 +137,19 @@ def test_a_network_within_a_mixture_dissents_where_it_outweighs_it():
     assert raised_network(mixture, network).tolist() == [[0, 1]]
     volumes = raised_network(torch.stack([mixture, network]), torch.stack([network, network]))
     assert volumes.tolist() == [[[0, 1]], [[0, 0]]]
+
+
+def test_the_farther_read_dissents_where_it_would_change_the_matching():
+    # The matching says class 1 with .6, .76 and .9, then class 0 with .5; the farther read class 0.
+    matched = torch.tensor([[[0.3, 0.24, 0.1, 0.5]], [[0.6, 0.76, 0.9, 0.3]], [[0.1, 0, 0, 0.2]]])
+    farther = torch.zeros(1, 4, dtype=torch.uint8)
+    assert raised_read(matched, farther).tolist() == [[0, 1, 1, 0]]
+    torch.manual_seed(0)
+    matched, farther = torch.rand(4, 3, 20, 20).softmax(1) ** 2, torch.randint(3, (4, 20, 20))
+    matched = matched / matched.sum(1, keepdim=True)
+    alone = torch.nn.functional.one_hot(farther, 3).movedim(-1, 1)
+    mixture = torch.lerp(matched, alone.float(), RAISED_READ)
+    assert torch.equal(raised_read(matched, farther.to(torch.uint8)), mixture.argmax(1))
 
 
 def test_thresholds_and_expected_overlap_are_of_open_voxels_near_the_object(stack):

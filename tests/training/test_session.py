@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from napari_sslseg.methods.frameworks.combined import Combined
+from napari_sslseg.methods.propagation import propagate
 from napari_sslseg.training.checkpoint import read_head
 from napari_sslseg.training.control import Cancelled, Control
 from napari_sslseg.training.events import (
@@ -26,6 +27,7 @@ from napari_sslseg.training.events import (
 )
 from napari_sslseg.training.facts import Witness
 from napari_sslseg.training.finite import is_finite
+from napari_sslseg.training.judge import raised_read
 from napari_sslseg.training.plan import FIRST_STEPS
 from napari_sslseg.training.request import PRESETS, TrainRequest
 from napari_sslseg.training.session import TrainingError, run_project
@@ -52,10 +54,18 @@ def dice(proposed: np.ndarray, truth: np.ndarray) -> float:
     return float(np.mean(scores))
 
 
-def test_matching_alone_needs_no_training(project, truth):
+def test_matching_alone_needs_no_training(project, stack, truth):
     events = run(project, preset="reference", seconds=20)
     assert [e.kind for e in events if isinstance(e, ProposalReady)] == ["ProposalReady"]
-    assert dice(project.read_proposal("reference-guided").classes, truth) > 0.9
+    proposal = project.read_proposal("reference-guided")
+    assert dice(proposal.classes, truth) > 0.9
+    # Where the farther read names another class, but would not change the matching, both agree.
+    matched = propagate(stack.inked_volume(stack.ink))
+    differs = (matched.farther != matched.labels).numpy()
+    discrepant = (raised_read(matched.probabilities, matched.farther) != matched.labels).numpy()
+    regions = np.moveaxis(proposal.regions, stack.axis, 0)
+    assert 0 < np.count_nonzero(regions >= 3) < np.count_nonzero(differs)
+    assert np.array_equal(regions >= 3, discrepant)
     assert "Estimated" in {e.kind for e in events}
     assert not list(project.models.glob("*"))
 

@@ -20,7 +20,9 @@ from .volume.classes import BACKGROUND, ClassTable, voxel_counts
 
 
 def run_export(
-    labels: Annotated[Path, typer.Argument(help="Class ids: a label file or a DICOM-SEG.")],
+    labels: Annotated[
+        Path, typer.Argument(help="Class ids: a label file, DICOM-SEG, or RTSTRUCT.")
+    ],
     output: Annotated[Path, typer.Argument(help="Where to write; the suffix may say the format.")],
     image: Annotated[Path, typer.Option(help="The image that the labels belong to.")],
     series: Annotated[
@@ -47,8 +49,8 @@ def run_export(
     Parameters
     ----------
     labels
-        Label file or DICOM segmentation; voxels of 255 become background, but class 1 in a mask
-        of 0 and 255 alone.
+        Label file, DICOM segmentation or RT structure set; voxels of 255 become background, but
+        class 1 in a mask of 0 and 255 alone.
     output, per_class, anonymous
         `path`, `per_class` and `anonymous` of `export`.
     image, series
@@ -93,6 +95,9 @@ def run_export(
     for class_id, title in (found.names | given).items():
         if class_id in classes:
             classes.rename(class_id, title)
+    for class_id, mask in found.regions.masks.items() if found.regions else ():
+        if mask.color and class_id in classes:
+            classes.recolor(class_id, mask.color)
     # Names of single files follow from the classes, which only the labels tell.
     targets = possible_files(output, kind, classes, per_class)
     spare_inputs(targets, [labels, volume])

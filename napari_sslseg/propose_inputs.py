@@ -12,6 +12,7 @@ from .command_errors import UsageError
 from .formats import read, read_labels
 from .formats.binary_masks import is_binary_mask
 from .formats.choice import SeveralVolumesError
+from .formats.dicom_rtstruct_reader import is_structure_set
 from .formats.dicom_seg_reader import is_segmentation
 from .formats.grids import same_grid
 from .formats.label_import import GridDiffersError, import_labels
@@ -126,7 +127,7 @@ def read_references(
 
 def _on_the_grid(path: Path, volume: Volume) -> npt.NDArray[np.uint8]:
     """Read labels in the order of the image's file; what they are taken for is said."""
-    if path.is_file() and not is_segmentation(path):
+    if path.is_file() and not (is_segmentation(path) or is_structure_set(path)):
         labels = read_labels(path)
         mask = is_binary_mask(labels, volume.geometry.shape)
         if not mask and same_grid(labels.geometry, volume.geometry):  # spares a large one a copy

@@ -6,6 +6,7 @@ import json
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
 from typer.testing import CliRunner
@@ -98,6 +99,31 @@ def test_labels_become_a_segmentation_of_the_series(tmp_path):
     assert np.array_equal(np.asanyarray(found.dataobj) > 0, labels > 0)
     np.testing.assert_allclose(found.affine, affine)
     assert not again["resampled"]
+
+
+def test_a_structure_set_becomes_labels_and_references(tmp_path, capsys):
+    from napari_sslseg.formats import read
+    from napari_sslseg.propose_inputs import read_references
+
+    from .formats.dicom_files import write_series, write_structure_set
+
+    write_series(tmp_path / "scan", np.zeros((4, 6, 5), np.int16), step=(0, 0, 2))
+    square = np.array([(1, 1, 4), (3, 1, 4), (3, 4, 4), (1, 4, 4)]) - [0.5, 0.5, 0]
+    plan = write_structure_set(tmp_path / "rt.dcm", {"Heart": [square], "Cord": [square[:1]]})
+    report = run(plan, tmp_path / "a.dcm", "--image", tmp_path / "scan", "--format", "rtstruct")
+    assert "Points and open lines of Cord" in report["remarks"][0]
+    data = pydicom.dcmread(tmp_path / "a.dcm")
+    assert data.StructureSetROISequence[0].ROIName == "Heart"
+    assert list(data.ROIContourSequence[0].ROIDisplayColor) == [255, 30, 0]
+    image = read(tmp_path / "scan")
+    wanted = np.full((5, 6, 4), 255)
+    wanted[..., 2] = 0
+    wanted[1:3, 1:4, 2] = 1
+    for path in (plan, tmp_path / "a.dcm"):
+        ink, axis = read_references(path, image, None)
+        assert axis == 2
+        assert np.array_equal(ink, wanted)
+    assert "Cord" in capsys.readouterr().err
 
 
 def test_what_cannot_be_exported_is_one_sentence(scan, command_line):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtCore import QSize, Qt
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ..formats.label_survey import FoundLabel, Survey
+    from ..formats.region_masks import Regions
     from .session import Session
 
 #: Choices besides the classes of the table.
@@ -45,7 +47,7 @@ _MOST_PICTURES = 24
 #: How much larger than all labels of a slice the picture of it is.
 _BESIDE = 1.5
 
-#: Rows from which they are scrolled.
+#: Rows from which they are scrolled. Of more regions few are wanted: what a planning system has.
 _MOST_ROWS = 5
 
 #: New labels that the question names.
@@ -94,6 +96,21 @@ def usual(found: Survey, classes: ClassTable) -> dict[int, int]:
     return {row.value: row.value if row.value in classes else NEW for row in found.labels}
 
 
+def wanted(found: Survey, classes: ClassTable, regions: Regions | None) -> dict[int, int]:
+    """Return what is proposed for each label: `usual`, but not all regions, which may overlap.
+
+    The outline of the body is not wanted beside others, nor are many regions that are no classes.
+    """
+    targets = usual(found, classes)
+    if regions is None or len(targets) < 2:
+        return targets
+    many = len(targets) > _MOST_ROWS
+    return {
+        value: LEAVE_OUT if target == NEW and (many or regions.masks[value].is_body) else target
+        for value, target in targets.items()
+    }
+
+
 class LabelChooser(QDialog):
     """A row for each label: how it looks, how much of it there is, which class it is.
 
@@ -107,6 +124,8 @@ class LabelChooser(QDialog):
     found : Survey
     names : mapping of int to str
     parent : QWidget
+    regions : Regions, optional
+        What the labels are made of, where that is regions.
     """
 
     def __init__(
@@ -117,15 +136,24 @@ class LabelChooser(QDialog):
         found: Survey,
         names: Mapping[int, str],
         parent: QWidget,
+        regions: Regions | None = None,
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle("Import labels")
         self._session, self._found, self._names = session, found, names
+        self._regions = regions
+        self._scroll: QScrollArea | None = None
         self.boxes: dict[int, QComboBox] = {}
         layout = QVBoxLayout(self)
         asked = bool(open_labels(found, names, session.classes))
         if asked:
-            self.text = QLabel(_question(file, found, names, session.classes))
+            many = regions is not None and len(found.labels) > _MOST_ROWS
+            question = (
+                f"{file} has {len(found.labels)} regions. Which class is each one that you want?"
+                if many
+                else _question(file, found, names, session.classes)
+            )
+            self.text = QLabel(question)
             self.text.setWordWrap(True)
             layout.addWidget(self.text)
             layout.addWidget(self._rows(shown))
@@ -149,14 +177,37 @@ class LabelChooser(QDialog):
         self.import_button.setDefault(True)
         self.buttons.accepted.connect(self.accept)
         self.buttons.rejected.connect(self.reject)
+        if asked and many:
+            every = self.buttons.addButton("Take all", QDialogButtonBox.ButtonRole.ActionRole)
+            every.setToolTip("What is left out becomes a new class")
+            every.clicked.connect(self._take_all)
+        self._follow()
         layout.addWidget(self.buttons)
         self.resize(520, self.sizeHint().height())
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Make room for the widest row, which is known when styles and fonts are."""
+        super().showEvent(event)
+        if self._scroll is not None:
+            bar = self._scroll.verticalScrollBar().sizeHint().width()
+            widest = self._scroll.widget().minimumSizeHint().width()
+            self._scroll.setMinimumWidth(widest + 2 * bar)
 
     def decision(self) -> Decision:
         """Return what is chosen now."""
         targets = {value: int(box.currentData()) for value, box in self.boxes.items()}
         axis = self._found.axis if self.turn.isChecked() else self._session.project.axis
         return Decision(targets or usual(self._found, self._session.classes), axis)
+
+    def _take_all(self) -> None:
+        for box in self.boxes.values():
+            if box.currentData() == LEAVE_OUT:
+                box.setCurrentIndex(box.findData(NEW))
+
+    def _follow(self) -> None:
+        """Of regions one at least has to be wanted."""
+        chosen = [box.currentData() != LEAVE_OUT for box in self.boxes.values()]
+        self.import_button.setEnabled(self._regions is None or not chosen or any(chosen))
 
     def _rows(self, shown: npt.NDArray[np.uint8]) -> QWidget:
         inside = QWidget()
@@ -165,7 +216,7 @@ class LabelChooser(QDialog):
         grid.setContentsMargins(0, 0, 8 if scrolled else 0, 0)
         grid.setHorizontalSpacing(10)
         grid.setColumnStretch(1, 1)
-        chosen = usual(self._found, self._session.classes)
+        chosen = wanted(self._found, self._session.classes, self._regions)
         for row, label in enumerate(self._found.labels):
             if row < _MOST_PICTURES:
                 grid.addWidget(self._picture(shown, label), row, 0)
@@ -177,8 +228,10 @@ class LabelChooser(QDialog):
             for item in self._session.classes:
                 box.addItem(item.name, item.id)
             box.addItem(f"New class “{name}”" if name else "New class", NEW)
-            box.addItem("Leave out (background)", LEAVE_OUT)
+            nothing = "Leave out" if self._regions is not None else "Leave out (background)"
+            box.addItem(nothing, LEAVE_OUT)
             box.setCurrentIndex(box.findData(chosen[label.value]))
+            box.currentIndexChanged.connect(self._follow)
             box.setAccessibleName(f"Class of {head}")
             self.boxes[label.value] = box
             grid.addWidget(said, row, 1)
@@ -191,8 +244,7 @@ class LabelChooser(QDialog):
         scroll.setFrameShape(QScrollArea.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(inside)
-        bar = scroll.verticalScrollBar().sizeHint().width()
-        scroll.setMinimumWidth(inside.minimumSizeHint().width() + 2 * bar)
+        self._scroll = scroll
         scroll.setMinimumHeight(_MOST_ROWS * _SIDE)
         return scroll
 
@@ -200,24 +252,30 @@ class LabelChooser(QDialog):
         """Draw the middle one of the slices that show a label."""
         session = self._session
         axis, index = self._found.axis, label.slices[len(label.slices) // 2]
-        here = np.moveaxis(shown, axis, 0)[index]
+        if self._regions is None:
+            here = np.moveaxis(shown, axis, 0)[index]
+        else:  # which another one may hide
+            mask = self._regions.masks[label.value].plane(axis, index, shown.shape)
+            here = mask * np.uint8(label.value)
         rows = picture_rows(session.image, axis)
         box = _around(here)
         image = np.moveaxis(finest(session.image), axis, 0)[index][box][rows]
         mine = here[box][rows] == label.value
         limits = session.image.contrast_limits
-        color = next((c.color for c in session.classes if c.id == label.value), _COLOR)
+        own = self._regions.masks[label.value].color if self._regions is not None else ""
+        classes = {c.id: c.color for c in session.classes}
+        color = classes.get(label.value, own or _COLOR)
         table = ClassTable([SegmentClass(1, "it", color)])
         picture = QLabel()
         drawn = slice_picture(
             image, mine.astype(np.uint8), table, (float(limits[0]), float(limits[1])), _SIDE
         )
-        own = icon(drawn).pixmap(QSize(drawn.shape[1], drawn.shape[0]))
+        pixmap = icon(drawn).pixmap(QSize(drawn.shape[1], drawn.shape[0]))
         kept, smooth = (
             Qt.AspectRatioMode.KeepAspectRatio,
             Qt.TransformationMode.SmoothTransformation,
         )
-        picture.setPixmap(own.scaled(_SIDE, _SIDE, kept, smooth))
+        picture.setPixmap(pixmap.scaled(_SIDE, _SIDE, kept, smooth))
         picture.setToolTip(f"Slice {index}")
         return picture
 

@@ -16,7 +16,7 @@ from ..formats.label_import import (
     ImportedLabels,
     import_labels,
 )
-from ..formats.label_survey import Survey, describe_slices, survey
+from ..formats.label_survey import Survey, describe_slices, survey, survey_regions
 from ..volume.annotation import NOT_ANNOTATED, SliceState, stated
 from ..volume.classes import BACKGROUND, ClassTable, SegmentClass
 from ..volume.proposal import Proposal, proposal_slug
@@ -53,6 +53,7 @@ class _Ready:
     """What is to be shown of it, and for ink what it holds slice by slice."""
 
     labels: npt.NDArray[np.uint8]
+    remarks: tuple[str, ...]
     index: SliceIndex | None = None
 
 
@@ -110,17 +111,21 @@ class LabelImport(QWidget):
         if session is None:
             return
         order = remembered_order(session.project.info)
+        source = session.project.info.source
         classes = session.project.snapshot().classes
         axis = session.project.axis
         self._say_busy(f"Importing {path.name}…")
 
         def work() -> _Read:
-            like = bare(order.source)
+            like = replace(bare(order.source), source=source)
             found = import_labels(path, like, classes=classes, resample=resample, new_classes=True)
             shown = np.ascontiguousarray(order.apply(found.labels))
             # What was resampled says nothing at its edges, and so may have whole slices by chance.
             turns = not (as_proposal or found.resampled)
-            looked = survey(shown, axis, turns)
+            if found.regions is not None:
+                looked = survey_regions(found.regions, axis, turns)
+            else:
+                looked = survey(shown, axis, turns)
             return _Read(path.name, as_proposal, found, shown, looked)
 
         def failed(error: Exception) -> None:
@@ -144,8 +149,8 @@ class LabelImport(QWidget):
         if not found.planes and not open_labels(found, read.found.names, session.classes):
             self._take(session, read, Decision(usual(found, session.classes), found.axis))
             return
-        names = read.found.names
-        chooser = LabelChooser(session, read.name, read.shown, found, names, self)
+        names, regions = read.found.names, read.found.regions
+        chooser = LabelChooser(session, read.name, read.shown, found, names, self, regions)
         self.chooser = chooser
 
         def answered(result: int) -> None:
@@ -164,6 +169,7 @@ class LabelImport(QWidget):
     def _take(self, session: Session, read: _Read, decision: Decision) -> None:
         """Bring the labels into the session as was decided, in a thread."""
         names = read.found.names
+        matched = bool(names) and not open_labels(read.survey, names, session.classes)
         try:
             new = _new_classes(session.classes, read, decision)
         except FormatError as error:
@@ -173,13 +179,21 @@ class LabelImport(QWidget):
         for value, target in decision.targets.items():
             table[value] = new[value].id if target == NEW else target
         same = bool((table == np.arange(256)).all())
+        regions = read.found.regions
 
         def work() -> _Ready:
-            labels = read.shown if same else table[read.shown]
+            remarks = read.found.remarks
+            if same:
+                labels = read.shown
+            elif regions is not None:  # what lies under a region that is left out shows
+                labels, said = regions.labels({value: int(table[value]) for value in regions.masks})
+                remarks = (*regions.remarks, *said)
+            else:
+                labels = table[read.shown]
             if read.as_proposal:
-                return _Ready(labels)
+                return _Ready(labels, remarks)
             ink = stated(labels, decision.axis)
-            return _Ready(ink, index_slices(ink, decision.axis))
+            return _Ready(ink, remarks, index_slices(ink, decision.axis))
 
         def done(ready: _Ready) -> None:
             if self._session is not session:
@@ -187,15 +201,15 @@ class LabelImport(QWidget):
             if new:
                 session.add_classes(new.values())
             if read.as_proposal:
-                self._propose(session, ready.labels, read)
+                self._propose(session, ready, read)
                 return
             if decision.axis != session.project.axis:
                 session.set_axis(decision.axis)
                 self.axis_taken.emit(decision.axis)
             count = session.adopt(ready.labels)
-            named = " Its labels were matched by their names." if names and count else ""
+            named = " Its labels were matched by their names." if matched and count else ""
             said = _said(bool(count), read.name, ready.index) + named
-            self._say_idle(" ".join([said, *read.found.remarks]))
+            self._say_idle(" ".join([said, *ready.remarks]))
 
         def failed(error: Exception) -> None:
             if self._session is session:
@@ -203,14 +217,15 @@ class LabelImport(QWidget):
 
         in_background(work, done, failed)
 
-    def _propose(self, session: Session, shown: npt.NDArray[np.uint8], read: _Read) -> None:
+    def _propose(self, session: Session, found: _Ready, read: _Read) -> None:
         """Make a proposal; nothing is known of its trust, so it has no regions."""
         info: dict[str, Any] = {"method": "imported", "resampled": read.found.resampled}
         info["shares"] = {}
         slug = proposal_slug(IMPORTED)
 
         def write() -> int:
-            classes = np.where(shown == NOT_ANNOTATED, np.uint8(BACKGROUND), shown)
+            labels = found.labels
+            classes = np.where(labels == NOT_ANNOTATED, np.uint8(BACKGROUND), labels)
             nothing = np.zeros_like(classes)
             proposal = Proposal(IMPORTED, classes, nothing, nothing, info)
             return session.project.write_proposal(proposal)
@@ -220,7 +235,7 @@ class LabelImport(QWidget):
                 session.activate(slug)
                 session.shelf.bring_up([slug])
                 said = f"{read.name} is the proposal “{IMPORTED}”: correct and accept it."
-                self._say_idle(" ".join([said, *read.found.remarks]))
+                self._say_idle(" ".join([said, *found.remarks]))
 
         def failed(error: Exception) -> None:
             if self._session is session:
@@ -278,9 +293,13 @@ def _new_classes(classes: ClassTable, read: _Read, decision: Decision) -> dict[i
             raise FormatError("there is no room for so many classes; leave some of them out.")
         taken.add(free)
         (item,) = ClassTable.from_ids([free])
-        name = read.found.names.get(value, "").strip()
-        made[value] = replace(item, name=name) if name else item
+        name = read.found.names.get(value, "").strip() or item.name
+        made[value] = replace(item, name=name, color=_color(read.found, value) or item.color)
     return made
+
+
+def _color(found: ImportedLabels, value: int) -> str:
+    return found.regions.masks[value].color if found.regions is not None else ""
 
 
 def _said(any_came: bool, name: str, index: SliceIndex | None) -> str:

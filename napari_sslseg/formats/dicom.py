@@ -16,6 +16,7 @@ from .dicom_geometry import is_placed, place
 from .dicom_headers import FrameHeader, read_frames
 from .dicom_opening import is_dicom, may_not_read
 from .dicom_pixels import read_stack
+from .dicom_rtstruct_reader import is_structure_set
 from .dicom_series import DicomFrame, DicomSource, SeriesInfo
 from .dicom_stacks import Stack, stacks_of
 from .errors import FormatError
@@ -137,6 +138,11 @@ def _find(path: Path) -> tuple[list[Stack], list[str]]:
             )
     else:
         own = read_frames(str(path))
+        if not own and is_structure_set(path):
+            raise FormatError(
+                f"{path} is a structure set; open the images that it was drawn on, then import it "
+                "as labels."
+            )
         if not own:
             raise FormatError(
                 f"{path} holds no image that can be stacked; give a file of an image series."

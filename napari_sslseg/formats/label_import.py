@@ -12,11 +12,14 @@ import numpy as np
 from ..volume.annotation import NOT_ANNOTATED
 from ..volume.classes import BACKGROUND, voxel_counts
 from .binary_masks import REMARK, is_binary_mask, object_as_one
+from .contour_placement import frame_of_reference, place_regions
+from .dicom_rtstruct_reader import structure_set_at
 from .dicom_seg_planes import plane_placement, with_slice_axis
 from .dicom_seg_reader import is_segmentation, read_segmentation, whole_volume
 from .errors import FormatError
 from .grids import Placement, difference, placement
 from .label_names import label_names
+from .region_masks import Regions
 from .registry import read_labels
 from .resampling import resampled
 
@@ -83,12 +86,16 @@ class ImportedLabels:
         Names of the ids, where the file says them.
     remarks : tuple of str
         One sentence for each thing that the user ought to know.
+    regions : Regions, optional
+        What the labels were made of, in display order, where the file has outlines, which may
+        overlap.
     """
 
     labels: NDArray[np.uint8]
     resampled: bool = False
     names: dict[int, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    regions: Regions | None = None
 
 
 def import_labels(
@@ -110,9 +117,10 @@ def import_labels(
     Parameters
     ----------
     path : path-like
-        Any label file that can be read, or a DICOM segmentation.
+        Any label file that can be read, a DICOM segmentation, or an RT structure set or the folder
+        that holds one.
     like : Volume
-        The image; only its geometry is looked at.
+        The image; only its geometry is looked at, and for contours its frame of reference.
     classes : ClassTable, optional
         Classes there may be; any by default.
     resample : bool
@@ -131,7 +139,9 @@ def import_labels(
         outside the image, or holds no label at all.
     """
     file = Path(os.path.abspath(path))
-    if os.path.isfile(file) and is_segmentation(file):
+    if contours := structure_set_at(file):
+        found = _from_contours(contours, like, classes)
+    elif os.path.isfile(file) and is_segmentation(file):
         found = _from_segmentation(read_segmentation(file), like, classes, resample)
     else:
         source = read_labels(file)
@@ -268,6 +278,19 @@ def _from_segmentation(
     moved = _by_nearest(table[volume.array], volume.geometry, onto)
     moved[moved == NOT_ANNOTATED] = BACKGROUND
     return ImportedLabels(moved.reshape(like.geometry.shape), True, names)
+
+
+def _from_contours(path: Path, like: Volume, classes: ClassTable | None) -> ImportedLabels:
+    """Return the labels of a structure set."""
+    order = like.geometry.canonical()
+    masks, remarks = place_regions(path, order.geometry, frame_of_reference(like))
+    ids = _ids(str(path), {n: mask.name for n, mask in enumerate(masks, 1)}, classes)
+    shape = with_slice_axis(order.geometry).shape
+    regions = Regions({ids[n]: mask for n, mask in enumerate(masks, 1)}, shape, remarks)
+    shown, said = regions.labels({i: i for i in regions.masks})
+    names = {i: mask.name for i, mask in regions.masks.items()}
+    labels = order.invert(shown.reshape(order.shape))
+    return ImportedLabels(labels, False, names, (*remarks, *said), regions)
 
 
 def _by_name(

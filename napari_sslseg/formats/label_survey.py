@@ -13,6 +13,8 @@ from ..volume.classes import BACKGROUND
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from .region_masks import Regions
+
     Bools = NDArray[np.bool_]
 
 #: Slices that a list of them names before it says how many there are.
@@ -117,6 +119,19 @@ def survey(labels: NDArray[np.uint8], axis: int, turns: bool = True) -> Survey:
         return Survey(found, axis)
     told = tuple(int(z) for z in np.flatnonzero(planes))
     return Survey(survey(labels, along, False).labels, along, told)
+
+
+def survey_regions(regions: Regions, axis: int, turns: bool = True) -> Survey:
+    """Do as `survey` with regions that may overlap; a label is one of them by itself."""
+    across = {part.axis for mask in regions.masks.values() for part in mask.slices}
+    along = regions.axis if turns and axis not in across else axis
+    found = tuple(
+        FoundLabel(value, mask.voxels, mask.indices(along)) for value, mask in regions.masks.items()
+    )
+    if along == axis:
+        return Survey(found, axis)
+    planes = {index for label in found for index in label.slices}
+    return Survey(found, along, tuple(sorted(planes)))
 
 
 def describe_slices(slices: tuple[int, ...]) -> str:

@@ -1,4 +1,4 @@
-"""DICOM files made for tests: single-frame series and enhanced multi-frame objects."""
+"""DICOM files made for tests: series, enhanced multi-frame objects and structure sets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from pydicom.uid import (
     CTImageStorage,
     EnhancedMRImageStorage,
     ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
     MRImageStorage,
+    RTStructureSetStorage,
     generate_uid,
 )
 
@@ -180,5 +182,61 @@ def write_enhanced(
     out.PerFrameFunctionalGroupsSequence = Sequence(groups)
     out.NumberOfFrames = len(array)
     set_pixels(out, array)
+    out.save_as(path, enforce_file_format=True)
+    return path
+
+
+def write_structure_set(
+    path: Path,
+    regions: dict[str, list],
+    *,
+    frame="1.2.826.0.1.3680043.8.498.2",
+    kinds=None,
+    edit=None,
+) -> Path:
+    """Write an RT structure set as a planning system does.
+
+    Parameters
+    ----------
+    regions : dict of str to list
+        Contours by name of the region: corners (n, 3) in LPS+, mm, or pairs of a geometric type
+        and those.
+    frame : str
+        Frame of reference; `write_series` has the default one, too.
+    kinds : dict of str to str, optional
+        RT ROI Interpreted Type by name.
+    edit : callable, optional
+        Gets the dataset before it is written.
+    """
+    out = dataset(path, RTStructureSetStorage, generate_uid(), "RTSTRUCT")
+    out.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    out.SpecificCharacterSet = "ISO_IR 100"
+    del out.FrameOfReferenceUID  # which these objects mostly have in sequences alone
+    described, drawn, observed = [], [], []
+    for number, (name, contours) in enumerate(regions.items(), 3):
+        described.append(Dataset())
+        described[-1].ROINumber = number
+        described[-1].ReferencedFrameOfReferenceUID = frame
+        described[-1].ROIName = name
+        observed.append(Dataset())
+        observed[-1].ReferencedROINumber = number
+        observed[-1].RTROIInterpretedType = (kinds or {}).get(name, "ORGAN")
+        drawn.append(Dataset())
+        drawn[-1].ROIDisplayColor = [255, 10 * number, 0]
+        drawn[-1].ReferencedROINumber = number
+        items = []
+        for contour in contours:
+            kind, corners = contour if isinstance(contour, tuple) else ("CLOSED_PLANAR", contour)
+            items.append(Dataset())
+            items[-1].ContourGeometricType = kind
+            items[-1].NumberOfContourPoints = len(corners)
+            items[-1].ContourData = [f"{v:.2f}" for v in np.ravel(corners)]
+        if items:
+            drawn[-1].ContourSequence = items
+    out.StructureSetROISequence, out.ROIContourSequence = described, drawn
+    out.RTROIObservationsSequence = observed
+    if edit is not None:
+        edit(out)
+    path.parent.mkdir(parents=True, exist_ok=True)
     out.save_as(path, enforce_file_format=True)
     return path

@@ -15,13 +15,13 @@ from platformdirs import user_data_path
 from .command_errors import UsageError
 from .stopping import stoppable
 from .training.events import Event, VolumeFailed, VolumeProposed
-from .training.memory import parse_size
 from .training.project_locking import lock_project, unlock_project
 from .training.request import DEVICES, PRESETS, BatchRequest, TrainRequest
 from .training.threads import calm_threads
 from .training.wording import proposed, said
 from .volume.cohort import Cohort
 from .volume.project import ProjectError
+from .volume.sizes import parse_size
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from .stopping import stoppable
 from .training.control import Control
 from .training.events import Estimated, Event, Finished, Started
 from .training.events import Progress as ProgressEvent
-from .training.memory import default_budget, parse_size
+from .training.memory import default_budget
 from .training.request import DEVICES, PRESETS, TrainRequest
 from .training.threads import calm_threads
 from .training.wording import phase, said
@@ -36,6 +36,7 @@ from .volume.array_files import value_counts
 from .volume.classes import BACKGROUND, ClassTable
 from .volume.extent import Extent
 from .volume.project import ImageInfo, Project
+from .volume.sizes import parse_size
 
 if TYPE_CHECKING:
     import numpy.typing as npt

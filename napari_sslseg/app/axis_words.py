@@ -13,7 +13,24 @@ if TYPE_CHECKING:
 _WORDS = ("Axial", "Coronal", "Sagittal")
 
 
+#: Name of an axis of the image that is none of space, but time.
+_TIME = "t"
+
+
 def axis_word(image: Image, axis: int) -> str:
     """Return the name of an axis of an image: anatomical where its directions are known."""
     order = image.metadata.get(METADATA, {}).get("order", {})
+    if is_time(image, axis):
+        return "Time"
     return _WORDS[axis] if order.get("oriented") else f"Axis {axis}"
+
+
+def is_time(image: Image, axis: int) -> bool:
+    """Whether an axis of a volume, counted from its first one, is time."""
+    labels = image.axis_labels[-3:]
+    return len(labels) == 3 and str(labels[axis]) == _TIME
+
+
+def slice_word(image: Image, axis: int) -> str:
+    """Return what one slice along an axis is called."""
+    return "Time point" if is_time(image, axis) else "Slice"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from napari import current_viewer
 from napari.qt.threading import create_worker
 
 T = TypeVar("T")
@@ -19,8 +20,8 @@ def in_background(
 
     napari knows of the thread: it asks before it closes while one runs.
     """
-    # What is called is let go of when it has been: finished workers stay in memory, and each would
-    # hold what its functions refer to, such as a volume.
+    # What is called is let go of when it has been: a finished worker stays in memory for a while,
+    # and would hold what its functions refer to, such as a volume.
     calls: list[Callable[..., Any]] = [work, done, failed]
 
     def guarded() -> tuple[bool, Any]:
@@ -36,6 +37,18 @@ def in_background(
         ok, value = outcome
         (on_done if ok else on_failed)(value)
 
+    _forget_finished()
     worker = create_worker(guarded, _start_thread=False)
     worker.returned.connect(deliver)
     worker.start()
+
+
+def _forget_finished() -> None:
+    """Have napari forget work that is done: its list keeps ten kilobytes of each for good."""
+    window = getattr(current_viewer(), "window", None)
+    tasks = getattr(getattr(window, "_task_status_manager", None), "_tasks", None)
+    if not isinstance(tasks, dict):  # another napari may call it otherwise; then all is kept
+        return
+    for key, task in list(tasks.items()):
+        if str(task.state()[2]) == "completed":
+            tasks.pop(key, None)

@@ -169,7 +169,7 @@ class ClickTools:
         middle = tuple(float(centre[i] - window[i].start) for i in flat)
         key: list[Any] = list(window)
         key[axis] = index
-        labels = np.asarray(layer.data[tuple(key)])
+        labels = np.asarray(self._seen(layer)[tuple(key)])
         value = int(layer.selected_label)
         there = labels == value
         grows = self.tool == "grow"
@@ -181,6 +181,12 @@ class ClickTools:
         indices: list[Any] = [rows + window[flat[0]].start, columns + window[flat[1]].start]
         indices.insert(axis, np.full_like(rows, index))
         layer.data_setitem(tuple(indices), value if grows else 0)
+
+    def _seen(self, layer: Labels) -> Any:
+        """Return the labels that are in view: on references it is ink that grows and shrinks."""
+        found = (one for one in self._session.proposals.values() if one.layer is layer)
+        proposal = next(found, None)
+        return layer.data if proposal is None else self._session.known.seen(proposal)
 
     def _image_window(self, axis: int, index: int, window: list[slice]) -> Any:
         image = self._session.image

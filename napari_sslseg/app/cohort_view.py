@@ -292,7 +292,7 @@ class CohortView(QObject):
         if session is None or cohort is None or self.working or self.why_not_propose():
             return
         if self._run is None:
-            self._run = TrainingRun(cohort.path, self)
+            self._run = TrainingRun(cohort.path, self, again=False)
             self._run.said.connect(self._on_event)
         self._run.prepare(BatchRequest(request, tuple(self.others())))
         self._set_working(True)

@@ -200,7 +200,8 @@ def _appearance(layer: Image) -> dict[str, Any]:
         "blending": str(layer.blending),
         "visible": bool(layer.visible),
     }
-    if layer.colormap.name in AVAILABLE_COLORMAPS:
+    # A colour that a file gives its channel is a colormap of that name, such as "#00ff00".
+    if layer.colormap.name in AVAILABLE_COLORMAPS or layer.colormap.name.startswith("#"):
         look["colormap"] = str(layer.colormap.name)
     return look
 

@@ -1,11 +1,13 @@
 """Proposals where slices are known: what counts there is the user's ink, so that is what is seen.
 
 On a reference the proposal means nothing any more, unless the user corrected it after inking. The
-layer keeps it all the same, to be compared and accepted again; only the drawing leaves it out.
+layer keeps it all the same, to be compared and accepted again; only the drawing leaves it out, and
+the tools, which act on what is drawn.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import numpy as np
 from ..volume.annotation import SliceState, corrected
 from .cross_section import plane
 from .reference_layer import slice_in_view
+from .seen_tools import SeenTools
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -103,7 +106,16 @@ class KnownSlices:
             return plain(self._in_view(proposal, raw), *args, **options)
 
         layer._raw_to_displayed = draw
+        SeenTools(layer, partial(self._acted_on, proposal))
         proposal.edited.connect(lambda: self._on_edit(proposal))
+
+    def _acted_on(self, proposal: ProposalLayer, everywhere: bool) -> Any:
+        """Return what tools act on, None where that is the proposal itself."""
+        meets = self._known_in_view()[2]
+        if everywhere and self._viewer.dims.ndisplay == 2:
+            meets = len(self._references.references())
+        seen = self.seen(proposal) if meets else None
+        return seen if isinstance(seen, CountingArray) else None
 
     def _in_view(self, proposal: ProposalLayer, raw: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the slice in view as it is drawn; a volume as it is."""

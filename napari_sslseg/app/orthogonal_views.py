@@ -42,7 +42,7 @@ _NEAR = 1.3
 
 #: Planes by the letter of the axis that they lie across.
 _NAMES = dict.fromkeys("SI", "axial") | dict.fromkeys("AP", "coronal")
-_NAMES |= dict.fromkeys("RL", "sagittal")
+_NAMES |= dict.fromkeys("RL", "sagittal") | {"t": "time point"}
 
 #: What changes the picture of a layer without changing its voxels.
 _LOOKS = ("visible", "opacity", "colormap", "contour", "contrast_limits", "gamma", "data")

@@ -164,7 +164,8 @@ def image_layers(volume: Volume) -> list[LayerData]:
 
     Three or four 8-bit channels without names are taken for colours and make one layer; other
     channels make a layer each. Sequences of a patient are grey, the first of them in view; channels
-    of an image without orientation, as microscopes make them, are added up in colours.
+    of an image without orientation, as microscopes make them, are added up in colours: those that
+    the file says, else different ones.
     """
     order = volume.geometry.canonical()
     # Coarser levels fit no other order than their own.
@@ -193,7 +194,8 @@ def image_layers(volume: Volume) -> list[LayerData]:
                 described["visible"] = channel == 0
             else:
                 colours_of = _TWO_COLOURS if volume.channels == 2 else _COLOURS
-                described["colormap"] = colours_of[channel % len(colours_of)]
+                own_colour = volume.channel_colors[channel] if volume.channel_colors else ""
+                described["colormap"] = own_colour or colours_of[channel % len(colours_of)]
                 described["blending"] = "additive"
         described["metadata"] = {METADATA: entry}
         layers.append((own if levels else own[0], described, "image"))
@@ -219,7 +221,7 @@ def placement(volume: Volume) -> dict[str, Any]:
     while it slices. It goes into the metadata, with the way back to the order of the file.
     """
     order = volume.geometry.canonical()
-    names = ("S", "P", "L") if volume.geometry.oriented else ("z", "y", "x")
+    names = ("S", "P", "L") if volume.geometry.oriented else volume.axis_names or ("z", "y", "x")
     return {
         "name": volume.name,
         "scale": order.scale,

@@ -50,6 +50,8 @@ class SliceFacts:
         Where the object lies, as the user says.
     outside : ndarray of bool, shape (Z,), or None
         Slices that are empty because of it.
+    word : str
+        What a slice is called.
     """
 
     states: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
@@ -58,6 +60,7 @@ class SliceFacts:
     corrected: npt.NDArray[np.bool_] | None = None
     extent: Extent = field(default_factory=Extent)
     outside: npt.NDArray[np.bool_] | None = None
+    word: str = "Slice"
 
     def same_as(self, other: SliceFacts) -> bool:
         """Whether others say the same."""
@@ -68,7 +71,8 @@ class SliceFacts:
             return np.array_equal(one, two)
 
         return (
-            self.accepted == other.accepted
+            self.word == other.word
+            and self.accepted == other.accepted
             and self.extent == other.extent
             and equal(self.outside, other.outside)
             and equal(self.states, other.states)
@@ -78,7 +82,7 @@ class SliceFacts:
 
     def describe(self, index: int) -> str:
         """Say what is known of a slice."""
-        words = [f"Slice {index}"]
+        words = [f"{self.word} {index}"]
         if index in self.accepted:
             words.append("accepted by you")
         elif self.states[index] == SliceState.WHOLE:
@@ -303,7 +307,7 @@ class SliceStrip(QWidget):
         """Return the menu of a slice: what makes sense to say of it."""
         menu, extent = QMenu(self), self.facts.extent
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.addAction(f"Slice {index}").setEnabled(False)
+        menu.addAction(f"{self.facts.word} {index}").setEnabled(False)
         menu.addSeparator()
 
         def offer(text: str, said: Extent) -> None:

@@ -8,6 +8,7 @@ from psygnal import Signal
 
 from ..acquisition.evidence import Evidence
 from ..acquisition.registry import create
+from .axis_words import slice_word
 from .orientation_letters import slice_ends
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ class NextSlice:
             self._say(before, f"Every {what} is known: export in step 5.")
             return
         session.go_to(suggestion.index)
-        self.said.emit(f"Slice {suggestion.index}: {suggestion.reason}.")
+        word = slice_word(session.image, session.project.axis)
+        self.said.emit(f"{word} {suggestion.index}: {suggestion.reason}.")
 
     def _on_counted(self, slug: str, shares: dict[str, float]) -> None:
         if self._waiting is None or self._session.shelf.counts() is None:

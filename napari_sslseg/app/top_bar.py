@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from .axis_words import slice_word
 from .class_chips import ClassChips
 from .damaged_question import DamagedQuestion
 from .new_label_button import NewLabelButton
@@ -178,6 +179,7 @@ class TopBar(QWidget):
                 None if counts is None else counts.corrected > 0,
                 session.extent.said,
                 session.extent.outside(),
+                slice_word(session.image, session.project.axis),
             )
         )
         self.show_slice()

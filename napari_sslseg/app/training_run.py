@@ -33,15 +33,23 @@ class RunState(Enum):
 
 
 class TrainingRun(QObject):
-    """Starts, relays and ends trainer processes for a project."""
+    """Starts, relays and ends trainer processes for a project.
+
+    Parameters
+    ----------
+    project : Path
+    parent : QObject, optional
+    again : bool
+        Whether the next run is expected soon: a trainer that waits takes memory.
+    """
 
     said = Signal(object)
     """Every `Event` of the trainer, on the GUI thread."""
     state_changed = Signal(object)
 
-    def __init__(self, project: Path, parent: QObject | None = None) -> None:
+    def __init__(self, project: Path, parent: QObject | None = None, *, again: bool = True) -> None:
         super().__init__(parent)
-        self._project = project
+        self._project, self._again = project, again
         self._job: LocalJob | None = None
         self._state = RunState.IDLE
         self._prepared: TrainRequest | BatchRequest | None = None
@@ -67,7 +75,10 @@ class TrainingRun(QObject):
 
     def warm_up(self) -> None:
         """Start a trainer that imports what it needs and waits, so that Train is prompt."""
-        if not self._closed and not self.busy and (self._job is None or not self._job.alive):
+        if self._closed or self.busy:
+            return
+        # One whose run is over serves no other, though it may take a while to leave.
+        if self._job is None or self._job.started or not self._job.alive:
             # Nobody has asked for it yet. Who presses Train is told.
             with contextlib.suppress(OSError):
                 self._renew()
@@ -114,6 +125,12 @@ class TrainingRun(QObject):
         if old is not None:
             old.close(wait=False)
         self._job = LocalJob(self._project)
+
+    def _let_go(self) -> None:
+        """See to the end of a process whose run is over."""
+        if self._job is not None and not self.busy:
+            self._job.close(wait=False)
+            self._job = None
 
     def pause(self) -> None:
         """Ask the trainer to wait."""
@@ -162,7 +179,7 @@ class TrainingRun(QObject):
             self._timer.stop()
             self._set(RunState.IDLE)
             # The process ends with its run; the next one may import while the user corrects.
-            QTimer.singleShot(WARM_UP_AFTER_MS, self.warm_up)
+            QTimer.singleShot(WARM_UP_AFTER_MS, self.warm_up if self._again else self._let_go)
         elif self._state is RunState.CANCELLING:
             return
         elif isinstance(event, Started | Resumed):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from ..volume.sizes import spoken
 from .errors import FormatError
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ def check_declared(path: Path | str, declared: float, stored: float, kind: str =
     """
     if declared > EXPANSION[kind] * (stored + (_SLACK if kind != "raw" else 0)):
         raise FormatError(
-            f"{path} is incomplete or damaged: its header promises {size(declared)} of voxels, "
-            f"more than its {size(stored)} can hold; copy or export it again."
+            f"{path} is incomplete or damaged: its header promises {spoken(declared)} of voxels, "
+            f"more than its {spoken(stored)} can hold; copy or export it again."
         )
 
 
@@ -62,7 +63,7 @@ def check_memory(path: Path | str, needed: float) -> None:
     free = psutil.virtual_memory().available
     if needed > free:
         raise FormatError(
-            f"{path} needs {size(needed)} of memory, but {size(free)} are free; close other "
+            f"{path} needs {spoken(needed)} of memory, but {spoken(free)} are free; close other "
             "programs, crop it, or save it uncompressed so that it is read piece by piece."
         )
 
@@ -75,12 +76,3 @@ def is_small(path: Path) -> bool:
     return path.is_file() and (
         path.stat().st_size * EXPANSION["gzip"] < psutil.virtual_memory().available
     )
-
-
-def size(count: float) -> str:
-    """Return a number of bytes for the user, in powers of 1000, such as ``"1.5 GB"``."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}" if unit != "bytes" else f"{count:.0f} {unit}"
-        count /= 1000
-    return f"{count:.4g} TB"

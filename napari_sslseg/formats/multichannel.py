@@ -121,6 +121,7 @@ def combine(volumes: Sequence[Volume], *, resample: bool = False) -> Volume:
         array=_stacked(first, planes),
         window=None,
         channel_names=tuple(names),
+        channel_colors=(),
         levels=(),
         warnings=tuple(dict.fromkeys(warnings)),
     )

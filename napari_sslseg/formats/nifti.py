@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 NAME = "NIfTI"
 
+#: Intent of a file whose fourth axis is time without a doubt.
+_TIME_SERIES = 2001
+
 #: Spatial unit of ``xyzt_units`` -> unit of the geometry. Files often leave it unknown.
 _UNITS = {"mm": "mm", "micron": "um", "meter": "m", "unknown": "mm"}
 
@@ -82,7 +85,9 @@ def read(path: Path, part: str | None = None) -> Volume:
         )
     chosen = ""
     if array.ndim == 4 and not header.get_data_dtype().names:
-        array, chosen = channels_or_one(path, array, 3, part)
+        # The unit of time says nothing: most programs state seconds, whatever the axis is.
+        time = int(header["intent_code"]) == _TIME_SERIES
+        array, chosen = channels_or_one(path, array, 3, part, time=time)
     else:
         refuse_choice(path, part)
     try:

@@ -14,13 +14,15 @@ import numpy as np
 from ..volume.annotation import NOT_ANNOTATED
 from ..volume.geometry import Geometry
 from ..volume.image import Volume
+from ..volume.sizes import spoken
 from .choice import Choice, SeveralVolumesError
 from .errors import FormatError
 from .extras import needing
 from .fourth_axis import channels_or_one, refuse_choice
 from .lazy import lazy_array
 from .length_units import length_unit, remark_on
-from .limits import check_memory, size
+from .limits import check_memory
+from .ome_channels import described_channels, from_omero
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -172,7 +174,7 @@ def _image(path: Path, node: Any, attributes: Mapping[str, Any], part: str | Non
         ),
         part=chosen,
         window=_window(channels[0]) if len(channels) == 1 else None,
-        channel_names=_channel_names(channels, levels[0].shape[len(spatial) :]),
+        **described_channels(from_omero(channels), levels[0].shape[len(spatial) :]),
         levels=() if len(levels) == 1 else tuple(levels),
         warnings=tuple(dict.fromkeys(remark for u in given for remark in remark_on(u, "pixels"))),
     )
@@ -282,8 +284,8 @@ def _check_chunk(path: Path, array: Any) -> None:
     chunk = math.prod(array.chunks) * array.dtype.itemsize
     if chunk > _MOST_CHUNK_BYTES:
         raise FormatError(
-            f"{path} is stored in pieces of {size(chunk)}, too large to be read one by one; store "
-            "it in smaller chunks."
+            f"{path} is stored in pieces of {spoken(chunk)}, too large to be read one by one; "
+            "store it in smaller chunks."
         )
     check_memory(path, chunk)
 
@@ -316,12 +318,6 @@ def _window(channel: Mapping[str, Any]) -> tuple[float, float] | None:
     except (KeyError, TypeError, ValueError):
         return None
     return (low, high) if math.isfinite(low) and math.isfinite(high) and low < high else None
-
-
-def _channel_names(channels: list[Mapping[str, Any]], rest: tuple[int, ...]) -> tuple[str, ...]:
-    if rest != (len(channels),):
-        return ()
-    return tuple(str(channel.get("label") or n) for n, channel in enumerate(channels))
 
 
 def _bare(path: Path, array: Any) -> Volume:

@@ -17,6 +17,7 @@ from .errors import FormatError
 from .fourth_axis import channels_or_one, refuse_choice
 from .lazy import EAGER_BYTES, lazy_array
 from .limits import check_declared, check_memory
+from .ome_channels import described_channels, from_xml
 from .tiff_chain import check_chain, check_pages
 from .tiff_codecs import decoder, stored_bits
 from .tiff_spacing import TiffHeader, voxel_size
@@ -55,8 +56,9 @@ def read(path: Path, part: str | None = None) -> Volume:
     """Read the first image series as (page, row, column), colours or channels last.
 
     The voxel size is taken from OME or ImageJ metadata, else from the resolution tags; where
-    the distance of the pages is not given, it is taken to be that of the rows. Of time points one
-    has to be chosen. Large compressed files are decoded page by page when they are looked at.
+    the distance of the pages is not given, it is taken to be that of the rows. Of stacks at several
+    time points one has to be chosen; planes at several time points are a stack. Large compressed
+    files are decoded page by page when they are looked at.
 
     Parameters
     ----------
@@ -88,9 +90,19 @@ def read(path: Path, part: str | None = None) -> Volume:
             check_memory(path, series.nbytes)
             array = _whole(path, series)
         array, axes, chosen = _one_time(path, array, axes, part)
-        array, rank = _ordered(path, array, axes)
+        array, spatial = _ordered(path, array, axes)
+        rank = len(spatial)
         header, remarks = voxel_size(tif, array.shape[:rank])
-    return Volume(array, header.geometry, header=header, part=chosen, warnings=remarks)
+        ome = from_xml(tif.ome_metadata) if tif.is_ome and tif.ome_metadata else []
+    return Volume(
+        array,
+        header.geometry,
+        header=header,
+        part=chosen,
+        axis_names=("t", "y", "x") if spatial == "TYX" else (),
+        warnings=remarks,
+        **described_channels(ome, array.shape[rank:]),
+    )
 
 
 def _check_size(path: Path, series: Any) -> None:
@@ -234,8 +246,8 @@ class _Damage(logging.Handler):
         self.cut |= "invalid page offset" in message or "invalid or corrupted" in message
 
 
-def _ordered(path: Path, array: NDArray[Any], axes: str) -> tuple[NDArray[Any], int]:
-    """Return the array as ([stack,] row, column[, channel]) and its number of spatial axes."""
+def _ordered(path: Path, array: NDArray[Any], axes: str) -> tuple[NDArray[Any], str]:
+    """Return the array as ([stack,] row, column[, channel]) and its axes but for the channels."""
     for axis in reversed(range(len(axes))):
         if array.shape[axis] == 1 and axes[axis] not in "YX":
             array, axes = array.squeeze(axis=axis), axes[:axis] + axes[axis + 1 :]
@@ -248,4 +260,4 @@ def _ordered(path: Path, array: NDArray[Any], axes: str) -> tuple[NDArray[Any], 
             "stack of planes."
         )
     array = array.transpose([axes.index(letter) for letter in wanted])
-    return array, len(wanted) - len(channel)
+    return array, f"{stack}YX"

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-
-_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 #: Share of the free memory that a run uses when nothing else is said: the viewer, the system's
 #: file cache and other programs want some too.
@@ -33,28 +30,6 @@ def free_memory() -> int:
 def default_budget() -> int:
     """Return half of the free memory, bytes."""
     return int(SHARE * free_memory())
-
-
-def parse_size(text: str) -> int:
-    """Read a size such as ``4G``, ``500 MB`` or ``1.5GiB`` as bytes.
-
-    Units, in any case, are powers of 1024, with or without the ``i``; a bare number is bytes.
-
-    Raises
-    ------
-    ValueError
-        With one sentence for the user.
-    """
-    found = re.fullmatch(r"\s*(\d{1,15}(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?\s*", text.upper())
-    size = int(float(found[1]) * _UNITS[found[2]]) if found else 0
-    if size <= 0:
-        raise ValueError(f"“{text}” is no size of memory; write it like 4G or 1500M.")
-    return size
-
-
-def spoken(size: float) -> str:
-    """Say a number of bytes, as ``1.5 GB``, in powers of 1024."""
-    return f"{size / 2**30:.1f} GB" if size >= 0.95 * 2**30 else f"{size / 2**20:.0f} MB"
 
 
 @dataclass(frozen=True)

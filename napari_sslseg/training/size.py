@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from ..volume.annotation import BACKGROUND
 from ..volume.project import Project
-from .memory import Need, default_budget, spoken
+from ..volume.sizes import spoken
+from .memory import Need, default_budget
 from .request import TrainRequest
 from .stack import TrainingError, View
 from .windowed import Survey, survey, window_around

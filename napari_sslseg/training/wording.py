@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..volume.sizes import spoken
 from .events import (
     Estimated,
     Event,
@@ -19,7 +20,6 @@ from .events import (
     VolumeProposed,
 )
 from .facts import NoRoom, Others, Phase, SharedLesson, Verdict, Witness
-from .memory import spoken
 
 BROKEN = (
     "The network went wrong in training, as its numbers are no longer finite: the proposal is that "

@@ -41,6 +41,11 @@ class Volume:
         Grey values that the file asks to show as black and white.
     channel_names : tuple of str
         One name for each channel, or empty.
+    channel_colors : tuple of str
+        One colour for each channel, such as ``"#00ff00"``, ``""`` where none is said; or empty.
+    axis_names : tuple of str
+        Names of the spatial axes where one of them is none of space: ``("t", "y", "x")``, of planes
+        one after another in time.
     levels : tuple of array
         The same image at falling resolutions, `array` first, each with the axes of `array`; empty
         where the file holds one resolution.
@@ -57,6 +62,8 @@ class Volume:
     modality: str = ""
     window: tuple[float, float] | None = None
     channel_names: tuple[str, ...] = ()
+    channel_colors: tuple[str, ...] = ()
+    axis_names: tuple[str, ...] = ()
     levels: tuple[NDArray[Any], ...] = ()
     warnings: tuple[str, ...] = ()
 

@@ -249,7 +249,7 @@ def test_header_that_promises_too_much_is_refused(oblique, tmp_path, suffix):
     content[42:48] = np.array([30000] * 3, "<i2").tobytes()
     path = tmp_path / f"a{suffix}"
     path.write_bytes(gzip.compress(content) if suffix.endswith("gz") else content)
-    with pytest.raises(FormatError, match="promises 54 TB"):
+    with pytest.raises(FormatError, match=r"promises 49\.1 TB"):
         read(path)
 
 

@@ -234,7 +234,7 @@ def test_header_that_promises_too_much_is_refused(oblique, tmp_path, suffix, com
         sitk.ReadImage(str(save(tmp_path / f"b{suffix}", oblique))), str(path), compressed
     )
     path.write_bytes(path.read_bytes().replace(b"4 5 6\n", b"40000 50000 60000\n"))
-    with pytest.raises(FormatError, match="promises 240 TB"):
+    with pytest.raises(FormatError, match=r"promises 218\.3 TB"):
         read(path)
 
 

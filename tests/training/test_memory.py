@@ -4,37 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 
-import pytest
-
 from napari_sslseg.training.memory import (
     Need,
     _left_in_groups,
     default_budget,
     free_memory,
-    parse_size,
-    spoken,
 )
 
 NEED = Need(1000, 1024 * 1024, 1, 2, 450 * 450, 9, False, 2)
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [("4G", 4 * 2**30), ("500 MB", 500 * 2**20), ("1.5GiB", 3 * 2**29), ("1048576", 2**20)],
-)
-def test_sizes_are_read(text, size):
-    assert parse_size(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "much", "-1G", "0", "4 X", "9" * 400])
-def test_what_is_no_size_is_refused_in_words(text):
-    with pytest.raises(ValueError, match="write it like 4G"):
-        parse_size(text)
-
-
-def test_sizes_are_spoken():
-    assert spoken(1.5 * 2**30) == "1.5 GB"
-    assert spoken(200 * 2**20) == "200 MB"
 
 
 def test_half_of_the_free_memory_is_the_default():

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QHBoxLayout, QListView, QListWidget, QListWidgetItem,
 from ...acquisition.content import Content, look_at
 from ...acquisition.registry import create
 from ...volume.annotation import SliceState
+from ..axis_words import slice_word
 from ..background import in_background
 from ..head_up import picture_rows
 from ..image_source import finest
@@ -109,6 +110,7 @@ class ReferencesSection(Step):
             self.set_state("")
             return
         index = session.references.current_slice()
+        name = f"{slice_word(session.image, session.project.axis)} {index}"
         state = SliceState(int(session.references.states[index]))
         whole, partial = session.references.references(), session.references.partial()
         asked = self.question.asked
@@ -121,7 +123,7 @@ class ReferencesSection(Step):
             self.mark.setText("Not a reference after all")
             tip = "Take back the background of this slice that you have not painted yourself"
             allow(self.mark, "", tip)
-            text = f"Slice {index} is a reference" + (
+            text = f"{name} is a reference" + (
                 "." if shows_object(session, index) else ": all of it is background."
             )
         else:
@@ -129,12 +131,11 @@ class ReferencesSection(Step):
             tip = "All that you have not painted or corrected in this slice becomes background"
             allow(self.mark, "", tip)
             text = (
-                f"Slice {index} is outside of the object, as you said."
+                f"{name} is outside of the object, as you said."
                 if session.extent.outside()[index] and state is SliceState.EMPTY
-                else f"Slice {index}: {_how(session)}"
+                else f"{name}: {_how(session)}"
                 if state is SliceState.EMPTY
-                else f"Slice {index} has some ink; mark it when it is complete, "
-                "or leave it partial."
+                else f"{name} has some ink; mark it when it is complete, or leave it partial."
             )
         allow(
             self.suggest,
@@ -185,7 +186,8 @@ class ReferencesSection(Step):
         """Make background of all that has no word, and say so where there is nothing else."""
         session.references.mark(index)
         if not shows_object(session, index):
-            say(self.hint, f"Slice {index}: all of it is background now. Undo: Ctrl+Z.")
+            name = f"{slice_word(session.image, session.project.axis)} {index}"
+            say(self.hint, f"{name}: all of it is background now. Undo: Ctrl+Z.")
 
     def _on_suggest(self) -> None:
         session = self._session
@@ -286,7 +288,8 @@ class ReferencesSection(Step):
                 word = "accepted"
             mark = {"partly labelled": "◐", "accepted": "✓"}.get(word, "●")
             item.setText(f"{mark} {index}")
-            item.setToolTip(f"Slice {index}: {word}. Click to go there.")
+            name = f"{slice_word(session.image, session.project.axis)} {index}"
+            item.setToolTip(f"{name}: {word}. Click to go there.")
             drawn_from = (*look, zlib.crc32(ink.tobytes()))
             if self._seen.get(index) != drawn_from:
                 self._seen[index] = drawn_from

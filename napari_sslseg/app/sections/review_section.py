@@ -9,6 +9,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QButtonGroup, QGridLayout, QHBoxLayout, QPushButton
 
 from ...volume.annotation import SliceState
+from ..axis_words import slice_word
 from ..estimated_classes import estimated_classes
 from ..key_settings import Keys
 from ..legend import RegionLegend
@@ -271,7 +272,8 @@ class ReviewSection(Step):
             self.trouble.emit(str(error))
             return False
         empty = "" if shows_object(session, index) else ": all of it is background"
-        self._say(f"Slice {index} is a reference now{empty}. Undo: Ctrl+Z.")
+        word = slice_word(session.image, session.project.axis)
+        self._say(f"{word} {index} is a reference now{empty}. Undo: Ctrl+Z.")
         return True
 
     def _on_accept_next(self) -> None:

@@ -18,8 +18,9 @@ from qtpy.QtWidgets import (
 
 from ...volume.annotation import SliceState
 from ...volume.folders import list_projects
+from ..axis_words import axis_word, is_time
 from ..channel_list import ChannelList
-from ..channels import channels_of, leaders
+from ..channels import VOLUME, channels_of, leaders
 from ..class_list import ClassList
 from ..contrast import follow
 from ..head_up import HeadUp
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
     from ..session import Session
-
-#: World axes of our canonical order, in words.
-_AXIS_WORDS = ("Axial", "Coronal", "Sagittal")
 
 
 class VolumeSection(Step):
@@ -177,7 +175,10 @@ class VolumeSection(Step):
         for layer in leaders(self._viewer.layers):
             channels = channels_of(self._viewer.layers, layer)
             more = f" and {len(channels) - 1} more" if len(channels) > 1 else ""
-            self.image.addItem(f"{layer.name}{more}", layer)
+            if name := layer.metadata.get(METADATA, {}).get(VOLUME):  # one file holds them all
+                self.image.addItem(f"{name}, {len(channels)} channels", layer)
+            else:
+                self.image.addItem(f"{layer.name}{more}", layer)
             if chosen in channels:
                 self.image.setCurrentIndex(self.image.count() - 1)
         self.image.blockSignals(False)
@@ -222,15 +223,14 @@ class VolumeSection(Step):
             self.image.setCurrentIndex(row)
 
     def _list_axes(self, layer: Image, chosen: int) -> None:
-        oriented = bool(layer.metadata.get("napari_sslseg", {}).get("order", {}).get("oriented"))
         unit = str(layer.units[-1]) if layer.units else ""
         unit = {"millimeter": "mm", "micrometer": "µm", "pixel": "px"}.get(unit, unit)
         shape, steps = finest(layer).shape, spacing_of(layer)
         self.axis.clear()
         for axis in range(3):
-            word = _AXIS_WORDS[axis] if oriented else f"Axis {axis}"
-            step = f"{steps[axis]:.3g} {unit}".strip()
-            self.axis.addItem(f"{word}: {shape[axis]} slices of {step}", axis)
+            word, step = axis_word(layer, axis), f"{steps[axis]:.3g} {unit}".strip()
+            many = "time points" if is_time(layer, axis) else f"slices of {step}"
+            self.axis.addItem(f"{word}: {shape[axis]} {many}", axis)
         self.axis.setCurrentIndex(chosen)
 
     def _on_axis(self, index: int) -> None:
@@ -280,7 +280,8 @@ class VolumeSection(Step):
             told = f"To start, {reason}" if layer is None else reason
             say(self.hint, told[:1].upper() + told[1:])
         if self._session is not None:
-            self.set_state(self._session.image.name)
+            image = self._session.image
+            self.set_state(image.metadata.get(METADATA, {}).get(VOLUME) or image.name)
         else:
             self.set_state("")
 

@@ -17,6 +17,7 @@ from .object_contrast import ScaledSlices, object_contrast
 from .propagation_inputs import Execution, InkedVolume
 from .propagation_result import PropagationConfig
 from .shape_prior import object_radius, signed_distances, thinnest_radius
+from .slice_brightness import EvenedSlices, slice_brightness
 from .slice_features import StreamedFeatures, slice_features
 from .working_region import inked_pixels
 
@@ -139,11 +140,15 @@ def _descriptors(
         crop = volume.features[(..., *region)].to(device).float()
         spread = crop.var((0, 2, 3)).sum().clamp_min(1e-12)
         return crop / spread.sqrt()
-    contrast = object_contrast(image, volume.ink, anchors)
+    brightness = slice_brightness(image)
+    even = image if brightness is None else EvenedSlices(image, brightness)
+    contrast = object_contrast(even, volume.ink, anchors)
     if execution.storage is not None or not isinstance(image, torch.Tensor):
-        seen = image if contrast is None else ScaledSlices(image, contrast)
+        seen = even if contrast is None else ScaledSlices(even, contrast)
         return StreamedFeatures(seen, *region, config.dimensions, config.scales, device)
     crop = image[(..., *region)].to(device).float()
+    if brightness is not None:
+        crop = brightness.apply(crop)
     if contrast is not None:
         crop = contrast.apply(crop)
     return slice_features(crop, config.dimensions, config.scales, execution.workers)

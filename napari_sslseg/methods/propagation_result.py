@@ -17,6 +17,10 @@ class PropagationConfig:
     """Principal components of the descriptors."""
     scales: tuple[float, ...] = (0.0, 1.0, 2.0)
     """Blurs (pixels) of the descriptors' patches."""
+    brightness_jumps: float = 0.03
+    """How much the brightness must jump from slice to slice for slices to be evened
+    (`slice_brightness`). Stacks that were recorded as a whole have .01 at most, hearts recorded
+    slice by slice up to .15."""
     matching: MatchSettings = field(default_factory=MatchSettings)
     """Matching of neighbouring slices; its ``levels`` are limited by the object's size."""
     coarsest_radius: float = 6.0

@@ -140,7 +140,7 @@ def _descriptors(
         crop = volume.features[(..., *region)].to(device).float()
         spread = crop.var((0, 2, 3)).sum().clamp_min(1e-12)
         return crop / spread.sqrt()
-    brightness = slice_brightness(image)
+    brightness = slice_brightness(image, config.brightness_jumps)
     even = image if brightness is None else EvenedSlices(image, brightness)
     contrast = object_contrast(even, volume.ink, anchors)
     if execution.storage is not None or not isinstance(image, torch.Tensor):

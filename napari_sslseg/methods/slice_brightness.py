@@ -32,12 +32,6 @@ _LEAST = 0.02
 #: Slices whose mean is followed.
 _WINDOW = 5
 
-#: How far the logarithm of a slice's brightness is from the mean of its neighbours (median over the
-#: slices, as a standard deviation), from which slices are evened, and at which in full. Stacks
-#: that were recorded as a whole have .01 at most, hearts recorded slice by slice .03 and more.
-_JUMPS = (0.03, 0.06)
-
-
 #: Standard deviation of normally distributed values with a median size of 1.
 _DEVIATION = 1.4826
 
@@ -86,17 +80,21 @@ class EvenedSlices:
         return self._brightness.apply(self._image[index].float(), index)
 
 
-def slice_brightness(image: torch.Tensor | Slices) -> SliceBrightness | None:
+def slice_brightness(image: torch.Tensor | Slices, jumps: float) -> SliceBrightness | None:
     """Find what evens the slices of an image.
 
     Parameters
     ----------
     image : (Z, C, H, W) real tensor or slices
+    jumps : float
+        How far the logarithm of a slice's brightness is from the mean of its neighbours (median
+        over the slices, as a standard deviation), from which slices are evened; at twice that they
+        are in full.
 
     Returns
     -------
     SliceBrightness or None
-        None if the brightness does not jump.
+        None if the brightness jumps less.
     """
     depth, _, height, width = image.shape
     if depth < _WINDOW:
@@ -110,9 +108,9 @@ def slice_brightness(image: torch.Tensor | Slices) -> SliceBrightness | None:
     blacks, factors = [], []
     for channel in sample:
         black, bright = np.percentile(channel, _PERCENTILES)
-        jumps = _jumps(channel - black, _SHOWN * (bright - black))
+        deviations = _deviations(channel - black, _SHOWN * (bright - black), jumps)
         blacks.append(black)
-        factors.append(np.exp(-jumps))
+        factors.append(np.exp(-deviations))
     if np.ptp(factors) == 0:
         return None
     return SliceBrightness(
@@ -121,17 +119,16 @@ def slice_brightness(image: torch.Tensor | Slices) -> SliceBrightness | None:
     )
 
 
-def _jumps(slices: NDArray[np.float32], least: float) -> NDArray[np.float64]:
-    """Return by how much the logarithm of each slice (Z, N) jumps; 0 where that is nothing."""
+def _deviations(slices: NDArray[np.float32], least: float, jumps: float) -> NDArray[np.float64]:
+    """Return what is to be taken from the logarithm of each slice (Z, N)."""
     steps = np.zeros(len(slices) - 1)
     for z, (here, there) in enumerate(itertools.pairwise(slices)):
         counts = (here > least) & (there > least)
         if least > 0 and counts.mean() >= _LEAST:
             steps[z] = np.median(np.log(there[counts] / here[counts]))
-    none, full = _JUMPS
     # The median: at the ends of a body all but its surface may come in with one slice.
     size = _DEVIATION * np.median(np.abs(np.diff(steps) / 2))
-    share = np.clip((size - none) / (full - none), 0.0, 1.0)
+    share = np.clip(size / jumps - 1, 0.0, 1.0)
     course = np.concatenate(([0.0], np.cumsum(steps)))
     beyond = np.pad(course, _WINDOW // 2, mode="reflect", reflect_type="odd")
     followed = np.convolve(beyond, np.full(_WINDOW, 1 / _WINDOW), "valid")

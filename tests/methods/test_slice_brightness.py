@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_sslseg.methods.propagation import InkedVolume, propagate
+from napari_sslseg.methods.propagation import InkedVolume, PropagationConfig, propagate
 from napari_sslseg.methods.slice_brightness import EvenedSlices, slice_brightness
 
 DEPTH, SIZE = 12, 40
+JUMPS = PropagationConfig().brightness_jumps
 
 
 def _stack(jumps: float, drift: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -27,7 +28,7 @@ def _stack(jumps: float, drift: float = 0.0) -> tuple[torch.Tensor, torch.Tensor
 
 def test_slices_that_jump_are_evened() -> None:
     jumping, _ = _stack(0.08)
-    brightness = slice_brightness(jumping)
+    brightness = slice_brightness(jumping, JUMPS)
     assert brightness is not None
     evened = brightness.apply(jumping)
     inside = [v[:, 0, :, 6:].flatten(1).median(1).values.log().diff() for v in (jumping, evened)]
@@ -39,21 +40,21 @@ def test_slices_that_jump_are_evened() -> None:
 
 @pytest.mark.parametrize("drift", [0.0, 0.05])
 def test_a_slow_change_of_brightness_is_left_alone(drift: float) -> None:
-    assert slice_brightness(_stack(0.0, drift)[0]) is None
+    assert slice_brightness(_stack(0.0, drift)[0], JUMPS) is None
 
 
 def test_few_slices_and_empty_ones_are_left_alone() -> None:
     jumping, _ = _stack(0.08)
-    assert slice_brightness(jumping[:4]) is None
-    assert slice_brightness(torch.zeros(DEPTH, 1, SIZE, SIZE)) is None
+    assert slice_brightness(jumping[:4], JUMPS) is None
+    assert slice_brightness(torch.zeros(DEPTH, 1, SIZE, SIZE), JUMPS) is None
     dark = torch.zeros(DEPTH, 1, SIZE, SIZE)
     dark[::2, :, :2, :4] = 1.0  # in every other slice alone
-    assert slice_brightness(dark) is None
+    assert slice_brightness(dark, JUMPS) is None
 
 
 def test_each_channel_is_evened_by_itself() -> None:
     jumping, steady = _stack(0.08)[0], _stack(0.0)[0]
-    brightness = slice_brightness(torch.cat((jumping, steady), 1))
+    brightness = slice_brightness(torch.cat((jumping, steady), 1), JUMPS)
     assert brightness is not None
     evened = brightness.apply(torch.cat((jumping, steady), 1))
     assert torch.equal(evened[:, 1:], steady) or torch.allclose(evened[:, 1:], steady, atol=1e-4)

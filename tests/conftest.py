@@ -16,6 +16,9 @@ from napari_sslseg.training.threads import calm_threads
 
 _WINDOWS = Path(__file__).parent / "app"
 
+#: Files whose tests share what takes long to make.
+_SHARING = {"test_trainer.py"}
+
 
 def _take_a_screen() -> None:
     """Open a virtual screen for this process alone."""
@@ -43,15 +46,30 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # or the processes take the cores from each other
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep tests of one file together, and all that open windows on one screen.
+def _unit_of(test: str) -> str:
+    """Return the name of what a test is handed out with: itself, or others that need it near."""
+    path = Path(test.split("::")[0])
+    if _WINDOWS.name in path.parts and not _VIRTUAL:
+        return "windows"
+    return str(path) if path.name in _SHARING else test
 
-    Two viewers would take the keyboard from each other there.
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Hand out tests one by one, and together those that open windows on one screen for all.
+
+    Two viewers would take the keyboard from each other there. The groups of pytest-xdist 3.8 do
+    not hold: it writes them into names that pytest 9.2 no longer reads.
     """
-    for item in items:
-        windows = _WINDOWS in item.path.parents and not _VIRTUAL
-        item.add_marker(pytest.mark.xdist_group("windows" if windows else item.path.name))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Units(LoadScopeScheduling):
+        """Units of work by `_unit_of`."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            return _unit_of(nodeid)
+
+    return Units(config, log)
 
 
 @pytest.fixture

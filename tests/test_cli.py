@@ -106,10 +106,10 @@ def test_propose_writes_labels_where_the_image_lies(files, tmp_path, suffix, com
         assert summary["classes"]["2"]["ml"] is None, "its pixels have no size"
 
 
-def test_propose_trains_by_default_and_finds_the_axis_itself(files, tmp_path):
+def test_propose_trains_by_default_and_finds_the_axis_itself(files, tmp_path, command_line):
     image, refs, _ = files(".nii.gz")
     out = tmp_path / "out.nii.gz"
-    done = call_process("propose", image, "--references", refs, "--output", out, "--seconds", "1")
+    done = command_line("propose", image, "--references", refs, "--output", out, "--seconds", "1")
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert summary["axis"] == 2
@@ -256,14 +256,14 @@ def test_bad_options_are_one_sentence_and_exit_code_2(
     assert "Traceback" not in done.stderr
 
 
-def test_unreadable_files_are_one_sentence_and_exit_code_2(files, tmp_path):
+def test_unreadable_files_are_one_sentence_and_exit_code_2(files, tmp_path, command_line):
     image, refs, _ = files(".nii.gz")
     image.write_bytes(image.read_bytes()[:200])
     done = call_process("propose", image, "--references", refs, "--output", tmp_path / "o.nii.gz")
     assert done.returncode == 2
     assert "Error:" in done.stderr
     assert "Traceback" not in done.stderr
-    missing = call_process(
+    missing = command_line(
         "propose", tmp_path / "no.nii", "--references", refs, "--output", "o.nii.gz"
     )
     assert missing.returncode == 2

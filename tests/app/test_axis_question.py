@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
+pytestmark = pytest.mark.usefixtures("without_window")
+
 
 def choose(panel, axis: int) -> None:
     """Choose an axis as the user does."""

@@ -76,7 +76,7 @@ def test_what_is_no_class_has_a_chip_while_it_is_painted_with(chips):
     assert chips.shown() == [1, 0]
 
 
-def test_the_bar_follows_the_layer_whoever_chose(with_proposal):
+def test_the_bar_follows_the_layer_whoever_chose(without_window, with_proposal):
     viewer, panel = with_proposal
     session, top = panel.session, panel.top
     session.add_class("Vessel")

@@ -45,9 +45,9 @@ def stroke(panel, paint) -> np.ndarray:
 
 
 @pytest.fixture
-def full_disk(with_proposal, monkeypatch):
+def full_disk(started, monkeypatch):
     """Give the panel on a full disk, and the answers that the user gives when asked."""
-    viewer, panel = with_proposal
+    viewer, panel = started
     answers, asked = [], []
 
     def full(ink):
@@ -87,8 +87,8 @@ def test_a_user_may_give_up_what_cannot_be_saved(full_disk, paint):
     assert len(asked) == 1
 
 
-def test_nobody_is_asked_when_all_is_saved(with_proposal, paint, monkeypatch):
-    viewer, panel = with_proposal
+def test_nobody_is_asked_when_all_is_saved(started, paint, monkeypatch):
+    viewer, panel = started
     session, ink = panel.session, stroke(panel, paint)
     monkeypatch.setattr(closing, "_ask", lambda *given: pytest.fail("asked"))
     viewer.close()
@@ -112,8 +112,8 @@ def float_panel(viewer, panel) -> QDockWidget:
 
 
 @pytest.mark.parametrize("how", ["button", "window manager"])
-def test_a_floating_panel_that_is_hidden_goes_on_saving(with_proposal, paint, until, how):
-    viewer, panel = with_proposal
+def test_a_floating_panel_that_is_hidden_goes_on_saving(started, paint, until, how):
+    viewer, panel = started
     session, dock = panel.session, float_panel(viewer, panel)
     dock.title.hide_button.click() if how == "button" else dock.close()
     QApplication.processEvents()
@@ -141,8 +141,8 @@ def test_the_window_of_a_floating_panel_asks_too(full_disk, paint):
     assert np.array_equal(Project.open(session.project.path).ink_store.read(), ink)
 
 
-def test_a_window_that_stayed_open_may_hide_afterwards(with_proposal, monkeypatch):
-    viewer, panel = with_proposal
+def test_a_window_that_stayed_open_may_hide_afterwards(started, monkeypatch):
+    viewer, panel = started
     session, window = panel.session, viewer.window._qt_window
     window.show()
     with monkeypatch.context() as asking:
@@ -154,8 +154,8 @@ def test_a_window_that_stayed_open_may_hide_afterwards(with_proposal, monkeypatc
     assert panel.session is session
 
 
-def test_a_session_ends_when_the_answer_to_napari_took_a_while(with_proposal, monkeypatch):
-    viewer, panel = with_proposal
+def test_a_session_ends_when_the_answer_to_napari_took_a_while(started, monkeypatch):
+    viewer, panel = started
     window = viewer.window._qt_window
     window.show()
     window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose, False)  # the viewer is used up later
@@ -207,8 +207,8 @@ def test_a_panel_whose_strokes_cannot_be_saved_comes_back(full_disk, paint, unti
     assert np.array_equal(Project.open(session.project.path).ink_store.read(), ink)
 
 
-def test_a_window_that_closes_while_its_panel_is_being_closed_loses_nothing(with_proposal, paint):
-    viewer, panel = with_proposal
+def test_a_window_that_closes_while_its_panel_is_being_closed_loses_nothing(started, paint):
+    viewer, panel = started
     session, ink = panel.session, stroke(panel, paint)
     docked(panel).title.close_button.click()
     viewer.close()
@@ -216,8 +216,8 @@ def test_a_window_that_closes_while_its_panel_is_being_closed_loses_nothing(with
     assert np.array_equal(Project.open(session.project.path).ink_store.read(), ink)
 
 
-def test_a_panel_that_moves_to_another_dock_keeps_its_session(with_proposal, until):
-    viewer, panel = with_proposal
+def test_a_panel_that_moves_to_another_dock_keeps_its_session(started, until):
+    viewer, panel = started
     session = panel.session
     viewer.window.remove_dock_widget(docked(panel))
     viewer.window.add_dock_widget(panel, name="Elsewhere")
@@ -243,9 +243,9 @@ def test_a_project_that_opens_after_its_panel_was_closed_is_let_go(with_proposal
 
 
 @pytest.fixture
-def slow_disk(with_proposal, monkeypatch):
+def slow_disk(started, monkeypatch):
     """Give the panel on a disk that takes nothing before the event is set."""
-    viewer, panel = with_proposal
+    viewer, panel = started
     go = threading.Event()
     save = panel.session.project.ink_store.save
 

@@ -13,12 +13,14 @@ from napari_sslseg.volume.proposal import Proposal
 
 from .conftest import SHAPE
 
+pytestmark = pytest.mark.usefixtures("without_window")
+
 SQUARE, HOLE = np.zeros((2, *SHAPE[1:]), bool)
 SQUARE[5:30, 5:30] = True
 HOLE[10:12, 10:12] = True
 
 
-def test_slicing_is_no_edit_and_every_edit_is_one(with_proposal, paint):
+def test_slicing_is_no_edit_and_every_edit_is_one(with_window, with_proposal, paint):
     viewer, panel = with_proposal
     session = panel.session
     references, proposal = session.references, session.proposals["semsim"]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from napari_sslseg.volume.project import Project
+
+pytestmark = pytest.mark.usefixtures("without_window")
 
 
 def test_leaving_saves_every_stroke_even_one_painted_meanwhile(with_proposal, paint, until):

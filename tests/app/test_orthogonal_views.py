@@ -16,8 +16,8 @@ from .conftest import SHAPE
 
 
 @pytest.fixture
-def opened(with_proposal, until):
-    viewer, panel = with_proposal
+def opened(started, until):
+    viewer, panel = started
     viewer.window.resize(1100, 760)
     viewer.window.show()
     pictures = {}
@@ -31,7 +31,9 @@ def drawn(panel, until) -> None:
     until(lambda: panel.planes.drawer.idle)
 
 
-def test_planes_show_what_the_slice_shows_and_follow_every_edit(opened, paint, until):
+def test_planes_show_what_the_slice_shows_and_follow_every_edit(
+    with_proposal, opened, paint, until
+):
     viewer, panel, pictures = opened
     session, planes = panel.session, panel.planes
     boxes = panel.review.legend.boxes

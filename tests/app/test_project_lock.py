@@ -10,6 +10,8 @@ import pytest
 from napari_sslseg.app.project_lock import ProjectLock
 from napari_sslseg.volume.user_error import ProjectError
 
+pytestmark = pytest.mark.usefixtures("without_window")
+
 HOLD = """
 import sys
 from pathlib import Path

@@ -12,6 +12,8 @@ from napari_sslseg.app import saving, training_run
 from napari_sslseg.volume.cohort import Cohort
 from napari_sslseg.volume.project import ImageInfo, Project
 
+pytestmark = pytest.mark.usefixtures("without_window")
+
 
 @pytest.fixture
 def locked(started, until, monkeypatch):

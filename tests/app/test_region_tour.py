@@ -12,6 +12,8 @@ from napari_sslseg.volume.proposal import Proposal
 
 from .conftest import SHAPE
 
+pytestmark = pytest.mark.usefixtures("without_window")
+
 
 @pytest.fixture
 def places(started, until):

@@ -14,6 +14,8 @@ from napari_sslseg.app.readers import read_layers
 
 from .conftest import SHAPE, make_volume, put_proposal
 
+pytestmark = pytest.mark.usefixtures("without_window")
+
 PLUGIN = "napari-sslseg"
 
 
@@ -95,8 +97,8 @@ def test_zarr_gets_the_names_and_colours_of_the_classes(session, tmp_path):
     assert {"label-value": 1, "rgba": [16, 255, 32, 255]} in label["colors"]
 
 
-def test_a_layer_of_another_plugin_keeps_its_rotation(make_napari_viewer, tmp_path):
-    viewer = make_napari_viewer()
+def test_a_layer_of_another_plugin_keeps_its_rotation(make_viewer, tmp_path):
+    viewer = make_viewer()
     data = np.zeros((4, 5, 6), np.uint8)
     data[1, 2, 3] = 2
     layer = viewer.add_labels(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from napari_sslseg.acquisition.content import look_at
 from napari_sslseg.acquisition.registry import create
 from napari_sslseg.app.sections.references_section import FIRST_REFERENCES
 
 from .conftest import make_volume
+
+pytestmark = pytest.mark.usefixtures("without_window")
 
 
 def begin(make_panel, until, adopted: bool):

@@ -34,8 +34,8 @@ OBLIQUE = np.array(
     ],
     ids=["scaled", "mirrored", "oblique", "sheared"],
 )
-def test_the_slice_in_view_is_the_one_that_napari_shows(make_napari_viewer, axis, place):
-    viewer = make_napari_viewer()
+def test_the_slice_in_view_is_the_one_that_napari_shows(without_window, make_viewer, axis, place):
+    viewer = make_viewer()
     index = np.indices(SHAPE)[axis].astype(np.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # napari's, of slices that are not orthogonal

@@ -73,7 +73,7 @@ def test_the_worst_slice_is_seen_among_more_slices_than_pixels(strip):
     assert row.count(REGION_COLORS[4]) == 1
 
 
-def test_a_click_and_a_drag_go_to_slices(with_proposal, qtbot):
+def test_a_click_and_a_drag_go_to_slices(without_window, with_proposal, qtbot):
     _, panel = with_proposal
     strip, session = panel.top.strip, panel.session
     place = [QPoint(int(strip.middle_of(z)), 15) for z in range(SHAPE[0])]
@@ -85,7 +85,7 @@ def test_a_click_and_a_drag_go_to_slices(with_proposal, qtbot):
     assert strip._current == 2
 
 
-def test_the_strip_follows_ink_corrections_and_counts(with_proposal, paint, until):
+def test_the_strip_follows_ink_corrections_and_counts(without_window, with_proposal, paint, until):
     _, panel = with_proposal
     session, strip = panel.session, panel.top.strip
     until(lambda: strip.facts.regions is not None)
@@ -102,7 +102,7 @@ def test_the_strip_follows_ink_corrections_and_counts(with_proposal, paint, unti
     until(lambda: strip.facts.regions[4, 4] == 0)
 
 
-def test_the_strip_turns_with_the_axis(with_proposal, until):
+def test_the_strip_turns_with_the_axis(without_window, with_proposal, until):
     _, panel = with_proposal
     strip = panel.top.strip
     panel.session.set_axis(2)
@@ -110,7 +110,7 @@ def test_the_strip_turns_with_the_axis(with_proposal, until):
     assert strip.count == SHAPE[2]
 
 
-def test_there_is_no_strip_without_a_project(make_panel):
+def test_there_is_no_strip_without_a_project(without_window, make_panel):
     _, panel = make_panel()
     assert not panel.top.isVisibleTo(panel)
 

@@ -24,6 +24,8 @@ from napari_sslseg.volume.proposal import Proposal
 
 from .conftest import make_volume
 
+pytestmark = pytest.mark.usefixtures("without_window")
+
 
 @pytest.fixture
 def files(tmp_path):

@@ -172,17 +172,6 @@ def test_an_idle_trainer_that_is_closed_leaves_no_process(project):
     assert not psutil.pid_exists(job.pid)
 
 
-def test_bad_ink_is_one_clear_sentence(job, project):
-    ink = project.ink_store.load()
-    ink[:] = 255
-    project.ink_store.save(ink)
-    job.start(TrainRequest(seconds=5))
-    failed = wait_for(job, Failed)[-1]
-    assert isinstance(failed, Failed)
-    assert "paint at least one class" in failed.message
-    assert "Traceback" not in failed.message
-
-
 def test_a_project_that_is_moved_under_a_run_is_not_made_anew(job, project, tmp_path):
     job.start(TrainRequest(seconds=4))
     wait_for(job, ProposalReady)

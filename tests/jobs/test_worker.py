@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from napari_sslseg.jobs.worker import serve
@@ -10,6 +11,8 @@ from napari_sslseg.training.control import Control
 from napari_sslseg.training.events import Failed, VolumeFailed
 from napari_sslseg.training.request import BatchRequest, TrainRequest
 from napari_sslseg.training.stack import TrainingError
+from napari_sslseg.volume.classes import ClassTable
+from napari_sslseg.volume.project import ImageInfo, Project
 
 RUN = TrainRequest("reference", seconds=5)
 
@@ -43,6 +46,18 @@ def test_what_is_the_users_to_mend_is_told_without_a_traceback(tmp_path, capsys)
     assert serve(tmp_path / "none", RUN.to_json(), Control(), events.append) == 1
     assert events == [Failed(f"{tmp_path / 'none'} is not a napari-sslseg project folder.")]
     assert capsys.readouterr().err == ""
+
+
+def test_an_image_without_ink_is_one_clear_sentence(tmp_path, capsys):
+    info = ImageInfo("noise", (4, 8, 8), (1.0, 1.0, 1.0))
+    image = np.random.default_rng(0).normal(size=info.shape)
+    project = Project.create(tmp_path / "p", image, info, ClassTable.from_ids([1]), 0)
+    events = []
+    assert serve(project.path, RUN.to_json(), Control(), events.append) == 1
+    failed = events[-1]
+    assert isinstance(failed, Failed)
+    assert "paint at least one class" in failed.message
+    assert "Traceback" not in failed.message + capsys.readouterr().err
 
 
 def test_a_volume_of_a_batch_leaves_its_traceback_in_the_log_too(tmp_path, monkeypatch, capsys):

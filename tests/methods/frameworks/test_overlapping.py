@@ -81,7 +81,7 @@ def test_learns_structures_that_overlap(name):
     still = WeakAugmentation(flip=0.5, quarter_turns=0, free=0)
     framework = _create(name, channels=(8, 16, 16, 16), dropout=(0.0,) * 4, weak=still)
     optimiser = torch.optim.AdamW(framework.parameters(), 1e-2)
-    g, steps = _generator(), 40
+    g, steps = _generator(), 30
     schedule = torch.optim.lr_scheduler.PolynomialLR(optimiser, steps)
     for i in range(steps):
         losses = framework.losses(_batch(), i / steps, g)

@@ -76,7 +76,8 @@ def test_windows_are_for_images():
 
 
 def test_v_net_trains_with_mean_teacher():
-    framework = create("mean_teacher", 1, 2, network="vnet", dropout=(0.1,), metassl=True)
+    options = {**SMALL, "network": "vnet", "dropout": (0.1,)}
+    framework = create("mean_teacher", 1, 2, metassl=True, **options)
     losses = framework.losses(_batch(1), 1.0, _generator())
     losses["total"].backward()
     assert losses["total"].isfinite()

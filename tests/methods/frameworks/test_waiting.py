@@ -6,11 +6,13 @@ a mask, whose count only the values tell, all fail on them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import fields
 
 import pytest
 import torch
+from torch import Tensor
 
 from napari_sslseg.methods.augment import StrongAugmentation, WeakAugmentation
 from napari_sslseg.methods.frameworks import Batch, available, create
@@ -60,6 +62,44 @@ OVERLAPPING = [
 ]
 
 
+def _sampled(image: Tensor, grid: Tensor, *how: object) -> Tensor:
+    return image.new_empty(*image.shape[:2], *grid.shape[1:-1])
+
+
+def _resized(image: Tensor, size: tuple[int, int], *how: object) -> Tensor:
+    return image.new_empty(*image.shape[:2], *size)
+
+
+def _normalised(image: Tensor, *given: object) -> tuple[Tensor, Tensor, Tensor]:
+    training = given[4]
+    mean = image.new_empty(image.shape[1] if training else 0)
+    return torch.empty_like(image), mean, torch.empty_like(mean)
+
+
+def _unnormalised(gradient: Tensor, image: Tensor, *given: object) -> tuple[Tensor, Tensor, Tensor]:
+    mean = image.new_empty(image.shape[1])
+    return torch.empty_like(image), mean, torch.empty_like(mean)
+
+
+@pytest.fixture(scope="module")
+def _shapes_are_told_at_once() -> Iterator[None]:
+    """Spare torch its definitions, in dozens of operations, of what only needs a shape here.
+
+    They take most of the time of a step without values, and are none of ours.
+    """
+    library = torch.library.Library("aten", "IMPL", "Meta")
+    for name, told in (
+        ("grid_sampler_2d", _sampled),
+        ("upsample_bilinear2d", _resized),
+        ("native_batch_norm", _normalised),
+        ("native_batch_norm_backward", _unnormalised),
+    ):
+        library.impl(name, told, allow_override=True)
+    yield
+    library._destroy()
+
+
+@pytest.mark.usefixtures("_shapes_are_told_at_once")
 @pytest.mark.parametrize(
     ("name", "options", "overlapping"),
     [(*case, False) for case in NAMES + OPTIONS] + [(*case, True) for case in OVERLAPPING],

@@ -31,7 +31,6 @@ class AgreementChart(Plot):
         super().__init__(150, "Dice", "training round", _TIP)
         item = self._item
         item.getAxis("bottom").setStyle(maxTickLevel=0)
-        item.getAxis("bottom").setHeight(46)
         self.points = pg.ScatterPlotItem(
             size=9, brush=pg.mkBrush(_POINT), pen=None, hoverable=True, hoverSize=13, tip=_tip
         )

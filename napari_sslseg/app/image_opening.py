@@ -79,6 +79,13 @@ class OpenImage(QPushButton):
 
         in_background(work, done, failed)
 
+    def take(self, path: Path) -> bool:
+        """Open a file or folder, if an image is to be chosen now; return whether it is."""
+        wanted = self.isVisible() and self.isEnabled()
+        if wanted:
+            self.open(path)
+        return wanted
+
     def _choose_file(self) -> None:
         patterns = " ".join(f"*{suffix}" for suffix in suffixes() if not suffix.endswith("zarr"))
         kinds = f"Volumes ({patterns} DICOMDIR);;All files (*)"

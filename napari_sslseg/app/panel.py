@@ -21,11 +21,13 @@ from ..training.events import (
 )
 from ..training.request import TrainRequest
 from .background import in_background
+from .calm_keys import CalmKeys
 from .channels import channels_of
 from .class_wishes import ClassWishes
 from .closing import WindowClosing
 from .cohort_view import CohortView
-from .first_labels import prepare_labels_soon
+from .dropping import DroppedFiles
+from .first_labels import prepare_labels, prepare_labels_soon
 from .image_layers import claim
 from .key_help import KeyHelp
 from .key_settings import Keys, napari_keys
@@ -97,6 +99,8 @@ class LoopPanel(QWidget):
         self.column = PanelColumn(self.steps)
         layout.addWidget(self.column, 1)
         PanelStyle(viewer, self)
+        CalmKeys(self)
+        DroppedFiles(viewer, self, self.volume.open_image.take)
         self._connect()
         self._follow_theme()
         self.volume.open()
@@ -124,6 +128,7 @@ class LoopPanel(QWidget):
         if self.session is not None or self.switching.under_way:
             return
         self.volume.set_busy("Opening the project…")
+        prepare_labels()  # which begins in this thread
 
         def read() -> LoadedVolume:
             self.lock.take(path)
@@ -244,9 +249,6 @@ class LoopPanel(QWidget):
         self.review.refresh()
         self.export.refresh()
 
-    def _on_start(self, image: Image, axis: int) -> None:
-        self.start(image, axis)
-
     def _on_train(self, request: TrainRequest) -> None:
         if self.session is None:
             return
@@ -290,7 +292,7 @@ class LoopPanel(QWidget):
 
     def _connect(self) -> None:
         volume = self.volume
-        volume.start_wanted.connect(self._on_start)
+        volume.start_wanted.connect(self.start)
         volume.open_wanted.connect(self.open)
         volume.close_wanted.connect(self.leave)
         self._class_wishes = ClassWishes(volume.classes, lambda: self.session)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qtpy.QtCore import QEvent, QObject, QTimer
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QLayout, QScrollArea, QVBoxLayout, QWidget
 
 from .calm_wheel import CalmWheel
@@ -25,7 +25,7 @@ class PanelColumn(QScrollArea):
 
     def __init__(self, steps: Sequence[Step]) -> None:
         super().__init__()
-        inside = QWidget()
+        inside = _Inside()
         column = QVBoxLayout(inside)
         column.setContentsMargins(_MARGIN, _MARGIN, _MARGIN, _MARGIN)
         column.setSpacing(2)
@@ -34,6 +34,7 @@ class PanelColumn(QScrollArea):
         column.addStretch(1)
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # arrow keys go through the slices
         self.setWidget(inside)
         CalmWheel(inside)
         self._restyled = True
@@ -78,6 +79,18 @@ class PanelColumn(QScrollArea):
             self._restyled |= event.type() != QEvent.Type.LayoutRequest
             self._soon.start()
         return bool(super().eventFilter(watched, event))
+
+
+class _Inside(QWidget):
+    """What is scrolled: as high as the steps are at its width.
+
+    Their smallest heights are those of hints that are wrapped into the smallest width. A scroll
+    area would take these for the least height, and there would be nothing below the last step.
+    """
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Return the smallest width; the height follows from the width there is."""
+        return QSize(super().minimumSizeHint().width(), 0)
 
 
 def _restyle(step: Step) -> None:

@@ -12,6 +12,9 @@ from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 #: Pixels above the plot: half of a label, which stands beside the axis' upper end.
 _ABOVE = 9
 
+#: Pixels below: pyqtgraph puts the name of the axis so much too low.
+_BELOW = 5
+
 
 class Plot(QWidget):
     """A plot that neither zooms nor has a menu.
@@ -35,7 +38,7 @@ class Plot(QWidget):
         self._item: pg.PlotItem = self._plot.getPlotItem()
         self._item.setLabel("left", left)
         self._item.setLabel("bottom", bottom)
-        self._item.setContentsMargins(0, _ABOVE, 0, 0)
+        self._item.setContentsMargins(0, _ABOVE, 0, _BELOW)
         self.promise = QLabel(self._plot)
         self.promise.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.promise.setWordWrap(True)

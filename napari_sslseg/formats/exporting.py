@@ -111,7 +111,7 @@ def why_not(kind: ExportFormat, volume: Volume) -> str:
         reason = why_no_contours(volume)
     elif kind.key in ("stl", "obj") and volume.geometry.ndim == 2:
         reason = "a plane has no surface"
-    return f"{kind.title} is not possible here: {reason}." if reason else ""
+    return f"No {kind.title} here: {reason}. Choose another format." if reason else ""
 
 
 def named(path: str | os.PathLike[str], kind: ExportFormat) -> Path:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from napari_sslseg.app.agreement_chart import AgreementChart
 from napari_sslseg.app.chart import TrainingChart
 
 
@@ -29,3 +32,14 @@ def test_the_upper_ends_of_the_axes_have_room_for_their_labels(qtbot):
     qtbot.waitUntil(lambda: chart._item.vb.sceneBoundingRect().height() > 20)
     above = chart._item.vb.sceneBoundingRect().top()
     assert above >= chart.fontMetrics().ascent() / 2
+
+
+@pytest.mark.parametrize("kind", [TrainingChart, AgreementChart])
+def test_the_name_of_the_lower_axis_is_not_cut_off(qtbot, kind):
+    chart = kind()
+    qtbot.addWidget(chart)
+    chart.show()
+    qtbot.waitUntil(lambda: chart._item.vb.sceneBoundingRect().height() > 20)
+    name = chart._item.getAxis("bottom").label
+    lower = name.mapRectToScene(name.boundingRect()).bottom()
+    assert lower <= chart._plot.rect().bottom() + 1

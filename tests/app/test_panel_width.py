@@ -64,3 +64,13 @@ def test_heads_buttons_and_legend_follow_naparis_font(whole, until):
         for button in (top.undo, top.redo):
             wide = button.fontMetrics().horizontalAdvance(button.text())
             until(lambda b=button, w=wide: b.width() >= w + 4)
+
+
+def test_nothing_is_below_the_last_step(whole, until):
+    panel, column = whole, whole.findChild(PanelColumn)
+    for step in panel.findChildren(Step):
+        step.head.setChecked(step in (panel.references, panel.review, panel.export))
+    panel.review.quality.setText("Words that are wrapped. " * 12)
+    bar, last = column.verticalScrollBar(), panel.steps[-1]
+    until(lambda: bar.isVisible() and not column.waiting)
+    until(lambda: column.widget().height() <= last.geometry().bottom() + 10)

@@ -92,3 +92,18 @@ def test_suggest_goes_far_from_what_has_ink(started, paint, until):
     first = suggest(panel, until)
     assert abs(first - 5) >= 3
     assert (suggest(panel, until) < 5) != (first < 5)
+
+
+def test_what_follows_the_first_references_is_said(started, paint):
+    _, panel = started
+    session, told = panel.session, []
+    dot = np.zeros(SHAPE[1:], bool)
+    dot[5, 5] = True
+    for index in (2, 5, 8):
+        session.go_to(index)
+        paint(session.references.layer, index, dot, 1)
+        panel.references.mark.click()
+        told.append(panel.references.hint.text())
+    assert "Two more are a good start" in told[0]
+    assert "One more is a good start" in told[1]
+    assert told[2] == "Slice 8 is a reference. Train in step 3, or label more."

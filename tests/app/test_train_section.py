@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from napari_sslseg.training.events import NetworkUnsaved, Planned, Progress, ProposalReady, Started
+from napari_sslseg.training.events import (
+    Failed,
+    NetworkUnsaved,
+    Planned,
+    Progress,
+    ProposalReady,
+    Started,
+)
 from napari_sslseg.training.facts import Others, Phase
+from napari_sslseg.volume.classes import SegmentClass
 
 pytestmark = pytest.mark.usefixtures("without_window")
 
@@ -38,7 +46,7 @@ def test_fields_begin_at_one_edge(with_window, make_panel, until):
 def test_a_closed_project_leaves_nothing_to_read_and_closes_its_steps(with_proposal):
     _, panel = with_proposal
     train = panel.train
-    for index, place in ((6, "This slice is a reference"), (4, "in step 4")):
+    for index, place in ((6, "on a slice that is no reference"), (4, "in step 4")):
         panel.session.go_to(index)
         train.follow(ProposalReady("semsim", "SemSim", 1))
         assert train.hint.text().startswith("New proposal")
@@ -50,3 +58,19 @@ def test_a_closed_project_leaves_nothing_to_read_and_closes_its_steps(with_propo
     assert panel.volume.is_open
     assert not any(step.is_open for step in panel.steps[1:])
     assert panel.column.verticalScrollBar().value() == 0
+
+
+def test_a_class_without_ink_is_named(started, paint):
+    _, panel = started
+    session, train = panel.session, panel.train
+    session.add_classes([SegmentClass(2, "Aorta", "#ff0000")])
+    session.go_to(4)
+    paint(session.references.layer, 4, panel.truth[4] == 1, 1)
+    assert train.train.isEnabled()
+    assert train.hint.text().startswith("Not painted yet: Aorta.")
+    paint(session.references.layer, 4, panel.truth[4] == 0, 2)
+    assert train.hint.text() == ""
+    assert train.bar.isHidden()  # nothing has run
+    train.follow(Failed("No memory is left."))
+    train.refresh()
+    assert train.hint.text() == "No memory is left."

@@ -101,7 +101,9 @@ def test_labels_that_do_not_fit_are_refused_before_anything_is_written(tmp_path)
     with pytest.raises(FormatError, match="no voxel belongs to any class"):
         export(tmp_path / "a.nii", labels() * 0, volume(), CLASSES, per_class=True)
     for key in ("dicom-seg", "rtstruct"):
-        assert "did not come from DICOM" in why_not(format_for("", key), volume())
+        told = why_not(format_for("", key), volume())
+        assert "did not come from DICOM" in told
+        assert told.endswith("Choose another format.")
         with pytest.raises(FormatError, match="did not come from DICOM"):
             export(tmp_path / "a", labels(), volume(), CLASSES, kind=format_for("", key))
     assert list(tmp_path.iterdir()) == []

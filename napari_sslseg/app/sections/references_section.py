@@ -126,6 +126,7 @@ class ReferencesSection(Step):
             text = f"{name} is a reference" + (
                 "." if shows_object(session, index) else ": all of it is background."
             )
+            text += _what_next(session, len(whole))
         else:
             self.mark.setText("Mark this slice as reference")
             tip = "All that you have not painted or corrected in this slice becomes background"
@@ -296,6 +297,16 @@ class ReferencesSection(Step):
                 rows = picture_rows(session.image, session.project.axis)
                 picture = slice_picture(image[index][rows], ink[rows], session.classes, limits)
                 item.setIcon(icon(picture))
+
+
+def _what_next(session: Session, whole: int) -> str:
+    """Say what follows the first references; later, step 4 says it."""
+    if session.proposals:
+        return ""
+    if whole < FIRST_REFERENCES:
+        more = "One more is" if FIRST_REFERENCES - whole == 1 else "Two more are"
+        return f" {more} a good start: Suggest goes to one."
+    return " Train in step 3, or label more."
 
 
 def _how(session: Session) -> str:

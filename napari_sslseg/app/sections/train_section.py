@@ -55,6 +55,8 @@ class TrainSection(Step):
         super().__init__(3, "Train")
         self._session: Session | None = None
         self._now, self._makes_way = "", False
+        #: What is said to be missing for training.
+        self._missing = ""
         #: Whether the references of the project's other volumes shall teach as well.
         self.others_teach: Callable[[], bool] = lambda: True
         self.method = ComboBox(
@@ -156,7 +158,11 @@ class TrainSection(Step):
         self.form.setVisible(not busy)
         self.chart.setVisible(busy or bool(self.chart.losses))
         if not busy and session is not None and not session.proposals:
-            say(self.hint, reason)
+            missing = reason or _unpainted(session)
+            # Why a run stopped is still to be read.
+            if missing or self.hint.text() == self._missing:
+                say(self.hint, missing)
+            self._missing = missing
         words = {
             RunState.STARTING: "starting",
             RunState.RUNNING: "running",
@@ -168,6 +174,7 @@ class TrainSection(Step):
             self.bar.setFormat("Starting…")
         elif state is RunState.PAUSED:
             self.bar.setFormat("Paused")
+        self.bar.setVisible(busy or bool(self.bar.format()))
 
     def follow(self, event: Event) -> None:
         """Show what the trainer says."""
@@ -210,7 +217,7 @@ class TrainSection(Step):
         references = self._session.references if self._session is not None else None
         if references is None or references.current_slice() not in references.references():
             return "Look at it in step 4."
-        return "This slice is a reference: go to another one to see it."
+        return "Look at it in step 4, on a slice that is no reference."
 
     def _show_progress(self) -> None:
         """Say what the trainer does, or why it does nothing."""
@@ -257,6 +264,13 @@ class TrainSection(Step):
     def _on_cancel(self) -> None:
         if self._session is not None:
             self._session.training.cancel()
+
+
+def _unpainted(session: Session) -> str:
+    """Name the classes that nothing can be learned of."""
+    painted = set(session.references.index.painted())
+    names = ", ".join(item.name for item in session.classes if item.id not in painted)
+    return f"Not painted yet: {names}. What is painted nowhere cannot be learned." if names else ""
 
 
 def _wait(state: RunState) -> str:

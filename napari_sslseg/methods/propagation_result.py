@@ -17,7 +17,7 @@ class PropagationConfig:
     """Principal components of the descriptors."""
     scales: tuple[float, ...] = (0.0, 1.0, 2.0)
     """Blurs (pixels) of the descriptors' patches."""
-    brightness_jumps: float = 0.03
+    brightness_jumps: float = 0.02
     """How much the brightness must jump from slice to slice for slices to be evened
     (`slice_brightness`). Stacks that were recorded as a whole have .01 at most, hearts recorded
     slice by slice up to .15."""

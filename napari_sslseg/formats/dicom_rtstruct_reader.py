@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -90,7 +91,7 @@ def structure_set_at(path: Path) -> Path | None:
     FormatError
         If a folder holds several.
     """
-    if path.is_file():
+    if os.path.isfile(path):  # which says no of what cannot be a file's name
         return path if is_structure_set(path) else None
     try:
         found = [file for file in sorted(path.iterdir()) if is_structure_set(file)]

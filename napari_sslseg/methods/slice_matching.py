@@ -325,4 +325,4 @@ def _costs(query: torch.Tensor, padded: torch.Tensor, window: Window) -> torch.T
 
 
 def _soft(cost: torch.Tensor, window: Window, temperature: float) -> torch.Tensor:
-    return torch.softmax((cost * (-1 / temperature)).add_(window.bias[:, None, None]), 1)
+    return torch.softmax(torch.add(window.bias[:, None, None], cost, alpha=-1 / temperature), 1)

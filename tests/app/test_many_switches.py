@@ -23,7 +23,7 @@ SHAPE = (4, 12, 14)
 def counted(viewer) -> Counter[str]:
     """Count what a volume brings with it, and would leave in memory."""
     gc.collect()
-    models = (viewer, viewer.layers, viewer.dims, viewer.camera, viewer.cursor, viewer.scale_bar)
+    models = (viewer, viewer.layers, viewer.dims, viewer.scene.camera, viewer.cursor)
     emitters = [e for model in models for e in getattr(model.events, "emitters", {}).values()]
     live = gc.get_objects()
     return Counter(

@@ -67,7 +67,7 @@ def test_a_class_without_ink_is_named(started, paint):
     session.go_to(4)
     paint(session.references.layer, 4, panel.truth[4] == 1, 1)
     assert train.train.isEnabled()
-    assert train.hint.text().startswith("Not painted yet: Aorta.")
+    assert train.hint.text().startswith("Not painted in this volume yet: Aorta.")
     paint(session.references.layer, 4, panel.truth[4] == 0, 2)
     assert train.hint.text() == ""
     assert train.bar.isHidden()  # nothing has run

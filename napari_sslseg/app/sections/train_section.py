@@ -267,10 +267,10 @@ class TrainSection(Step):
 
 
 def _unpainted(session: Session) -> str:
-    """Name the classes that nothing can be learned of."""
+    """Name the classes of which nothing can be learned here; other volumes may teach them."""
     painted = set(session.references.index.painted())
     names = ", ".join(item.name for item in session.classes if item.id not in painted)
-    return f"Not painted yet: {names}. What is painted nowhere cannot be learned." if names else ""
+    return f"Not painted in this volume yet: {names}." if names else ""
 
 
 def _wait(state: RunState) -> str:

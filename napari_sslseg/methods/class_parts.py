@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .slice_features import gaussian_blur
+from .gaussian_blur import gaussian_blur
 
 
 def object_first(probabilities: Tensor, temperature: float) -> Tensor:

@@ -12,7 +12,6 @@ from .check_point import check_point
 from .ink_completion import correct_by_ink
 from .propagation_sources import Sources
 from .shape_prior import shrinkage
-from .slice_features import StreamedFeatures
 from .slice_matching import Match, match_pairs, pyramid
 from .storage import Storage
 
@@ -22,16 +21,13 @@ class Pyramids:
 
     Parameters
     ----------
-    features : Tensor or StreamedFeatures
-    levels : int
+    sources : Sources
     kept : int, optional
         How many; all of them if not given.
     """
 
-    def __init__(
-        self, features: torch.Tensor | StreamedFeatures, levels: int, kept: int | None
-    ) -> None:
-        self._features, self._levels, self._kept = features, levels, kept
+    def __init__(self, sources: Sources, kept: int | None) -> None:
+        self._sources, self._kept = sources, kept
         self._made: OrderedDict[int, list[torch.Tensor]] = OrderedDict()
 
     def __getitem__(self, z: int) -> list[torch.Tensor]:
@@ -59,7 +55,8 @@ class Pyramids:
     def _make(self, slices: Sequence[int]) -> None:
         if not slices:
             return
-        levels = pyramid(stacked([self._features[z] for z in slices]), self._levels)
+        maps = stacked([self._sources.descriptors(z) for z in slices])
+        levels = pyramid(maps, self._sources.matching.levels)
         for i, z in enumerate(slices):
             self._made[z] = [level[i] for level in levels]
         while self._kept is not None and len(self._made) > self._kept:
@@ -71,23 +68,39 @@ def stacked(maps: Sequence[torch.Tensor]) -> torch.Tensor:
     return maps[0][None] if len(maps) == 1 else torch.stack(tuple(maps))
 
 
+class Course:
+    """How far the carrying of all stretches has come, and whether it is to stop."""
+
+    def __init__(self) -> None:
+        #: Pixels carried so far: two threads may lose some, they are for the progress bar only.
+        self.carried = 0
+        self.stopped = threading.Event()
+
+
 class Carrier:
     """Carries labels from an end.
 
     Parameters
     ----------
     sources : Sources
+        Within the window to work on.
     storage : Storage, optional
         What memory is given back to after each slice.
     at_once : int
         Slices that are matched at once.
+    course : Course, optional
+        Shared with the other stretches.
     """
 
-    def __init__(self, sources: Sources, storage: Storage | None, at_once: int) -> None:
+    def __init__(
+        self,
+        sources: Sources,
+        storage: Storage | None,
+        at_once: int,
+        course: Course | None = None,
+    ) -> None:
         self._sources, self._storage, self._at_once = sources, storage, at_once
-        #: Slices carried so far: two threads may lose one, it is for the progress bar only.
-        self.carried = 0
-        self.stopped = threading.Event()
+        self._course = course or Course()
 
     def carry(
         self, start: int, stop: int, pyramids: Pyramids
@@ -118,7 +131,7 @@ class Carrier:
         state = torch.cat(parts)
         step = 1 if stop > start else -1
         for z, match in self._matches(range(start + step, stop, step), step, pyramids):
-            if self.stopped.is_set():
+            if self._course.stopped.is_set():
                 return
             check_point()
             state = match.carry(state)
@@ -128,7 +141,7 @@ class Carrier:
                 state = torch.cat((corrected, state[classes:]))
             if self._storage is not None:
                 self._storage.release()
-            self.carried += 1
+            self._course.carried += state[0].numel()
             yield z, state
 
     def fading(
@@ -177,5 +190,6 @@ class Carrier:
         if not 0 <= neighbour < len(sources.anchors):
             return torch.zeros(sources.classes, device=sources.ink.device)
         other = sources.anchors[neighbour]
-        here, there = sources.classes_at(start), sources.classes_at(other)
+        # The shapes of another stretch may lie beside what is worked on in this one.
+        here, there = (sources.whole.classes_at(z) for z in (start, other))
         return shrinkage(here, there, abs(start - other), sources.classes)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import torch
 
 from .class_parts import exchange, exchanged_classes, object_first
+from .gaussian_blur import gaussian_blur
 from .ink_completion import correct_by_ink
 from .label_carrying import Pyramids
 from .propagation_sources import Sources
 from .shape_prior import interpolated_shapes, keep_areas_of_slices, overlap
-from .slice_features import gaussian_blur
 
 Stretch = tuple[int, int]
 

@@ -22,6 +22,9 @@ one volume the reference slice and its neighbour show the same patient, so the m
    towards the end go on shrinking at that rate. Where it is known that slices are empty, these are
    the other end, and the labels fade towards them.
 
+What lies around the objects of a stretch's own slices is background; where an object reaches the
+edge of what is worked on, that grows (`working_region`).
+
 The stretch between two inked slices depends on these two alone, apart from what all of the ink says
 together, so a corrected slice only renews the stretches on either side of it.
 """

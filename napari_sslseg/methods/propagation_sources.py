@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import itertools
 import math
@@ -19,7 +20,7 @@ from .propagation_result import PropagationConfig
 from .shape_prior import object_radius, signed_distances, thinnest_radius
 from .slice_brightness import EvenedSlices, slice_brightness
 from .slice_features import StreamedFeatures, slice_features
-from .working_region import inked_pixels
+from .working_region import Window, inked_pixels
 
 
 class Sources:
@@ -38,7 +39,7 @@ class Sources:
     def __init__(
         self,
         volume: InkedVolume,
-        region: tuple[slice, slice],
+        region: Window,
         config: PropagationConfig,
         execution: Execution,
     ) -> None:
@@ -91,6 +92,37 @@ class Sources:
         end_labels = torch.stack([self.ends[z].max(0).indices for z in self.anchors])
         self.smoothing = config.smoothing * thinnest_radius(end_labels, classes)
         self._distances: dict[int, torch.Tensor] = {}
+        #: Rows and columns of the region that are looked at, see `within`.
+        self.window: Window = (slice(0, self.ink.shape[1]), slice(0, self.ink.shape[2]))
+        #: Those of the whole region.
+        self.whole = self
+
+    def within(self, window: Window) -> Sources:
+        """Return the same within a part of the region.
+
+        What ink teaches, and the distances from borders, are those of the whole region.
+
+        Parameters
+        ----------
+        window : tuple of slices
+            Rows and columns of the region.
+        """
+        if window == self.window:
+            return self
+        part = copy.copy(self)
+        part.window = window
+        part.ink = self.ink[(..., *window)]
+        part.ends = {z: end[(..., *window)] for z, end in self.ends.items()}
+        return part
+
+    @property
+    def grid(self) -> int:
+        """Pixels that a pixel of the coarsest level of a pyramid is wide."""
+        return 1 << (self.matching.levels - 1)
+
+    def descriptors(self, z: int) -> torch.Tensor:
+        """Return those (D, H, W) of a slice."""
+        return self.features[z][(..., *self.window)].contiguous()
 
     @property
     def depth(self) -> int:
@@ -109,8 +141,8 @@ class Sources:
     def distances(self, z: int) -> torch.Tensor:
         """Return the signed distances (classes, H, W) from the classes' borders at an end."""
         if z not in self._distances:
-            self._distances[z] = signed_distances(self.classes_at(z), self.classes)
-        return self._distances[z]
+            self._distances[z] = signed_distances(self.whole.classes_at(z), self.classes)
+        return self._distances[z][(..., *self.window)]
 
     def _looks_believed(self, whole: NDArray[np.bool_]) -> torch.Tensor:
         """Return how far (classes,) what looks like a class is taken for it; 0 for background."""
@@ -130,7 +162,7 @@ class Sources:
 def _descriptors(
     volume: InkedVolume,
     anchors: list[int],
-    region: tuple[slice, slice],
+    region: Window,
     config: PropagationConfig,
     execution: Execution,
 ) -> torch.Tensor | StreamedFeatures:

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
+import math
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 import torch
 
 from .ink_completion import NOT_ANNOTATED
-from .label_carrying import Carrier, Pyramids, stacked
-from .label_decision import Decider, Mixed
+from .label_carrying import Course, stacked
+from .label_decision import Stretch
 from .propagation_inputs import Execution, Renewal
 from .propagation_result import Propagation
 from .propagation_sources import Sources
-from .slice_batches import slices_at_once
+from .stretch_work import Proposed, StretchWork
+from .working_region import Window, grow_where_touched, stretch_window
 
 #: Seconds between two reports of progress.
 _REPORT_EVERY = 0.2
-
-#: Fewest slices whose descriptors are kept: a match needs two, and the one before is asked again.
-_FEWEST = 3
 
 
 class PropagationWork:
@@ -34,14 +31,9 @@ class PropagationWork:
     """
 
     def __init__(self, sources: Sources, execution: Execution) -> None:
-        self._progress, self._storage = execution.progress, execution.storage
-        self._workers = execution.workers
+        self._execution, self._storage = execution, execution.storage
         self._sources, self._ink = sources, sources.volume.ink
-        # Where memory is short, no more of it is asked for than one slice needs.
-        pixels = sources.ink[0].numel()
-        self._at_once = slices_at_once(self._ink.device, pixels) if self._storage is None else 1
-        self._carrier = Carrier(sources, self._storage, self._at_once)
-        self._decider = Decider(sources)
+        self._course = Course()
 
     def run(self, renewal: Renewal | None) -> Propagation:
         """Propagate, or renew the stretches of a previous result that end at changed slices.
@@ -69,18 +61,19 @@ class PropagationWork:
             dirty = set(renewal.changed) | (before ^ anchors)
         for z in sources.anchors:
             if z in dirty:
-                end = sources.ends[z]
-                self._store(result, [z], end[None], torch.ones_like(end[:1]), end[None])
+                self._store_sure(result, z, sources.ends[z])
         for z in sources.empty:
             if z in dirty and renewal is not None:
-                self._store_empty(result, z)
+                self._store_sure(result, z, self._background())
         stretches = [s for s in sources.stretches() if dirty & self._depends_on(s, before)]
+        windows = {stretch: self._window(*stretch) for stretch in stretches}
+        work = {stretch: self._pixels(stretch, window) for stretch, window in windows.items()}
         # Longest first, so that the last one to finish is short. Stretches share no slice, hence
         # no thread writes where another one does.
-        stretches.sort(key=lambda s: s[0] - s[1])
-        total = max(1, sum((b - a - 1) * (1 + (a >= 0 and b < depth)) for a, b in stretches))
-        pool = ThreadPoolExecutor(self._workers)
-        waiting = {pool.submit(self._fill, result, a, b) for a, b in stretches}
+        stretches.sort(key=work.__getitem__, reverse=True)
+        total = max(1, sum(work.values()))
+        pool, progress = ThreadPoolExecutor(self._execution.workers), self._execution.progress
+        waiting = {pool.submit(self._fill, result, s, windows[s]) for s in stretches}
         try:
             while waiting:
                 done, waiting = wait(waiting, _REPORT_EVERY, FIRST_COMPLETED)
@@ -88,10 +81,10 @@ class PropagationWork:
                     task.result()
                 if self._storage is not None:
                     self._storage.release()
-                if self._progress is not None:
-                    self._progress(min(1.0, self._carrier.carried / total))
+                if progress is not None:
+                    progress(min(1.0, self._course.carried / total))
         finally:
-            self._carrier.stopped.set()
+            self._course.stopped.set()
             pool.shutdown(cancel_futures=True)
         return result
 
@@ -116,6 +109,12 @@ class PropagationWork:
                 low, high = sorted((ends[0], anchors[beside]))
                 slices |= before.union(anchors) & set(range(low, high + 1))
         return slices
+
+    def _background(self) -> torch.Tensor:
+        """Return the labels (classes, H, W) of an empty slice."""
+        background = torch.zeros((self._sources.classes, *self._sources.ink.shape[1:]))
+        background[0] = 1.0
+        return background.to(self._ink.device)
 
     @property
     def _shape(self) -> tuple[int, int, int, int]:
@@ -158,86 +157,66 @@ class PropagationWork:
         ends = list(self._sources.anchors), self._sources.empty_ends
         return Propagation(probabilities, agreement, farther, *ends)
 
-    @torch.no_grad()  # which holds for one thread only
-    def _fill(self, result: Propagation, a: int, b: int) -> None:
-        """Propose the slices between two ends."""
+    def _window(self, a: int, b: int) -> Window:
+        """Return the rows and columns of the region that a stretch is worked on in."""
         sources = self._sources
-        pyramids = Pyramids(sources.features, sources.matching.levels, self._kept())
-        for mixed in self._reads(a, b, pyramids):
-            found = self._decider.decide((a, b), mixed, pyramids)
-            second = mixed.second if mixed.second is not None else found
-            self._store(result, mixed.slices, found, mixed.agreement, second)
+        inked = a in sources.anchors and b in sources.anchors
+        if inked and bool((sources.looks_believed > 0).any()):
+            return sources.window  # what may appear by its looks may appear anywhere
+        config, ink = sources.config, sources.ink[max(a, 0) : b + 1]
+        return stretch_window(ink, config.margin, config.minimum_margin, sources.grid)
 
-    def _reads(self, a: int, b: int, pyramids: Pyramids) -> Iterator[Mixed]:
-        """Yield the slices between two ends with what the reads from either side make of them."""
-        carry = self._carrier.carry
-        if a < 0 or b >= len(self._ink):
-            start, stop = (a, b) if a >= 0 else (b, a)
-            for slices, states in self._together(carry(start, stop, pyramids)):
-                labels = self._carrier.fading(start, stop, slices, states)
-                yield Mixed(slices, labels, labels.square().sum(1), None)
-            return
-        ahead = self._states(b - a - 1)
-        for z, state in carry(a, b, pyramids):
-            ahead[z - a - 1] = state
-        for slices, backward in self._together(carry(b, a, pyramids)):
-            forward = stacked([ahead[z - a - 1] for z in slices])
-            yield self._decider.mix(slices, (a, b), forward, backward)
+    def _pixels(self, stretch: Stretch, window: Window) -> int:
+        """Return how many pixels are carried along a stretch."""
+        a, b = stretch
+        ways = 1 + (a >= 0 and b < len(self._ink))
+        return ways * (b - a - 1) * math.prod(w.stop - w.start for w in window)
 
-    def _together(
-        self, carried: Iterator[tuple[int, torch.Tensor]]
-    ) -> Iterator[tuple[list[int], torch.Tensor]]:
-        """Gather as many slices as are decided at once."""
-        while part := list(itertools.islice(carried, self._at_once)):
-            yield [z for z, _ in part], stacked([state for _, state in part])
+    @torch.no_grad()  # which holds for one thread only
+    def _fill(self, result: Propagation, stretch: Stretch, window: Window) -> None:
+        """Propose the slices between two ends, again where an object reaches the window's edge."""
+        slices, region = slice(stretch[0] + 1, stretch[1]), self._sources.region
+        while True:
+            sources = self._sources.within(window)
+            for part in StretchWork(sources, stretch, self._execution, self._course).proposed():
+                self._store(result, part, window)
+            found = result.probabilities[slices][(..., *region)]
+            grown = grow_where_touched(found, *window, self._sources.grid)
+            if grown == window:
+                break
+            window = grown
 
-    def _kept(self) -> int | None:
-        """Slices of a stretch whose descriptors are kept for the way back; None: all."""
-        if self._storage is None:
-            return None
-        pixels = self._sources.ink[0].numel()
-        # Descriptors are four bytes each, the coarser levels add a third of them.
-        each = 4 * self._sources.config.dimensions * pixels * 4 // 3
-        room = self._storage.slices_in_memory(each)
-        return max(_FEWEST, room // max(self._workers, 1))
+    def _store_sure(self, result: Propagation, z: int, labels: torch.Tensor) -> None:
+        """Put a slice into the result that nothing is in doubt about."""
+        sure, window = torch.ones_like(labels[:1]), self._sources.window
+        self._store(result, Proposed([z], labels[None], sure, labels[None]), window)
 
-    def _states(self, count: int) -> torch.Tensor:
-        """Room for what is carried along a stretch, on every slice of it."""
-        shape = (count, self._sources.classes + 1, *self._sources.ink.shape[1:])
-        if self._storage is None:
-            return torch.empty(shape, device=self._ink.device)
-        return self._storage.zeros(shape, torch.float32)
-
-    def _store_empty(self, result: Propagation, z: int) -> None:
-        """Put sure background into the result."""
-        shape = (1, self._sources.classes, *self._sources.ink.shape[1:])
-        background = torch.zeros(shape, device=self._ink.device)
-        background[:, 0] = 1.0
-        self._store(result, [z], background, torch.ones_like(background[:, 0]), background)
-
-    def _store(
-        self,
-        result: Propagation,
-        slices: Sequence[int],
-        labels: torch.Tensor,
-        agreement: torch.Tensor,
-        second: torch.Tensor,
-    ) -> None:
-        """Put some slices into the result, their ink exact."""
+    def _store(self, result: Propagation, part: Proposed, window: Window) -> None:
+        """Put some slices into the result, their ink exact, background around the window."""
+        slices, labels = list(part.slices), part.probabilities
         ink = stacked([self._ink[z] for z in slices])
         known = ink != NOT_ANNOTATED
         ids = torch.arange(self._sources.classes, device=ink.device)[:, None, None]
         probabilities = (ids == 0).float().repeat(len(slices), 1, *ink.shape[1:])
-        region = (..., *self._sources.region)
-        probabilities[region] = labels
+        place = (..., *_inside(self._sources.region, window))
+        probabilities[place] = labels
         farther = torch.zeros_like(ink)
-        farther[region] = second.max(1).indices.to(torch.uint8)
+        farther[place] = part.farther.max(1).indices.to(torch.uint8)
         agreements = torch.ones_like(probabilities[:, 0])
-        agreements[region] = agreement.clamp(0, 1)
+        agreements[place] = part.agreement.clamp(0, 1)
         exact = (ids == ink[:, None]).float()
-        for place, values in (
+        for kept, values in (
             (result.probabilities, torch.where(known[:, None], exact, probabilities)),
             (result.farther, torch.where(known, ink, farther)),
             (result.agreement, agreements),
         ):
-            place[list(slices)] = values.to(place.dtype)
+            kept[slices] = values.to(kept.dtype)
+
+
+def _inside(region: Window, window: Window) -> Window:
+    """Return the rows and columns of a window of a region."""
+    rows, columns = (
+        slice(outer.start + inner.start, outer.start + inner.stop)
+        for outer, inner in zip(region, window, strict=True)
+    )
+    return rows, columns

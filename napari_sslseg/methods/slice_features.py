@@ -14,63 +14,16 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 
 from . import slice_batches
 from .check_point import check_point
+from .gaussian_blur import gaussian_blur
 from .storage import Slices
 
 _MAX_PCA_SAMPLES = 20_000
-
-
-def gaussian_blur(image: torch.Tensor, sigma: float) -> torch.Tensor:
-    """Blur every slice with a Gaussian, edges repeated.
-
-    Parameters
-    ----------
-    image : (Z, C, H, W) float tensor
-    sigma : float
-        Standard deviation in pixels; 0 returns ``image`` itself.
-
-    Returns
-    -------
-    (Z, C, H, W) tensor
-    """
-    if sigma <= 0:
-        return image
-    radius = min(math.ceil(3 * sigma), *(max(n - 1, 1) for n in image.shape[-2:]))
-    if not slice_batches.launches_dominate(image.device):
-        weights = _kernel(radius, sigma, torch.float32, image.device).tolist()
-        padded = F.pad(image, (0, 0, radius, radius), mode="replicate")
-        padded = F.pad(_weighted_shifts(padded, weights, -2), (radius, radius, 0, 0), "replicate")
-        return _weighted_shifts(padded, weights, -1)
-    kernel = _kernel(radius, sigma, image.dtype, image.device)
-    depth, channels, height, width = image.shape
-    flat = image.reshape(depth * channels, 1, height, width)
-    flat = F.conv2d(F.pad(flat, (radius, radius, 0, 0), mode="replicate"), kernel[None, None, None])
-    flat = F.conv2d(
-        F.pad(flat, (0, 0, radius, radius), mode="replicate"), kernel[None, None, :, None]
-    )
-    return flat.reshape(depth, channels, height, width)
-
-
-@lru_cache
-def _kernel(radius: int, sigma: float, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    positions = torch.arange(-radius, radius + 1, dtype=dtype, device=device)
-    kernel = torch.exp(-0.5 * (positions / sigma) ** 2)
-    return kernel / kernel.sum()
-
-
-def _weighted_shifts(padded: torch.Tensor, weights: Sequence[float], axis: int) -> torch.Tensor:
-    """Convolve along one axis; on a processor several times faster than a convolution of images."""
-    length = padded.shape[axis] - len(weights) + 1
-    result = padded.narrow(axis, 0, length) * weights[0]
-    for i, weight in enumerate(weights[1:], 1):
-        result.add_(padded.narrow(axis, i, length), alpha=weight)
-    return result
 
 
 def slice_features(

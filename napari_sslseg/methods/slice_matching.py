@@ -20,7 +20,7 @@ import torch.nn.functional as F
 
 from . import slice_batches
 from .check_point import check_point
-from .slice_features import gaussian_blur
+from .gaussian_blur import gaussian_blur
 
 #: Pixels of ten descriptors that stay in the second cache of a core together with those that they
 #: are compared with and the differences: 1 MB.

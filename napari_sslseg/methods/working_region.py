@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -10,8 +11,11 @@ import torch.nn.functional as F
 from .ink_completion import NOT_ANNOTATED
 from .slice_batches import mask_batches
 
+Window = tuple[slice, slice]
+"""Rows and columns."""
 
-def working_region(ink: torch.Tensor, margin: float, minimum: int) -> tuple[slice, slice]:
+
+def working_region(ink: torch.Tensor, margin: float, minimum: int) -> Window:
     """Rows and columns of the inked objects with a border; everything if there is no object.
 
     Parameters
@@ -23,9 +27,38 @@ def working_region(ink: torch.Tensor, margin: float, minimum: int) -> tuple[slic
     minimum : int
         Smallest border in pixels.
     """
-    objects = inked_objects(ink)
+    return _bordered(inked_objects(ink), margin, minimum)
+
+
+def stretch_window(ink: torch.Tensor, margin: float, minimum: int, grid: int) -> Window:
+    """Rows and columns of the objects of one stretch with a border, on a grid.
+
+    What lies between two inked slices is seldom as large as all the objects of the volume.
+
+    Parameters
+    ----------
+    ink : (Z, H, W) uint8 tensor
+        Of the slices of the stretch, its ends among them, within the region that is worked on.
+    margin : float
+        Border as a part of the objects' extent along the axis.
+    minimum : int
+        Smallest border in pixels.
+    grid : int
+        Window edges are multiples of so many pixels, so that the coarser levels of a pyramid of
+        the window are those of a pyramid of the region.
+
+    Returns
+    -------
+    tuple of slices
+        Everything if there is no object.
+    """
+    return _on_grid(_bordered(inked_objects(ink), margin, minimum), grid, ink.shape[1:])
+
+
+def _bordered(objects: torch.Tensor, margin: float, minimum: int) -> Window:
+    """Return the box around objects (H, W) with a border."""
     if not bool(objects.any()):
-        return slice(0, ink.shape[1]), slice(0, ink.shape[2])
+        return slice(0, objects.shape[0]), slice(0, objects.shape[1])
     result = []
     for used in (objects.any(1), objects.any(0)):
         where = torch.nonzero(used).flatten()
@@ -33,6 +66,15 @@ def working_region(ink: torch.Tensor, margin: float, minimum: int) -> tuple[slic
         border = max(minimum, math.ceil(margin * (high - low)))
         result.append(slice(max(0, low - border), min(len(used), high + border + 1)))
     return result[0], result[1]
+
+
+def _on_grid(window: Window, grid: int, shape: Sequence[int]) -> Window:
+    """Move the edges of a window outwards to a grid, or to the edge of the slice."""
+    rows, columns = (
+        slice(w.start // grid * grid, min(-(-w.stop // grid) * grid, size))
+        for w, size in zip(window, shape, strict=True)
+    )
+    return rows, columns
 
 
 def inked_objects(ink: torch.Tensor) -> torch.Tensor:
@@ -89,8 +131,8 @@ def inked_pixels(ink: torch.Tensor) -> torch.Tensor:
 
 
 def grow_where_touched(
-    probabilities: torch.Tensor, rows: slice, columns: slice
-) -> tuple[slice, slice]:
+    probabilities: torch.Tensor, rows: slice, columns: slice, grid: int = 1
+) -> Window:
     """Move the edges of the region that an object reaches outwards, by half the region's extent.
 
     Parameters
@@ -98,6 +140,8 @@ def grow_where_touched(
     probabilities : (Z, classes, H, W) float tensor
     rows, columns : slice
         The region.
+    grid : int
+        Edges are multiples of so many pixels.
 
     Returns
     -------
@@ -122,4 +166,4 @@ def grow_where_touched(
         left = max(0, left - step)
     if right < width and reached(background[:, rows, right - 1]):
         right = min(width, right + step)
-    return slice(top, bottom), slice(left, right)
+    return _on_grid((slice(top, bottom), slice(left, right)), grid, (height, width))

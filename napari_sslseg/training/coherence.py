@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..methods.check_point import check_point
-from ..methods.slice_features import gaussian_blur
+from ..methods.gaussian_blur import gaussian_blur
 from .stack import SliceStack
 
 #: Standard deviation in pixels of a slice.

@@ -28,7 +28,7 @@ def sources_of(sides: dict[int, tuple[int, int]], depth: int = 10) -> Sources:
 
 def test_cost_is_gathered_on_the_way():
     sources = sources_of({0: (8, 4), 4: (4, 8)})
-    pyramids = Pyramids(sources.features, sources.matching.levels, None)
+    pyramids = Pyramids(sources, None)
     carried = dict(Carrier(sources, None, 1).carry(0, 4, pyramids))
     assert list(carried) == [1, 2, 3]
     first, second = (

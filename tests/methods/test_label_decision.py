@@ -58,7 +58,7 @@ def test_between_close_slices_all_gathered_cost_does():
 def doubted_object(sources: Sources, z: int, stretch: tuple[int, int]) -> float:
     """Chance of the object at its middle, of which the reads know nothing."""
     doubt = torch.full((1, 2, SIZE, SIZE), 0.5)
-    pyramids = Pyramids(sources.features, 2, None)
+    pyramids = Pyramids(sources, None)
     mixed = Mixed([z], doubt, doubt[:, 0], None)
     return float(Decider(sources).decide(stretch, mixed, pyramids)[0, 1, 7, 7])
 
@@ -106,7 +106,7 @@ def test_beyond_ink_without_background_the_object_alone_is_told_by_its_looks():
     sources = sources_of(9, [4], empty=[8])
     sources.background_met = False
     doubt = torch.full((2, 2, SIZE, SIZE), 0.5)
-    pyramids = Pyramids(sources.features, 2, None)
+    pyramids = Pyramids(sources, None)
     found = Decider(sources).decide((-1, 4), Mixed([1, 2], doubt, doubt[:, 0], None), pyramids)
     evidence = sources.appearance.evidence(torch.stack([sources.features[z] for z in (1, 2)]))
     config = PropagationConfig()
@@ -121,7 +121,7 @@ def test_the_shape_between_two_slices_counts_as_much_as_they_overlap():
     sources.config = replace(sources.config, **none)
     sources.smoothing = 0.0
     doubt = torch.full((1, 2, SIZE, SIZE), 0.5)
-    pyramids = Pyramids(sources.features, 2, None)
+    pyramids = Pyramids(sources, None)
     found = Decider(sources).decide((0, 8), Mixed([2], doubt, doubt[:, 0], None), pyramids)
     shapes = interpolated_shapes(sources.distances(0), sources.distances(8), [0.25])
     expected = (sources.config.shape_weight * 0.6**sources.config.shape_power * shapes).softmax(1)

@@ -5,27 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from napari_sslseg.methods.gaussian_blur import gaussian_blur
 from napari_sslseg.methods.intensity import standardise
-from napari_sslseg.methods.slice_features import gaussian_blur, slice_features
+from napari_sslseg.methods.slice_features import slice_features
 
 
 def _noise(*shape: int) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
-
-
-def test_blur_keeps_a_constant_and_the_mean_inside() -> None:
-    assert torch.allclose(gaussian_blur(torch.full((2, 3, 9, 7), 4.0), 1.5), torch.tensor(4.0))
-    point = torch.zeros(1, 1, 21, 21)
-    point[..., 10, 10] = 1
-    blurred = gaussian_blur(point, 1.5)
-    assert blurred.sum() == pytest.approx(1.0, abs=1e-5)
-    rows = torch.arange(21.0)
-    spread = (blurred[0, 0].sum(1) * (rows - 10) ** 2).sum()
-    assert spread.sqrt() == pytest.approx(1.5, abs=0.05)
-
-
-def test_blur_of_a_slice_thinner_than_the_kernel_works() -> None:
-    assert gaussian_blur(_noise(1, 1, 2, 40), 3.0).shape == (1, 1, 2, 40)
 
 
 def test_feature_distances_approximate_mean_squared_patch_differences() -> None:

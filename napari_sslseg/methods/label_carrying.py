@@ -134,8 +134,8 @@ class Carrier:
             if self._course.stopped.is_set():
                 return
             check_point()
-            state = match.carry(state)
-            state[classes] += match.cost
+            state, cost = match.carry(state)
+            state[classes] += cost
             if z in sources.partial:
                 corrected = correct_by_ink(pyramids[z][0], sources.ink[z], state[:classes])
                 state = torch.cat((corrected, state[classes:]))

@@ -99,6 +99,9 @@ def warm_up(device: torch.device) -> None:
     """
     from scipy import optimize  # noqa: F401  (of the appearance: a quarter of a second)
 
+    from ..methods.compiled_read import compile_reads
+
+    compile_reads()
     # The first optimiser of a process imports torch's compiler: seconds.
     torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
     if device.type == "cpu":

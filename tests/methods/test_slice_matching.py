@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_sslseg.methods import slice_batches, slice_matching
+from napari_sslseg.methods import slice_batches
+from napari_sslseg.methods.read_window import CompiledRead, WeightedRead
 from napari_sslseg.methods.slice_matching import (
     Match,
     MatchSettings,
-    Window,
     match_pairs,
     pyramid,
     warp,
@@ -42,7 +42,7 @@ def test_warp_by_nothing_changes_nothing() -> None:
     assert torch.allclose(warp(values, torch.zeros(1, 2, 9, 13)), values, atol=1e-5)
 
 
-def test_matching_in_few_operations_is_matching_offset_by_offset(monkeypatch) -> None:
+def test_matching_in_few_operations_is_matching_as_compiled(monkeypatch) -> None:
     generator = torch.Generator().manual_seed(0)
     query, key = (0.2 * torch.randn(3, 4, 11, 9, generator=generator) for _ in range(2))
     values = torch.rand(3, 11, 9, generator=generator)
@@ -50,38 +50,22 @@ def test_matching_in_few_operations_is_matching_offset_by_offset(monkeypatch) ->
     def matched() -> list[Match]:
         return match_pairs(pyramid(query, 2), pyramid(key, 2), MatchSettings())
 
-    one_by_one = matched()
+    compiled = matched()
     monkeypatch.setattr(slice_batches, "launches_dominate", lambda device: True)
-    for match, expected in zip(matched(), one_by_one, strict=True):
-        assert len(match.weights) == 25 > len(expected.weights) == 21
+    for match, expected in zip(matched(), compiled, strict=True):
+        assert isinstance(match.read, WeightedRead)
+        assert isinstance(expected.read, CompiledRead)
         assert torch.allclose(match.flow, expected.flow, atol=1e-5)
-        assert torch.allclose(match.cost, expected.cost, atol=1e-5)
-        at_once = match.carry(values)
-        with monkeypatch.context() as processor:
-            processor.setattr(slice_batches, "launches_dominate", lambda device: False)
-            assert torch.allclose(at_once, expected.carry(values), atol=1e-5)
+        for found, wanted in zip(match.carry(values), expected.carry(values), strict=True):
+            assert torch.allclose(found, wanted, atol=1e-5)
 
 
-def test_matching_band_by_band_is_matching_whole_slices(monkeypatch) -> None:
+def test_what_is_carried_is_read_at_the_displaced_place() -> None:
     generator = torch.Generator().manual_seed(0)
-    query, key = (0.2 * torch.randn(2, 4, 29, 23, generator=generator) for _ in range(2))
-
-    def matched() -> list[Match]:
-        return match_pairs(pyramid(query, 2), pyramid(key, 2), MatchSettings())
-
-    whole = matched()
-    monkeypatch.setattr(slice_matching, "_BAND", 8 * 23)  # four bands, the last of five rows
-    for match, expected in zip(matched(), whole, strict=True):
-        assert torch.allclose(match.flow, expected.flow, atol=1e-6)
-        assert torch.allclose(match.weights, expected.weights, atol=1e-6)
-        assert torch.allclose(match.cost, expected.cost, atol=1e-6)
-
-
-def test_a_window_is_a_disc_or_a_square_of_which_the_disc_counts() -> None:
-    device = torch.device("cpu")
-    disc, square = (Window.of(2, 0.5, device, whole) for whole in (False, True))
-    assert len(disc.offsets) == 21
-    assert len(square.offsets) == 25
-    heard = [o for o, bias in zip(square.offsets, square.bias.tolist(), strict=True) if bias > -99]
-    assert heard == disc.offsets
-    assert disc.bias.min() == -0.5 * 5
+    texture = torch.randn(4, 40, 40, generator=generator)
+    key, query = texture[:, 1:37, 2:38], texture[:, 2:38, 1:37]
+    (match,) = match_pairs(pyramid(query[None], 1), pyramid(key[None], 1), MatchSettings(levels=1))
+    carried, cost = match.carry(key)
+    inner = slice(8, -8)
+    assert (carried - query)[:, inner, inner].abs().mean() < 0.1 * query.abs().mean()
+    assert cost[inner, inner].mean() < 0.1

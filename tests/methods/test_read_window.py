@@ -1,0 +1,17 @@
+"""Windows around pixels, and reads from them."""
+
+from __future__ import annotations
+
+import torch
+
+from napari_sslseg.methods.read_window import Window
+
+
+def test_a_window_is_a_disc_or_a_square_of_which_the_disc_counts() -> None:
+    device = torch.device("cpu")
+    disc, square = (Window.of(2, 0.5, device, whole) for whole in (False, True))
+    assert len(disc.offsets) == 21
+    assert len(square.offsets) == 25
+    heard = [o for o, bias in zip(square.offsets, square.bias.tolist(), strict=True) if bias > -99]
+    assert heard == disc.offsets
+    assert disc.bias.min() == -0.5 * 5

@@ -117,7 +117,7 @@ def run_row(
             f"{target} is of another protocol; give another --out, or delete that file."
         )
     device = find_device(arguments.device)
-    reader = FormatsReader()
+    reader = FormatsReader.of(dataset)
     say(f"{row.name}, seed {seed}: {settings.steps} steps")
     folder = arguments.out / "runs" / row.folder(seed)
     outcome = train_dataset(
@@ -148,7 +148,7 @@ def run_row(
 def score(folder: Path, dataset: Dataset, device: torch.device, bfloat16: bool) -> Report:
     """Predict the test cases with the last weights, at the size of the files, and score them."""
     model, _ = load_run(folder, "last", device)
-    reader = FormatsReader()
+    reader = FormatsReader.of(dataset)
     unit = "voxels" if dataset.distances == "voxels" else "mm"
     report = Report(tuple(dataset.classes.values()), unit)
     for entry in dataset.cases("test"):
@@ -156,7 +156,7 @@ def score(folder: Path, dataset: Dataset, device: torch.device, bfloat16: bool) 
         case = STORE.load(entry, dataset, reader, with_labels=False)
         found = predict_case(model, case, dataset, device, bfloat16 and device.type == "cuda")
         predicted = in_file_order(to_values(found, dataset), case, dataset)
-        truth = reader.labels(entry.labels)
+        truth = reader.labels(entry.labels, reader.volume(entry.images))
         pair = [_indices(values, dataset) for values in (predicted, truth)]
         spacing = (1.0,) * truth.ndim if unit == "voxels" else case.spacing
         report.cases[entry.name] = score_case(pair[0], pair[1], dataset, spacing)
@@ -243,8 +243,8 @@ def run_in_turn(todo: list[tuple[Row, Dataset, int]], arguments: argparse.Namesp
     if arguments.jobs == 1:
         return [_run_one(*task) for task in tasks]
     torch.set_num_threads(1)  # threads of this process would be missing in forked ones
-    reader = FormatsReader()
     for _, dataset, _ in todo:
+        reader = FormatsReader.of(dataset)
         for entry in {e.name: e for part in PARTS for e in dataset.cases(part)}.values():
             STORE.load(entry, dataset, reader)
     say("All cases are loaded.")

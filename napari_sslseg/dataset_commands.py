@@ -90,7 +90,7 @@ def run_train(
             described,
             settings,
             run,
-            FormatsReader(),
+            FormatsReader.of(described),
             place,
             control,
             _say,
@@ -170,7 +170,7 @@ def run_predict(
             )
     # Models of before classes were sorted have them as their description listed them.
     described = described.in_order_of(map(int, head["data"]["classes"]))
-    reader = FormatsReader()
+    reader = FormatsReader.of(described)
     entries = described.cases(cases)
     if not entries:
         raise DatasetError(f"The {cases} list of {dataset} is empty; choose another with --cases.")
@@ -293,7 +293,7 @@ def score_files(described: Dataset, predictions: Path, cases: str) -> Report:
     from .training.dataset.description import DatasetError
     from .training.dataset.evaluation import Report, score_case
 
-    reader = FormatsReader()
+    reader = FormatsReader.of(described)
     unit = "voxels" if described.distances == "voxels" else "mm"
     report = Report(tuple(described.classes.values()), unit)
     entries = described.cases(cases)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .dataset_regions import RegionValues, holds_regions
 from .formats import read, read_labels, write_labels
-from .formats.grids import difference, placement
+from .formats.grids import difference, placement, with_slice_axis
 from .formats.multichannel import read_channels
 from .formats.places import says_where
 from .formats.suffixes import READERS
@@ -20,12 +22,27 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from .training.dataset.cases import ImageData
-    from .training.dataset.description import Entry
+    from .training.dataset.description import Dataset, Entry
     from .volume.image import Volume
 
 
+@dataclass(frozen=True)
 class FormatsReader:
-    """Reads images and labels of every format that the application opens."""
+    """Reads images and labels of every format that the application opens.
+
+    Parameters
+    ----------
+    regions
+        What becomes of regions in label files that have them; they are read as no labels without.
+    """
+
+    regions: RegionValues | None = None
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> FormatsReader:
+        """Return the reader for the label files of a data set."""
+        complete = dataset.complete_contours
+        return cls(RegionValues(dataset.classes, dataset.overlapping, complete))
 
     def image(self, paths: tuple[Path, ...]) -> ImageData:
         """Read an image, decoded; several files are channels, on the grid of the first one.
@@ -42,7 +59,9 @@ class FormatsReader:
         onto = functools.partial(self.labels, like=volume)
         return ImageData(np.asarray(volume.array), spacing, volume.has_channel_axis, onto)
 
-    def labels(self, path: Path, like: Volume | None = None) -> npt.NDArray[Any]:
+    def labels(
+        self, path: Path, like: Volume | None = None, *, complete: bool = False
+    ) -> npt.NDArray[Any]:
         """Read an annotation.
 
         Parameters
@@ -53,12 +72,17 @@ class FormatsReader:
             Image whose grid the labels are brought onto, where both files say where they lie: in
             any order and direction of axes, or of a part of it, as long as voxel lies on voxel;
             what is not covered is not annotated. Else, and by default, labels stay as they are.
+        complete
+            Whether slices without a contour are background, whatever `regions` say.
 
         Raises
         ------
         DatasetError
-            When both say where they lie and it is another grid.
+            When both say where they lie and it is another grid, or when no region is a class.
         """
+        if self.regions is not None and holds_regions(path):
+            values = replace(self.regions, complete=True) if complete else self.regions
+            return values.read(path, like)
         found = read_labels(path)
         if like is None or not (says_where(found) and says_where(like)):
             return np.asarray(found.array)
@@ -99,18 +123,22 @@ class FormatsReader:
         image = read(entry.images[0])
         truth = self.labels(entry.labels, image)
         # A picture says nothing, but its two label files may.
-        onto = image if says_where(image) else read_labels(entry.labels)
-        predicted = self.labels(prediction, onto)
+        bare = not says_where(image) and not holds_regions(entry.labels)
+        onto = read_labels(entry.labels) if bare else image
+        predicted = self.labels(prediction, onto, complete=True)
         return predicted, truth, tuple(float(s) for s in image.geometry.spacing_mm)
 
 
 def _onto_image(path: Path, labels: Volume, like: Volume) -> npt.NDArray[np.uint8]:
     from .training.dataset.errors import DatasetError
 
-    found = np.full(like.geometry.shape, NOT_ANNOTATED, np.uint8)
-    placed = placement(labels.geometry, like.geometry)
-    if placed is not None and placed.put(np.asarray(labels.array), found):
-        return found
+    own, grid = labels.geometry, like.geometry
+    if own.ndim != grid.ndim:  # a single slice may be a plane in one file, a volume in the other
+        own, grid = with_slice_axis(own), with_slice_axis(grid)
+    found = np.full(grid.shape, NOT_ANNOTATED, np.uint8)
+    placed = placement(own, grid)
+    if placed is not None and placed.put(np.asarray(labels.array).reshape(own.shape), found):
+        return found.reshape(like.geometry.shape)
     raise DatasetError(
         f"{path} is on another grid than the image {like.source or like.name}: "
         f"{difference(labels.geometry, like.geometry)}; resample it onto the image first."

@@ -12,9 +12,9 @@ import typer
 from .formats import FORMATS, FormatError, export, format_for, losses, read
 from .formats.atomic import check_writable
 from .formats.exporting import named, possible_files
-from .formats.label_import import import_labels
 from .formats.provenance import ImageIdentity, Provenance, content_digest
 from .formats.sparing import spare_inputs, spare_strangers
+from .label_inputs import RegionOption, import_unasked
 from .volume.annotation import NOT_ANNOTATED
 from .volume.classes import BACKGROUND, ClassTable, voxel_counts
 
@@ -36,6 +36,7 @@ def run_export(
         list[str] | None,
         typer.Option(help="Name of a class, as 1=Liver; DICOM gets its SNOMED code where known."),
     ] = None,
+    region: RegionOption = None,
     per_class: Annotated[bool, typer.Option(help="One binary file for each class.")] = False,
     anonymous: Annotated[
         bool, typer.Option(help="No names in the record, no patient in DICOM files.")
@@ -59,14 +60,16 @@ def run_export(
         A key of `FORMATS`; None lets the suffix of `output` decide.
     name
         Names of classes, each as ``1=Liver``; they go before those of a segmentation.
+    region
+        `names` of `import_unasked`.
     resample
         Bring labels on another grid onto the image's, each voxel taking the nearest label.
 
     Returns
     -------
     dict
-        Files, format, losses and remarks on the labels, fit for JSON; the remarks go to stderr,
-        too.
+        Files, format, names of the classes, losses and remarks on the labels, fit for JSON; the
+        remarks go to stderr, too.
 
     Raises
     ------
@@ -78,7 +81,7 @@ def run_export(
     spare_inputs([named(output, kind)], [labels, image])
     check_writable(named(output, kind))
     volume = read(image, series)
-    found = import_labels(labels, volume, resample=resample)
+    found = import_unasked(labels, volume, region or [], resample)
     for remark in found.remarks:
         print(f"Note: {labels}: {remark}", file=sys.stderr)
     silent = found.labels == NOT_ANNOTATED
@@ -118,6 +121,7 @@ def run_export(
         "files": [str(path) for path in files],
         "format": kind.key,
         "losses": losses(kind.key, volume),
+        "classes": {str(item.id): item.name for item in classes if item.id != BACKGROUND},
         "resampled": found.resampled,
         "remarks": list(found.remarks),
     }

@@ -22,7 +22,8 @@ from .formats.atomic import check_writable
 from .formats.sparing import spare_inputs, spare_strangers
 from .formats.volume_table import class_volumes
 from .formats.writing import written_suffix
-from .propose_inputs import read_image, read_references
+from .label_inputs import RegionOption
+from .propose_inputs import LabelledSlices, read_image, read_references
 from .stopping import stoppable
 from .training.control import Control
 from .training.events import Estimated, Event, Finished, Started
@@ -39,8 +40,6 @@ from .volume.project import ImageInfo, Project
 from .volume.sizes import parse_size
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from .volume.image import Volume
     from .volume.proposal import Proposal
 
@@ -52,14 +51,18 @@ class _Labelled:
     """A volume and what is labelled in it, in the order of its file."""
 
     volume: Volume
-    ink: npt.NDArray[np.uint8]
-    axis: int
+    references: LabelledSlices
     extent: Extent
 
     @property
     def classes(self) -> ClassTable:
         """Of all values of the ink."""
-        return ClassTable.from_ids(np.flatnonzero(value_counts(self.ink)).tolist())
+        ids = np.flatnonzero(value_counts(self.references.ink)).tolist()
+        table = ClassTable.from_ids(ids)
+        for class_id, name in self.references.names.items():
+            if class_id in table:
+                table.rename(class_id, name)
+        return table
 
 
 def run_propose(
@@ -74,6 +77,7 @@ def run_propose(
         ),
     ],
     output: Annotated[Path, typer.Option(help="Where to write the proposed labels.")],
+    region: RegionOption = None,
     axis: Annotated[
         int | None,
         typer.Option(
@@ -124,8 +128,9 @@ def run_propose(
     ----------
     image, series, channel, resample
         The volume, and further images of it as channels.
-    references, axis, first_slice, last_slice
-        What is labelled, and where the object lies, along an axis of the image's file.
+    references, region, axis, first_slice, last_slice
+        What is labelled, which regions of it, and where the object lies, along an axis of the
+        image's file.
     output, regions
         Files to write, on the image's grid; their suffixes say the format.
     method, seconds, device, seed, memory
@@ -151,7 +156,8 @@ def run_propose(
     _check_targets(targets, [image, references, *(channel or [])])
     volume = read_image(image, series, channel or [], resample)
     spare_inputs(targets, [volume])  # which knows all of its files
-    ink, axis = read_references(references, volume, axis)
+    found = read_references(references, volume, axis, region or [])
+    ink, axis, names = found.ink, found.axis, found.names
     try:
         extent = Extent(first_slice, last_slice).within(ink.shape[axis])
     except ValueError as error:
@@ -161,8 +167,8 @@ def run_propose(
         stoppable() as control,
         tempfile.TemporaryDirectory(prefix="napari-sslseg-", dir=_roomy(output)) as folder,
     ):
-        project = _make_project(Path(folder) / "project", _Labelled(volume, ink, axis, extent))
-        del ink
+        project = _make_project(Path(folder) / "project", _Labelled(volume, found, extent))
+        del ink, found
         control.check()
         outcome = _run(project, request, control)
         control.check()
@@ -170,7 +176,7 @@ def run_propose(
         write_labels(output, proposal.classes, volume)
         if regions is not None:
             write_labels(regions, proposal.regions, volume)
-        sizes = _sizes(proposal, project.classes, volume)
+        sizes = _sizes(proposal, project.classes, volume, names)
         # Mapped files cannot be deleted everywhere.
         proposal = replace(proposal, classes=_NONE, regions=_NONE, confidence=_NONE)
     return {
@@ -200,13 +206,16 @@ def _check_targets(targets: Sequence[Path], inputs: Sequence[Path]) -> None:
     spare_strangers(targets)
 
 
-def _sizes(proposal: Proposal, classes: ClassTable, volume: Volume) -> dict[str, Any]:
-    """Return voxels and millilitres of each class."""
+def _sizes(
+    proposal: Proposal, classes: ClassTable, volume: Volume, names: dict[int, str]
+) -> dict[str, Any]:
+    """Return voxels and millilitres of each class, and its name where the references say it."""
     counts = value_counts(proposal.classes)
     # Of one voxel: the proposal was counted in pieces, which spares its pages in the memory.
     (one,) = class_volumes(np.ones((1, 1, 1), np.uint8), volume.geometry, ClassTable.from_ids([1]))
     return {
-        str(i): {"voxels": int(counts[i]), "ml": one.ml and round(int(counts[i]) * one.ml, 4)}
+        str(i): ({"name": names[i]} if i in names else {})
+        | {"voxels": int(counts[i]), "ml": one.ml and round(int(counts[i]) * one.ml, 4)}
         for i in classes.ids
         if i not in (BACKGROUND, NOT_ANNOTATED)
     }
@@ -218,10 +227,10 @@ def _make_project(path: Path, labelled: _Labelled) -> Project:
     info = ImageInfo(volume.name, shape, spacing, channels=volume.channels)
     single = volume.has_channel_axis and volume.channels == 1
     array = volume.array[..., 0] if single else volume.array
-    project = Project.create(path, array, info, labelled.classes, labelled.axis)
+    project = Project.create(path, array, info, labelled.classes, labelled.references.axis)
     project.extent = labelled.extent
     project.save()
-    project.ink_store.save(labelled.ink)
+    project.ink_store.save(labelled.references.ink)
     return project
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,16 +16,38 @@ from .formats.choice import SeveralVolumesError
 from .formats.dicom_rtstruct_reader import is_structure_set
 from .formats.dicom_seg_reader import is_segmentation
 from .formats.grids import same_grid
-from .formats.label_import import GridDiffersError, import_labels
+from .formats.label_import import GridDiffersError
 from .formats.multichannel import GridsDifferError, read_channels
+from .label_inputs import import_unasked
 from .volume.annotation import NOT_ANNOTATED, infer_axis, stated
 from .volume.array_files import value_counts
 from .volume.classes import BACKGROUND
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from .volume.image import Volume
+
+
+@dataclass(frozen=True)
+class LabelledSlices:
+    """What is labelled of a volume.
+
+    Parameters
+    ----------
+    ink : ndarray of uint8, spatial shape of the volume
+        Class ids in the order of the image's file, 255 where nothing is labelled.
+    axis : int
+        Slicing axis, counted as the array is indexed.
+    names : dict of int to str
+        Of the class ids that the file names.
+    """
+
+    ink: npt.NDArray[np.uint8]
+    axis: int
+    names: dict[int, str] = field(default_factory=dict)
 
 
 def read_image(path: Path, series: str | None, channels: list[Path], resample: bool) -> Volume:
@@ -63,8 +86,8 @@ def read_image(path: Path, series: str | None, channels: list[Path], resample: b
 
 
 def read_references(
-    path: Path, volume: Volume, axis: int | None
-) -> tuple[npt.NDArray[np.uint8], int]:
+    path: Path, volume: Volume, axis: int | None, regions: Sequence[str] = ()
+) -> LabelledSlices:
     """Read what is labelled; how it is taken goes to stderr where that is not plain.
 
     Parameters
@@ -75,13 +98,12 @@ def read_references(
         The image, of three dimensions.
     axis
         Slicing axis, counted as `volume.array` is indexed; None finds it in the labels.
+    regions
+        `names` of `import_unasked`.
 
     Returns
     -------
-    ink : ndarray of uint8, spatial shape of `volume`
-        Class ids in the order of the image's file, 255 where nothing is labelled.
-    axis : int
-        Slicing axis.
+    LabelledSlices
 
     Raises
     ------
@@ -91,7 +113,7 @@ def read_references(
     if axis is not None and not 0 <= axis < 3:
         raise UsageError(f"The axis must be 0 to 2 for this image, not {axis}.")
     try:
-        labels = _on_the_grid(path, volume)
+        labels, names = _on_the_grid(path, volume, regions)
     except GridDiffersError as error:
         raise UsageError(
             f"{path} is not on the image's grid: {error.reason}; give references on that grid."
@@ -108,7 +130,7 @@ def read_references(
             "background."
         )
     if counts[NOT_ANNOTATED]:
-        return labels, infer_axis(labels) if axis is None else axis
+        return LabelledSlices(labels, infer_axis(labels) if axis is None else axis, names)
     if axis is None:
         axis = infer_axis(np.where(labels > BACKGROUND, labels, np.uint8(NOT_ANNOTATED)))
     ink = stated(labels, axis)
@@ -122,17 +144,19 @@ def read_references(
         f"{axis} that show a class are taken for wholly labelled, the others for not labelled.",
         file=sys.stderr,
     )
-    return ink, axis
+    return LabelledSlices(ink, axis, names)
 
 
-def _on_the_grid(path: Path, volume: Volume) -> npt.NDArray[np.uint8]:
-    """Read labels in the order of the image's file; what they are taken for is said."""
-    if path.is_file() and not (is_segmentation(path) or is_structure_set(path)):
+def _on_the_grid(
+    path: Path, volume: Volume, regions: Sequence[str]
+) -> tuple[npt.NDArray[np.uint8], dict[int, str]]:
+    """Read labels in the order of the image's file, and names; what they are taken for is said."""
+    if path.is_file() and not regions and not (is_segmentation(path) or is_structure_set(path)):
         labels = read_labels(path)
         mask = is_binary_mask(labels, volume.geometry.shape)
         if not mask and same_grid(labels.geometry, volume.geometry):  # spares a large one a copy
-            return np.asarray(labels.array)
-    found = import_labels(path, volume)
+            return np.asarray(labels.array), {}
+    found = import_unasked(path, volume, regions)
     for remark in found.remarks:
         print(f"Note: {path}: {remark}", file=sys.stderr)
-    return found.labels
+    return found.labels, found.names

@@ -10,13 +10,19 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pydicom import dcmread
+from pydicom.uid import generate_uid
 
 from napari_sslseg.dataset_commands import run_evaluate
-from napari_sslseg.dataset_files import FormatsReader
+from napari_sslseg.dataset_files import FormatsReader, find_prediction
+from napari_sslseg.dataset_regions import RegionValues
+from napari_sslseg.formats import FormatError, export, read
 from napari_sslseg.training.dataset.cases import load_case
 from napari_sslseg.training.dataset.description import DatasetError, read_dataset
+from napari_sslseg.volume.classes import ClassTable, SegmentClass
 
 from .dataset_nifti import AFFINE, write_nifti
+from .formats.dicom_files import write_series, write_structure_set
 from .training.dataset_files import make_volume, write_dataset
 
 pytest.importorskip("monai")
@@ -150,3 +156,104 @@ def test_every_case_of_a_list_is_scored_or_the_list_is_refused(tmp_path):
     (tmp_path / "data" / "c3_gt.nii.gz").unlink()
     with pytest.raises(DatasetError, match="c3 of the validation list has no labels"):
         run_evaluate(path, _predictions(tmp_path / "out", make_volume(4)[1], AFFINE))
+
+
+def _outlined(folder: Path, regions: dict, **changes) -> Path:
+    """Write a data set of one series of 6 slices, 2 mm apart, and a structure set of it."""
+    write_series(folder / "c", np.zeros((6, 20, 24), np.int16), step=(0, 0, 2))
+    write_structure_set(folder / "c_gt.dcm", regions)
+    volumes = [{"image": "{case}", "labels": "{case}_gt.dcm"}]
+    lists = {"labelled": [], "unlabelled": [], "validation": ["c"]}
+    return write_dataset(folder, count=0, volumes=volumes, size=[20, 24], **lists | changes)
+
+
+def _square(low, high, z):
+    a, b = low - 0.5, high - 0.5
+    return np.array([(a, a, z), (b, a, z), (b, b, z), (a, b, z)])
+
+
+def test_regions_of_a_structure_set_are_the_classes_of_their_names(tmp_path, capsys):
+    ring = [_square(2, 12, z) for z in (2, 4, 8)]
+    regions = {"BODY": [_square(0, 19, 4)], "Ring": ring, "CORE": [_square(5, 8, 4)]}
+    path = _outlined(tmp_path, regions)
+    dataset = read_dataset(path)
+    entry = dataset.entries["c"]
+    wanted = np.full((6, 24, 20), 255, np.uint8)  # slices, and their columns and rows
+    wanted[[1, 2, 4]] = 0
+    wanted[[1, 2, 4], 2:12, 2:12] = 1
+    wanted[2, 5:8, 5:8] = 2  # the index of the class of value 3
+    sized = replace(dataset, size=(24, 20))
+    target = load_case(entry, sized, FormatsReader.of(dataset)).target
+    assert np.array_equal(target, wanted)
+    assert "slices without a contour count as not annotated" in capsys.readouterr().err
+    complete = replace(sized, complete_contours=True)
+    wanted[[0, 5]] = 0  # and not the one between two contours
+    assert np.array_equal(load_case(entry, complete, FormatsReader.of(complete)).target, wanted)
+    bits = replace(complete, classes={1: "ring", 2: "core"}, overlapping=True)
+    target = load_case(entry, bits, FormatsReader.of(bits)).target
+    assert target.shape == (6, 2, 24, 20)
+    assert (target[3] == 255).all()
+    assert target[:, 0].eq(1).sum() == 300
+    assert target[2, :, 5:8, 5:8].eq(1).all()
+    # The folder of the series may hold the contours, too.
+    (tmp_path / "c_gt.dcm").rename(tmp_path / "c" / "rt.dcm")
+    volumes = [{"image": "{case}", "labels": "{case}"}]
+    lists = {"labelled": ["c"], "unlabelled": [], "validation": []}
+    path = write_dataset(tmp_path, count=0, volumes=volumes, size=[24, 20], **lists)
+    both = read_dataset(path)
+    wanted[[0, 5]] = 255
+    entry = both.entries["c"]
+    assert np.array_equal(load_case(entry, both, FormatsReader.of(both)).target, wanted)
+    other = replace(sized, classes={1: "liver"})
+    with pytest.raises(
+        DatasetError, match=r"class \(liver\); it has: BODY, Ring and CORE\."
+    ) as told:
+        load_case(entry, other, FormatsReader.of(other))
+    assert "\n" not in str(told.value)
+
+
+def test_contours_and_segments_are_scored(tmp_path):
+    pytest.importorskip("highdicom")
+    path = _outlined(tmp_path, {"Ring": [_square(2, 12, z) for z in (2, 4)]})
+    image = read(tmp_path / "c")
+    labels = np.zeros((24, 20, 6), np.uint8)
+    labels[2:12, 2:12, 1:4] = 1
+    classes = ClassTable([SegmentClass(1, "ring", "#ff0000"), SegmentClass(3, "core", "#00ff00")])
+    out = tmp_path / "out"
+    out.mkdir()
+    export(out / "c.dcm", labels, image, classes)
+    assert find_prediction(out, read_dataset(path).entries["c"]).name == "c.dcm"
+    scores = run_evaluate(path, out)["summary"]["ring"]
+    assert scores["dice"]["mean"] == 1  # nothing is known of the slice that the contours leave out
+    path = _outlined(
+        tmp_path, {"Ring": [_square(2, 12, z) for z in (2, 4)]}, complete_contours=True
+    )
+    assert run_evaluate(path, out)["summary"]["ring"]["dice"]["mean"] == pytest.approx(0.8)
+    # The other way round: what predicted contours leave out is no ring.
+    (out / "c.dcm").replace(tmp_path / "c_gt.dcm")
+    write_structure_set(out / "c.dcm", {"Ring": [_square(2, 12, z) for z in (2, 4)]})
+    assert run_evaluate(path, out)["summary"]["ring"]["dice"]["mean"] == pytest.approx(0.8)
+
+
+def test_segments_that_overlap_are_classes_that_may(tmp_path):
+    hd = pytest.importorskip("highdicom")
+    files = write_series(tmp_path / "c", np.zeros((4, 20, 24), np.int16), step=(0, 0, 2))
+    masks = np.zeros((4, 20, 24, 2), np.uint8)
+    masks[1:3, 2:12, 2:12, 0] = masks[1:3, 5:8, 5:8, 1] = 1
+    code = hd.sr.CodedConcept("1", "99TEST", "thing")
+    manual = hd.seg.SegmentAlgorithmTypeValues.MANUAL
+    segments = [
+        hd.seg.SegmentDescription(n, name, code, code, manual)
+        for n, name in enumerate(("Ring", "Core"), 1)
+    ]
+    hd.seg.Segmentation(
+        *([dcmread(file) for file in files], masks, "BINARY", segments),
+        *(generate_uid(), 9, generate_uid(), 1, "maker", "model", "1", "1"),
+    ).save_as(tmp_path / "c_gt.dcm")
+    image = read(tmp_path / "c")
+    both = RegionValues({1: "ring", 2: "core"}, overlapping=True).read(tmp_path / "c_gt.dcm", image)
+    assert np.bincount(both.ravel()).tolist() == [1720, 182, 0, 18]
+    core = RegionValues({7: "core"}).read(tmp_path / "c_gt.dcm", image)
+    assert np.array_equal(core == 7, both == 3)
+    with pytest.raises(FormatError, match="segments that overlap"):
+        RegionValues({1: "ring", 2: "core"}).read(tmp_path / "c_gt.dcm", image)

@@ -120,10 +120,77 @@ def test_a_structure_set_becomes_labels_and_references(tmp_path, capsys):
     wanted[..., 2] = 0
     wanted[1:3, 1:4, 2] = 1
     for path in (plan, tmp_path / "a.dcm"):
-        ink, axis = read_references(path, image, None)
-        assert axis == 2
-        assert np.array_equal(ink, wanted)
+        found = read_references(path, image, None)
+        assert found.axis == 2
+        assert found.names == {1: "Heart"}
+        assert np.array_equal(found.ink, wanted)
     assert "Cord" in capsys.readouterr().err
+
+
+def test_regions_are_chosen_by_name_and_numbered_in_that_order(tmp_path, command_line):
+    from .formats.dicom_files import write_series, write_structure_set
+
+    write_series(tmp_path / "scan", np.zeros((4, 20, 20), np.int16), step=(0, 0, 2))
+    corners = np.array([(0, 0, 4), (1, 0, 4), (1, 1, 4), (0, 1, 4)])
+
+    def square(low, high):
+        return [corners * (high - low, high - low, 1) + (low - 0.5, low - 0.5, 0)]
+
+    def exported(regions, *words):
+        plan = write_structure_set(tmp_path / "rt.dcm", regions)
+        out = tmp_path / "out.nii"
+        done = command_line("export", plan, out, "--image", tmp_path / "scan", *words)
+        if done.returncode:
+            assert done.returncode == 2
+            assert done.stderr.count("\n") == 1, done.stderr
+            return done.stderr, None
+        plane = np.asanyarray(nib.load(out).dataobj)[..., 2]
+        return json.loads(done.stdout), {int(v): int((plane == v).sum()) for v in np.unique(plane)}
+
+    two = {"BODY": square(1, 19), "Heart": square(2, 6), "Cord": square(8, 10)}
+    report, sizes = exported(two)
+    assert report["classes"] == {"1": "Heart", "2": "Cord"}
+    assert sizes == {0: 380, 1: 16, 2: 4}
+    assert report["remarks"] == [
+        "BODY left out: it outlines the body; name it with --region to take it."
+    ]
+    report, sizes = exported(two, "--region", "cord", "--region", "BODY")
+    assert report["classes"] == {"1": "Cord", "2": "BODY"}
+    assert sizes == {0: 400 - 324, 1: 4, 2: 320}
+    beyond = {"Liver": [np.add(corners, (0, 0, 90))]}
+    report, _ = exported(two | beyond, "--region", "Liver", "--region", "Cord")
+    assert report["classes"] == {"2": "Cord"}
+    assert exported({"BODY": square(1, 19)})[0]["classes"] == {"1": "BODY"}
+    many = {f"Organ {n}": square(3 * n, 3 * n + 2) for n in range(6)}
+    assert len(exported(many)[0]["classes"]) == 6  # none hides another
+    many["Ring"] = square(0, 12)
+    said, _ = exported(many)
+    assert "has 7 regions, some of which overlap: Organ 0, Organ 1" in said
+    assert "--region all" in said
+    assert len(exported(many, "--region", "all")[0]["classes"]) == 7
+    said, _ = exported(many, "--region", "Lung")
+    assert "has no region “Lung”; it has: Organ 0, Organ 1," in said
+
+
+def test_segments_are_chosen_by_name_and_other_files_have_none(tmp_path, command_line):
+    pytest.importorskip("highdicom")
+    from .formats.dicom_files import write_series
+
+    write_series(tmp_path / "scan", np.zeros((4, 6, 5), np.int16), step=(0, 0, 2))
+    labels = np.zeros((5, 6, 4), np.uint8)
+    labels[1, 2, 3], labels[2, 2, 3] = 1, 2
+    nib.save(nib.Nifti1Image(labels, np.diag([-1.0, -1, 2, 1])), tmp_path / "a.nii")
+    names = ("--name", "1=Liver", "--name", "2=Spleen")
+    image = ("--image", tmp_path / "scan")
+    run(tmp_path / "a.nii", tmp_path / "seg.dcm", *image, *names)
+    found = run(tmp_path / "seg.dcm", tmp_path / "b.nii", *image, "--region", "Spleen")
+    assert found["classes"] == {"1": "Spleen"}
+    data = np.asanyarray(nib.load(tmp_path / "b.nii").dataobj)
+    assert np.array_equal(data, labels == 2)
+    words = ("export", tmp_path / "a.nii", tmp_path / "c.nii", *image, "--region", "Spleen")
+    done = command_line(*words)
+    assert done.returncode == 2
+    assert "has no regions to choose from" in done.stderr
 
 
 def test_what_cannot_be_exported_is_one_sentence(scan, command_line):

@@ -167,7 +167,11 @@ def layer_like(volume: Volume, image: Image, channel: int | None = None) -> dict
     if channel is not None:
         word = volume.channel_names[channel] if volume.channel_names else channel
         name = f"{name} [{word}]"
+    colour = volume.channel_colors[channel or 0] if volume.channel_colors else ""
+    # Added up as channels that are opened together; sequences of a patient stay grey.
+    stain = {"colormap": colour, "blending": "additive"}
     return {
+        **(stain if colour and not volume.geometry.oriented else {}),
         "name": name,
         "scale": image.scale,
         "translate": image.translate,

@@ -14,14 +14,15 @@ from .dicom_attributes import text_of
 from .dicom_geometry import LARGEST_DEVIATION
 from .dicom_opening import is_dicom, read_dataset
 from .dicom_rtstruct_reader import read_structure_set
-from .dicom_seg_planes import with_slice_axis
 from .dicom_series import DicomSource
 from .errors import FormatError
+from .grids import with_slice_axis
 from .polygon_fill import filled, on_centres
+from .region_choice import chosen
 from .region_masks import RegionMask, RegionSlice, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -34,11 +35,18 @@ if TYPE_CHECKING:
 #: Millimetres that a plane may be off its slice besides: planning systems write tenths.
 _ROUNDED = 0.05
 
+#: How many times as far apart as slices planes must be, or slices as planes, to have been drawn on
+#: other slices.
+_OTHER_DISTANCE = 1.5
+
 #: Voxels from first to last corner across which a contour is a plane at most.
 _MOST_UNEVEN = 0.5
 
 #: Voxels that a contour may reach beyond the outermost centres without being cut.
 _MARGIN = 0.51
+
+#: Voxels by which rounded positions differ.
+_TIE = 0.01
 
 #: What the outline of all of the patient is called where no type says so.
 _BODIES = ("body", "external")
@@ -54,6 +62,8 @@ class _Tally:
     """What did not come in, by reason and region."""
 
     missed: dict[str, Counter[str]] = field(default_factory=dict)
+    #: Millimetres that planes drawn on other slices are off the nearest ones, by region.
+    moved: dict[str, float] = field(default_factory=dict)
 
     def count(self, reason: str, name: str, number: int = 1) -> None:
         if number:
@@ -64,7 +74,7 @@ class _Tally:
 
 
 def place_regions(
-    path: Path, geometry: Geometry, frame: str
+    path: Path, geometry: Geometry, frame: str, wanted: Sequence[str] | None = None
 ) -> tuple[list[RegionMask], tuple[str, ...]]:
     """Read a structure set onto the grid of an image.
 
@@ -76,20 +86,22 @@ def place_regions(
         Of the image.
     frame : str
         Its `frame_of_reference`.
+    wanted : sequence of str, optional
+        Names of the regions to read; all by default.
 
     Returns
     -------
     list of RegionMask
-        In the order of the file, without those that have no voxel in the image. Slices of a plane
-        are those of a stack of one.
+        In the order of the file, or in which they are wanted, without those that have no voxel in
+        the image. Slices of a plane are those of a stack of one.
     tuple of str
         One sentence for each thing that the user ought to know.
 
     Raises
     ------
     FormatError
-        If the file cannot be read, the image does not say where it lies, or no contour lies on
-        any of its slices.
+        If the file cannot be read, the image does not say where it lies, no contour lies on
+        any of its slices, or there is no region of a name.
     """
     if not geometry.oriented or geometry.units == "pixel":
         raise FormatError(
@@ -97,13 +109,17 @@ def place_regions(
             "cannot be put in their place; open the DICOM images that they were drawn on."
         )
     onto = with_slice_axis(geometry).in_millimetres()
-    regions, remarks = _of_this_space(read_structure_set(path), frame)
+    there = read_structure_set(path)
+    if wanted is not None:
+        there = tuple(there[n] for n in chosen(path, [row.name for row in there], wanted))
+    regions, remarks = _of_this_space(there, frame)
     tally = _Tally()
     found = []
+    reach = _reach(regions, onto)
     for region in regions:
         tally.count("others", region.name, region.others)
         usual = _usual_axis(chain((region,), regions), onto)
-        slices = _slices(region, onto, usual, tally)
+        slices = _slices(region, onto, usual, reach, tally)
         if slices:
             is_body = region.kind == "EXTERNAL" or region.name.casefold() in _BODIES
             found.append(RegionMask(region.name, region.color, is_body, slices))
@@ -172,14 +188,14 @@ def _indices(contour: Points, onto: Geometry) -> Points:
 
 
 def _slices(
-    region: StructureRegion, onto: Geometry, usual: int, tally: _Tally
+    region: StructureRegion, onto: Geometry, usual: int, reach: Points, tally: _Tally
 ) -> tuple[RegionSlice, ...]:
     """Return the slices of an image that a region is outlined on."""
     # Contours by slice, and by how far they are off it.
     planes: dict[tuple[int, int], dict[float, list[Points]]] = {}
     for contour in region.contours:
         points = _indices(contour, onto)
-        reason, axis, index, off = _plane_of(points, onto, usual)
+        reason, axis, index, off = _plane_of(points, onto, usual, reach)
         flat = np.delete(points, axis, axis=1)
         if len(flat) < 3 and not on_centres([flat]):
             reason = "others"
@@ -206,16 +222,48 @@ def _slices(
         if (corners < -_MARGIN).any() or (corners > shape - 1 + _MARGIN).any():
             tally.count("cut", region.name)
         tally.count("traced", region.name, int(traced))
+        if abs(nearest) > _slack(onto)[axis]:
+            off = abs(nearest) * float(_apart(onto)[axis])
+            tally.moved[region.name] = max(off, tally.moved.get(region.name, 0.0))
         found.append(RegionSlice(axis, index, box, mask))
     return tuple(found)
 
 
+def _apart(onto: Geometry) -> Points:
+    """Return millimetres between slices across each axis; less than voxels of sheared axes."""
+    apart: Points = 1 / np.linalg.norm(np.linalg.inv(onto.affine[:3, :3]), axis=1)
+    return apart
+
+
 def _slack(onto: Geometry) -> Points:
     """Return how far off a slice across each axis of an image a plane may be."""
-    # How far apart the slices across each axis are; less than the voxels where axes are sheared.
-    apart = 1 / np.linalg.norm(np.linalg.inv(onto.affine[:3, :3]), axis=1)
-    slack: Points = LARGEST_DEVIATION + _ROUNDED / apart
+    slack: Points = LARGEST_DEVIATION + _ROUNDED / _apart(onto)
     return slack
+
+
+def _reach(regions: Iterable[StructureRegion], onto: Geometry) -> Points:
+    """Return how far off a slice across each axis a plane may be that goes onto it all the same.
+
+    Contours of an image that was sliced anew lie between its slices. Which one is meant is plain
+    as long as they are off by little of the distance at which they were drawn. At the distance of
+    the slices themselves they are more likely of another image.
+    """
+    reach = _slack(onto)
+    places: dict[int, list[float]] = {}
+    for contour in (contour for region in regions for contour in region.contours):
+        points = _indices(contour, onto)
+        axes = _flat_axes(points, onto)
+        if len(axes) == 1:
+            places.setdefault(int(axes[0]), []).append(float(points[:, axes[0]].mean()))
+    for axis, own in places.items():
+        steps = np.diff(np.sort(own))
+        steps = steps[steps > reach[axis]]
+        if not len(steps):
+            continue
+        finer, coarser = sorted((1.0, float(steps.min())))
+        if coarser > _OTHER_DISTANCE * finer:
+            reach[axis] = max(reach[axis], min(finer / 2, coarser / 4) + _TIE)
+    return reach
 
 
 def _flat_axes(points: Points, onto: Geometry) -> NDArray[np.intp]:
@@ -223,7 +271,9 @@ def _flat_axes(points: Points, onto: Geometry) -> NDArray[np.intp]:
     return np.flatnonzero(np.ptp(points, axis=0) <= np.minimum(2 * _slack(onto), _MOST_UNEVEN))
 
 
-def _plane_of(points: Points, onto: Geometry, usual: int) -> tuple[str, int, int, float]:
+def _plane_of(
+    points: Points, onto: Geometry, usual: int, reach: Points
+) -> tuple[str, int, int, float]:
     """Return why a contour is on no slice, or an empty text, axis, index, and how far it is off.
 
     Lines and points, which lie across several axes, are taken across the usual one.
@@ -236,10 +286,11 @@ def _plane_of(points: Points, onto: Geometry, usual: int) -> tuple[str, int, int
     else:
         axis = int(axes[(np.ptp(points, axis=0) / slack)[axes].argmin()])
     place = float(points[:, axis].mean())
-    index = round(place)
+    # Half way between two slices the first one: rounding errors would decide.
+    index = min(max(int(np.ceil(place - 0.5 - _TIE)), 0), onto.shape[axis] - 1)
     if not -0.5 <= place <= onto.shape[axis] - 0.5:
         return _BEYOND, 0, 0, 0.0
-    if abs(place - index) > slack[axis] or not 0 <= index < onto.shape[axis]:
+    if abs(place - index) > reach[axis]:
         return _BETWEEN, 0, 0, 0.0
     return "", axis, index, place - index
 
@@ -253,6 +304,13 @@ def _said(tally: _Tally, empty: list[str]) -> list[str]:
             one = count == 1
             contours = f"{count} contour{'' if one else 's'} of {listed(names)}"
             said.append(f"{contours} left out: {'it lies' if one else 'they lie'} {reason}.")
+    if tally.moved:
+        off = max(tally.moved.values())
+        said.append(
+            f"Contours of {listed(list(tally.moved))} were drawn on slices at another distance: "
+            f"each is on the nearest slice of the image, up to {off:.2g} mm off, and slices "
+            "without one are not annotated."
+        )
     if names := tally.names("others"):
         said.append(f"Points and open lines of {listed(names)} left out: they bound no area.")
     if names := tally.names("small"):

@@ -14,13 +14,6 @@ if TYPE_CHECKING:
     from .grids import Placement
 
 
-def with_slice_axis(image: Geometry) -> Geometry:
-    """Return a plane that says where it lies as a stack of one slice, in mm; others as they are."""
-    if image.ndim == 3 or not image.oriented:
-        return image
-    return Geometry(image.in_millimetres().affine, (*image.shape, 1))
-
-
 def plane_placement(plane: Geometry, onto: Geometry) -> Placement | None:
     """Return how a plane lies in a grid whose voxels it shares; None if it does not.
 

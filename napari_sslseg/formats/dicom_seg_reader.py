@@ -14,8 +14,10 @@ from ..volume.image import Volume
 from .dicom_geometry import directions_of
 from .errors import FormatError
 from .extras import needing
+from .region_choice import chosen
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -53,6 +55,19 @@ class Segmentation:
     frames: tuple[SegmentFrame, ...]
     names: dict[int, str]
     path: str
+
+    def only(self, wanted: Sequence[str]) -> Segmentation:
+        """Return the segments of some names, in that order.
+
+        Raises
+        ------
+        FormatError
+            If there is none of a name.
+        """
+        numbers = list(self.names)
+        kept = [numbers[n] for n in chosen(self.path, list(self.names.values()), wanted)]
+        frames = tuple(frame for frame in self.frames if frame.segment in (0, *kept))
+        return Segmentation(frames, {n: self.names[n] for n in kept}, self.path)
 
 
 def is_segmentation(path: Path) -> bool:

@@ -72,8 +72,6 @@ def _of_whole(format_key: str, geometry: Geometry) -> list[str]:
             "The image's axes are not at right angles (a tilted gantry); the file says so, but "
             "some programs straighten it."
         )
-    if geometry.ndim == 2 and format_key != "nifti" and geometry.oriented:
-        said.append("A plane keeps its place within itself, not in space.")
     return said
 
 

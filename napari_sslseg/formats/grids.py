@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..volume.geometry import Geometry
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..volume.geometry import Geometry
 
 #: Shares of a voxel by which the centres of two voxels may differ that are one.
 TOLERANCE = 0.02
@@ -117,6 +118,13 @@ def placement(placed: Geometry, onto: Geometry) -> Placement | None:
         for axis in range(n)
     ]
     return Placement(permutation, tuple(bool(s < 0) for s in signs), tuple(first))
+
+
+def with_slice_axis(image: Geometry) -> Geometry:
+    """Return a plane that says where it lies as a stack of one slice, in mm; others as they are."""
+    if image.ndim == 3 or not image.oriented:
+        return image
+    return Geometry(image.in_millimetres().affine, (*image.shape, 1))
 
 
 def same_grid(one: Geometry, other: Geometry) -> bool:

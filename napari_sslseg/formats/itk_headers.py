@@ -199,6 +199,10 @@ def nrrd_data(path: Path) -> ItkData:
     kind = _ENCODINGS.get(fields.get("encoding", "").lower(), "")
     if not code or not kind:
         raise _damaged(path, "type or encoding of its voxels")
+    if kind == "bzip2":  # which ITK is built without
+        raise FormatError(
+            f"{path} is compressed by bzip2, which cannot be read; save it with gzip."
+        )
     dtype = np.dtype((">" if fields.get("endian", "").lower() == "big" else "<") + code)
     outside = fields.get("data file", fields.get("datafile", ""))
     units, space = _nrrd_units(fields), fields.get("space", "").lower()

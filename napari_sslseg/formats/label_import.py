@@ -12,19 +12,20 @@ import numpy as np
 from ..volume.annotation import NOT_ANNOTATED
 from ..volume.classes import BACKGROUND, voxel_counts
 from .binary_masks import REMARK, is_binary_mask, object_as_one
+from .class_ids import by_name, class_ids
 from .contour_placement import frame_of_reference, place_regions
 from .dicom_rtstruct_reader import structure_set_at
-from .dicom_seg_planes import plane_placement, with_slice_axis
+from .dicom_seg_planes import plane_placement
 from .dicom_seg_reader import is_segmentation, read_segmentation, whole_volume
 from .errors import FormatError
-from .grids import Placement, difference, placement
+from .grids import Placement, difference, placement, with_slice_axis
 from .label_names import label_names
 from .region_masks import Regions
 from .registry import read_labels
 from .resampling import resampled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -105,6 +106,7 @@ def import_labels(
     classes: ClassTable | None = None,
     resample: bool = False,
     new_classes: bool = False,
+    regions: Sequence[str] | None = None,
 ) -> ImportedLabels:
     """Read labels that were made elsewhere.
 
@@ -127,6 +129,9 @@ def import_labels(
         Bring labels on another grid onto this one, each voxel taking the nearest label.
     new_classes : bool
         Let ids pass that are not in `classes`.
+    regions : sequence of str, optional
+        Names of the regions of a structure set, or the segments of a segmentation, that are
+        wanted; those that are no classes are numbered in this order. All by default.
 
     Raises
     ------
@@ -136,13 +141,18 @@ def import_labels(
         If there are ids above or beside the class table and `new_classes` is false.
     FormatError
         If the file cannot be read or is no mask (fractions, negative ids, ids above 255), lies
-        outside the image, or holds no label at all.
+        outside the image, or holds no label at all; if it has no region of a name.
     """
     file = Path(os.path.abspath(path))
     if contours := structure_set_at(file):
-        found = _from_contours(contours, like, classes)
+        found = _from_contours(contours, like, classes, regions)
     elif os.path.isfile(file) and is_segmentation(file):
-        found = _from_segmentation(read_segmentation(file), like, classes, resample)
+        found = _from_segmentation(read_segmentation(file), like, classes, resample, regions)
+    elif regions is not None:
+        raise FormatError(
+            f"{file} has no regions to choose from: only DICOM structure sets and segmentations "
+            "have them."
+        )
     else:
         source = read_labels(file)
         remarks: tuple[str, ...] = ()
@@ -153,7 +163,7 @@ def import_labels(
         labels, moved = _laid_onto(str(file), source, like.geometry, resample)
         names: dict[int, str] = {}
         if not remarks:  # of a picture of two values nothing is named
-            labels, names = _by_name(str(file), labels, label_names(file), classes)
+            labels, names = by_name(str(file), labels, label_names(file), classes)
         found = ImportedLabels(labels, moved, names, remarks)
     counts = voxel_counts(found.labels)
     ids = [int(i) for i in np.flatnonzero(counts)]
@@ -176,6 +186,12 @@ def _laid_onto(
 ) -> tuple[NDArray[np.uint8], bool]:
     """Return labels on a grid, and whether they had to be resampled."""
     array = np.asarray(source.array)
+    if source.geometry.ndim != onto.ndim and source.geometry.oriented and onto.oriented:
+        # Most programs make a volume of a single slice of a patient.
+        own, wide = with_slice_axis(source.geometry), with_slice_axis(onto)
+        stack = replace(source, array=array.reshape(own.shape), geometry=own)
+        found, moved = _laid_onto(path, stack, wide, resample)
+        return found.reshape(onto.shape), moved
     labels = np.full(onto.shape, NOT_ANNOTATED, dtype=np.uint8)
     known = _can_be_placed(source.geometry, onto)
     placed = None
@@ -246,14 +262,22 @@ def _by_nearest(array: NDArray[np.uint8], source: Geometry, onto: Geometry) -> N
 
 
 def _from_segmentation(
-    found: Segmentation, like: Volume, classes: ClassTable | None, resample: bool
+    found: Segmentation,
+    like: Volume,
+    classes: ClassTable | None,
+    resample: bool,
+    wanted: Sequence[str] | None,
 ) -> ImportedLabels:
     """Return the labels of a DICOM segmentation; frames that it leaves out are empty."""
-    ids = _ids(found.path, found.names, classes)
-    names = {ids[number]: name for number, name in found.names.items()}
+    numbers = {number: number for number in found.names}
+    if wanted is not None:
+        found = found.only(wanted)
+        numbers = dict(enumerate(found.names, 1))
+    ids = class_ids(found.path, {i: found.names[n] for i, n in numbers.items()}, classes)
+    names = {ids[i]: found.names[n] for i, n in numbers.items()}
     table = np.zeros(1 << 16, dtype=np.uint8)  # segment numbers have 16 bits
-    for number, class_id in ids.items():
-        table[number] = class_id
+    for i, number in numbers.items():
+        table[number] = ids[i]
     onto = with_slice_axis(like.geometry)
     labels = np.zeros(onto.shape, dtype=np.uint8)
     for frame in found.frames:
@@ -280,57 +304,28 @@ def _from_segmentation(
     return ImportedLabels(moved.reshape(like.geometry.shape), True, names)
 
 
-def _from_contours(path: Path, like: Volume, classes: ClassTable | None) -> ImportedLabels:
+def _from_contours(
+    path: Path, like: Volume, classes: ClassTable | None, wanted: Sequence[str] | None
+) -> ImportedLabels:
     """Return the labels of a structure set."""
     order = like.geometry.canonical()
-    masks, remarks = place_regions(path, order.geometry, frame_of_reference(like))
-    ids = _ids(str(path), {n: mask.name for n, mask in enumerate(masks, 1)}, classes)
+    masks, remarks = place_regions(path, order.geometry, frame_of_reference(like), wanted)
+    numbered = dict(enumerate(masks, 1))
+    if wanted is not None:  # one that is not in the image keeps its number
+        keys = list(dict.fromkeys(name.strip().casefold() for name in wanted))
+        numbered = {keys.index(mask.name.casefold()) + 1: mask for mask in masks}
+    ids = class_ids(str(path), {n: mask.name for n, mask in numbered.items()}, classes)
     shape = with_slice_axis(order.geometry).shape
-    regions = Regions({ids[n]: mask for n, mask in enumerate(masks, 1)}, shape, remarks)
+    return of_regions(Regions({ids[n]: mask for n, mask in numbered.items()}, shape, remarks), like)
+
+
+def of_regions(regions: Regions, like: Volume) -> ImportedLabels:
+    """Return the labels of all of some regions in display order, as `import_labels` does."""
+    order = like.geometry.canonical()
     shown, said = regions.labels({i: i for i in regions.masks})
     names = {i: mask.name for i, mask in regions.masks.items()}
     labels = order.invert(shown.reshape(order.shape))
-    return ImportedLabels(labels, False, names, (*remarks, *said), regions)
-
-
-def _by_name(
-    path: str,
-    labels: NDArray[np.uint8],
-    said: dict[int, str],
-    classes: ClassTable | None,
-) -> tuple[NDArray[np.uint8], dict[int, str]]:
-    """Return labels with the ids of the classes of their names, and the names by these ids."""
-    present = [int(i) for i in np.flatnonzero(voxel_counts(labels))]
-    said = {value: said[value] for value in present if value in said}
-    nameless = {i for i in present if i not in said}
-    ids = _ids(path, said, classes, nameless)
-    names = {ids[value]: name for value, name in said.items()}
-    if all(value == class_id for value, class_id in ids.items()):
-        return labels, names
-    table = np.arange(256, dtype=np.uint8)
-    table[list(ids)] = list(ids.values())
-    return table[labels], names
-
-
-def _ids(
-    path: str, names: dict[int, str], classes: ClassTable | None, taken: Iterable[int] = ()
-) -> dict[int, int]:
-    """Return a class id for each named value: of the class of that name, else one not `taken`."""
-    known = {item.name.casefold(): item.id for item in classes or ()}
-    ids = {n: known[name.casefold()] for n, name in names.items() if name.casefold() in known}
-    used = {*taken, *known.values()}
-    for number in names:
-        if number not in ids:
-            wanted = (number,) if number < NOT_ANNOTATED else ()
-            free = (i for i in (*wanted, *range(1, NOT_ANNOTATED)) if i not in used)
-            ids[number] = next(free, BACKGROUND)
-            if ids[number] == BACKGROUND:
-                raise FormatError(
-                    f"{path} has {len(names)} labels, more than there are free class ids; remove "
-                    "classes, or leave labels out of it."
-                )
-            used.add(ids[number])
-    return ids
+    return ImportedLabels(labels, False, names, (*regions.remarks, *said), regions)
 
 
 def _unknown(file: Path, ids: tuple[int, ...], classes: ClassTable | None) -> str:

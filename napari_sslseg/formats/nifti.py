@@ -32,6 +32,12 @@ _TIME_SERIES = 2001
 #: Spatial unit of ``xyzt_units`` -> unit of the geometry. Files often leave it unknown.
 _UNITS = {"mm": "mm", "micron": "um", "meter": "m", "unknown": "mm"}
 
+#: First bytes of what gzip has compressed.
+_GZIP = b"\x1f\x8b"
+
+#: First bytes of a NIfTI header: its length, in either byte order.
+_HEADER_SIZES = [size.to_bytes(4, order) for size in (348, 540) for order in ("little", "big")]
+
 #: Longest axis that a NIfTI-1 header (16-bit dimensions) can hold.
 _NIFTI1_LONGEST = 32767
 
@@ -149,15 +155,21 @@ def _repairs() -> Iterator[list[str]]:
 
 def _check_begin(path: Path) -> None:
     """Refuse a file whose voxels begin beyond its end: header extensions would reach to there."""
+    with path.open("rb") as raw:
+        begin = raw.read(4)
+    if path.suffix.lower() != ".gz" and begin.startswith(_GZIP):
+        raise FormatError(f"{path} is compressed by gzip, unlike its name; name it .nii.gz.")
+    if path.suffix.lower() == ".gz" and begin in _HEADER_SIZES:
+        raise FormatError(f"{path} is not compressed, unlike its name; name it .nii.")
     with nib.openers.ImageOpener(str(path)) as file:
         block = file.read(540)
     for kind, length in ((nib.Nifti1Header, 348), (nib.Nifti2Header, 540)):
         if len(block) >= length and kind.may_contain_header(block):
-            begin = float(kind(block[:length], check=False)["vox_offset"])
+            offset = float(kind(block[:length], check=False)["vox_offset"])
             packed = "gzip" if path.suffix.lower() == ".gz" else "raw"
-            if not begin < math.inf:
-                begin = math.inf
-            check_declared(path, begin, path.stat().st_size, packed)
+            if not offset < math.inf:
+                offset = math.inf
+            check_declared(path, offset, path.stat().st_size, packed)
 
 
 def _check_size(path: Path, image: nib.Nifti1Pair) -> None:

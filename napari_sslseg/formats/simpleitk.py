@@ -14,6 +14,7 @@ from ..volume.geometry import Geometry
 from ..volume.image import Volume
 from .errors import FormatError
 from .fourth_axis import channels_or_one, refuse_choice
+from .grids import with_slice_axis
 from .itk_headers import HEADER_BYTES, ItkData, decoded, metaimage_data, nrrd_data, nrrd_lines
 from .lazy import EAGER_BYTES
 from .length_units import length_unit, remark_on
@@ -181,15 +182,19 @@ def write_labels(path: Path, labels: NDArray[np.uint8], like: Volume) -> None:
     """
     header = like.header
     shape = tuple(labels.shape)
+    geometry = like.geometry
+    known = isinstance(header, ItkHeader) and header.geometry(shape) == geometry
+    if not known and geometry.oriented and geometry.units != "pixel":
+        geometry = with_slice_axis(geometry)  # a plane would lose its place in space
+        labels = labels.reshape(geometry.shape)
     image = sitk.GetImageFromArray(np.ascontiguousarray(labels.T))
-    known = isinstance(header, ItkHeader) and header.geometry(shape) == like.geometry
     if isinstance(header, ItkHeader) and (header.units, header.factor) != ("mm", 1.0):
         # Of all files only NRRD's, with its own lines, say another unit than millimetres.
         known = known and bool(header.nrrd) and _is_nrrd(path)
     if not (isinstance(header, ItkHeader) and known):
-        direction, spacing, origin = like.geometry.in_millimetres().to_lps()
+        direction, spacing, origin = geometry.in_millimetres().to_lps()
         if abs(np.linalg.det(direction)) < 1e-3:  # a plane that is not one of the x-y plane
-            direction = np.eye(len(shape))
+            direction = np.eye(geometry.ndim)
         header = ItkHeader(
             tuple(spacing.tolist()), tuple(origin.tolist()), tuple(direction.ravel().tolist())
         )

@@ -20,6 +20,7 @@ from .limits import check_declared, check_memory
 from .ome_channels import described_channels, from_xml
 from .tiff_chain import check_chain, check_pages
 from .tiff_codecs import decoder, stored_bits
+from .tiff_opening import REMARK, left_out, opened
 from .tiff_spacing import TiffHeader, voxel_size
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def data_files(path: Path) -> tuple[Path, ...]:
     OSError, tifffile.TiffFileError
         If the file cannot be opened, or is no TIFF file.
     """
-    with tifffile.TiffFile(path) as tif:
+    tif, _ = opened(path)
+    with tif:
         # No other kind of TIFF names files beside it.
         return tuple(map(Path, sorted(_files_of(tif.series[0])))) if tif.is_ome else (path,)
 
@@ -58,7 +60,8 @@ def read(path: Path, part: str | None = None) -> Volume:
     The voxel size is taken from OME or ImageJ metadata, else from the resolution tags; where
     the distance of the pages is not given, it is taken to be that of the rows. Of stacks at several
     time points one has to be chosen; planes at several time points are a stack. Large compressed
-    files are decoded page by page when they are looked at.
+    files are decoded page by page when they are looked at. Where the OME metadata are damaged, the
+    pages are a stack.
 
     Parameters
     ----------
@@ -75,15 +78,18 @@ def read(path: Path, part: str | None = None) -> Volume:
         others, `part` is none of the time points, or it does not fit into memory.
     """
     check_chain(path)
-    with _refuse_cut_files(path), tifffile.TiffFile(path) as tif:
-        series = tif.series[0]
+    with _refuse_cut_files(path), contextlib.ExitStack() as stack:
+        tif, damaged = opened(path)
+        stack.enter_context(tif)
+        series: Any = tif.series[0]
         axes = str(series.axes)
         mapped = series.dataoffset is not None
         check_pages(path, series, tif.ome_metadata if tif.is_ome else None)
         _check_size(path, series)
         array: Any
         if mapped:
-            array = tifffile.memmap(path, mode="r")
+            kind = np.dtype(series.dtype).newbyteorder(tif.byteorder)
+            array = np.memmap(path, kind, "r", int(series.dataoffset), tuple(series.shape))
         elif series.nbytes > EAGER_BYTES:
             array = _pages(path, series)
         else:
@@ -93,6 +99,7 @@ def read(path: Path, part: str | None = None) -> Volume:
         array, spatial = _ordered(path, array, axes)
         rank = len(spatial)
         header, remarks = voxel_size(tif, array.shape[:rank])
+        remarks = (*([REMARK] if damaged else []), *remarks, *left_out(tif))
         ome = from_xml(tif.ome_metadata) if tif.is_ome and tif.ome_metadata else []
     return Volume(
         array,
@@ -146,7 +153,7 @@ def _pages(path: Path, series: Any) -> Any:
         check_memory(path, series.nbytes)  # pages that hold more than a plane
         return _whole(path, series)
 
-    tif = tifffile.TiffFile(path)  # stays open as long as the array is used, as the decoder does
+    tif, _ = opened(path)  # stays open as long as the array is used, as the decoder does
     decode = decoder(path, tif.series[0]) or (lambda page: page.asarray())
     own = list(tif.series[0].pages)
     lock = threading.Lock()

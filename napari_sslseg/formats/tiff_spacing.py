@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -68,10 +69,14 @@ def voxel_size(
     Raises
     ------
     ValueError
-        If a size is no number, or not positive.
+        If a size of ImageJ or of the tags is not positive.
     """
     if tif.is_ome and tif.ome_metadata:
-        sizes, units, remarks = _ome_spacing(tif.ome_metadata, len(shape))
+        try:
+            sizes, units, remarks = _ome_spacing(tif.ome_metadata, len(shape))
+        except ValueError:
+            sizes, units = (1.0,) * len(shape), "pixel"
+            remarks = ("The file states a voxel size that is none: taken for pixels.",)
         return TiffHeader(True, Geometry.from_spacing(sizes, shape, units=units)), remarks
     tags = tif.pages.first.tags
     resolution = None
@@ -104,6 +109,13 @@ def voxel_size(
     return header, remark_on(str(unit or ""), "pixels")
 
 
+def _size(text: str) -> float:
+    size = float(text)
+    if not 0 < size < math.inf:
+        raise ValueError(f"{text} is no size")
+    return size
+
+
 def _rational(value: Any) -> tuple[int, int]:
     top, bottom = value
     return int(top), int(bottom)
@@ -120,14 +132,14 @@ def _ome_spacing(description: str, ndim: int) -> tuple[tuple[float, ...], str, t
         return (1.0,) * ndim, "pixel", ()
     sizes, names = [], []
     remarks: dict[str, None] = {}  # each once, in order
-    x = float(pixels.attrib["PhysicalSizeX"])
+    x = _size(pixels.attrib["PhysicalSizeX"])
     x_unit = pixels.attrib.get("PhysicalSizeXUnit", "\u00b5m")
     for axis in "ZYX"[-ndim:]:
         given = pixels.attrib.get(f"PhysicalSize{axis}")
         unit = pixels.attrib.get(f"PhysicalSize{axis}Unit", "\u00b5m") if given else x_unit
         name, factor = length_unit(unit) or _PIXELS
         remarks |= dict.fromkeys(remark_on(unit, "pixels"))
-        sizes.append(factor * (float(given) if given else x))
+        sizes.append(factor * (_size(given) if given else x))
         names.append(name)
     if len(set(names)) == 1:
         return tuple(sizes), names[0], tuple(remarks)

@@ -13,9 +13,18 @@ from napari.layers import Image, Layer
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMessageBox
 
-from napari_sslseg.app.channels import channels_of, join, leaders, leave, stacked
+from napari_sslseg.app.channels import (
+    channel_from,
+    channels_of,
+    join,
+    layer_like,
+    leaders,
+    leave,
+    stacked,
+)
 from napari_sslseg.app.image_source import ImageError, read_layer, show_image
 from napari_sslseg.app.readers import get_reader
+from napari_sslseg.formats import read
 
 from ..formats.dicom_files import write_series
 from .conftest import make_volume
@@ -96,6 +105,23 @@ def test_stains_are_added_up_in_colours(tmp_path):
     layers = opened(ViewerModel(), tmp_path / "a.ome.tif")
     assert [layer.colormap.name for layer in layers] == ["magenta", "green"]
     assert all(layer.visible and layer.blending == "additive" for layer in layers)
+
+
+def test_stains_that_are_added_have_the_colours_of_their_file(tmp_path):
+    stack = np.random.default_rng(0).integers(0, 999, (2, 4, 6, 7)).astype(np.uint16)
+    stains = {"Name": ["DAPI", "GFP"], "Color": [65535, 16711935]}
+    metadata = {"axes": "CZYX", "Channel": stains}
+    tifffile.imwrite(tmp_path / "a.ome.tif", stack, ome=True, metadata=metadata)
+    volume = read(tmp_path / "a.ome.tif")
+    image = Image(stack[0])
+    layers = [
+        Image(volume.array[..., n], **layer_like(channel_from(volume, image), image, n))
+        for n in (0, 1)
+    ]
+    # Blue and green, not what napari's own grey is.
+    assert layers[0].colormap.colors[-1].tolist() == [0, 0, 1, 1]
+    assert layers[1].colormap.colors[-1].tolist() == [0, 1, 0, 1]
+    assert {layer.blending for layer in layers} == {"additive"}
 
 
 def test_channels_become_one_project_image_and_come_back(tmp_path):

@@ -198,6 +198,39 @@ def test_of_planes_closer_than_the_slices_the_nearest_counts(tmp_path):
     assert found.remarks[0].startswith("2 contours of Heart left out: they lie between")
 
 
+def test_contours_of_an_image_that_was_sliced_anew_go_onto_the_nearest_slices(tmp_path):
+    def imported(distance, shape, places, first=0.0):
+        affine = np.diag([-1.0, -1, distance, 1])
+        affine[2, 3] = first
+        image = Volume(np.zeros(shape, np.uint8), Geometry(affine, shape))
+        contours = {"Heart": [square(2, 9, z) for z in places]}
+        found = import_labels(write_structure_set(tmp_path / "rt.dcm", contours), image)
+        inked = np.flatnonzero((found.labels < 255).all(axis=(0, 1)))
+        assert (found.labels[2:9, 2:9, inked] == 1).all()
+        assert (np.delete(found.labels, inked, axis=2) == 255).all()
+        return inked.tolist(), found.remarks
+
+    thick, thin = (24, 20, 6), (24, 20, 18)
+    drawn = (0, 3, 6, 9)
+    assert imported(1, thin, drawn) == ([0, 3, 6, 9], ())
+    slices, (said,) = imported(1, thin, drawn, first=-0.4)
+    assert slices == [0, 3, 6, 9]
+    assert said == (
+        "Contours of Heart were drawn on slices at another distance: each is on the nearest slice "
+        "of the image, up to 0.4 mm off, and slices without one are not annotated."
+    )
+    slices, (said,) = imported(1, thin, [z + (-1) ** z * 0.004 for z in drawn], first=-1.5)
+    assert slices == [1, 4, 7, 10]  # always to the same side
+    assert "up to 0.5 mm off" in said
+    # Thicker slices than they were drawn on take what is near.
+    slices, (between, _) = imported(3, thick, range(13), first=0.4)
+    assert slices == [0, 1, 2, 3, 4]
+    assert between.startswith("8 contours of Heart left out: they lie between the slices")
+    # At the distance of the slices: of another image, or of one that was moved.
+    with pytest.raises(FormatError, match="between the slices"):
+        imported(3, thick, drawn, first=-1)
+
+
 def test_contours_across_another_axis_come_in(tmp_path):
     sagittal = square(1, 5)[:, [2, 0, 1]] * [1, 1, 2]
     found = import_labels(write_structure_set(tmp_path / "rt.dcm", {"Heart": [sagittal]}), IMAGE)

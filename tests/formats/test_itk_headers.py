@@ -81,6 +81,13 @@ def test_units_are_read_and_kept_or_remarked_on(tmp_path, kind, unit, known, fac
         assert line in (tmp_path / "b.nrrd").read_bytes().split(b"\n\n")[0].decode()
 
 
+def test_a_compression_that_is_not_read_is_named(tmp_path):
+    path = nrrd(tmp_path / "a.nrrd", f"space: LPS\nSIZES\n{VECTORS}")
+    path.write_bytes(path.read_bytes().replace(b"encoding: raw", b"encoding: bzip2"))
+    with pytest.raises(FormatError, match="by bzip2, which cannot be read; save it with"):
+        read(path)
+
+
 def test_several_units_are_refused(tmp_path):
     lines = f'space: LPS\nSIZES\n{VECTORS}\nspace units: "mm" "mm" "um"'
     with pytest.raises(FormatError, match=r"in several units \(mm, um\); write them in one"):

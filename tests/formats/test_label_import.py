@@ -238,6 +238,28 @@ def test_a_plane_does_not_fit_a_volume(tmp_path):
         import_labels(tmp_path / "a.tif", image(), resample=True)
 
 
+@pytest.mark.parametrize("suffix", [".nii", ".nrrd", ".mha"])
+def test_a_slice_of_a_patient_keeps_its_place_whether_plane_or_volume(tmp_path, oblique, suffix):
+    stack = Geometry(oblique.affine, (*oblique.array.shape[:2], 1))
+    plane = Volume(oblique.array[..., 0], Geometry(stack.affine, stack.shape[:2]))
+    labels = oblique.labels[..., 0] % 3
+    write_labels(tmp_path / f"a{suffix}", labels, plane)
+    assert np.array_equal(import_labels(tmp_path / f"a{suffix}", plane).labels, labels)
+    whole = Geometry(stack.affine, oblique.array.shape)
+    found = import_labels(tmp_path / f"a{suffix}", Volume(oblique.array, whole)).labels
+    assert np.array_equal(found[..., 0], labels)
+    assert (found[..., 1:] == 255).all()
+    # As most programs write it, and at another thickness than the image's, which says none.
+    thick = stack.affine @ np.diag([1, 1, 3, 1])
+    nib.save(nib.Nifti1Image(labels[..., None], thick), tmp_path / "b.nii")
+    assert np.array_equal(import_labels(tmp_path / "b.nii", plane).labels, labels)
+    moved = thick.copy()
+    moved[:3, 3] += 5 * moved[:3, 2] / np.linalg.norm(moved[:3, 2])
+    nib.save(nib.Nifti1Image(labels[..., None], moved), tmp_path / "c.nii")
+    with pytest.raises(GridDiffersError):
+        import_labels(tmp_path / "c.nii", plane)
+
+
 def test_dicom_segments_get_the_ids_of_classes_of_their_name(tmp_path):
     pytest.importorskip("highdicom")
     from napari_sslseg.formats import dicom, dicom_seg

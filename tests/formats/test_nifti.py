@@ -215,6 +215,14 @@ def test_part_of_a_file_with_one_volume_is_refused(oblique, tmp_path):
         read(source, "2")
 
 
+@pytest.mark.parametrize(("name", "right"), [("a.nii", ".nii.gz"), ("a.nii.gz", ".nii")])
+def test_a_name_that_is_wrong_about_compression_is_told(oblique, tmp_path, name, right):
+    source = save(tmp_path / f"b{right}", oblique.array, oblique.affine)
+    source.rename(tmp_path / name)
+    with pytest.raises(FormatError, match=rf"compressed.*, unlike its name; name it {right}\."):
+        read(tmp_path / name)
+
+
 def test_window_of_the_header_is_read(oblique, tmp_path):
     image = nib.Nifti1Image(oblique.array, oblique.affine)
     image.header["cal_min"], image.header["cal_max"] = -160, 240

@@ -82,6 +82,40 @@ def test_ome_voxel_size_is_read_and_kept(tmp_path, unit):
     assert np.array_equal(back.array, LABELS)
 
 
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("</Image>", "</Imagx>"),
+        ("<Pixels", "<Pixels&" + "x" * 400),  # whose end is cut off
+        ('SizeZ="7"', 'SizeZ="q"'),
+    ],
+)
+def test_pages_beside_damaged_ome_metadata_are_read(tmp_path, old, new, compression):
+    path = tmp_path / "a.ome.tif"
+    metadata = {"axes": "ZYX", "PhysicalSizeX": 0.5}
+    tifffile.imwrite(path, STACK, ome=True, metadata=metadata, compression=compression)
+    described = tifffile.tiffcomment(path).encode()
+    edited = described.replace(old.encode(), new.encode(), 1)[: len(described)]
+    assert described in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(described, edited.ljust(len(described))))
+    volume = read(path)
+    assert np.array_equal(volume.array, STACK)
+    assert (volume.geometry.spacing, volume.geometry.units) == ((1.0, 1.0, 1.0), "pixel")
+    (said,) = volume.warnings
+    assert "voxel size and axes could not be read" in said
+    write_labels(tmp_path / "b.tif", LABELS, volume)
+    assert np.array_equal(import_labels(tmp_path / "b.tif", volume).labels, LABELS)
+
+
+@pytest.mark.parametrize("size", ["wide", -0.5, "nan", 0])
+def test_ome_sizes_that_are_none_are_told(tmp_path, size):
+    volume = read(ome(tmp_path / "a.ome.tif", {"X": size, "Y": 0.5}))
+    assert np.array_equal(volume.array, STACK)
+    assert volume.geometry.units == "pixel"
+    assert volume.warnings == ("The file states a voxel size that is none: taken for pixels.",)
+
+
 def test_ome_sizes_in_several_units_become_millimetres(tmp_path):
     metadata = {
         "axes": "ZYX",
@@ -173,6 +207,22 @@ def test_uncompressed_stack_is_memory_mapped(tmp_path):
     array = read(tmp_path / "a.tif").array
     assert isinstance(array.base if array.base is not None else array, np.memmap)
     assert not array.flags.writeable
+
+
+def test_planes_that_were_written_one_by_one_are_a_stack(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for plane in STACK:
+            file.write(plane)
+    volume = read(tmp_path / "a.tif")
+    assert np.array_equal(volume.array, STACK)
+    assert volume.warnings == ()
+    with tifffile.TiffWriter(tmp_path / "b.ome.tif", ome=True) as file:
+        for array in (STACK, STACK[:2], STACK[:3]):
+            file.write(array, photometric="minisblack", metadata={"axes": "ZYX"})
+    volume = read(tmp_path / "b.ome.tif")
+    assert np.array_equal(volume.array, STACK)
+    said = "The file holds 2 further images, which are left out: the first one is read."
+    assert volume.warnings == (said,)
 
 
 def test_one_time_point_of_a_series_of_stacks_is_chosen(tmp_path):

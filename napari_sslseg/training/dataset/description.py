@@ -35,8 +35,9 @@ MEAN = "mean"
 
 LISTS = ("labelled", "unlabelled", "validation", "test")
 KEYS = (
-    *("name", "root", "volumes", "exclude", "classes", "overlapping", "not_annotated", "axis"),
-    *("dimensions", "size", "middle", "context", "distances", "training", *LISTS),
+    *("name", "root", "volumes", "exclude", "classes", "overlapping", "not_annotated"),
+    *("complete_contours", "axis", "dimensions", "size", "middle", "context", "distances"),
+    *("training", *LISTS),
 )
 
 
@@ -58,6 +59,8 @@ class Dataset:
         Whether labels are bit masks of classes that may overlap.
     not_annotated
         Values in the label files without a statement, beside 255.
+    complete_contours
+        Whether slices on which an RT structure set outlines nothing are background.
     axis
         Slicing axis, as arrays are indexed.
     dimensions
@@ -83,6 +86,7 @@ class Dataset:
     classes: Mapping[int, str]
     overlapping: bool = False
     not_annotated: tuple[int, ...] = ()
+    complete_contours: bool = False
     axis: int = 2
     dimensions: int = 2
     size: tuple[int, ...] = (256, 256)
@@ -190,6 +194,7 @@ def parse_dataset(content: Mapping[str, Any], folder: Path, where: str) -> Datas
         raise DatasetError(f"{where}: unknown key {unknown[0]!r}; there are {', '.join(KEYS)}.")
     root = folder / str(content.get("root", "."))
     overlapping = checked(f"{where}: overlapping", content.get("overlapping", False), bool)
+    complete = content.get("complete_contours", False)
     dimensions = content.get("dimensions", 2)
     if dimensions not in (2, 3) or not isinstance(dimensions, int):
         raise DatasetError(f"{where}: dimensions must be 2 or 3, not {dimensions!r}.")
@@ -223,6 +228,7 @@ def parse_dataset(content: Mapping[str, Any], folder: Path, where: str) -> Datas
         classes=classes,
         overlapping=overlapping,
         not_annotated=_not_annotated(content.get("not_annotated", ()), classes, overlapping, where),
+        complete_contours=checked(f"{where}: complete_contours", complete, bool),
         axis=_whole(content, "axis", 2, 0, 2, where),
         dimensions=dimensions,
         size=_size(content.get("size"), dimensions, where),

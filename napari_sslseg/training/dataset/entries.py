@@ -97,12 +97,13 @@ def _expand(item: Any, root: Path, where: str) -> list[Entry]:
     names = _matches(root, images[0], where)
     # An image's template may find label files too: "{case}.png" finds "1_gt.png".
     masks = (
-        {labels.replace("{case}", n) for n in _matches(root, labels, where)} if labels else set()
+        {labels.replace("{case}", n): n for n in _matches(root, labels, where)} if labels else {}
     )
     entries = []
     for name in names:
         files = [i.replace("{case}", name) for i in images]
-        if files[0] in masks or not all((root / f).exists() for f in files):
+        # A folder may hold both: a series and its structure set.
+        if masks.get(files[0], name) != name or not all((root / f).exists() for f in files):
             continue
         mask = root / labels.replace("{case}", name) if labels else None
         has_mask = mask is not None and mask.exists()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from napari.layers import Layer
+from npe2 import PluginManager
 
 from napari_sslseg.app.readers import read_layers
 
@@ -22,6 +23,7 @@ PLUGIN = "napari-sslseg"
 @pytest.fixture
 def session(make_panel, tmp_path, until, paint):
     """Give a session on an oblique, anisotropic, flipped NIfTI file, with a proposal."""
+    PluginManager.instance().discover()  # as napari's window does, which is not there
     image, truth = make_volume()
     turn = np.array([[0.96, -0.28, 0.0], [0.28, 0.96, 0.0], [0.0, 0.0, 1.0]])
     affine = np.eye(4)

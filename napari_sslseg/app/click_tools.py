@@ -107,7 +107,12 @@ class ClickTools:
             self._setting = False
 
     def _on_mode(self, event: Any) -> None:
-        """One of napari's tools was taken up: ours is laid down."""
+        """One of napari's tools was taken up: ours is laid down.
+
+        A layer that is shown again has the tool that it had, which nobody has taken up.
+        """
+        if self._session.viewer.layers.selection.active is not event.source:
+            return
         if self.tool and not self._setting and str(event.mode) != "pan_zoom":
             self.tool = ""
             self.changed.emit("")

@@ -39,15 +39,18 @@ class DroppedFiles(QObject):
     ----------
     viewer : ViewerModel
     panel : QWidget
-    open_one : callable
-        Opens a single file or folder in a thread; returns whether it can now.
+    take_one : callable
+        Given a single file or folder, and what adds it as layers, if it is nothing else.
     """
 
     def __init__(
-        self, viewer: ViewerModel, panel: QWidget, open_one: Callable[[Path], bool]
+        self,
+        viewer: ViewerModel,
+        panel: QWidget,
+        take_one: Callable[[Path, Callable[[], None]], None],
     ) -> None:
         super().__init__(panel)
-        self._viewer, self._panel, self._open_one = viewer, panel, open_one
+        self._viewer, self._panel, self._take_one = viewer, panel, take_one
         panel.setAcceptDrops(True)
         panel.installEventFilter(self)
 
@@ -81,8 +84,12 @@ class DroppedFiles(QObject):
                 widget.installEventFilter(self)
 
     def _open(self, paths: list[Path]) -> None:
-        if len(paths) == 1 and self._open_one(paths[0]):
-            return
+        if len(paths) == 1:
+            self._take_one(paths[0], lambda: self._show(paths))
+        else:
+            self._show(paths)
+
+    def _show(self, paths: list[Path]) -> None:
         try:
             layers = read_layers([str(path) for path in paths])
         except FormatError as error:

@@ -3,6 +3,9 @@
 On a reference the proposal means nothing any more, unless the user corrected it after inking. The
 layer keeps it all the same, to be compared and accepted again; only the drawing leaves it out, and
 the tools, which act on what is drawn.
+
+Where a correction is later than ink, References are drawn as it says, or the ink would lie over
+what the user has just painted. The ink stays what it is.
 """
 
 from __future__ import annotations
@@ -12,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..volume.annotation import SliceState, corrected
+from ..volume.annotation import NOT_ANNOTATED, SliceState, corrected
 from .cross_section import plane
 from .reference_layer import slice_in_view
 from .seen_tools import SeenTools
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     import numpy.typing as npt
     from napari.components import ViewerModel
 
@@ -63,6 +68,38 @@ class CountingArray:
         return drawn
 
 
+class SeenInk:
+    """Array-like of ink as it is drawn: where the user corrected a proposal since, that.
+
+    Parameters
+    ----------
+    ink : ndarray of uint8
+    proposals : sequence of tuple of ndarray
+        Those that are shown, as `ProposalLayer.arrays` returns them.
+    """
+
+    def __init__(
+        self,
+        ink: npt.NDArray[np.uint8],
+        proposals: Sequence[
+            tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.bool_]]
+        ],
+    ) -> None:
+        self._ink, self._proposals = ink, proposals
+
+    def __getitem__(self, key: Any) -> npt.NDArray[np.uint8]:
+        ink = np.asarray(self._ink[key])
+        stated = ink != NOT_ANNOTATED
+        if not stated.any():
+            return ink
+        drawn = np.array(ink)
+        for arrays in self._proposals:
+            # What lies on the disk is read where there is ink alone.
+            edited, proposed, said = (array[key][stated] for array in arrays)
+            drawn[stated] = np.where(corrected(edited, proposed, said), edited, drawn[stated])
+        return drawn
+
+
 class KnownSlices:
     """Lets napari, and the other planes, draw proposals as `CountingArray` has them.
 
@@ -81,9 +118,11 @@ class KnownSlices:
     ) -> None:
         self._viewer, self._references, self._shelf = viewer, references, shelf
         self._drawn = (0, 0, 0)
+        self._overruled = False
         shelf.added.connect(self._take_up)
         references.changed.connect(self._on_ink)
         references.layer.events.visible.connect(self._on_ink)
+        self._draw(references.layer, self._ink_in_view)
 
     def seen(self, proposal: ProposalLayer) -> Any:
         """Return the array that a proposal is drawn from."""
@@ -94,20 +133,31 @@ class KnownSlices:
         axis, known = references.axis, references.states == SliceState.WHOLE
         return CountingArray(proposal.arrays(), references.ink, known, axis)
 
+    def seen_ink(self) -> SeenInk:
+        """Return the array that References are drawn from."""
+        ink = self._references.ink
+        shown = [p.arrays() for p in self._shelf.layers.values() if p.layer.visible]
+        return SeenInk(ink, [arrays for arrays in shown if arrays[0].shape == ink.shape])
+
     # -- inside ---------------------------------------------------------------------------
 
     def _take_up(self, proposal: ProposalLayer) -> None:
         layer: Any = proposal.layer
-        plain = getattr(layer, "_raw_to_displayed", None)
-        if plain is None:  # another napari may call it otherwise; then all is drawn
+        if not self._draw(layer, partial(self._in_view, proposal)):
             return
-
-        def draw(raw: npt.NDArray[Any], *args: Any, **options: Any) -> Any:
-            return plain(self._in_view(proposal, raw), *args, **options)
-
-        layer._raw_to_displayed = draw
         SeenTools(layer, partial(self._acted_on, proposal))
         proposal.edited.connect(lambda: self._on_edit(proposal))
+        layer.events.visible.connect(self._draw_ink)
+        if "labels_update" in layer.events.emitters:  # while a stroke is drawn
+            layer.events.labels_update.connect(self._draw_ink)
+
+    def _draw(self, layer: Any, seen: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> bool:
+        """Have a layer drawn as it is to be seen; return whether it can."""
+        plain = getattr(layer, "_raw_to_displayed", None)
+        if plain is None:  # another napari may call it otherwise; then all is drawn
+            return False
+        layer._raw_to_displayed = lambda raw, *args, **options: plain(seen(raw), *args, **options)
+        return True
 
     def _acted_on(self, proposal: ProposalLayer, everywhere: bool) -> Any:
         """Return what tools act on, None where that is the proposal itself."""
@@ -127,21 +177,40 @@ class KnownSlices:
             ink = self._references.slice_ink(index)
             if np.array_equal(drawn, ink):
                 return np.zeros_like(raw)
+        return self._as_shown(drawn, raw)
+
+    def _ink_in_view(self, raw: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the slice of ink in view as it is drawn; a volume as it is."""
+        where = self._plane_in_view()
+        if raw.ndim != 2 or where is None:
+            return raw
+        drawn = self._as_shown(plane(self.seen_ink(), *where), raw)
+        self._overruled = not np.array_equal(drawn, raw)
+        return drawn
+
+    def _as_shown(self, drawn: npt.NDArray[Any], raw: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Lay a slice as the view has it, for what napari would draw."""
         first, second = self._viewer.dims.displayed[-2:]
         drawn = drawn.T if first > second else drawn
         return drawn if drawn.shape == raw.shape else raw
 
-    def _known_in_view(self) -> tuple[int, int, int]:
-        """Return the axis that the view lies across, where, and how many known slices it meets."""
-        dims, references = self._viewer.dims, self._references
+    def _plane_in_view(self) -> tuple[int, int] | None:
+        """Return the axis that the view lies across, and where; None for a volume."""
+        dims, layer = self._viewer.dims, self._references.layer
         hidden = [axis - (dims.ndim - 3) for axis in dims.not_displayed]
         hidden = [axis for axis in hidden if axis >= 0]
-        if len(hidden) != 1 or not references.layer.visible:
+        if len(hidden) != 1 or not layer.visible:
+            return None
+        return hidden[0], slice_in_view(self._viewer, layer, hidden[0])
+
+    def _known_in_view(self) -> tuple[int, int, int]:
+        """Return the axis that the view lies across, where, and how many known slices it meets."""
+        references, where = self._references, self._plane_in_view()
+        if where is None:
             return 0, 0, 0
-        index = slice_in_view(self._viewer, references.layer, hidden[0])
+        axis, index = where
         whole = references.states == SliceState.WHOLE
-        known = whole[index] if hidden[0] == references.axis else whole.sum()
-        return hidden[0], index, int(known)
+        return axis, index, int(whole[index] if axis == references.axis else whole.sum())
 
     def _on_ink(self, event: Any = None) -> None:
         """Draw proposals anew when ink alone counts in view, or no longer does."""
@@ -154,3 +223,13 @@ class KnownSlices:
         """Show all of what counts after a stroke, of which napari draws its surroundings alone."""
         if self._known_in_view()[2]:
             proposal.redraw()
+        self._draw_ink()
+
+    def _draw_ink(self, event: Any = None) -> None:
+        """Draw References anew when other corrections than before are later than ink in view."""
+        where = self._plane_in_view()
+        if where is None:
+            return
+        ink = plane(self._references.ink, *where)
+        if self._overruled or not np.array_equal(plane(self.seen_ink(), *where), ink):
+            self._references.redraw()

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QMenu, QMessageBox, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QMenu,
+    QMessageBox,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from ..formats.errors import FormatError
 from ..formats.label_import import (
@@ -62,6 +70,8 @@ class LabelImport(QWidget):
 
     axis_taken = Signal(int)
     """The session is sliced along another axis now, as the labels are."""
+    said = Signal()
+    """Something is said below the button."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,7 +92,10 @@ class LabelImport(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        layout.addWidget(self.button)
+        #: Others stand beside the button.
+        self.row = QHBoxLayout()
+        self.row.addWidget(self.button, 1)
+        layout.addLayout(self.row)
         layout.addWidget(self.hint)
         self.set_session(None)
 
@@ -247,10 +260,13 @@ class LabelImport(QWidget):
         """No other import begins: two that are written at the same time would be one version."""
         say(self.hint, text)
         allow(self.button, "an import is under way.", "")
+        self.said.emit()
 
     def _say_idle(self, text: str) -> None:
         allow(self.button, "", _TIP)
         say(self.hint, text)
+        if text:
+            self.said.emit()
 
     def _choose(self, as_proposal: bool) -> None:
         session = self._session

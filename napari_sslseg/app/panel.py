@@ -100,7 +100,7 @@ class LoopPanel(QWidget):
         layout.addWidget(self.column, 1)
         PanelStyle(viewer, self)
         CalmKeys(self)
-        DroppedFiles(viewer, self, self.volume.open_image.take)
+        DroppedFiles(viewer, self, self.volume.take)
         self._connect()
         self._follow_theme()
         self.volume.open()
@@ -253,11 +253,10 @@ class LoopPanel(QWidget):
         if self.session is None:
             return
         try:
-            self.volume.close_step()
+            self.column.fold(self.volume)
             if not self.review.is_open:  # what is clicked there must not move away
                 self.train.open()
-            for hint in (self.train.hint, self.review.hint):
-                say(hint, "")  # they are of what was done before
+            say(self.train.hint, "")  # it is of what was done before
             self.session.train(request)
         except (RuntimeError, OSError) as error:
             show_warning(str(error))
@@ -273,11 +272,11 @@ class LoopPanel(QWidget):
     def _on_event(self, event: Event) -> None:
         self.train.follow(event)
         if isinstance(event, Finished) and self.session is not None and self.session.proposals:
-            self.train.close_step()
+            self.column.fold(self.train)
         if isinstance(event, Failed):
             show_error(event.message)
         elif isinstance(event, ProposalReady) and not self.review.is_open:
-            self.references.close_step()
+            self.column.fold(self.references)
             self.review.open()
             self.export.open()
         # These are many, and they allow nothing new.
@@ -295,6 +294,7 @@ class LoopPanel(QWidget):
         volume.start_wanted.connect(self.start)
         volume.open_wanted.connect(self.open)
         volume.close_wanted.connect(self.leave)
+        volume.done.connect(lambda: self.column.fold(volume))
         self._class_wishes = ClassWishes(volume.classes, lambda: self.session)
         volume.label_import.axis_taken.connect(volume.axis.setCurrentIndex)
         self.volumes.switch_wanted.connect(self.switching.to)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
-from qtpy.QtWidgets import QFrame, QLayout, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QFrame, QLayout, QScrollArea, QVBoxLayout, QWidget
 
 from .calm_wheel import CalmWheel
 from .step import Step
@@ -44,7 +45,30 @@ class PanelColumn(QScrollArea):
         self._soon.setInterval(0)
         self._soon.timeout.connect(self.fit)
         inside.installEventFilter(self)
+        #: Steps that are to be closed when the pointer has gone.
+        self._folding: set[Step] = set()
+        for step in steps:
+            for turned in (step.head.toggled, step.opened):
+                turned.connect(lambda *_, step=step: self._folding.discard(step))
         self.fit()
+
+    def fold(self, step: Step) -> None:
+        """Close a step that is done with, but move nothing under the pointer.
+
+        While the pointer is over the steps that waits until it leaves, unless somebody opens or
+        closes the step before.
+        """
+        if self.underMouse():
+            self._folding.add(step)
+        else:
+            step.close_step()
+
+    def leaveEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+        """Close what is done with; a list that has opened over the steps is no leaving."""
+        super().leaveEvent(event)
+        if QApplication.activePopupWidget() is None:
+            for step in list(self._folding):
+                step.close_step()
 
     @property
     def waiting(self) -> bool:

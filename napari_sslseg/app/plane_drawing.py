@@ -14,7 +14,7 @@ from ..volume.project import ProjectError
 from .channels import channels_of
 from .cross_section import GreyLook, LabelsLook, draw_image, draw_labels, plane
 from .head_up import picture_rows
-from .layer_roles import role_of
+from .layer_roles import REFERENCES, role_of
 from .plane_view import PlanePicture
 
 if TYPE_CHECKING:
@@ -198,6 +198,7 @@ def _labels(session: Session) -> list[LabelsLook]:
         if layer.visible and (role := role_of(layer)):
             proposal = session.proposals.get(role)
             seen = session.known.seen(proposal) if proposal is not None else None
+            seen = session.known.seen_ink() if role == REFERENCES else seen
             looks.append(LabelsLook.of(layer, seen))
     return looks
 

@@ -17,6 +17,7 @@ from .proposal_choice import ProposalChoice
 from .proposal_layer import OpenCount, ProposalLayer
 from .proposal_news import ProposalNews
 from .region_view import RegionArray, RegionView
+from .tool_in_hand import ToolInHand
 from .unread import Corrected, Unread
 
 if TYPE_CHECKING:
@@ -150,9 +151,10 @@ class ProposalShelf:
         if self._history.drawing:
             QTimer.singleShot(_STROKE_MS, partial(self._bring_into_view, slug, asked))
             return
-        self.active = slug
+        self.active, tool = slug, ToolInHand.of(self._viewer.layers)
         for name, proposal in self.layers.items():
-            proposal.layer.visible = name == slug
+            if proposal.layer.visible != (name == slug):  # napari takes the tool away otherwise
+                proposal.layer.visible = name == slug
         self.regions.show(self.layers[slug], self._references.ink)
         if self.regions.layer is not None:
             # Its outlines tell the class of what lies in a region.
@@ -160,6 +162,8 @@ class ProposalShelf:
         lately = min(_PAINTING, time.monotonic() - self.round_began)
         if asked or self._history.since_stroke(self._references.layer) > lately:
             self._viewer.layers.selection.active = self.layers[slug].layer
+            if tool is not None:
+                tool.take_up(self.layers[slug].layer)
         self.recount()
         self.changed.emit()
 

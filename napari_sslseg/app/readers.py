@@ -12,6 +12,8 @@ import numpy as np
 
 from ..formats import FormatError, read, read_labels
 from ..formats.choice import SeveralVolumesError
+from ..formats.dicom_rtstruct_reader import is_structure_set
+from ..formats.dicom_seg_reader import is_segmentation
 from ..formats.dicom_series import DicomSource
 from ..formats.pictures import PictureStack
 from ..formats.registry import can_read
@@ -23,6 +25,7 @@ from .layer_roles import METADATA
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from ..volume.image import Volume
 
@@ -124,14 +127,30 @@ def read_volume(path: PathLike, part: str | None = None) -> Volume:
     Labels have the data type uint8 and the modality ``"labels"``.
     """
     if _LABEL_WORDS.search(os.path.basename(os.path.abspath(path)).lower()):
-        try:
-            labels = read_labels(path, part)
-        except FormatError:
-            pass  # an image with a misleading name, or unreadable: the next line says which
-        else:
-            if np.count_nonzero(value_counts(labels.array)) <= _MOST_CLASSES:
-                return replace(labels, modality=_LABELS)
+        labels = _labels_in(path, part)
+        if labels is not None:
+            return labels
     return _told_of_pictures(read(path, part))
+
+
+def holds_labels(path: Path) -> bool:
+    """Whether a file holds labels, whatever its name says; reads it, so use a thread."""
+    if path.is_dir():
+        return False
+    if is_segmentation(path) or is_structure_set(path):
+        return True
+    return _labels_in(path) is not None
+
+
+def _labels_in(path: PathLike, part: str | None = None) -> Volume | None:
+    """Read labels; None where it is an image with a misleading name, or cannot be read."""
+    try:
+        labels = read_labels(path, part)
+    except FormatError:
+        return None
+    if np.count_nonzero(value_counts(labels.array)) > _MOST_CLASSES:
+        return None
+    return replace(labels, modality=_LABELS)
 
 
 def _told_of_pictures(volume: Volume) -> Volume:

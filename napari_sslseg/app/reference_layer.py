@@ -96,7 +96,8 @@ class ReferenceLayer:
         self.layer.selected_label = classes.ids[0] if len(classes) else 1
         written = partial(history.written_over, self.layer)
         self._own = OwnArray(self.layer, self._on_edit, written, NOT_ANNOTATED)
-        follow_edits(viewer, self.layer, self._on_edit)
+        #: Draws the layer as it is to be seen now.
+        self.redraw = follow_edits(viewer, self.layer, self._on_edit)
         history.follow(self.layer, self._on_edit)
 
     @property
@@ -299,9 +300,7 @@ class ReferenceLayer:
         change = Change.of_slice(
             self.ink.shape, self.axis, index, self.slice_ink(index), values.astype(np.uint8)
         )
-        where = None
-        if said is not None:
-            where = slice_places(self.ink.shape, self.axis, index, said)
+        where = None if said is None else slice_places(self.ink.shape, self.axis, index, said)
         filling = not (values == NOT_ANNOTATED).any()
         if filling and self.origin is not None:
             also = [*also, *self.origin.made_whole(self.axis, index)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QLabel,
@@ -54,6 +54,9 @@ class Step(QWidget):
     title : str
     """
 
+    opened = Signal()
+    """It is to be open, whether it was or not."""
+
     def __init__(self, number: int | None, title: str) -> None:
         super().__init__()
         self._title = title if number is None else f"{number}  {title}"
@@ -83,6 +86,7 @@ class Step(QWidget):
     def open(self) -> None:
         """Show the body."""
         self.head.setChecked(True)
+        self.opened.emit()
 
     def close_step(self) -> None:
         """Hide the body; the head goes on telling the state."""
@@ -152,3 +156,16 @@ def allow(button: QPushButton, reason: str, tip: str) -> None:
     """Enable a button, or disable it and let its tooltip say why."""
     button.setEnabled(not reason)
     button.setToolTip(f"Not now: {reason}" if reason else tip)
+
+
+class _Once(QObject):
+    """Passes over the second press of a double click."""
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 - Qt's name
+        return event is not None and event.type() == QEvent.Type.MouseButtonDblClick
+
+
+def once(*buttons: QPushButton) -> None:
+    """Let a double click press a button once, where the second press would mean something else."""
+    for button in buttons:
+        button.installEventFilter(_Once(button))

@@ -12,6 +12,8 @@ from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication, QWidget
 
+from napari_sslseg.app.label_offer import LabelOffer
+
 from ..formats.dicom_files import write_series
 
 
@@ -69,3 +71,14 @@ def test_napari_has_its_say(shown, tmp_path, monkeypatch, why):
         monkeypatch.setitem(get_settings().plugins.extension2reader, "*.nii", "napari")
     drop(image_of(viewer), path, keys=keys)
     assert asked
+
+
+def test_labels_dropped_on_a_volume_that_is_labelled_are_asked_about(started, until, tmp_path):
+    viewer, panel = started
+    viewer.window.show()
+    until(panel.isVisible)
+    tifffile.imwrite(tmp_path / "mask.tif", panel.truth)
+    assert drop(image_of(viewer), tmp_path / "mask.tif")
+    until(lambda: bool(panel.window().findChildren(LabelOffer)))
+    panel.window().findChildren(LabelOffer)[0].shown.click()
+    until(lambda: "mask" in viewer.layers)

@@ -93,3 +93,35 @@ def test_the_other_planes_show_what_is_exported(wrong, paint, until):
     assert isinstance(seen, CountingArray)
     for axis, index in ((1, 4), (2, 4), (1, 20)):
         assert np.array_equal(plane(seen, axis, index), plane(final, axis, index))
+
+
+def test_a_correction_over_ink_is_seen_while_it_is_painted_and_the_ink_stays(with_proposal, paint):
+    _, panel = with_proposal
+    session, layer = panel.session, panel.session.proposals["semsim"].layer
+    ink, truth = session.references.layer, panel.truth[6] == 1
+    before = ink.data.copy()
+
+    def drawn() -> np.ndarray:
+        return np.asarray(ink._slice.image.view)
+
+    session.go_to(6)
+    inked = drawn().copy()
+    assert np.unique(inked).size == 2, "the object and its background"
+    with layer.block_history():
+        paint(layer, 6, truth, 0)
+        assert np.unique(drawn()).size == 1, "the stroke is still being drawn"
+    paint(layer, 6, SPOT, 1)
+    assert np.array_equal(drawn() == inked[truth][0], SPOT)
+    final = np.where(before == 255, 255, session.final_labels())
+    assert np.array_equal(session.known.seen_ink()[:], final), "as the other planes draw it"
+    layer.visible = False
+    assert np.array_equal(drawn(), inked), "who hides the proposal sees the ink"
+    layer.visible = True
+    assert np.array_equal(drawn() == inked[truth][0], SPOT)
+    assert np.array_equal(ink.data, before)
+    session.history.undo()
+    session.history.undo()
+    assert np.array_equal(drawn(), inked)
+    paint(layer, 6, truth, 0)
+    paint(ink, 6, truth, 1)
+    assert np.array_equal(drawn(), inked), "ink has the last word"

@@ -318,3 +318,23 @@ def test_a_chosen_proposal_that_is_damaged_makes_room_for_another(with_proposal,
     panel.open(path)
     until(lambda: panel.session is not None and bool(panel.session.proposals))
     until(lambda: panel.session.active == "reference-guided")
+
+
+def test_the_tool_in_hand_stays_in_hand_when_a_proposal_comes_or_another_is_shown(started, until):
+    _, panel = started
+    session = panel.session
+    assert str(session.references.layer.mode) == "paint"
+    put_proposal(session, panel.truth, until)
+    first = session.proposals["semsim"].layer
+    panel.review.buttons["semsim"].click()
+    assert str(first.mode) == "paint", "a drag does what it did on References"
+    first.mode, first.brush_size = "erase", 4
+    put_proposal(session, panel.truth, until, name="Reference-guided")
+    panel.review.buttons["reference-guided"].click()
+    other = session.proposals["reference-guided"].layer
+    assert (str(other.mode), other.brush_size) == ("erase", 4)
+    session.tools.choose("grow")
+    panel.review.buttons["semsim"].click()
+    assert session.tools.tool == "grow"
+    assert str(first.mode) == "pan_zoom"
+    assert not first.mouse_pan

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from qtpy.QtCore import QEvent, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_sslseg.app.training_run import RunState
 from napari_sslseg.training.events import Estimated
@@ -71,3 +74,29 @@ def test_an_estimate_says_what_it_rests_on_and_of_which_class_it_says_nothing(wi
     part.open()
     assert "None for Right ventricle" in part.spread.text()
     assert part.table.item(1, 0).toolTip() == "Right ventricle"
+
+
+def double_click(where: QWidget) -> None:
+    """Press twice, as a mouse does: Qt takes the second press for another click."""
+    kinds, button, none = QEvent.Type, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    release = (kinds.MouseButtonRelease, Qt.MouseButton.NoButton)
+    presses = ((kinds.MouseButtonPress, button), (kinds.MouseButtonDblClick, button))
+    for kind, held in (presses[0], release, presses[1], release):
+        place = QPointF(where.rect().center())
+        QApplication.sendEvent(where, QMouseEvent(kind, place, button, held, none))
+
+
+def test_a_double_click_is_one_click_where_a_second_one_would_mean_something_else(
+    with_proposal, paint, until
+):
+    _, panel = with_proposal
+    session, references = panel.session, panel.session.references
+    until(lambda: session.shelf.counts() is not None)
+    session.go_to(4)
+    before = {*references.references(), 4}
+    double_click(panel.review.accept_next)
+    assert set(references.references()) == before, "the next slice has not been looked at"
+    session.go_to(5)
+    paint(references.layer, 5, panel.truth[5] == 1, 1)
+    double_click(panel.references.mark)
+    assert 5 in references.references()

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QFormLayout, QMessageBox, QPushButton
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QMessageBox,
+    QPushButton,
+)
 
 from ...formats import FORMATS, ExportFormat, FormatError, export, format_for, losses, why_not
 from ...formats.dicom_opening import is_dicom
@@ -55,7 +63,11 @@ class ExportSection(Step):
         self.button.clicked.connect(self._choose)
         self.hint = hint_label()
         self.rows.addLayout(form)
-        for widget in (self.per_class, self.anonymous, self.losses, self.button, self.hint):
+        row = QHBoxLayout()
+        row.addWidget(self.per_class, 1)
+        row.addWidget(self.anonymous)
+        self.rows.addLayout(row)
+        for widget in (self.losses, self.button, self.hint):
             self.rows.addWidget(widget)
         self.set_session(None)
 

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtCore import QSize, Qt, QTimer
-from qtpy.QtWidgets import QHBoxLayout, QListView, QListWidget, QListWidgetItem, QPushButton
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QListView,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QVBoxLayout,
+)
 
 from ...acquisition.content import Content, look_at
 from ...acquisition.registry import create
@@ -20,7 +28,7 @@ from ..head_up import picture_rows
 from ..image_source import finest
 from ..marking import AtStake, at_stake, shows_object
 from ..reference_layer import NotNowError
-from ..step import Step, allow, hint_label, say
+from ..step import Step, allow, hint_label, once, say
 from ..thumbnails import icon, slice_picture
 from .extent_line import ExtentLine
 from .mark_question import MarkQuestion
@@ -54,8 +62,14 @@ class ReferencesSection(Step):
         self.list.setSpacing(_GAP)
         self.list.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.itemClicked.connect(self._go)
+        # It keeps its height: what lies below must not move when the first picture comes.
+        self.empty = QLabel("Slices that you label appear here.")
+        self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.empty.setWordWrap(True)
+        QVBoxLayout(self.list.viewport()).addWidget(self.empty)
         self.mark = QPushButton("Mark this slice as reference")
         self.mark.clicked.connect(self._on_mark)
+        once(self.mark)  # it says “Not a reference after all” then
         self.suggest = QPushButton("Suggest")
         self.suggest.clicked.connect(self._on_suggest)
         row = QHBoxLayout()
@@ -93,6 +107,7 @@ class ReferencesSection(Step):
         self.question.drop()
         self.extent.set_session(session)
         self.list.clear()
+        self.empty.setVisible(session is not None)
         self._fit()
         if session is not None:
             session.image.events.contrast_limits.connect(self._on_contrast)
@@ -272,6 +287,7 @@ class ReferencesSection(Step):
                 item.setData(_INDEX, index)
                 self.list.addItem(item)
             self._row = 0
+        self.empty.setVisible(not shown)
         self._fit()
         look = (session.project.axis, limits, tuple((c.id, c.color) for c in session.classes))
         end = time.monotonic() + _DRAW_SECONDS

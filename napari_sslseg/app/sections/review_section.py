@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QButtonGroup, QGridLayout, QHBoxLayout, QPushButton
+from qtpy.QtWidgets import QButtonGroup, QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout
 
 from ...volume.annotation import SliceState
 from ..axis_words import slice_word
@@ -16,7 +16,7 @@ from ..legend import RegionLegend
 from ..marking import shows_object
 from ..mending import NO_PROPOSAL
 from ..spoken_training import spoken_basis, without_estimate
-from ..step import Step, allow, hint_label, say, spoken_dice
+from ..step import Step, allow, hint_label, once, say, spoken_dice
 from ..suggesting import NextSlice
 from .correct_part import CorrectPart
 from .look_part import LookPart
@@ -75,6 +75,7 @@ class ReviewSection(Step):
         self.accept_next.clicked.connect(self._on_accept_next)
         self.accept_sure.clicked.connect(self._on_accept_sure)
         self.retrain.clicked.connect(self.retrain_wanted)
+        once(self.accept_next, self.retrain)  # the next slice has not been looked at yet
         grid = QGridLayout()
         grid.setSpacing(4)
         rows = (
@@ -86,8 +87,7 @@ class ReviewSection(Step):
             wide = 6 // len(widgets)
             for column, button in enumerate(widgets):
                 grid.addWidget(button, row, wide * column, 1, wide)
-        self.hint = hint_label()
-        self.news = hint_label()
+        self.hint, self.news = hint_label(), hint_label()
         self.news.setTextInteractionFlags(Qt.TextInteractionFlag.LinksAccessibleByMouse)
         self.news.linkActivated.connect(self._on_link)
         self.held = hint_label()
@@ -99,8 +99,11 @@ class ReviewSection(Step):
         self.rows.addWidget(self.quality)
         self.rows.addWidget(self.legend)
         self.rows.addLayout(grid)
+        below = QVBoxLayout()
+        below.setSpacing(0)
         for widget in (self.hint, self.held, self.news, *self.parts):
-            self.rows.addWidget(widget)
+            below.addWidget(widget)
+        self.rows.addLayout(below)
         self.set_session(None)
 
     def set_session(self, session: Session | None) -> None:

@@ -28,7 +28,7 @@ from ...training.events import (
 from ...training.request import DEVICES, PRESETS, TrainRequest
 from ..chart import TrainingChart
 from ..spoken_training import brief_plan, spoken_left
-from ..step import Step, allow, hint_label, narrow, say, spoken_duration
+from ..step import Step, allow, hint_label, narrow, once, say, spoken_duration
 from ..training_run import RunState
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ class TrainSection(Step):
         self.pause = QPushButton("Pause")
         self.cancel = QPushButton("Cancel")
         self.train.clicked.connect(self._on_train)
+        once(self.train)
         self.pause.clicked.connect(self._on_pause)
         self.cancel.clicked.connect(self._on_cancel)
         row = QHBoxLayout()
@@ -110,12 +111,12 @@ class TrainSection(Step):
         self.bar.setFormat("")
         self.hint = hint_label()
         self.chart = TrainingChart()
-        self.rows.addWidget(self.form)
-        self.rows.addLayout(row)
+        self.rows.addLayout(row)  # first: it is in sight on a small screen, and stays in its place
         self.rows.addWidget(self.again)
         self.rows.addLayout(answer)
         self.rows.addWidget(self.bar)
         self.rows.addWidget(self.hint)
+        self.rows.addWidget(self.form)
         self.rows.addWidget(self.chart)
         self.set_session(None)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
@@ -27,12 +27,15 @@ from ..head_up import HeadUp
 from ..image_opening import OpenImage
 from ..image_source import default_axis, finest, projects_folder, spacing_of, suitable
 from ..label_importing import LabelImport
+from ..label_offer import offer_labels, say_how_to_import
 from ..layer_roles import METADATA
 from ..orientation_letters import OrientationLetters
 from ..step import Step, allow, brief_path, hint_label, narrow, say
 from .axis_question import AxisQuestion
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari.components import ViewerModel
     from napari.layers import Image
 
@@ -45,12 +48,16 @@ class VolumeSection(Step):
     start_wanted = Signal(object, int)
     open_wanted = Signal(object)
     close_wanted = Signal()
+    done = Signal()
+    """There is a first reference: the classes are named, and the volume is being labelled."""
 
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__(1, "Volume")
         self._viewer = viewer
         self._session: Session | None = None
         self._busy = False
+        #: Whether any slice is a reference.
+        self._begun = False
 
         self.recent = narrow(QComboBox())
         self.recent_button = QPushButton("Continue")
@@ -93,6 +100,7 @@ class VolumeSection(Step):
 
         self.classes = ClassList()
         self.label_import = LabelImport()
+        self.label_import.said.connect(self.open)
         self.start = QPushButton("Start labelling")
         self.start.clicked.connect(self._on_start)
         self.other = QPushButton("Open project…")
@@ -105,7 +113,7 @@ class VolumeSection(Step):
         buttons = QHBoxLayout()
         buttons.addWidget(self.start, 1)
         buttons.addWidget(self.other)
-        buttons.addWidget(self.leave)
+        self.label_import.row.addWidget(self.leave, 1)
         self.hint = hint_label()
 
         self.rows.addWidget(self._recent_hint)
@@ -122,6 +130,7 @@ class VolumeSection(Step):
         self.destroyed.connect(self.letters.remove)
         self.destroyed.connect(self.head_up.remove)
         viewer.layers.events.inserted.connect(self.refresh_images)
+        viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self.refresh_images)
         self.refresh_images()
         self.refresh_recent()
@@ -132,6 +141,7 @@ class VolumeSection(Step):
         """Show a session, or the way to one."""
         self._session = session
         self._busy = False
+        self._begun = session is None or bool(session.references.references())
         self.axis_question.hide()
         self.classes.setVisible(session is not None)
         self.label_import.set_session(session)
@@ -146,15 +156,27 @@ class VolumeSection(Step):
             else "Not now: close the project to choose another image."
         )
         if session is not None:
+            session.slices_changed.connect(self._on_slices)
             self._list_axes(session.image, session.project.axis)
             self.show_classes()
-            path = brief_path(self.hint, session.project.path)
-            begin = "The brush is ready: draw on a slice. Hold Space to move the picture.\n"
-            labelled = (session.references.states != SliceState.EMPTY).any()
-            say(self.hint, f"{'' if labelled else begin}Saved as you work in\n{path}")
+            self._say_how(session)
         self.hint.setToolTip("" if session is None else str(session.project.path))
         self.refresh_images()
         self.refresh_recent()
+
+    def take(self, path: Path, show: Callable[[], None]) -> None:
+        """Take what was dropped: the image to start with, or labels of the one that is labelled.
+
+        Parameters
+        ----------
+        path : Path
+        show : callable
+            Adds it as layers; called where it is neither.
+        """
+        if self._session is not None:
+            offer_labels(path, self.label_import, lambda: self._show_beside(show))
+        elif not self.open_image.take(path):
+            show()
 
     def set_busy(self, text: str) -> None:
         """Say that a project is being made or opened; empty when that is over."""
@@ -195,6 +217,32 @@ class VolumeSection(Step):
         say(self._recent_hint, "Continue where you stopped:" if projects else "")
 
     # -- inside ---------------------------------------------------------------------------
+
+    def _show_beside(self, show: Callable[[], None]) -> None:
+        """Add layers, and leave the brush with the layer that it paints on."""
+        selection = self._viewer.layers.selection
+        active = selection.active
+        show()
+        selection.active = active
+
+    def _on_inserted(self, event: Any) -> None:
+        if self._session is not None:
+            say_how_to_import(event.value)
+
+    def _say_how(self, session: Session) -> None:
+        path = brief_path(self.hint, session.project.path)
+        begin = "The brush is ready: draw on a slice. Hold Space to move the picture.\n"
+        labelled = (session.references.states != SliceState.EMPTY).any()
+        say(self.hint, f"{'' if labelled else begin}Saved as you work in\n{path}")
+
+    def _on_slices(self) -> None:
+        session = self._session
+        if self._begun or session is None:
+            return
+        self._say_how(session)
+        if session.references.references():
+            self._begun = True
+            self.done.emit()
 
     def _on_image(self, index: int = 0) -> None:
         layer = self.image.currentData()

@@ -24,10 +24,12 @@ import nibabel as nib
 import numpy as np
 import scoring
 import torch
+from region_ceiling import ERROR, SHARE, ceiling
 from scipy import ndimage
 
 from napari_sslseg.methods.intensity import standardise
 from napari_sslseg.methods.propagation import Execution, InkedVolume, propagate
+from napari_sslseg.methods.regions import Region
 from napari_sslseg.training.control import Control
 from napari_sslseg.training.events import Estimated, Event, Finished
 from napari_sslseg.training.plan import choose_device
@@ -198,7 +200,11 @@ def score(case: Case, prediction: Prediction, seconds: float) -> dict[str, Any]:
         row["error_quarters"] = scoring.error_by_confidence(confidence, correct)
     if prediction.regions is not None:
         row["proposal"] = prediction.proposal
-        row["regions"] = scoring.region_errors(prediction.regions[near], (labels != truth)[near])
+        codes = prediction.regions[near]
+        row["regions"] = scoring.region_errors(codes, (labels != truth)[near])
+        if prediction.confidence is not None:
+            agreed = np.isin(codes, (Region.UC, Region.US))
+            row["ceiling"] = ceiling(agreed, prediction.confidence[near], (labels != truth)[near])
     if prediction.estimate is not None:
         row["estimate"] = prediction.estimate.mean
         row["estimate_error"] = abs(row["estimate"] - row["dice_all"])
@@ -231,10 +237,29 @@ def means(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for key in ("dice_in", "dice_all", "hd95", "ece", "seconds", "estimate_error"):
             values = [m[key] for m in members if key in m]
             mean[key] = float(np.mean(values)) if values else None
+        if judged := [m for m in members if "regions" in m]:
+            mean["regions"] = _promises(judged)
         mean["won"] = sum(bool(m.get("won")) for m in members)
         mean["rated"] = sum("won" in m for m in members)
         result.append(mean)
     return result
+
+
+def _promises(rows: list[dict[str, Any]]) -> dict[str, int]:
+    """Count the cases that keep what is wanted of regions, and that any thresholds could keep."""
+    errors = [[error for _, error in row["regions"].values()] for row in rows]
+    shares = [row["regions"]["UC"][0] for row in rows]
+    rise = [all(np.diff(e) > 0) for e in errors]
+    hold = [s >= SHARE and e[0] <= ERROR for s, e in zip(shares, errors, strict=True)]
+    best = [row["ceiling"] for row in rows]
+    return {
+        "rising": sum(rise),
+        "holding": sum(hold),
+        "both": sum(r and h for r, h in zip(rise, hold, strict=True)),
+        "could rise": sum(b["rises"] for b in best),
+        "could hold": sum(b["uc_share"] >= SHARE for b in best),
+        "could both": sum(b["rises_and_holds"] for b in best),
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -283,6 +308,8 @@ def main(arguments: list[str] | None = None) -> int:
         off = mean["estimate_error"]
         told = "" if off is None else f"  estimate off by {off:.3f}"
         print(_line(head, mean) + f"  won {mean['won']}/{mean['rated']}{told}")
+        if "regions" in mean:
+            print(f"{'':34}regions: " + ", ".join(f"{k} {n}" for k, n in mean["regions"].items()))
     if options.json is not None:
         options.json.write_text(json.dumps({"cases": rows, "means": means(rows)}, indent=1))
     return 0

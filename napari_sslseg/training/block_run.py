@@ -210,8 +210,16 @@ class BlockRun(Run):
         self._training = True
         super()._train_and_propose(device, *known)  # type: ignore[arg-type]
 
-    def _seconds_to_propose(self, trainer: Trainer) -> float:
+    # What comes after training is on top of the time: it is not foreseen, and never late.
+
+    def _measure_predicting(self, trainer: Trainer, slices: int = 1) -> None:
+        pass
+
+    def _seconds_to_propose(self, trainer: Trainer, judgings: float) -> float:
         return 0.0
+
+    def _late(self, slices: int, judgings: float) -> bool:
+        return False
 
     # -- the volume, block by block ---------------------------------------------------------
 

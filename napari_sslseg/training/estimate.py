@@ -172,19 +172,23 @@ def distance_scale(stack: SliceStack, left_out: int) -> float:
     Both are measured from the nearest slice that labels are carried from; the error grows as
     distance ** `GROWTH`.
     """
-    known = np.array(stack.anchors())
-    open_slices = _open_slices(stack)
-    if not len(open_slices):
+    known, distances = np.array(stack.anchors()), open_distances(stack)
+    if not len(distances):
         return 1.0
-    distances = np.abs(open_slices[:, None] - known[None]).min(1)
     reach = float(np.abs(known[known != left_out] - left_out).min())
     return min(1.0, float(np.mean((distances / reach) ** GROWTH)))
+
+
+def open_distances(stack: SliceStack) -> npt.NDArray[np.intp]:
+    """Return how far each open slice lies from the nearest one that labels are carried from."""
+    return np.abs(_open_slices(stack)[:, None] - np.array(stack.anchors())[None]).min(1)
 
 
 def estimate(
     stack: SliceStack,
     left_out: Sequence[int],
     predictions: Sequence[Tensor],
+    returned: Sequence[Tensor | None] = (),
 ) -> Estimate | None:
     """Turn scores on left-out references into an estimate for the slices that are open.
 
@@ -195,6 +199,9 @@ def estimate(
         Reference slices that were left out, each while all others were known.
     predictions : sequence of Tensor, (H, W)
         Classes predicted for each of them.
+    returned : sequence of (Tensor, (H, W), or None), optional
+        What labels that went as far as the open slices lie say of each of them, see `way_back`.
+        Its errors are the least that are estimated.
 
     Returns
     -------
@@ -203,9 +210,14 @@ def estimate(
     """
     if not len(left_out) or not len(_open_slices(stack)):
         return None
-    errors = 1 - shown_scores(predictions, [stack.ink[z] for z in left_out], stack.classes)
+    truths = [stack.ink[z] for z in left_out]
     scales = np.array([distance_scale(stack, z) for z in left_out])
-    scores = 1 - np.clip(errors * scales[:, None], 0, 1)  # NaN where a slice lacks a class
+    errors = scales[:, None] * (1 - shown_scores(predictions, truths, stack.classes))
+    for i, classes in enumerate(returned):
+        if classes is not None:
+            least = 1 - shown_scores([classes], truths[i : i + 1], stack.classes)[0]
+            errors[i] = np.maximum(errors[i], least)
+    scores = 1 - np.clip(errors, 0, 1)  # NaN where a slice lacks a class
     means = np.array([row[np.isfinite(row)].mean() for row in scores if np.isfinite(row).any()])
     if not len(means):
         return None

@@ -11,6 +11,7 @@ from .facts import Basis, Phase, Witness
 from .judge import raised_read
 from .proposing import REFERENCE_GUIDED, Proposing
 from .threads import usable_cores
+from .way_back import came_back, half_way
 
 #: Share of the budget after which no further reference is left out in turn.
 LEAVE_OUT_SHARE = 0.25
@@ -60,7 +61,12 @@ class MatchingStage(Proposing):
             return share == 0 or self.clock.spent < LEAVE_OUT_SHARE * self.clock.seconds
 
         slices, predictions = quality.leave_one_out(stack, predict, proceed)
-        found = quality.estimate(self.stack, slices, predictions)
+        half = half_way(quality.open_distances(stack)) if slices else 0
+        returned = []
+        for z in slices:
+            execution = self._execution(Renewal(propagated, [z]))
+            returned.append(came_back(stack, propagated, z, half, execution))
+        found = quality.estimate(stack, slices, predictions, returned)
         if found is not None:
             weighed = self._weighed("reference-guided", found)
             basis = Basis(Witness.LEFT_OUT, found.count, bool(self._expected["reference-guided"]))

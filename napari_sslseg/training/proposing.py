@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import math
 from collections.abc import Callable
-from dataclasses import asdict, replace
-from statistics import fmean
+from dataclasses import replace
 
 import torch
 from safetensors import SafetensorError
@@ -15,19 +14,19 @@ from ..methods.confidence import Predictions
 from ..methods.frameworks.base import PredictOutput
 from ..methods.propagation import Propagation
 from ..volume.project import Project
-from ..volume.proposal import proposal_slug
+from ..volume.proposal import proposal_slug, region_shares
 from ..volume.proposal_files import ESTIMATE
 from . import estimate as quality
 from .clock import Clock
 from .coherence import make_coherent
 from .control import Cancelled, Control
-from .events import Emit, Estimated, NetworkBroken, NetworkUnsaved, Progress, ProposalReady
+from .events import Emit, NetworkBroken, NetworkUnsaved, Progress, ProposalReady
 from .expected_overlap import ExpectedOverlap
-from .facts import Basis, Phase, Witness
+from .facts import Phase
 from .finite import is_finite
+from .foresight import Foresight
 from .judge import make_proposal, raised_network
-from .other_references import OtherReferences
-from .outcome import Outcome, TaughtOutcome
+from .outcome import FEWEST_STEPS, Outcome, TaughtOutcome
 from .recipe import (
     ALIKE,
     ALIKE_AGREED,
@@ -42,33 +41,27 @@ from .reference_shapes import ReferenceShapes
 from .request import TrainRequest
 from .stack import SliceStack
 from .teachers import NOBODY, Teachers
+from .telling import Telling
 from .trainer import Trainer, predict_slices
 from .trouble import explain
-from .unaided import Unaided
 
 REFERENCE_GUIDED = "Reference-guided"
 SEMSIM = "SemSim"
-
-#: Dice by which the network may lose against the matching on a left-out reference and still be
-#: recommended, where the confidence tells nothing: one slice says little.
-TOLERANCE = 0.03
-
-#: Dice by which less may be expected of the network's proposal than of the matching's, by the
-#: confidence of each, and still be recommended. On volumes with truth the expected difference told
-#: which was better, whether the network had learned well or hardly; a left-out reference, on which
-#: it is tested after a third of the time, did not (docs/results.md).
-DOUBT = 0.01
 
 #: Dice between the network's own prediction and the matching, above which it has learned enough to
 #: be heard: the matching taught it, so one that is far from it is unfinished, or the matching is
 #: too poor to learn from. On volumes with truth the mixture lost below .83 and hardly above.
 LEARNED = 0.85
 
-#: Slices below which what they tell of all the others is rough.
-FEW = 3
+#: Times as long as judging the matching that proposing its mixture with the network takes at most:
+#: they are compared, mixed and smoothed as well. Measured with seven classes; with one it is 1.1.
+MIXTURE = 1.75
+
+#: Slices on which network and matching are compared, where not all of them are.
+_SAMPLE = 12
 
 
-class Proposing:
+class Proposing(Telling):
     """What a run proposes and says, whatever it comes from; for a `session.Run`.
 
     Parameters
@@ -91,28 +84,21 @@ class Proposing:
         control: Control,
         teachers: Teachers = NOBODY,
     ) -> None:
-        self.project, self.stack, self.request = project, stack, request
-        self.emit, self.control = emit, control
+        super().__init__(project, stack, emit)
+        self.request, self.control = request, control
         self.teachers = teachers
         self.clock = Clock(request.seconds, control)
-        self.recommended = "reference-guided"
+        self.foresight = Foresight()
         self.device = torch.device("cpu")
         self._fraction = 0.0
-        self._proposing = 0.0
+        #: Whether the network goes on from an earlier one.
+        self._begun = False
         self._reads = torch.empty(0)
         self._without_middle: Propagation | None = None
         #: Bytes that it keeps within, in blocks; None where the volume is in memory as a whole.
         self.memory: int | None = None
-        #: Their references, while they teach.
-        self.others: OtherReferences | None = None
         #: Names of those that should teach and cannot.
         self._missed: list[str] = []
-        #: How good a network was that only others had taught.
-        self._unaided: Unaided | None = None
-        #: Estimates that this run has made, by the proposal's slug.
-        self._estimates: dict[str, dict[str, object]] = {}
-        #: Dice of each class that is to be expected by the confidence, by the proposal's slug.
-        self._expected: dict[str, dict[int, float]] = {}
         #: What each proposal was judged by: "matching" at first, "guided" and "network" at last.
         self.known: dict[str, Predictions] = {}
 
@@ -156,12 +142,22 @@ class Proposing:
     ) -> None:
         self.progress(Phase.PROPOSING, max(self._fraction, 0.93))
         plan = trainer.plan
+        # What others have taught need not be like the matching.
+        told = outcome if self.others and isinstance(outcome, TaughtOutcome) else None
+        if (
+            plan.use_prior
+            and told is None
+            and self._late(self.stack.depth, MIXTURE + 1)
+            and not self._learned(trainer, propagated)
+        ):
+            self._repeat_matching()
+            if self.request.estimate:
+                self._tell_of_network(outcome, matched, False)
+            return
         recipe = replace(outcome.recipe if outcome is not None else DEFAULT, alike=self.alike)
         set_temperature(trainer.model, recipe.temperature)
         output = self._predict(trainer, recipe)
         plain, matched_classes, likeness = self._compare(output, propagated)
-        # What others have taught need not be like the matching.
-        told = outcome if self.others and isinstance(outcome, TaughtOutcome) else None
         taught = told is not None and told.knows_better
         learned = not plan.use_prior or likeness >= LEARNED or (told is not None and told.heard)
         if told is not None and taught and told.matching_as_good:
@@ -189,77 +185,50 @@ class Proposing:
                 against_network = (second, "network, counting more")
         known = replace(guided, proposed=proposed, calibrated=taught)
         self.known["network"] = known
-        for name, found, (other, called) in (
-            (REFERENCE_GUIDED, guided, against_guided),
-            (SEMSIM, known, against_network),
-        ):
+        # The matching has been proposed; a network as a second opinion is more than has to be.
+        judged = [(SEMSIM, known, against_network)]
+        if not self._late(0, 2):
+            judged.insert(0, (REFERENCE_GUIDED, guided, against_guided))
+        for name, found, (other, called) in judged:
             self._propose(name, found, other, {**info, "second_opinion": called})
         if self.request.preset != "auto" or (learned and self._earned(outcome)):
             self.recommended = "semsim"
         if self.request.estimate:
             self._tell_of_network(outcome, matched, learned)
 
-    @property
-    def _expected_of_matching(self) -> float | None:
-        """Dice that the confidence expects of the matching."""
-        expected = self._expected.get("reference-guided")
-        return fmean(expected.values()) if expected else None
+    def _late(self, slices: int, judgings: float) -> bool:
+        """Whether too little time is left to predict so many slices, and to judge some times."""
+        return self.foresight.needed(slices, judgings) > max(0.0, self.clock.left)
 
-    def _expected_of_both(self) -> tuple[float, float] | None:
-        """Dice that the confidence expects of the matching's and of the network's proposal."""
-        matching, network = self._expected["reference-guided"], self._expected["semsim"]
-        shared = matching.keys() & network.keys()
-        if not shared:
-            return None
-        return fmean(matching[i] for i in shared), fmean(network[i] for i in shared)
+    def _learned(self, trainer: Trainer, propagated: Propagation) -> bool:
+        """Whether a network that the matching taught is likely to be heard, by some of the slices.
 
-    def _earned(self, outcome: Outcome | None) -> bool:
-        """Whether the network's proposal is likely as good as the matching's."""
-        if outcome is None:
-            return False
-        expected = None if isinstance(outcome, TaughtOutcome) else self._expected_of_both()
-        if expected is None:
-            return outcome.gain > -TOLERANCE
-        return expected[1] > expected[0] - DOUBT
+        One that has just begun is not looked at.
+        """
+        begun = self._begun or trainer.step >= FEWEST_STEPS
+        return begun and self._likeness(trainer, propagated) >= LEARNED
 
-    def _error_ratio(self, outcome: Outcome) -> float:
-        """Errors of the network's proposal, as a multiple of the matching's."""
-        expected = None if isinstance(outcome, TaughtOutcome) else self._expected_of_both()
-        if expected is None:
-            return outcome.error_ratio
-        return (1 - expected[1]) / max(1 - expected[0], 1e-6)
+    def _likeness(self, trainer: Trainer, propagated: Propagation) -> float:
+        """Dice between network and matching on a sample of the slices."""
+        sample = list(range(0, self.stack.depth, max(1, self.stack.depth // _SAMPLE)))
+        output = predict_slices(trainer.model, self.stack, sample, trainer.plan, self.control)
+        matched = propagated.probabilities[sample].float().max(1).indices
+        plain = output.plain.float().max(1).indices
+        found = quality.mean_dice(plain, matched, self.stack.classes)
+        return found if math.isfinite(found) else 1.0  # neither sees anything
 
-    def _tell_of_network(
-        self, outcome: Outcome | None, matched: quality.Estimate | None, learned: bool
-    ) -> None:
-        """Tell how good the network's proposal is likely to be, as far as anything tells that."""
-        if matched is not None and not learned:
-            basis = Basis(Witness.MATCHING, matched.count, bool(self._expected["semsim"]))
-            self._tell_estimate("semsim", self._weighed("semsim", matched), basis)
-        elif (
-            self._unaided is not None
-            and isinstance(outcome, TaughtOutcome)
-            and (outcome.few or outcome.heard)
-        ):
-            if learned and outcome.telling:
-                measured = self._unaided.estimate
-                basis = Basis(Witness.UNAIDED, measured.count)
-                self._tell_estimate("semsim", measured, basis, rough=measured.count < FEW)
-        elif outcome is not None and matched is not None:
-            found = self._weighed("reference-guided", matched)
-            basis = Basis(
-                Witness.TRAINED,
-                matched.count,
-                bool(self._expected["semsim"]),
-                round(found.mean, 4),
-                len(self.others.names) if self.others is not None else 0,
-            )
-            trained = matched.with_errors(self._error_ratio(outcome))
-            self._tell_estimate("semsim", self._weighed("semsim", trained), basis)
+    def _repeat_matching(self) -> None:
+        """Propose the matching's result as that of a network that has hardly begun, as it stands.
 
-    def _weighed(self, slug: str, left_out: quality.Estimate) -> quality.Estimate:
-        """Join what left-out references and what the confidence of a proposal tell of it."""
-        return left_out.with_confidence(self._expected[slug])
+        No time is left to predict and judge what would not be heard.
+        """
+        found = self.project.read_proposal(proposal_slug(REFERENCE_GUIDED))
+        info = {k: v for k, v in found.info.items() if k not in ("stage", ESTIMATE)}
+        info |= {"preset": self.request.preset, "recipe": Recipe(heard=False).to_json()}
+        version = self.project.write_proposal(replace(found, name=SEMSIM, info=info))
+        slug = proposal_slug(SEMSIM)
+        self._expected[slug] = self._expected[proposal_slug(REFERENCE_GUIDED)]
+        self.emit(ProposalReady(slug, SEMSIM, version, region_shares(found.regions, found.classes)))
 
     @property
     def alike(self) -> float:
@@ -278,7 +247,7 @@ class Proposing:
         # The confidence of a network that only ink has taught was not fitted on anything.
         self._expected[proposal_slug(name)] = {} if known.calibrated else overlap.dice()
         self.emit(ProposalReady(proposal_slug(name), name, version, shares))
-        self._proposing = self.clock.spent - start
+        self.foresight.judged(self.clock.spent - start)
 
     # -- the volume as a whole: done in blocks for a large one -----------------------------
 
@@ -319,29 +288,3 @@ class Proposing:
         guided = ReferenceShapes(self.stack).mixed_into(matched)
         mixed = recipe.mix(output, guided, away)
         return make_coherent(mixed, self.stack, torch.empty_like(mixed))
-
-    def _tell_estimate(
-        self, slug: str, found: quality.Estimate, basis: Basis, rough: bool = False
-    ) -> None:
-        table = {c.id: c.name for c in self.project.classes}
-        names = {i: table.get(i, f"Class {i}") for i in self.stack.class_ids[1:]}
-        uses = Counter(names.values())
-        told = {i: n if uses[n] == 1 else f"{n} ({i})" for i, n in names.items()}
-
-        def by_name(values: dict[int, float]) -> dict[str, float]:
-            return {told[i]: round(v, 4) for i, v in values.items()}
-
-        event = Estimated(
-            slug,
-            by_name(found.per_class),
-            round(found.mean, 4),
-            round(found.low, 4),
-            round(found.high, 4),
-            basis,
-            by_name(found.spread),
-            rough,
-            {told[i]: i for i in found.per_class},
-        )
-        self._estimates[slug] = asdict(event)
-        self.project.proposals.write_estimate(slug, self._estimates[slug])
-        self.emit(event)

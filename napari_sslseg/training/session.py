@@ -12,9 +12,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -31,29 +28,25 @@ from .earlier_network import EarlierNetwork
 from .events import Emit, Finished, Quality, Started
 from .expected_object import ExpectedObject
 from .facts import Others, Phase, Verdict
-from .matching_stage import MatchingStage
 from .network_test import AllLabelled, LeftOutReference, NetworkTest
 from .object_box import ObjectBox, foreground
-from .other_references import BEYOND, PRIOR, JoinedSampler, gather
+from .other_references import BEYOND, PRIOR, gather
 from .outcome import Outcome, TaughtOutcome
 from .plan import Plan, choose_device, make_plan, network_of
 from .recipe import Recipe, choose, pixels_away, usual_distance
 from .request import TrainRequest
-from .sampler import Prior, Sampler
 from .size import allowed, measure
 from .stack import SliceStack, TrainingError
 from .teachers import NOBODY, find_teachers
 from .threads import usable_cores
 from .tiles import Tiles
-from .trainer import Source, Trainer, predict_slices
+from .trainer import Trainer, predict_slices
+from .training_stage import MEASURED, TrainingStage
 
 __all__ = ["TrainingError", "run_project"]
 
 #: Share of the training time in which a reference is left out, to compare the methods.
 TEST_SHARE = 0.3
-
-#: Slices on which network and matching are compared after the test stage.
-_SAMPLE = 12
 
 
 def run_project(path: Path, request: TrainRequest, emit: Emit, control: Control) -> None:
@@ -111,7 +104,7 @@ def run_project(path: Path, request: TrainRequest, emit: Emit, control: Control)
         ) from error
 
 
-class Run(MatchingStage):
+class Run(TrainingStage):
     """One training run."""
 
     def execute(self) -> None:
@@ -160,20 +153,25 @@ class Run(MatchingStage):
         trainer = Trainer(framework, plan, self.clock, self.control, self.emit, request.seed)
         generator = torch.Generator().manual_seed(request.seed)
         begin = self.clock.spent
-        # Predicting the volume takes time too; a share of the budget is kept for it. What is
-        # measured on a busy machine may be too much: half is trained in any case.
-        left = request.seconds - begin
-        end = begin + max(1.0, 0.5 * left, left - self._seconds_to_propose(trainer))
+        self._measure_predicting(trainer, MEASURED)
+        self._begun = warm
         outcome = earlier.outcome
-        if not earlier.own and (test := self._test(propagated, plan)) is not None:
-            until = begin + TEST_SHARE * (end - begin)
+        # Without any time left a test of what has hardly begun would tell nothing.
+        testing = self.clock.left > 0 or self.others is not None
+        if testing and not earlier.own and (test := self._test(propagated, plan)) is not None:
+            until = begin + TEST_SHARE * (self._end(trainer, begin) - begin)
             outcome = self._test_stage(trainer, test, propagated, until, generator)
             warm = True
             del test
         self._without_middle = None  # as large as all that is known of the volume
         outcome, own_share = self._heed(outcome, plan)
         sampler = self._sampler(stack.ink, propagated, plan, generator, own_share)
-        self._stage(trainer, sampler, end, warm, Phase.TRAINING)
+
+        def foresee() -> float:
+            self._measure_predicting(trainer)
+            return self._end(trainer, begin)
+
+        self._stage(trainer, sampler, foresee(), warm, Phase.TRAINING, foresee)
         trainer.settle_statistics(stack)
         keep = partial(earlier.keep, trainer.model, about, plan, outcome, trainer.step)
         self._propose_and_keep(trainer, propagated, outcome, matched, keep)
@@ -265,7 +263,7 @@ class Run(MatchingStage):
         usual = usual_distance(pixels_away(stack.depth, known, stack.spacing), known)
         away = torch.full((len(tested),), usual)
 
-        def look() -> tuple[Recipe, float, Tensor]:
+        def test_now() -> tuple[Recipe, float, Tensor]:
             trainer.settle_statistics(stack)
             chosen = choose(
                 trainer.model,
@@ -278,64 +276,10 @@ class Run(MatchingStage):
             self.emit(Quality(trainer.step, round(self.clock.spent, 2), chosen[1], test.baseline))
             return chosen
 
+        def look() -> None:
+            test_now()
+
         self._stage(trainer, sampler, until, False, Phase.TESTING_NETWORK, look)
-        recipe, dice, proposed = look()
+        recipe, dice, proposed = test_now()
         self._unaided = test.unaided(proposed)
         return test.outcome(recipe, dice, lambda: self._likeness(trainer, propagated))
-
-    def _likeness(self, trainer: Trainer, propagated: Propagation) -> float:
-        """Dice between network and matching on a sample of the slices."""
-        sample = list(range(0, self.stack.depth, max(1, self.stack.depth // _SAMPLE)))
-        output = predict_slices(trainer.model, self.stack, sample, trainer.plan, self.control)
-        matched = propagated.probabilities[sample].float().max(1).indices
-        plain = output.plain.float().max(1).indices
-        found = quality.mean_dice(plain, matched, self.stack.classes)
-        return found if math.isfinite(found) else 1.0  # neither sees anything
-
-    def _sampler(
-        self,
-        ink: Tensor,
-        propagated: Propagation,
-        plan: Plan,
-        generator: torch.Generator,
-        prior_beside_others: float = PRIOR,
-    ) -> Source:
-        """Return what batches come from; a GPU cuts its frames itself, from one copy of all."""
-        stack, prior = self.stack, Prior.of(propagated)
-        if plan.device.type != "cpu" and isinstance(stack.image, Tensor):
-            stack = replace(stack, image=stack.image.to(plan.device))
-            prior = Prior(prior.probabilities.to(plan.device), prior.weight.to(plan.device))
-        sampler = Sampler(stack, ink, prior, plan, generator)
-        if self.others is None:
-            return sampler
-        others = self.others.to(plan.device)
-        return JoinedSampler(sampler, others, plan.labelled, generator, prior_beside_others)
-
-    def _stage(
-        self,
-        trainer: Trainer,
-        sampler: Source,
-        until: float,
-        warm: bool,
-        phase: Phase,
-        look: Callable[[], object] | None = None,
-    ) -> None:
-        looked = self.clock.spent
-        every = max(3.0, 0.1 * self.request.seconds)
-
-        def report(share: float) -> None:
-            nonlocal looked
-            self.progress(phase, self.clock.spent / max(self.request.seconds, 1e-3))
-            if look is not None and self.clock.spent - looked > every and share < 1:
-                look()
-                looked = self.clock.spent
-
-        trainer.run(sampler, until, warm, report)
-
-    def _seconds_to_propose(self, trainer: Trainer) -> float:
-        """Measure the time that predicting the volume and judging two proposals will take."""
-        sample = list(range(0, self.stack.depth, max(1, self.stack.depth // 4)))[:4]
-        start = self.clock.spent
-        predict_slices(trainer.model, self.stack, sample, trainer.plan, self.control)
-        each = (self.clock.spent - start) / len(sample)
-        return 1.1 * each * self.stack.depth + 2 * self._proposing + 0.02 * self.request.seconds

@@ -26,6 +26,10 @@ MARGIN = 12
 #: Pixels of a frame beyond which its resolution is reduced.
 ENOUGH = 12_000
 
+#: Pixels along the edge of a frame, in its own resolution, for which what is predicted next to them
+#: stands: there convolutions see zeros, not the image, and a network is never sure.
+BLIND = 1
+
 #: Radius (pixels of the frame) that the thinnest structure keeps.
 THINNEST = 4.0
 
@@ -150,7 +154,8 @@ class Tiles:
     def paste(self, pieces: list[Tensor], height: int, width: int) -> Tensor:
         """Put probabilities of the frames together at full resolution; background elsewhere.
 
-        Where frames overlap, each counts the more the farther its own edge is.
+        Where frames overlap, each counts the more the farther its own edge is. At the very edge
+        what a network says is not looked at, see `BLIND`.
 
         Parameters
         ----------
@@ -167,11 +172,14 @@ class Tiles:
         b, k = pieces[0].shape[:2]
         total = torch.zeros(b, k, height, width)
         weight = torch.zeros(height, width)
-        ramp = torch.outer(_hat(h), _hat(w)) if len(pieces) > 1 else torch.ones(h, w)
+        ramp = torch.ones(h, w)
+        if len(pieces) > 1:
+            ramp = torch.outer(*(_hat(n, BLIND * self.reduction) for n in (h, w)))
         for piece, (top, left) in zip(pieces, self.corners, strict=True):
             rows, columns = min(h, height - top), min(w, width - left)
             part = ramp[:rows, :columns]
-            piece = piece.float()
+            seen = piece[..., BLIND:-BLIND, BLIND:-BLIND].float()
+            piece = F.pad(seen, (BLIND,) * 4, mode="replicate")
             if self.reduction > 1:
                 piece = F.interpolate(piece, self.size, mode="bilinear", align_corners=False)
             total[..., top : top + rows, left : left + columns] += (
@@ -194,9 +202,10 @@ def _up(size: int, multiple: int) -> int:
     return -(-size // multiple) * multiple
 
 
-def _hat(n: int) -> Tensor:
+def _hat(n: int, blind: int) -> Tensor:
     edge = torch.arange(n, dtype=torch.float32)
-    return torch.minimum(edge, edge.flip(0)) + 1
+    hat = torch.minimum(edge, edge.flip(0)) + 1
+    return hat.where(hat > blind, 1e-6)  # only where no other frame sees more
 
 
 def _starts(span: tuple[int, int], side: int, length: int) -> list[int]:

@@ -106,7 +106,7 @@ class Trainer:
         sampler: Source,
         until: float,
         warm: bool,
-        each_report: Callable[[float], None],
+        each_report: Callable[[float], float | None],
         max_steps: int | None = None,
     ) -> None:
         """Train until the clock shows `until` seconds.
@@ -119,7 +119,8 @@ class Trainer:
         warm : bool
             The model has been trained before: no warm-up of the loss terms.
         each_report : callable
-            Called about twice a second with the share of this stage that is done.
+            Called about twice a second with the share of this stage that is done; may return
+            another `until`.
         max_steps : int, optional
             Stop after so many steps, whatever the clock says (for tests that must repeat exactly).
 
@@ -129,13 +130,12 @@ class Trainer:
             When the user cancels.
         """
         begin = self._clock.spent
-        span = max(until - begin, 1e-3)
         first, reported = self.step, time.monotonic()
         losses = LossMeans()
         self.framework.train()
         while True:
             self._control.check()
-            share = min(1.0, (self._clock.spent - begin) / span)
+            share = min(1.0, (self._clock.spent - begin) / max(until - begin, 1e-3))
             if max_steps is not None:
                 share = min(1.0, (self.step - first) / max(max_steps, 1))
             if share >= 1.0:
@@ -145,7 +145,8 @@ class Trainer:
             if time.monotonic() - reported >= REPORT_EVERY:
                 reported = time.monotonic()
                 self._report(losses.take())
-                each_report(share)
+                end = each_report(share)
+                until = until if end is None else end
         if losses.count:
             self._report(losses.take())
         each_report(1.0)
@@ -209,8 +210,8 @@ class Trainer:
         """Measure the batch statistics of the averaged weights on the volume's own clean frames.
 
         In training they mix strong views, which look unlike the slices to be predicted, and lag
-        behind weights that still move fast when training is short. Of a deep stack 48 slices are
-        looked at. Cancelled may be raised.
+        behind weights that still move fast when training is short. Of a deep stack some slices are
+        looked at, see `settles_on`. Cancelled may be raised.
         """
         norms = [m for m in self.model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
         for norm in norms:
@@ -218,7 +219,7 @@ class Trainer:
             norm.momentum = None  # a plain average over all that follows
         # Mixed batches: neighbouring slices are alike, and would show too little variance.
         generator = torch.Generator().manual_seed(0)
-        slices = torch.randperm(stack.depth, generator=generator)[:48]
+        slices = torch.randperm(stack.depth, generator=generator)[: self.settles_on(stack.depth)]
         self.model.train()
         with torch.no_grad(), autocast(self.plan), without_dropout(self.model):
             for chunk in slices.tensor_split(max(1, len(slices) // 16)):
@@ -228,6 +229,13 @@ class Trainer:
                     frame = self.plan.tiles.cut(images, corner)
                     self.model.network(frame.to(self.plan.device))
         self.model.eval()
+
+    def settles_on(self, depth: int) -> int:
+        """Return the number of slices that `settle_statistics` looks at, of a stack so deep.
+
+        48 where each is one frame. Several frames show as much in fewer slices.
+        """
+        return min(depth, max(16, 48 // len(self.plan.tiles.corners)))
 
     @property
     def model(self) -> Framework:

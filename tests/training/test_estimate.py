@@ -224,3 +224,16 @@ def test_the_score_of_a_slice_is_of_the_classes_that_it_shows(stack):
     onehot = torch.nn.functional.one_hot(proposed, 3).movedim(-1, 0)[None]
     area = int((stack.ink[5] == 1).sum())
     assert pooled_dice(stack, [5], onehot) == pytest.approx(2 * area / (2 * area + 2))
+
+
+def test_no_smaller_error_is_estimated_than_labels_come_back_with(stack):
+    wrong = stack.ink[5].clone()
+    wrong[:, ::2] = 0
+    found = estimate(stack, [5, 9], [stack.ink[5], stack.ink[9]], [wrong, None])
+    assert found is not None
+    scores = [s for s in dice_scores(wrong, stack.ink[5], 3)]
+    assert found.mean == pytest.approx((np.mean(scores) + 1) / 2)
+    # Where more is lost by the reference that was left out, that counts.
+    lost = torch.zeros_like(wrong)
+    alone = estimate(stack, [5], [lost])
+    assert estimate(stack, [5], [lost], [stack.ink[5]]) == alone

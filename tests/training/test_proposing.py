@@ -10,10 +10,11 @@ from napari_sslseg.training.estimate import Estimate
 from napari_sslseg.training.events import Estimated, Event, Finished
 from napari_sslseg.training.facts import Basis, Witness
 from napari_sslseg.training.outcome import Outcome, TaughtOutcome
-from napari_sslseg.training.proposing import DOUBT, TOLERANCE, Proposing
+from napari_sslseg.training.proposing import Proposing
 from napari_sslseg.training.recipe import Recipe
 from napari_sslseg.training.request import TrainRequest
 from napari_sslseg.training.session import Run
+from napari_sslseg.training.telling import DOUBT, TOLERANCE
 from napari_sslseg.volume.classes import ClassTable, SegmentClass
 
 from .conftest import StepTime

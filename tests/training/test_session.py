@@ -364,7 +364,7 @@ def test_a_full_disk_costs_the_network_alone(project, untuned, monkeypatch):
 
 
 def test_cancelling_while_proposals_are_made_keeps_what_was_learned(project, untuned):
-    control, ready = Control(), []
+    control, ready = Control(watch=StepTime()), []
 
     def emit(event: Event) -> None:
         if isinstance(event, ProposalReady):

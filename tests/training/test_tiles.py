@@ -70,6 +70,17 @@ def test_the_outermost_pixels_of_frames_count():
     assert (tiles.paste([piece, piece], 4, 7)[:, 1] == 1).all()
 
 
+@pytest.mark.parametrize("reduction", [1, 2])
+def test_what_a_network_says_at_the_very_edge_of_a_frame_is_not_looked_at(reduction):
+    side = 16 * reduction
+    tiles = Tiles((side, side), ((0, 0), (0, side // 2)), reduction)
+    piece = torch.zeros(1, 2, 16, 16)
+    piece[:, 0] = 1
+    for edge in (piece[..., :1, :], piece[..., -1:, :], piece[..., :1], piece[..., -1:]):
+        edge.copy_(torch.tensor([0.3, 0.7]).view(1, 2, 1, 1).expand_as(edge))
+    assert (tiles.paste([piece, piece], side, 3 * side // 2)[:, 0] == 1).all()
+
+
 def test_painted_ink_belongs_to_the_object_even_where_the_matching_sees_none():
     ink = torch.full((1, 64, 64), NOT_ANNOTATED, dtype=torch.uint8)
     ink[0, 2, 2] = 1

@@ -1,0 +1,58 @@
+"""How long the last phase of a run will take, foreseen from what the run itself has measured.
+
+Predicting the volume and judging what comes of it take a good part of a short run, and several
+times as long where other programs want the processor. That may change while the network learns, so
+a slice is predicted now and then, only to see how long it takes.
+"""
+
+from __future__ import annotations
+
+#: Weight of the last measurement beside those before: a moment's disturbance must not count wholly.
+LAST = 0.5
+
+
+class Foresight:
+    """Seconds that predicting and judging take, as the machine is now."""
+
+    def __init__(self) -> None:
+        self._judging = 0.0
+        self._slice = self._first = 0.0
+
+    def judged(self, seconds: float) -> None:
+        """Take in how long it took to judge a proposal and to write it.
+
+        Parameters
+        ----------
+        seconds : float
+        """
+        self._judging = seconds / self._pace
+
+    def predicted(self, slices: int, seconds: float) -> None:
+        """Take in how long it took to predict some slices.
+
+        Parameters
+        ----------
+        slices : int
+            At least one.
+        seconds : float
+        """
+        each = seconds / slices
+        if not self._first:
+            self._first = self._slice = each
+        self._slice += LAST * (each - self._slice)
+
+    def needed(self, slices: int, judgings: float) -> float:
+        """Return the seconds that it will take to predict some slices and to judge proposals.
+
+        Parameters
+        ----------
+        slices : int
+        judgings : float
+            Times as long as the last proposal took.
+        """
+        return slices * self._slice + judgings * self._judging * self._pace
+
+    @property
+    def _pace(self) -> float:
+        """How many times as long as at first everything takes now."""
+        return self._slice / self._first if self._first else 1.0

@@ -194,20 +194,25 @@ class PropagationWork:
     def _store(self, result: Propagation, part: Proposed, window: Window) -> None:
         """Put some slices into the result, their ink exact, background around the window."""
         slices, labels = list(part.slices), part.probabilities
-        ink = stacked([self._ink[z] for z in slices])
-        known = ink != NOT_ANNOTATED
-        ids = torch.arange(self._sources.classes, device=ink.device)[:, None, None]
-        probabilities = (ids == 0).float().repeat(len(slices), 1, *ink.shape[1:])
         place = (..., *_inside(self._sources.region, window))
+        size = (len(slices), self._sources.classes, *self._ink.shape[1:])
+        probabilities = torch.zeros(size, device=self._ink.device)
+        probabilities[:, 0] = 1.0
         probabilities[place] = labels
-        farther = torch.zeros_like(ink)
+        farther = torch.zeros_like(probabilities[:, 0], dtype=torch.uint8)
         farther[place] = part.farther.max(1).indices.to(torch.uint8)
         agreements = torch.ones_like(probabilities[:, 0])
         agreements[place] = part.agreement.clamp(0, 1)
-        exact = (ids == ink[:, None]).float()
+        ink = stacked([self._ink[z] for z in slices])
+        known = ink != NOT_ANNOTATED
+        if bool(known.any()):
+            ids = torch.arange(self._sources.classes, device=ink.device)[:, None, None]
+            exact = (ids == ink[:, None]).float()
+            probabilities = torch.where(known[:, None], exact, probabilities)
+            farther = torch.where(known, ink, farther)
         for kept, values in (
-            (result.probabilities, torch.where(known[:, None], exact, probabilities)),
-            (result.farther, torch.where(known, ink, farther)),
+            (result.probabilities, probabilities),
+            (result.farther, farther),
             (result.agreement, agreements),
         ):
             kept[slices] = values.to(kept.dtype)

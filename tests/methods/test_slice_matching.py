@@ -37,6 +37,15 @@ def test_a_shift_that_takes_all_levels_is_found() -> None:
     assert match.flow[0, 24:-24, 24:-24].median() == pytest.approx(10, abs=1)
 
 
+@pytest.mark.parametrize("shape", [(8, 12), (9, 12), (11, 13)])
+def test_a_pyramid_averages_what_there_is_of_two_by_two_pixels(shape: tuple[int, int]) -> None:
+    maps = torch.rand(2, 3, *shape, generator=torch.Generator().manual_seed(0))
+    fine, coarse = pyramid(maps, 2)
+    assert fine is maps
+    expected = torch.nn.functional.avg_pool2d(maps, 2, ceil_mode=True)
+    torch.testing.assert_close(coarse, expected)
+
+
 def test_warp_by_nothing_changes_nothing() -> None:
     values = torch.rand(1, 2, 9, 13, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(warp(values, torch.zeros(1, 2, 9, 13)), values, atol=1e-5)

@@ -189,7 +189,7 @@ def leave_and_return(panel: Any) -> None:
     panel.volume.leave.click()
     wait(60, lambda: panel.session is None)
     wait(1)
-    panel.volume.recent_button.click()
+    panel.volume.recent.button.click()
     wait(300, lambda: panel.session is not None and len(panel.session.proposals) > 0)
     wait(2)
 

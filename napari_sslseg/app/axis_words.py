@@ -18,11 +18,17 @@ _TIME = "t"
 
 
 def axis_word(image: Image, axis: int) -> str:
-    """Return the name of an axis of an image: anatomical where its directions are known."""
+    """Return the name of an axis of an image: anatomical where its directions are known.
+
+    Else it is the one that the slider below the image has, if that is a letter.
+    """
     order = image.metadata.get(METADATA, {}).get("order", {})
     if is_time(image, axis):
         return "Time"
-    return _WORDS[axis] if order.get("oriented") else f"Axis {axis}"
+    if order.get("oriented"):
+        return _WORDS[axis]
+    label = str(image.axis_labels[-3:][axis])
+    return f"Axis {label if len(label) == 1 else axis}"
 
 
 def is_time(image: Image, axis: int) -> bool:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from .proposal_shelf import ProposalShelf
     from .reference_layer import ReferenceLayer
 
+#: Name of the class that a project begins with, so that there is one to paint with.
+PLACEHOLDER = "Structure"
+
 
 class ClassEditing:
     """Changes the classes of a project and chooses the one to paint with.
@@ -129,6 +132,22 @@ class ClassEditing:
             self._unless_painted(class_id, ask)
         else:
             ask()
+
+    def drop_placeholder(self) -> None:
+        """Remove the class that a project begins with, if unused, and there are others."""
+        ids = self._project.classes.ids
+        painted = self._references.index.painted()
+        if (
+            len(ids) > 1
+            and self._project.classes.name(ids[0]) == PLACEHOLDER
+            and ids[0] not in painted
+            and not self._shelf.all()
+            and not self._shelf.unread.missing
+        ):
+            # Where it is in use after all it stays, and nobody asked why.
+            self.painted_elsewhere(
+                ids[0], lambda others: None if others else self._remove_unless(ids[0], others)
+            )
 
     def _remove_unless(self, class_id: int, others: list[str]) -> None:
         if others:

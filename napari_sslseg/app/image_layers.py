@@ -13,11 +13,10 @@ import numpy as np
 from napari.layers import Image
 
 from .channels import channels_of, leaders
-from .image_source import finest, further_transforms, show_image
-from .layer_roles import METADATA
+from .image_source import finest, further_transforms, show_image, source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -92,8 +91,7 @@ def _shown_already(layers: LayerList, array: npt.NDArray[Any], project: Project)
     """Return the layer that shows the image of a project, made for it or from the same file."""
     for image in leaders(layers):
         path = _projects.get(image)
-        entry = image.metadata.get(METADATA, {})
-        source = str(entry.get("source") or image.source.path or "")
+        source = source_of(image)
         same = path == project.path or (path is None and source == project.info.source != "")
         own = channels_of(layers, image)
         if same and _fits(own, project.info) and _equal(own, array):
@@ -117,9 +115,21 @@ def _fits(own: Sequence[Image], info: ImageInfo) -> bool:
 
 def _equal(own: Sequence[Image], array: npt.NDArray[Any]) -> bool:
     """Whether layers hold the voxels of an array; the file may have been written anew since."""
-    for z in np.linspace(0, len(array) - 1, _COMPARED).astype(int):
-        for number, layer in enumerate(own):
-            stored = array[z, ..., number] if len(own) > 1 else array[z]
-            if not np.array_equal(np.asarray(finest(layer)[z]), np.asarray(stored)):
-                return False
-    return True
+    return all(
+        alike(finest(layer), array[..., number] if len(own) > 1 else array)
+        for number, layer in enumerate(own)
+    )
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Whether two images of one shape have the same voxels in some slices from end to end."""
+    return _alike_in(np.linspace(0, len(one) - 1, _COMPARED).astype(int), one, other)
+
+
+def alike_throughout(one: Any, other: Any) -> bool:
+    """Whether two images of one shape have the same voxels; reads both until they differ."""
+    return _alike_in(range(len(one)), one, other)
+
+
+def _alike_in(slices: Iterable[int], one: Any, other: Any) -> bool:
+    return all(np.array_equal(np.asarray(one[z]), np.asarray(other[z])) for z in slices)

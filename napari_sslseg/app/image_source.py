@@ -66,6 +66,11 @@ def finest(layer: Image) -> Any:
     return layer.data[0] if layer.multiscale else layer.data
 
 
+def source_of(layer: Image) -> str:
+    """Path of the file that an image layer came from, empty when there is none."""
+    return str(layer.metadata.get(METADATA, {}).get("source") or layer.source.path or "")
+
+
 def suitable(layer: Any) -> str:
     """Why a layer cannot be segmented, empty when it can."""
     if role_of(layer):
@@ -135,7 +140,7 @@ def read_layer(layer: Image, channels: Sequence[Image] = ()) -> tuple[npt.NDArra
         spacing=spacing_of(layer),
         channels=int(array.shape[3]) if array.ndim == 4 else 1,
         rgb=bool(layer.rgb),
-        source=str(entry.get("source") or layer.source.path or ""),
+        source=source_of(layer),
         layer={
             "scale": [float(v) for v in layer.scale],
             "translate": [float(v) for v in layer.translate],

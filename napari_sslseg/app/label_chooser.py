@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from ..formats.region_masks import Regions
     from .session import Session
 
+#: Letters that the list of classes beside a label has room for.
+_LETTERS = 22
+
 #: Choices besides the classes of the table.
 NEW, LEAVE_OUT = -1, BACKGROUND
 
@@ -215,7 +218,7 @@ class LabelChooser(QDialog):
         scrolled = len(self._found.labels) > _MOST_ROWS
         grid.setContentsMargins(0, 0, 8 if scrolled else 0, 0)
         grid.setHorizontalSpacing(10)
-        grid.setColumnStretch(1, 1)
+        grid.setColumnStretch(2, 1)  # long names are read in the lists
         chosen = wanted(self._found, self._session.classes, self._regions)
         for row, label in enumerate(self._found.labels):
             if row < _MOST_PICTURES:
@@ -225,6 +228,7 @@ class LabelChooser(QDialog):
             said = QLabel(f"{head}\n{label.describe()}")
             said.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             box = narrow(QComboBox())
+            box.setMinimumContentsLength(_LETTERS)
             for item in self._session.classes:
                 box.addItem(item.name, item.id)
             box.addItem(f"New class “{name}”" if name else "New class", NEW)

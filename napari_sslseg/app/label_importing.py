@@ -211,6 +211,7 @@ class LabelImport(QWidget):
         def done(ready: _Ready) -> None:
             if self._session is not session:
                 return
+            alone = len(session.classes) == 1
             if new:
                 session.add_classes(new.values())
             if read.as_proposal:
@@ -220,6 +221,10 @@ class LabelImport(QWidget):
                 session.set_axis(decision.axis)
                 self.axis_taken.emit(decision.axis)
             count = session.adopt(ready.labels)
+            if count and ready.index is not None:
+                if alone:
+                    session.class_editing.drop_placeholder()
+                _show(session, ready.index)
             named = " Its labels were matched by their names." if matched and count else ""
             said = _said(bool(count), read.name, ready.index) + named
             self._say_idle(" ".join([said, *ready.remarks]))
@@ -316,6 +321,12 @@ def _new_classes(classes: ClassTable, read: _Read, decision: Decision) -> dict[i
 
 def _color(found: ImportedLabels, value: int) -> str:
     return found.regions.masks[value].color if found.regions is not None else ""
+
+
+def _show(session: Session, index: SliceIndex) -> None:
+    """Go to the nearest slice that labels came into, if that is another one."""
+    there = np.flatnonzero(index.states != SliceState.EMPTY)
+    session.go_to(int(min(there, key=lambda z: abs(z - session.references.current_slice()))))
 
 
 def _said(any_came: bool, name: str, index: SliceIndex | None) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 #: Dynamic properties that the style sheet knows.
 STEP, PART, CHIP = "sslseg-step", "sslseg-part", "sslseg-chip"
-SMALL, LINE, ROWS = "sslseg-small", "sslseg-line", "sslseg-rows"
+SMALL, LINE, ROWS, FIRST = "sslseg-small", "sslseg-line", "sslseg-rows", "sslseg-first"
 
 
 def name_role(widget: QWidget, role: str) -> None:
@@ -48,6 +48,7 @@ def style_sheet(points: float, text: str) -> str:
         }}
         QToolButton[{CHIP}="true"]:checked:focus {{ border-style: double; }}
         QToolButton[{CHIP}="true"]::menu-indicator {{ image: none; }}
+        QPushButton[{FIRST}="true"] {{ font-weight: bold; border: 1px solid {text}; }}
         QListView[{ROWS}="true"]::item {{ padding: 2px 1px; }}
         QListView[{ROWS}="true"] QLineEdit {{ padding: 0px; margin: 0px; border: 0px; }}
         QWidget[{LINE}="true"] {{ font-size: {points}pt; }}

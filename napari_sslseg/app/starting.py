@@ -10,6 +10,7 @@ from qtpy.QtCore import QTimer
 
 from ..volume.classes import ClassTable
 from .background import in_background
+from .class_editing import PLACEHOLDER
 from .first_labels import prepare_labels
 from .image_source import (
     ImageError,
@@ -81,7 +82,7 @@ def make_first_project(
         for row in adopted.metadata.get(METADATA, {}).get("classes", []):
             table.rename(int(row["id"]), str(row["name"]))
     if not len(table):
-        table.add("Structure")
+        table.add(PLACEHOLDER)
     made = make_project(new_project_path(info.name), array, info, table, axis, ink)
     return *made, index_slices(made[1], axis)
 

@@ -202,6 +202,34 @@ def test_a_label_that_is_no_class_is_asked_about_and_becomes_one(
     assert widget.chooser is None
 
 
+def test_the_class_that_nobody_used_goes_and_what_came_is_in_view(
+    started, monkeypatch, until, tmp_path
+):
+    _, panel = started
+    session, widget = panel.session, panel.volume.label_import
+    session.go_to(6)
+    choose(monkeypatch, panel, save(tmp_path / "a.nii.gz", three_labels(panel.truth)), 0, until)
+    answer(widget.chooser, until, widget, _1="New class", _2="New class", _3="New class")
+    until(lambda: len(session.classes) == 3)
+    assert session.classes.ids == (2, 3, 4)
+    assert session.class_editing.current() == 2
+    assert session.references.current_slice() == 7
+    assert panel.train.train.isEnabled()
+
+
+def test_the_first_class_stays_where_it_was_painted(
+    started, monkeypatch, until, all_read, paint, tmp_path
+):
+    _, panel = started
+    session, widget = panel.session, panel.volume.label_import
+    paint(session.references.layer, 6, np.eye(*SHAPE[1:], dtype=bool), 1)
+    choose(monkeypatch, panel, save(tmp_path / "a.nii.gz", three_labels(panel.truth)), 0, until)
+    answer(widget.chooser, until, widget, _1="New class", _2="New class", _3="New class")
+    all_read()
+    assert session.classes.ids == (1, 2, 3, 4)
+    assert panel.volume.classes.list.item(0).text() == "Structure"
+
+
 def test_a_single_label_that_is_no_class_is_asked_about_in_one_sentence(
     started, monkeypatch, until, tmp_path
 ):

@@ -135,8 +135,8 @@ def test_work_is_recovered_after_the_viewer_was_closed_without_saving(
     other = make_napari_viewer()
     again = LoopPanel(other)
     other.window.add_dock_widget(again)
-    assert again.volume.recent.currentData() == path
-    again.volume.recent_button.click()
+    assert again.volume.recent.box.currentData() == path
+    again.volume.recent.button.click()
     until(lambda: again.session is not None)
     assert np.array_equal(again.session.references.ink, ink)
     assert again.session.classes.name(1) == "Cortex"

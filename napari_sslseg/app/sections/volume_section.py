@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +12,9 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QPushButton,
-    QWidget,
 )
 
 from ...volume.annotation import SliceState
-from ...volume.folders import list_projects
 from ..axis_words import axis_word, is_time
 from ..channel_list import ChannelList
 from ..channels import VOLUME, channels_of, leaders
@@ -32,6 +29,8 @@ from ..layer_roles import METADATA
 from ..orientation_letters import OrientationLetters
 from ..step import Step, allow, brief_path, hint_label, narrow, say
 from .axis_question import AxisQuestion
+from .known_image import KnownImage
+from .recent_projects import RecentProjects
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +38,11 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
+    from ..known_projects import KnownProject
     from ..session import Session
+
+#: What the button says that makes a project, and where the image has one.
+_START, _START_ANEW = "Start labelling", "Start a new one"
 
 
 class VolumeSection(Step):
@@ -59,16 +62,8 @@ class VolumeSection(Step):
         #: Whether any slice is a reference.
         self._begun = False
 
-        self.recent = narrow(QComboBox())
-        self.recent_button = QPushButton("Continue")
-        self.recent_button.setToolTip("Open this project with its labels, proposals and model")
-        self.recent_button.clicked.connect(lambda: self.open_wanted.emit(self.recent.currentData()))
-        self._recent_row = QWidget()
-        row = QHBoxLayout(self._recent_row)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.recent, 1)
-        row.addWidget(self.recent_button)
-        self._recent_hint = hint_label()
+        self.recent = RecentProjects()
+        self.recent.open_wanted.connect(self.open_wanted)
 
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
@@ -101,7 +96,10 @@ class VolumeSection(Step):
         self.classes = ClassList()
         self.label_import = LabelImport()
         self.label_import.said.connect(self.open)
-        self.start = QPushButton("Start labelling")
+        self.known = KnownImage()
+        self.known.continue_wanted.connect(self.open_wanted)
+        self.known.found.connect(self._on_known)
+        self.start = QPushButton(_START)
         self.start.clicked.connect(self._on_start)
         self.other = QPushButton("Open project…")
         self.other.setToolTip("Open a project folder")
@@ -116,11 +114,11 @@ class VolumeSection(Step):
         self.label_import.row.addWidget(self.leave, 1)
         self.hint = hint_label()
 
-        self.rows.addWidget(self._recent_hint)
-        self.rows.addWidget(self._recent_row)
+        self.rows.addWidget(self.recent)
         self.rows.addLayout(form)
         self.rows.addWidget(self.classes)
         self.rows.addWidget(self.label_import)
+        self.rows.addWidget(self.known)
         self.rows.addLayout(buttons)
         self.rows.addWidget(self.hint)
         self.classes.hide()
@@ -132,8 +130,8 @@ class VolumeSection(Step):
         viewer.layers.events.inserted.connect(self.refresh_images)
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self.refresh_images)
+        self.recent.refresh(wanted=True)
         self.refresh_images()
-        self.refresh_recent()
 
     # -- what the panel calls -------------------------------------------------------------
 
@@ -161,8 +159,9 @@ class VolumeSection(Step):
             self.show_classes()
             self._say_how(session)
         self.hint.setToolTip("" if session is None else str(session.project.path))
+        self.recent.refresh(wanted=session is None)
+        self.known.look_for(None)  # the project that is left now may be that of the image
         self.refresh_images()
-        self.refresh_recent()
 
     def take(self, path: Path, show: Callable[[], None]) -> None:
         """Take what was dropped: the image to start with, or labels of the one that is labelled.
@@ -206,16 +205,6 @@ class VolumeSection(Step):
         self.image.blockSignals(False)
         self._on_image()
 
-    def refresh_recent(self) -> None:
-        """List the projects that can be continued."""
-        projects = [] if self._session is not None else list_projects(projects_folder())[:8]
-        self.recent.clear()
-        for path, name, when in projects:
-            self.recent.addItem(f"{name}, {_ago(when)}", path)
-            self.recent.setItemData(self.recent.count() - 1, str(path), 3)
-        self._recent_row.setVisible(bool(projects))
-        say(self._recent_hint, "Continue where you stopped:" if projects else "")
-
     # -- inside ---------------------------------------------------------------------------
 
     def _show_beside(self, show: Callable[[], None]) -> None:
@@ -252,6 +241,7 @@ class VolumeSection(Step):
                 self._list_axes(layer, default_axis(spacing_of(layer)))
             else:
                 self.axis.clear()
+            self.known.look_for(None if reason else layer)
         shown = self._session.image if self._session is not None else layer
         self.channels.set_image(shown, fixed=self._session is not None)
         # Of a single channel that was taken into a project there is nothing to say.
@@ -263,6 +253,10 @@ class VolumeSection(Step):
         said = layer.metadata.get(METADATA, {}).get("remarks", ()) if layer is not None else ()
         say(self.remarks, "" if self._session is not None else "\n".join(said))
         self._allow()
+
+    def _on_known(self, known: list[KnownProject]) -> None:
+        self.recent.choose(known)
+        self.start.setText(_START_ANEW if known else _START)
 
     def _choose_image(self, layer: Image) -> None:
         shown = channels_of(self._viewer.layers, layer)
@@ -320,7 +314,8 @@ class VolumeSection(Step):
             reason = suitable(layer)
             reason = f"{reason}." if reason else ""
         allow(self.start, reason, "Make a project for this image and a layer to label it on")
-        self.recent_button.setEnabled(not self._busy)
+        self.recent.button.setEnabled(not self._busy)
+        self.known.button.setEnabled(not self._busy)
         self.other.setEnabled(not self._busy)
         self.open_image.setEnabled(not self._busy)
         self.channels.setEnabled(not self._busy)
@@ -332,14 +327,3 @@ class VolumeSection(Step):
             self.set_state(image.metadata.get(METADATA, {}).get(VOLUME) or image.name)
         else:
             self.set_state("")
-
-
-def _ago(when: float) -> str:
-    minutes = max(0, time.time() - when) / 60
-    if minutes < 1:
-        return "just now"
-    if minutes < 60:
-        return f"{int(minutes)} min ago"
-    if minutes < 24 * 60:
-        return f"{int(minutes // 60)} h ago"
-    return time.strftime("%d %b %Y", time.localtime(when))

@@ -94,8 +94,13 @@ class Sources:
         self._distances: dict[int, torch.Tensor] = {}
         #: Rows and columns of the region that are looked at, see `within`.
         self.window: Window = (slice(0, self.ink.shape[1]), slice(0, self.ink.shape[2]))
-        #: Those of the whole region.
-        self.whole = self
+        # Not itself: what refers to itself would be kept, descriptors and all, for a while.
+        self._whole: Sources | None = None
+
+    @property
+    def whole(self) -> Sources:
+        """The sources of the whole region."""
+        return self._whole or self
 
     def within(self, window: Window) -> Sources:
         """Return the same within a part of the region.
@@ -110,6 +115,7 @@ class Sources:
         if window == self.window:
             return self
         part = copy.copy(self)
+        part._whole = self
         part.window = window
         part.ink = self.ink[(..., *window)]
         part.ends = {z: end[(..., *window)] for z, end in self.ends.items()}
@@ -122,7 +128,7 @@ class Sources:
 
     def descriptors(self, z: int) -> torch.Tensor:
         """Return those (D, H, W) of a slice."""
-        return self.features[z][(..., *self.window)].contiguous()
+        return self.features[z][(..., *self.window)]  # a view: a copy of each is kept for long
 
     @property
     def depth(self) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
 
 import torch
 
@@ -96,3 +98,16 @@ def test_strokes_beside_the_objects_are_within_the_window() -> None:
     result = found_by(sources)
     assert torch.all(result.labels[4, 100:106, 100:106] == 1)
     assert result.probabilities[4, 1, 107, 102] > result.probabilities[2, 1, 107, 102]
+
+
+def test_descriptors_are_let_go_of_with_the_sources() -> None:
+    labels = discs([30] * 5)
+    sources = sources_of(labels, inked(labels, [0, 4]))
+    found_by(sources)
+    kept = weakref.ref(sources)
+    gc.disable()
+    try:
+        del sources
+        assert kept() is None
+    finally:
+        gc.enable()

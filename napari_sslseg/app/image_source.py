@@ -111,8 +111,8 @@ def read_layer(layer: Image, channels: Sequence[Image] = ()) -> tuple[npt.NDArra
     Raises
     ------
     ImageError
-        When a layer is no volume, does not have the shape of the others, or holds values that are
-        not finite.
+        When a layer is no volume, does not have the shape of the others, or holds no finite
+        value.
     """
     members = list(channels) if len(channels) > 1 else [layer]
     layer = members[0]
@@ -129,10 +129,8 @@ def read_layer(layer: Image, channels: Sequence[Image] = ()) -> tuple[npt.NDArra
         array = finest(layer)
         if array.size <= MAPPED:
             array = np.asarray(array)
-    if array.dtype.kind == "f" and not all(np.isfinite(p).all() for p in pieces(array)):
-        raise ImageError(
-            f"“{layer.name}” holds values that are not finite (NaN); replace them and try again."
-        )
+    if array.dtype.kind == "f" and not any(np.isfinite(p).any() for p in pieces(array)):
+        raise ImageError(f"“{layer.name}” holds no number in any voxel, only NaN or infinite.")
     entry = {k: v for k, v in layer.metadata.get(METADATA, {}).items() if k not in _NOT_KEPT}
     info = ImageInfo(
         name=str(layer.metadata.get(METADATA, {}).get(VOLUME) or layer.name),

@@ -45,6 +45,7 @@ def slice_picture(
         if grey.ndim == 3:
             grey = grey.mean(axis=2)
         low, high = limits
+        grey = np.where(np.isfinite(grey), grey, low)
         grey = np.clip((grey - low) / max(high - low, 1e-9), 0, 1) * 255
         picture = np.repeat(grey[..., None], 3, axis=2)
     small = ink[::step, ::step]

@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from ..volume.image import lowest_value
+
 #: How far around the brush labels tell what inside and outside look like, in radii.
 AROUND = 2.5
 
@@ -56,7 +58,7 @@ def snap(
     inside, outside = (own & ~disc) | core, ~own & ~disc
     if min(int(inside.sum()), int(outside.sum())) < _LEAST_PIXELS or not core.any():
         return disc
-    grey = _one_channel(image, inside, outside)
+    grey = _one_channel(_without_gaps(image), inside, outside)
     low, high = np.percentile(grey, (1, 99))
     if high <= low:
         return disc
@@ -67,6 +69,15 @@ def snap(
     parts, _ = ndimage.label(((vote > 0) | core) & disc)
     middle = parts == int(np.bincount(parts[core]).argmax())
     return np.asarray(ndimage.binary_fill_holes(middle) & disc, dtype=bool)
+
+
+def _without_gaps(image: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+    """Return the image with its lowest value where it holds no number."""
+    values = np.asarray(image, dtype=np.float32)
+    finite = np.isfinite(values)
+    if finite.all():
+        return values
+    return np.where(finite, values, np.float32(lowest_value(values)))
 
 
 def _one_channel(

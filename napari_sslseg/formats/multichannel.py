@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..volume.image import lowest_value
 from .errors import FormatError
 from .grids import difference, placement
 from .limits import check_memory
@@ -220,7 +221,7 @@ def _interpolated(volume: Volume, grid: Geometry) -> NDArray[Any]:
     if not volume.has_channel_axis:
         components = [array]
     moved = [
-        resampled(component, volume.geometry, grid, float(component.min()), "linear")
+        resampled(component, volume.geometry, grid, lowest_value(component), "linear")
         for component in components
     ]
     return np.stack(moved, axis=-1) if volume.has_channel_axis else moved[0]

@@ -106,9 +106,17 @@ def read(path: str | os.PathLike[str], part: str | None = None) -> Volume:
         If there are several volumes and `part` chooses none; it lists them.
     FormatError
         If the file is missing, unreadable, of an unknown kind, or holds something else than two-
-        or three-dimensional finite real values, perhaps with channels.
+        or three-dimensional real values, perhaps with channels, or none that is finite.
     """
-    return _read(path, part, "read")
+    volume = _read(path, part, "read")
+    missing = volume.voxels_without_number
+    if not missing:
+        return volume
+    remark = (
+        f"{missing} of {volume.array.size} values are not finite (NaN or infinite); they count as "
+        "the lowest value of the image."
+    )
+    return replace(volume, warnings=(*volume.warnings, remark))
 
 
 def kind_of(path: str | os.PathLike[str]) -> str:

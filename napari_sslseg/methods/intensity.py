@@ -3,7 +3,8 @@
 Each channel gets mean 0 and standard deviation 1, those of its values clipped to its 0.5 and 99.5
 percentiles. What lies beyond these is compressed logarithmically: metal, air or a hot spot must not
 take the whole range, and yet small bright objects, which fill less than that share of the volume,
-keep their differences.
+keep their differences. Voxels without a number (NaN or infinite: outside of a mask, divided by
+nothing) count as the lowest value of their channel.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _FARTHEST = 1e6
 
 
 class NotFiniteError(ValueError):
-    """An image holds NaN or infinite values."""
+    """A channel of an image holds nothing but NaN or infinite values."""
 
 
 class IntensityScale(NamedTuple):
@@ -47,12 +48,15 @@ class IntensityScale(NamedTuple):
         Half of the range between the percentiles, above 0.
     mean, spread : float
         Of the values clipped to the percentiles, from the middle on.
+    lowest : float
+        Value that voxels without a number count as, from the middle on.
     """
 
     middle: float
     half: float
     mean: float
     spread: float
+    lowest: float
 
     def apply(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Return values of any shape and real dtype, scaled; a new float32 array."""
@@ -69,6 +73,8 @@ class IntensityScale(NamedTuple):
         """
         wide = np.float64 if values.dtype.itemsize > 4 or _large_integer(values) else np.float32
         result = np.subtract(values, wide(self.middle), dtype=wide).astype(np.float32, copy=False)
+        if values.dtype.kind == "f":
+            result[~np.isfinite(values)] = self.lowest
         half = np.float32(self.half)
         beyond = np.abs(result) > half
         if beyond.any():
@@ -99,7 +105,7 @@ def fit_scales(
     Raises
     ------
     NotFiniteError
-        When values are not finite.
+        When a channel holds no finite value.
     """
     scales = _ranges(blocks(), sampling_step(shape))
     total, squares = np.zeros(len(scales)), np.zeros(len(scales))
@@ -152,7 +158,7 @@ def standardise(image: Tensor | npt.NDArray[Any]) -> Tensor:
     Raises
     ------
     NotFiniteError
-        When values are not finite.
+        When a channel holds no finite value.
     """
     values = image.cpu().numpy() if isinstance(image, Tensor) else image
     result = np.empty(values.shape, np.float32)
@@ -175,21 +181,27 @@ def _ranges(blocks: Iterator[npt.NDArray[Any]], step: int) -> list[IntensityScal
     """Return scales that have no mean and spread yet, from every so manieth voxel (N, channels)."""
     sample, lows, highs, start = [], [], [], 0
     for block in blocks:
-        if not np.isfinite(block).all():
-            raise NotFiniteError("The image holds values that are not finite (NaN or infinite).")
         sample.append(block[-start % step :: step].astype(np.float64))
-        lows.append(block.min(axis=0))
-        highs.append(block.max(axis=0))
+        finite = np.isfinite(block)
+        if finite.all():
+            lows.append(block.min(axis=0))
+            highs.append(block.max(axis=0))
+        else:
+            lows.append(np.where(finite, block, np.inf).min(axis=0))
+            highs.append(np.where(finite, block, -np.inf).max(axis=0))
         start += len(block)
-    low, high = np.percentile(np.concatenate(sample), _PERCENTILES, axis=0)
     least, most = np.min(lows, axis=0).astype(np.float64), np.max(highs, axis=0).astype(np.float64)
+    if np.isinf(least).any():
+        raise NotFiniteError("The image holds no number in any voxel (only NaN or infinite).")
+    taken = np.concatenate(sample)
+    low, high = np.percentile(np.where(np.isfinite(taken), taken, least), _PERCENTILES, axis=0)
     flat = high <= low
     low, high = np.where(flat, least, low), np.where(flat, most, high)
     # Halved first: the sum of two large values may be none.
     middle, half = low / 2 + high / 2, high / 2 - low / 2
     return [
-        IntensityScale(float(m), float(h) or 0.5, 0.0, 1.0)
-        for m, h in zip(middle, half, strict=True)
+        IntensityScale(float(m), float(h) or 0.5, 0.0, 1.0, float(lowest - m))
+        for m, h, lowest in zip(middle, half, least, strict=True)
     ]
 
 

@@ -110,8 +110,8 @@ class SliceStack:
         Raises
         ------
         TrainingError
-            When nothing is annotated that tells an object from the background, or the values are
-            not finite.
+            When nothing is annotated that tells an object from the background, or the image holds
+            no finite value.
         """
         shown = shown_classes(ink, axis)
         outside = outside_of(extent, objects_in(shown)) if extent else []
@@ -300,7 +300,7 @@ def normalised_slices(image: npt.NDArray[Any]) -> Tensor:
     Raises
     ------
     TrainingError
-        When values are not finite.
+        When a channel holds no finite value.
     """
     if image.ndim == 3:
         image = image[..., None]

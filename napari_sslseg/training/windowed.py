@@ -195,7 +195,7 @@ def channel_scales(
     Raises
     ------
     TrainingError
-        When values are not finite.
+        When a channel holds no finite value.
     """
 
     def blocks() -> Iterator[npt.NDArray[Any]]:

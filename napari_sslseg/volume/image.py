@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,7 +91,7 @@ class Volume:
         Raises
         ------
         ValueError
-            If the shapes disagree, the values are not real numbers, or some are not finite.
+            If the shapes disagree, the values are not real numbers, or none is finite.
         """
         n = self.geometry.ndim
         if self.array.ndim not in (n, n + 1) or self.array.shape[:n] != self.geometry.shape:
@@ -102,17 +103,33 @@ class Volume:
             raise ValueError("the array is empty")
         if self.array.dtype.kind not in "buif":
             raise ValueError(f"the values are of type {self.array.dtype}, not real numbers")
-        if self.array.dtype.kind == "f" and not self.is_lazy and not _all_finite(self.array):
-            raise ValueError("some values are not finite (NaN or infinite)")
+        if not self.is_lazy and self.voxels_without_number == self.array.size:
+            raise ValueError("no voxel holds a number (only NaN or infinite)")
         return self
 
+    @cached_property
+    def voxels_without_number(self) -> int:
+        """How many values are NaN or infinite; 0 for a lazy array, which is not looked at."""
+        if self.array.dtype.kind != "f" or self.is_lazy:
+            return 0
+        return self.array.size - _finite(self.array)
 
-def _all_finite(array: NDArray[Any]) -> bool:
+
+def _finite(array: NDArray[Any]) -> int:
+    """Count finite values."""
     # One pass in memory order and in pieces: a memory-mapped volume may exceed the memory.
     # Walk along the axis with the largest stride, so that each piece is contiguous on disk.
     axis = int(np.argmax(np.abs(array.strides)))
     moved = np.moveaxis(array, axis, 0)
     step = max(1, _CHUNK // max(1, moved[0].size))
-    return all(
-        bool(np.isfinite(moved[start : start + step]).all()) for start in range(0, len(moved), step)
+    return sum(
+        int(np.count_nonzero(np.isfinite(moved[start : start + step])))
+        for start in range(0, len(moved), step)
     )
+
+
+def lowest_value(array: NDArray[Any]) -> float:
+    """Return the lowest finite value of an array: what counts where there is no number; else 0."""
+    if array.dtype.kind == "f":
+        array = array[np.isfinite(array)]
+    return float(array.min()) if array.size else 0.0

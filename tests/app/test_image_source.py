@@ -49,7 +49,7 @@ def test_what_is_no_volume_is_said():
     assert "flat" in suitable(Image(np.zeros((1, 4, 5))))
     assert suitable(Image(np.zeros((3, 4, 5)))) == ""
     assert suitable(Image(np.zeros((3, 4, 5, 3), dtype=np.uint8), rgb=True)) == ""
-    with pytest.raises(ImageError, match="not finite"):
+    with pytest.raises(ImageError, match="no number in any voxel"):
         read_layer(Image(np.full((3, 4, 5), np.nan), contrast_limits=(0, 1)))
 
 

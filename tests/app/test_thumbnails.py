@@ -34,3 +34,11 @@ def test_ink_shines_through_and_what_is_not_annotated_is_darker():
     picture = slice_picture(np.full((6, 8), 100.0), ink, classes, (0, 100))
     assert picture[3, 3].tolist() == [191, 191, 191]
     assert len(set(picture[0, 0].tolist())) > 1
+
+
+def test_voxels_without_a_number_are_black():
+    image = np.full((6, 8), 500.0)
+    image[3, 3] = np.nan
+    picture = slice_picture(image, np.zeros_like(BLANK), NONE, (0, 1000))
+    assert picture[3, 3].tolist() == [0, 0, 0]
+    assert picture[2, 2].tolist() == [127, 127, 127]

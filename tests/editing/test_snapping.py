@@ -70,3 +70,12 @@ def test_colour_counts_as_well_as_brightness():
     painted = snap(image, nothing(image), (20, 17), 9)
     assert painted[20, 9:22].all()
     assert not painted[:, 25:].any()
+
+
+def test_voxels_without_a_number_are_as_dark_as_the_darkest():
+    image = np.full((31, 31), 60.0)
+    image[:, 18:] = 150
+    dark, broken = image.copy(), image.copy()
+    dark[:, :8], broken[:, :8] = 60, np.nan
+    expected = snap(dark, nothing(image), (15, 13), 8)
+    assert np.array_equal(snap(broken, nothing(image), (15, 13), 8), expected)

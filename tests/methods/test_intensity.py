@@ -84,12 +84,26 @@ def test_small_bright_objects_keep_their_differences():
     assert found[30:40, 30:36].min() > found[10:20, 10:16].max()
 
 
-def test_values_that_are_not_finite_are_refused():
-    for value in (np.nan, np.inf, -np.inf):
-        image = noise(2, 1, 8, 8)
-        image[1, 0, 2, 3] = value
-        with pytest.raises(NotFiniteError, match="not finite"):
-            standardise(image)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("share", [0.001, 0.7])
+def test_voxels_without_a_number_count_as_the_lowest_value_of_their_channel(value, share):
+    image = noise(4, 2, 40, 40) * [[[1.0]], [[50.0]]] + 7
+    gaps = np.random.default_rng(1).random(image.shape) < share
+    broken, filled = image.copy(), image.copy()
+    broken[gaps] = value
+    for c in range(2):
+        filled[:, c][gaps[:, c]] = image[:, c][~gaps[:, c]].min()
+    assert torch.equal(standardise(broken), standardise(filled))
+
+
+def test_a_channel_without_any_number_is_refused():
+    image = noise(2, 2, 8, 8)
+    image[:, 1] = np.nan
+    with pytest.raises(NotFiniteError, match="no number in any voxel"):
+        standardise(image)
+
+
+def test_the_largest_numbers_are_scaled():
     assert torch.isfinite(standardise(np.full((1, 1, 2, 2), 3e38, np.float32) * [[-1], [1]])).all()
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_sslseg.volume.geometry import Geometry
-from napari_sslseg.volume.image import Volume
+from napari_sslseg.volume.image import Volume, lowest_value
 
 SHAPE = (3, 4, 5)
 GEOMETRY = Geometry(np.eye(4), SHAPE)
@@ -27,11 +27,19 @@ def test_shape_must_be_that_of_the_geometry(shape):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_values_must_be_finite(value, order):
-    array = np.zeros(SHAPE, np.float32, order=order)
-    array[-1, 0, -1] = value
-    with pytest.raises(ValueError, match="finite"):
+def test_some_value_must_be_finite(value, order):
+    array = np.full(SHAPE, value, np.float32, order=order)
+    with pytest.raises(ValueError, match="no voxel holds a number"):
         Volume(array, GEOMETRY).validate()
+    array[-1, 0, -1] = 3
+    volume = Volume(array, GEOMETRY).validate()
+    assert volume.voxels_without_number == array.size - 1
+    assert lowest_value(array) == 3
+
+
+def test_the_lowest_value_of_nothing_is_0():
+    assert lowest_value(np.full(SHAPE, np.nan)) == 0
+    assert lowest_value(np.full(SHAPE, -5, np.int16)) == -5
 
 
 def test_large_arrays_are_checked_piece_by_piece(monkeypatch):
@@ -39,8 +47,7 @@ def test_large_arrays_are_checked_piece_by_piece(monkeypatch):
     array = np.zeros(SHAPE, np.float32)
     assert Volume(array, GEOMETRY).validate().array is array
     array[1, 2, 3] = np.nan
-    with pytest.raises(ValueError, match="finite"):
-        Volume(array, GEOMETRY).validate()
+    assert Volume(array, GEOMETRY).voxels_without_number == 1
 
 
 @pytest.mark.parametrize("dtype", [complex, object, "U3"])

@@ -24,6 +24,7 @@ from .judge import discrepant_threshold, judge_voxels
 from .recipe import Recipe
 from .reference_shapes import ReferenceShapes
 from .stack import SliceStack, View
+from .trusted_share import TrustedShare
 from .workspace import Workspace
 
 
@@ -211,7 +212,7 @@ def _thresholds(
     progress: Callable[[float], object],
     overlap: ExpectedOverlap,
 ) -> Tensor:
-    """Return the thresholds of the classes, as `class_thresholds` does.
+    """Return the thresholds of the classes, as `class_thresholds` and `TrustedShare` do.
 
     Fills in the certainty, adds to the overlap, and empties what is proposed outside of the object.
     """
@@ -229,9 +230,18 @@ def _thresholds(
         sums += torch.bincount(proposed[z][counted], sure[counted].double(), stack.classes)
         counts += torch.bincount(proposed[z][counted], minlength=stack.classes)
         workspace.release()
-        progress(z / stack.depth)
+        progress(0.8 * z / stack.depth)
     initial = AdaptiveThresholds(stack.classes, rate=1.0).get()
-    return torch.where(counts > 0, (sums / (counts.double() + 1)).float(), initial)
+    means = torch.where(counts > 0, (sums / (counts.double() + 1)).float(), initial)
+    share = TrustedShare(means)
+    for z in range(stack.depth):
+        if not outside[z]:
+            near = torch.from_numpy(neighbourhood_slab(proposed.numpy(), z))
+            open_ = (stack.ink[z] == NOT_ANNOTATED) & near
+            share.add(certainty[z], proposed[z], other[z], open_)
+        workspace.release()
+        progress(0.8 + 0.2 * z / stack.depth)
+    return share.lowered()
 
 
 def _shares(

@@ -13,6 +13,7 @@ from ..volume.annotation import NOT_ANNOTATED
 from ..volume.proposal import Proposal, object_neighbourhood, region_shares
 from .expected_overlap import ExpectedOverlap
 from .stack import SliceStack
+from .trusted_share import TrustedShare
 
 #: Confidence of a discrepant voxel above which it is confident (DC), beside a network. The
 #: thresholds of the unanimous would leave none, because discrepancy itself makes unsure; below
@@ -27,8 +28,9 @@ DISCREPANT_READ = 0.5
 #: The network's share when it is asked for a second prediction of what it is part of.
 RAISED = 0.5
 
-#: Share of the farther read when it is asked for one of the matching that it is part of.
-RAISED_READ = 1 / 3
+#: Share of the farther read when it is asked for one of the matching that it is part of: labels
+#: that are certain overtake, in a mixture with as much of them, what leads by less than two fifths.
+RAISED_READ = 2 / 7
 
 
 def raised_network(proposed: Tensor, network: Tensor) -> Tensor:
@@ -60,7 +62,7 @@ def raised_read(proposed: Tensor, farther: Tensor) -> Tensor:
     network is in a mixture (`raised_network`). Where it names another class but the matching is
     sure of its own, it is mostly the farther read that is wrong: such voxels are less often wrong
     than the unsure ones that both agree on (docs/results.md). A discrepancy is where the matching
-    changes when a third of it is the farther read alone.
+    changes when two sevenths of it are the farther read alone.
 
     Parameters
     ----------
@@ -92,8 +94,9 @@ def make_proposal(
     """Build a proposal whose regions compare it with a second prediction.
 
     A voxel is unanimous where both predictions name one class. A unanimous voxel is confident when
-    the chance that it is right exceeds the mean of its class (`class_thresholds`), a discrepant one
-    when it exceeds `DISCREPANT`, or `DISCREPANT_READ`.
+    the chance that it is right exceeds the mean of its class (`class_thresholds`), or somewhat less
+    where little is to be expected wrong (`TrustedShare`); a discrepant one when it exceeds
+    `DISCREPANT`, or `DISCREPANT_READ`.
 
     Parameters
     ----------
@@ -123,11 +126,14 @@ def make_proposal(
     proposed = torch.stack([p.float().max(0).indices for p in known.proposed])
     proposed = proposed.masked_fill(outside, 0)
     certainty = estimate_confidence(known).masked_fill(outside, 1.0)
+    near = torch.from_numpy(object_neighbourhood(proposed.to(torch.uint8).numpy()))
+    open_ = near & ~(inked | outside)
     if overlap is not None:
-        near = torch.from_numpy(object_neighbourhood(proposed.to(torch.uint8).numpy()))
-        overlap.add(known, certainty, near & ~(inked | outside))
-    settled = (proposed != other.long()) | inked | outside
-    thresholds = class_thresholds(certainty, proposed, settled, stack.classes)
+        overlap.add(known, certainty, open_)
+    unanimous = open_ & (proposed == other.long())
+    share = TrustedShare(class_thresholds(certainty, proposed, unanimous, stack.classes))
+    share.add(certainty, proposed, other, open_)
+    thresholds = share.lowered()
     least = discrepant_threshold(known)
     judged = judge_voxels(certainty, proposed, other, thresholds, least, stack.ink, outside)
     classes, regions = judged.classes.numpy(), judged.regions.numpy()
@@ -204,19 +210,19 @@ def discrepant_threshold(known: Predictions) -> float:
     return DISCREPANT_READ if known.network is None else DISCREPANT
 
 
-def class_thresholds(confidence: Tensor, classes: Tensor, excluded: Tensor, number: int) -> Tensor:
+def class_thresholds(confidence: Tensor, classes: Tensor, counted: Tensor, number: int) -> Tensor:
     """Adaptive thresholds of a proposal: the mean confidence of each class.
 
-    MetaSSL's rule in one update with rate 1, over the object's neighbourhood; over the whole image
-    the far background would push its threshold to 1.
+    MetaSSL's rule in one update with rate 1.
 
     Parameters
     ----------
     confidence : Tensor, (Z, H, W)
     classes : Tensor, (Z, H, W)
         Proposed classes.
-    excluded : Tensor, (Z, H, W) bool
-        Voxels that do not count.
+    counted : Tensor, (Z, H, W) bool
+        Voxels that count: unanimous ones in the object's neighbourhood; over the whole image the
+        far background would push its threshold to 1.
     number : int
         Number of classes, background included.
 
@@ -224,6 +230,4 @@ def class_thresholds(confidence: Tensor, classes: Tensor, excluded: Tensor, numb
     -------
     Tensor, (number,)
     """
-    near = torch.from_numpy(object_neighbourhood(classes.to(torch.uint8).numpy()))
-    thresholds = AdaptiveThresholds(number, rate=1.0)
-    return thresholds.observe(confidence, classes, mask=near & ~excluded)
+    return AdaptiveThresholds(number, rate=1.0).observe(confidence, classes, mask=counted)

@@ -1,0 +1,74 @@
+"""Thresholds go down until enough is sure, and never for what is likely wrong."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from napari_sslseg.training.trusted_share import EXPECTED_ERROR, SHARE, TrustedShare
+
+
+def lowered(certainty, thresholds, classes=None, other=None, open_=None):
+    classes = torch.zeros(certainty.shape, dtype=torch.uint8) if classes is None else classes
+    open_ = torch.ones(certainty.shape, dtype=torch.bool) if open_ is None else open_
+    share = TrustedShare(torch.tensor(thresholds))
+    half = len(certainty) // 2  # in pieces, as slices come
+    for part in (slice(None, half), slice(half, None)):
+        named = classes[part] if other is None else other[part]
+        share.add(certainty[part], classes[part], named, open_[part])
+    return share.lowered()
+
+
+def test_what_is_good_throughout_is_sure_up_to_its_share():
+    certainty = torch.linspace(0.99, 0.999, 1000)
+    found = lowered(certainty, [0.995])
+    sure = float((certainty > found[0]).float().mean())
+    assert SHARE <= sure < SHARE + 0.01
+
+
+def test_a_threshold_that_leaves_enough_stays_as_it_was():
+    certainty = torch.linspace(0.99, 0.999, 1000)
+    assert lowered(certainty, [0.992]).tolist() == [torch.tensor(0.992).item()]
+
+
+def test_voxels_that_are_likely_wrong_do_not_become_sure():
+    certainty = torch.cat([torch.full((500,), 0.99), torch.linspace(0.98, 0.5, 500)])
+    certainty = certainty[torch.randperm(1000, generator=torch.Generator().manual_seed(0))]
+    found = lowered(certainty, [0.985])
+    sure = certainty > found[0]
+    assert 0.5 < float(sure.float().mean()) < SHARE
+    assert float((1 - certainty[sure]).mean()) == pytest.approx(EXPECTED_ERROR, abs=2e-3)
+    assert lowered(torch.full((100,), 0.9), [0.95])[0] == pytest.approx(0.95)
+
+
+def test_classes_are_lowered_by_the_same_odds():
+    certainty = torch.cat([torch.linspace(0.99, 0.999, 500), torch.linspace(0.97, 0.99, 500)])
+    classes = torch.arange(1000) // 500
+    before = torch.tensor([0.9975, 0.987])
+    found = lowered(certainty, before.tolist(), classes)
+    odds = found.logit() - before.logit()
+    assert odds[0] < -0.1
+    assert odds[0] == pytest.approx(odds[1].item(), abs=1e-3)
+
+
+def test_discrepant_voxels_count_in_the_neighbourhood_but_cannot_be_sure():
+    certainty = torch.linspace(0.99, 0.999, 1000)
+    classes = torch.zeros(1000, dtype=torch.uint8)
+    other = classes.clone()
+    other[::5] = 1
+    found = lowered(certainty, [0.995], classes, other)
+    sure = (certainty > found[0]) & (other == 0)
+    assert SHARE <= float(sure.float().mean()) < SHARE + 0.01
+
+
+def test_only_open_voxels_near_the_object_count():
+    certainty = torch.cat([torch.linspace(0.99, 0.999, 500), torch.full((500,), 0.6)])
+    near = torch.arange(1000) < 500
+    found = lowered(certainty, [0.995], open_=near)
+    alone = lowered(certainty[:500], [0.995])
+    assert found.tolist() == alone.tolist()
+
+
+def test_nothing_to_judge_leaves_the_thresholds():
+    share = TrustedShare(torch.tensor([0.9, 0.8]))
+    assert share.lowered().tolist() == torch.tensor([0.9, 0.8]).tolist()

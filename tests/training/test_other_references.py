@@ -359,7 +359,7 @@ def test_frames_change_with_new_teachers_but_not_with_one_that_cannot_teach(
     (own / "model.json").write_text(json.dumps(read_head(own) | {"frame": frame}))
     image, truth = ball(7, 26, 30)
     if broken:
-        image[3, 4, 5] = np.nan
+        image = np.full(image.shape, np.nan)
     add(cohort, "other", (image, truth), range(DEPTH))
     plan = planned(run(cohort))[-1]
     assert plan.others.missed == ["other"] * broken

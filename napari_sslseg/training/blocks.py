@@ -20,7 +20,7 @@ from ..volume.proposal import REGION_NAMES, neighbourhood_slab
 from ..volume.stored_ink import JoinedInk
 from .coherence import make_coherent
 from .expected_overlap import ExpectedOverlap
-from .judge import discrepant_threshold, judge_voxels
+from .judge import discrepant_threshold, dissent, judge_voxels
 from .recipe import Recipe
 from .reference_shapes import ReferenceShapes
 from .stack import SliceStack, View
@@ -216,6 +216,7 @@ def _thresholds(
 
     Fills in the certainty, adds to the overlap, and empties what is proposed outside of the object.
     """
+    least = discrepant_threshold(known)
     sums, counts = torch.zeros(stack.classes).double(), torch.zeros(stack.classes)
     for z, sure in enumerate(confidence_slices(known)):
         if outside[z]:
@@ -226,7 +227,7 @@ def _thresholds(
         open_ = (stack.ink[z] == NOT_ANNOTATED) & near
         if overlap.covers(known, z):
             overlap.add_slice(known.proposed[z], sure, open_)
-        counted = open_ & (proposed[z] == other[z])
+        counted = open_ & ~dissent(sure, proposed[z], other[z], least)
         sums += torch.bincount(proposed[z][counted], sure[counted].double(), stack.classes)
         counts += torch.bincount(proposed[z][counted], minlength=stack.classes)
         workspace.release()
@@ -238,7 +239,8 @@ def _thresholds(
         if not outside[z]:
             near = torch.from_numpy(neighbourhood_slab(proposed.numpy(), z))
             open_ = (stack.ink[z] == NOT_ANNOTATED) & near
-            share.add(certainty[z], proposed[z], other[z], open_)
+            unanimous = open_ & ~dissent(certainty[z], proposed[z], other[z], least)
+            share.add(certainty[z], proposed[z], unanimous, open_)
         workspace.release()
         progress(0.8 + 0.2 * z / stack.depth)
     return share.lowered()

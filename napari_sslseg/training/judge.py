@@ -16,9 +16,8 @@ from .stack import SliceStack
 from .trusted_share import TrustedShare
 
 #: Confidence of a discrepant voxel above which it is confident (DC), beside a network. The
-#: thresholds of the unanimous would leave none, because discrepancy itself makes unsure; below
-#: this, the proposal is most likely wrong (four fifths of such voxels were, where the confidence
-#: was fitted).
+#: thresholds of the unanimous would leave none, because discrepancy itself makes unsure. Up to
+#: this another class is likelier than the proposed one, so no voxel is unanimous there.
 DISCREPANT = 0.4
 
 #: The same of the matching alone: an even chance. At two fifths what lies above was wrong as often
@@ -28,9 +27,8 @@ DISCREPANT_READ = 0.5
 #: The network's share when it is asked for a second prediction of what it is part of.
 RAISED = 0.5
 
-#: Share of the farther read when it is asked for one of the matching that it is part of: labels
-#: that are certain overtake, in a mixture with as much of them, what leads by less than two fifths.
-RAISED_READ = 2 / 7
+#: Share of the farther read when it is asked for one of the matching that it is part of.
+RAISED_READ = 1 / 4
 
 
 def raised_network(proposed: Tensor, network: Tensor) -> Tensor:
@@ -62,7 +60,7 @@ def raised_read(proposed: Tensor, farther: Tensor) -> Tensor:
     network is in a mixture (`raised_network`). Where it names another class but the matching is
     sure of its own, it is mostly the farther read that is wrong: such voxels are less often wrong
     than the unsure ones that both agree on (docs/results.md). A discrepancy is where the matching
-    changes when two sevenths of it are the farther read alone.
+    changes when a quarter of it is the farther read alone.
 
     Parameters
     ----------
@@ -93,7 +91,8 @@ def make_proposal(
 ) -> tuple[Proposal, dict[str, float]]:
     """Build a proposal whose regions compare it with a second prediction.
 
-    A voxel is unanimous where both predictions name one class. A unanimous voxel is confident when
+    A voxel is discrepant where the predictions name two classes, or another class than the proposed
+    one is likelier (`dissent`), else unanimous. A unanimous voxel is confident when
     the chance that it is right exceeds the mean of its class (`class_thresholds`), or somewhat less
     where little is to be expected wrong (`TrustedShare`); a discrepant one when it exceeds
     `DISCREPANT`, or `DISCREPANT_READ`.
@@ -130,11 +129,11 @@ def make_proposal(
     open_ = near & ~(inked | outside)
     if overlap is not None:
         overlap.add(known, certainty, open_)
-    unanimous = open_ & (proposed == other.long())
-    share = TrustedShare(class_thresholds(certainty, proposed, unanimous, stack.classes))
-    share.add(certainty, proposed, other, open_)
-    thresholds = share.lowered()
     least = discrepant_threshold(known)
+    unanimous = open_ & ~dissent(certainty, proposed, other, least)
+    share = TrustedShare(class_thresholds(certainty, proposed, unanimous, stack.classes))
+    share.add(certainty, proposed, unanimous, open_)
+    thresholds = share.lowered()
     judged = judge_voxels(certainty, proposed, other, thresholds, least, stack.ink, outside)
     classes, regions = judged.classes.numpy(), judged.regions.numpy()
     confidence = (judged.certainty * 255).round().clamp(0, 255).byte().numpy()
@@ -198,11 +197,25 @@ def judge_voxels(
     Judged
     """
     inked, named = ink != NOT_ANNOTATED, proposed.long()
-    discrepant = (named != other.long()) & ~outside
+    discrepant = dissent(certainty, proposed, other, least) & ~outside
     needed = torch.where(discrepant, least, thresholds[named])
     regions = region_codes((certainty > needed) | outside, discrepant).masked_fill(inked, 0)
     classes = torch.where(inked, ink, proposed.to(torch.uint8))
     return Judged(classes, regions, certainty.masked_fill(inked, 1.0))
+
+
+def dissent(certainty: Tensor, proposed: Tensor, other: Tensor, least: float) -> Tensor:
+    """Return where a proposal is contradicted, bool.
+
+    By the second prediction, or by the confidence itself: where the proposed class is less likely
+    right than wrong, that both name it does not make it something to agree on.
+
+    Parameters
+    ----------
+    certainty, proposed, other, least
+        See `judge_voxels`.
+    """
+    return (proposed.long() != other.long()) | (certainty <= least)
 
 
 def discrepant_threshold(known: Predictions) -> float:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 #: Share of the object's neighbourhood that UC is to hold; somewhat more than what is promised, as
 #: the neighbourhood of the proposed object is not that of the true one.
-SHARE = 0.74
+SHARE = 0.76
 
 #: Part of UC that may be expected to be wrong when thresholds are lowered for it.
 EXPECTED_ERROR = 0.025
@@ -40,20 +40,21 @@ class TrustedShare:
         self._count, self._wrong = torch.zeros(2, bins, dtype=torch.float64)
         self._open = 0
 
-    def add(self, certainty: Tensor, classes: Tensor, other: Tensor, open_: Tensor) -> None:
+    def add(self, certainty: Tensor, classes: Tensor, unanimous: Tensor, open_: Tensor) -> None:
         """Take in voxels, all of one shape.
 
         Parameters
         ----------
         certainty : Tensor, (...)
             Chance that the proposed class is right.
-        classes, other : Tensor, (...)
-            Proposed classes, and those of the second prediction.
+        classes : Tensor, (...)
+            Proposed classes.
+        unanimous : Tensor of bool
+            Which of the open voxels are undisputed.
         open_ : Tensor of bool
             Near the object, and neither inked nor outside of it.
         """
         self._open += int(open_.sum())
-        unanimous = open_ & (classes.long() == other.long())
         sure = certainty[unanimous].double()
         below = self._odds[classes[unanimous].long()] - torch.logit(sure, 1e-6)
         # At the threshold itself a voxel is not confident yet, and is by the first step.

@@ -29,7 +29,7 @@ REGION_MEANINGS = {
     1: "both predictions agree and are sure",
     2: "both predictions agree, but are unsure",
     3: "the predictions disagree, and this one may be right or wrong",
-    4: "the predictions disagree, and this one is most likely wrong",
+    4: "most likely wrong: another class is likelier than this one",
 }
 
 #: What they are called where a user reads of them, and why; a legend has room for no more.
@@ -38,7 +38,7 @@ REGION_REASONS = {
     1: "predictions agree",
     2: "agree, but weakly",
     3: "may be right or wrong",
-    4: "predictions disagree",
+    4: "another class is likelier",
 }
 
 

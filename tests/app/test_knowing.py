@@ -34,7 +34,7 @@ def test_the_status_bar_says_class_region_and_confidence(with_proposal, paint):
     for any_layer in (layer, session.references.layer, session.regions.layer):
         text = status(viewer, any_layer)
         assert "Cone, proposed" in text
-        assert "likely wrong: predictions disagree" in text
+        assert "likely wrong: another class is likelier" in text
         assert "chance of being right: 24 %" in text
         assert text.count("Cone") == 1
     mask = np.zeros(SHAPE[1:], bool)
@@ -65,7 +65,7 @@ def test_a_tooltip_comes_where_the_cursor_rests(with_proposal, until, monkeypatc
     viewer.cursor.position = (8.0, 20.0, 20.0)
     session.cursor._on_move(viewer, None)
     until(lambda: bool(said), 5)
-    assert "disagree" in said[0]
+    assert "another class is likelier" in said[0]
     panel.review.look.tooltips.setChecked(False)
     assert not session.cursor.tooltips
 

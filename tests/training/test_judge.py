@@ -54,6 +54,9 @@ def test_regions_follow_agreement_and_confidence(stack):
     open_ = regions > 0
     differs = torch.zeros_like(open_)
     differs[:, ::2] = True
+    likely_wrong = confidence <= DISCREPANT_READ  # which nothing agrees on
+    assert bool((likely_wrong & ~differs & open_).any())
+    differs |= likely_wrong
     assert torch.equal(regions[open_] >= 3, differs[open_])
     discrepant = open_ & differs
     assert torch.equal(regions[discrepant] == 3, confidence[discrepant] > DISCREPANT_READ)
@@ -165,5 +168,6 @@ def test_thresholds_and_expected_overlap_are_of_open_voxels_near_the_object(stac
     expected.add(known, certainty, counted)
     assert overlap.dice() == expected.dice()
     for value, threshold in enumerate(proposal.info["thresholds"][:2]):
-        agreed = certainty[counted & (proposed == value) & (other == value)]
+        alike = (proposed == value) & (other == value) & (certainty > DISCREPANT_READ)
+        agreed = certainty[counted & alike]
         assert threshold == pytest.approx(float(agreed.sum()) / (len(agreed) + 1), abs=1e-4)

@@ -8,14 +8,14 @@ import torch
 from napari_sslseg.training.trusted_share import EXPECTED_ERROR, SHARE, TrustedShare
 
 
-def lowered(certainty, thresholds, classes=None, other=None, open_=None):
+def lowered(certainty, thresholds, classes=None, disputed=None, open_=None):
     classes = torch.zeros(certainty.shape, dtype=torch.uint8) if classes is None else classes
     open_ = torch.ones(certainty.shape, dtype=torch.bool) if open_ is None else open_
     share = TrustedShare(torch.tensor(thresholds))
     half = len(certainty) // 2  # in pieces, as slices come
     for part in (slice(None, half), slice(half, None)):
-        named = classes[part] if other is None else other[part]
-        share.add(certainty[part], classes[part], named, open_[part])
+        agreed = open_[part] if disputed is None else open_[part] & ~disputed[part]
+        share.add(certainty[part], classes[part], agreed, open_[part])
     return share.lowered()
 
 
@@ -53,11 +53,9 @@ def test_classes_are_lowered_by_the_same_odds():
 
 def test_discrepant_voxels_count_in_the_neighbourhood_but_cannot_be_sure():
     certainty = torch.linspace(0.99, 0.999, 1000)
-    classes = torch.zeros(1000, dtype=torch.uint8)
-    other = classes.clone()
-    other[::5] = 1
-    found = lowered(certainty, [0.995], classes, other)
-    sure = (certainty > found[0]) & (other == 0)
+    disputed = torch.arange(1000) % 5 == 0
+    found = lowered(certainty, [0.995], disputed=disputed)
+    sure = (certainty > found[0]) & ~disputed
     assert SHARE <= float(sure.float().mean()) < SHARE + 0.01
 
 

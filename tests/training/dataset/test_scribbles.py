@@ -97,8 +97,8 @@ def test_scribbles_are_enough_for_the_discs(tmp_path):
         preset="metassl-mean-teacher",
         optimiser="adamw",
         learning_rate=0.01,
-        steps=80,
-        validate_every=80,
+        steps=50,
+        validate_every=50,
         options={"channels": [8, 16, 16, 16], "dropout": [0.0] * 4},
     )
     outcome = train_dataset(dataset, settings, tmp_path / "run", NpyReader(), CPU)

@@ -60,7 +60,7 @@ def look_at(image: npt.NDArray[Any], axis: int, extent: Ends = (None, None)) -> 
     ----------
     image : ndarray, shape (*spatial) or (*spatial, C)
         Three axes of place, real values of any dtype; only the first channel is looked at. What is
-        not finite counts as 0.
+        not finite counts as the lowest value that is seen.
     axis : int
         Slicing axis.
     extent : tuple of (int or None)
@@ -73,13 +73,20 @@ def look_at(image: npt.NDArray[Any], axis: int, extent: Ends = (None, None)) -> 
     """
     stack = np.moveaxis(image[..., 0] if image.ndim == 4 else image, axis, 0)
     steps = tuple(slice(None, None, max(1, n // _SIDE)) for n in stack.shape[1:])
-    amount, rows = np.zeros(len(stack)), []
+    amount, rows = np.zeros(len(stack)), np.zeros((len(stack), GRID * GRID))
+    with_gaps, lowest = [], np.inf
     for z in range(len(stack)):
         pixels = np.asarray(stack[z][steps], dtype=np.float32)
-        pixels = np.where(np.isfinite(pixels), pixels, 0)
-        amount[z] = float(pixels.std())
-        rows.append(_grid_means(pixels))
-    return Content(amount, scaled(np.array(rows)), extent)
+        finite = np.isfinite(pixels)
+        lowest = min(lowest, float(pixels.min(where=finite, initial=np.inf)))
+        if finite.all():
+            amount[z], rows[z] = pixels.std(), _grid_means(pixels)
+        else:
+            with_gaps.append((z, pixels, finite))
+    for z, pixels, finite in with_gaps:
+        filled = np.where(finite, pixels, np.float32(lowest if np.isfinite(lowest) else 0))
+        amount[z], rows[z] = filled.std(), _grid_means(filled)
+    return Content(amount, scaled(rows), extent)
 
 
 def scaled(descriptors: Reals) -> Reals:

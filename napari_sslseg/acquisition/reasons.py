@@ -84,6 +84,8 @@ def reason_for(evidence: Evidence, index: int) -> str:
 def _what(evidence: Evidence, index: int) -> str:
     unsure = int(evidence.regions[index, 2])
     disputed = int(evidence.regions[index, 3] + evidence.regions[index, 4])
+    if not evidence.regions[:, 1:].any():
+        return "trust unknown"  # as of labels that were imported
     if not unsure and not disputed:
         return "little doubt"
     voxels = max(unsure, disputed)

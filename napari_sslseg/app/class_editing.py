@@ -13,10 +13,11 @@ from ..volume.annotation import NOT_ANNOTATED
 from ..volume.classes import BACKGROUND, SegmentClass
 from ..volume.terminology import Code
 from .background import in_background
+from .ink_colors import Colors, color_new, shown_colors
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Labels
+    from napari.layers import Image, Labels
 
     from ..volume.project import Project
     from .proposal_shelf import ProposalShelf
@@ -32,6 +33,8 @@ class ClassEditing:
     Parameters
     ----------
     viewer : ViewerModel
+    image : Image
+        New classes get colours that stand out from it.
     project : Project
     references : ReferenceLayer
     shelf : ProposalShelf
@@ -47,11 +50,12 @@ class ClassEditing:
     def __init__(
         self,
         viewer: ViewerModel,
+        image: Image,
         project: Project,
         references: ReferenceLayer,
         shelf: ProposalShelf,
     ) -> None:
-        self._viewer, self._project = viewer, project
+        self._viewer, self._image, self._project = viewer, image, project
         self._references, self._shelf = references, shelf
         #: Tells, now or later, the names of the project's other volumes that a class is painted in.
         self.painted_elsewhere: Callable[[int, Callable[[list[str]], object]], object] = (
@@ -66,10 +70,12 @@ class ClassEditing:
 
     def add(self, name: str | None = None) -> SegmentClass:
         """Add a class and select it for painting."""
-        item = self._project.classes.add(name)
+        classes = self._project.classes
+        item = classes.add(name)
+        color_new(classes, [item.id], self.shown_colors())
         self.changed.emit()
         self.choose(item.id)
-        return item
+        return classes[item.id]
 
     def add_all(self, items: Iterable[SegmentClass]) -> None:
         """Add classes with ids of their own, as a file that is imported has them."""
@@ -117,8 +123,15 @@ class ClassEditing:
 
     def meet(self, ids: Iterable[int]) -> None:
         """Make classes of label values that are painted without one."""
-        if self._project.classes.meet(ids):
+        classes = self._project.classes
+        known = {*classes.ids, *classes.removed_ids}
+        if classes.meet(ids):
+            color_new(classes, [i for i in classes.ids if i not in known], self.shown_colors())
             self.changed.emit()
+
+    def shown_colors(self) -> list[Colors]:
+        """Return the colours that the image is shown in, where it is not grey."""
+        return shown_colors(self._viewer.layers, self._image)
 
     def remove(self, class_id: int) -> None:
         """Remove a class that no ink or correction uses, here or in the project's other volumes.

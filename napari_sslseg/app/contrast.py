@@ -60,11 +60,15 @@ def follow(viewer: ViewerModel) -> None:
     viewer.layers.events.inserted.connect(_on_inserted)
 
 
-def _on_inserted(event: Any) -> None:
-    layer = event.value
+def reach(layer: Any) -> None:
+    """Let the slider of an image go as far as its values do; a layer that is no image stays."""
     if not isinstance(layer, Image) or layer.rgb:
         return
     ends = layer.metadata.get(METADATA, {}).get(RANGE)
     if ends is not None:
         low, high = layer.contrast_limits
         layer.contrast_limits_range = (min(ends[0], low), max(ends[1], high))
+
+
+def _on_inserted(event: Any) -> None:
+    reach(event.value)

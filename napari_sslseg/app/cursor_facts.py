@@ -44,8 +44,9 @@ def facts_at(session: Session, point: tuple[int, ...]) -> list[str]:
     region = int(proposal.regions[point])
     if region:
         lines.append(f"{REGION_WORDS[region]}: {REGION_REASONS[region]}")
-    chance = round(100 * int(proposal.confidence[point]) / 255)
-    lines.append(f"chance of being right: {chance} %")
+    confidence = int(proposal.confidence[point])
+    if region or confidence:  # of labels that were imported neither is known
+        lines.append(f"chance of being right: {round(100 * confidence / 255)} %")
     return lines
 
 

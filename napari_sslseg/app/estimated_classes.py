@@ -15,6 +15,7 @@ from ..training.wording import basis
 if TYPE_CHECKING:
     from ..training.events import Estimated
     from ..volume.classes import ClassTable
+    from .session import Session
 
 
 @dataclass(frozen=True)
@@ -84,3 +85,19 @@ def estimate_record(estimate: Estimated, classes: ClassTable) -> dict[str, Any]:
         "spread": {name: row.spread for name, row in told if row.spread is not None},
         "ids": {name: row.id for name, row in told if row.id is not None},
     }
+
+
+def why_no_estimate(session: Session) -> str:
+    """Say why nothing is estimated of the proposal in view."""
+    proposal = session.shelf.in_view()
+    info = proposal.info if proposal is not None else {}
+    if info.get("method") == "imported":
+        return "none for imported labels."
+    names = info.get("learned_from")
+    if isinstance(names, list):
+        return f"none available. Learned from {', '.join(names[:3])}; nothing here supports it."
+    if len(session.references.references()) < 3:
+        return "needs at least three reference slices."
+    if session.training.busy:
+        return "follows, once it was tested on references that are left out."
+    return "not tested yet; the next training does."

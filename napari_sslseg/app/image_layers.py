@@ -132,10 +132,10 @@ def alike_throughout(one: Any, other: Any) -> bool:
 
 
 def _alike_in(slices: Iterable[int], one: Any, other: Any) -> bool:
-    return all(_equal(np.asarray(one[z]), np.asarray(other[z])) for z in slices)
+    return all(_same_voxels(np.asarray(one[z]), np.asarray(other[z])) for z in slices)
 
 
-def _equal(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
+def _same_voxels(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
     # A voxel without a number is equal to no other, not even to itself.
     gaps = "f" in (one.dtype.kind, other.dtype.kind)
     return bool(np.array_equal(one, other, equal_nan=gaps))

@@ -24,12 +24,14 @@ from ..formats.label_import import (
     ImportedLabels,
     import_labels,
 )
-from ..formats.label_survey import Survey, describe_slices, survey, survey_regions
+from ..formats.label_survey import Survey, survey, survey_regions
 from ..volume.annotation import NOT_ANNOTATED, SliceState, stated
-from ..volume.classes import BACKGROUND, ClassTable, SegmentClass
+from ..volume.classes import BACKGROUND, ClassTable, SegmentClass, voxel_counts
 from ..volume.proposal import Proposal, proposal_slug
 from .background import in_background
 from .export_target import bare, remembered_order
+from .import_words import words_of_ink
+from .ink_colors import Colors, new_color
 from .label_chooser import NEW, Decision, LabelChooser, open_labels, usual
 from .slice_index import SliceIndex, index_slices
 from .step import allow, hint_label, say
@@ -58,11 +60,12 @@ class _Read:
 
 @dataclass(frozen=True)
 class _Ready:
-    """What is to be shown of it, and for ink what it holds slice by slice."""
+    """What is to be shown of it; for ink what it holds slice by slice, else its label values."""
 
     labels: npt.NDArray[np.uint8]
     remarks: tuple[str, ...]
     index: SliceIndex | None = None
+    ids: tuple[int, ...] = ()
 
 
 class LabelImport(QWidget):
@@ -72,6 +75,8 @@ class LabelImport(QWidget):
     """The session is sliced along another axis now, as the labels are."""
     said = Signal()
     """Something is said below the button."""
+    imported = Signal(str, bool)
+    """What came into a session that had nothing yet; whether it is a proposal."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -184,7 +189,8 @@ class LabelImport(QWidget):
         names = read.found.names
         matched = bool(names) and not open_labels(read.survey, names, session.classes)
         try:
-            new = _new_classes(session.classes, read, decision)
+            shown = session.class_editing.shown_colors()
+            new = _new_classes(session.classes, read, decision, shown)
         except FormatError as error:
             self._say_idle(f"Not imported: {error}")
             return
@@ -204,7 +210,7 @@ class LabelImport(QWidget):
             else:
                 labels = table[read.shown]
             if read.as_proposal:
-                return _Ready(labels, remarks)
+                return _Ready(labels, remarks, ids=tuple(np.flatnonzero(voxel_counts(labels))))
             ink = stated(labels, decision.axis)
             return _Ready(ink, remarks, index_slices(ink, decision.axis))
 
@@ -212,10 +218,14 @@ class LabelImport(QWidget):
             if self._session is not session:
                 return
             alone = len(session.classes) == 1
+            fresh = not (session.references.references() or session.shelf.all())
+            painted = bool(session.references.index.painted().size)
             if new:
                 session.add_classes(new.values())
             if read.as_proposal:
-                self._propose(session, ready, read)
+                if alone and session.classes.ids[0] not in ready.ids:
+                    session.class_editing.drop_placeholder()
+                self._propose(session, ready, read, fresh)
                 return
             if decision.axis != session.project.axis:
                 session.set_axis(decision.axis)
@@ -226,8 +236,8 @@ class LabelImport(QWidget):
                     session.class_editing.drop_placeholder()
                 _show(session, ready.index)
             named = " Its labels were matched by their names." if matched and count else ""
-            said = _said(bool(count), read.name, ready.index) + named
-            self._say_idle(" ".join([said, *ready.remarks]))
+            said = words_of_ink(bool(count), read.name, ready.index, painted) + named
+            self._say_idle(" ".join([said, *ready.remarks]), "ink" if fresh and count else "")
 
         def failed(error: Exception) -> None:
             if self._session is session:
@@ -235,7 +245,7 @@ class LabelImport(QWidget):
 
         in_background(work, done, failed)
 
-    def _propose(self, session: Session, found: _Ready, read: _Read) -> None:
+    def _propose(self, session: Session, found: _Ready, read: _Read, fresh: bool) -> None:
         """Make a proposal; nothing is known of its trust, so it has no regions."""
         info: dict[str, Any] = {"method": "imported", "resampled": read.found.resampled}
         info["shares"] = {}
@@ -253,7 +263,7 @@ class LabelImport(QWidget):
                 session.activate(slug)
                 session.shelf.bring_up([slug])
                 said = f"{read.name} is the proposal “{IMPORTED}”: correct and accept it."
-                self._say_idle(" ".join([said, *found.remarks]))
+                self._say_idle(" ".join([said, *found.remarks]), "proposal" if fresh else "")
 
         def failed(error: Exception) -> None:
             if self._session is session:
@@ -267,10 +277,13 @@ class LabelImport(QWidget):
         allow(self.button, "an import is under way.", "")
         self.said.emit()
 
-    def _say_idle(self, text: str) -> None:
+    def _say_idle(self, text: str, first: str = "") -> None:
+        """Say what came of an import, and what the session has got first by it."""
         allow(self.button, "", _TIP)
         say(self.hint, text)
-        if text:
+        if first:
+            self.imported.emit(text, first == "proposal")
+        elif text:
             self.said.emit()
 
     def _choose(self, as_proposal: bool) -> None:
@@ -291,7 +304,9 @@ class LabelImport(QWidget):
         return bool(answer == QMessageBox.StandardButton.Yes)
 
 
-def _new_classes(classes: ClassTable, read: _Read, decision: Decision) -> dict[int, SegmentClass]:
+def _new_classes(
+    classes: ClassTable, read: _Read, decision: Decision, shown: list[Colors]
+) -> dict[int, SegmentClass]:
     """Make the classes that were asked for, by value in the file; its numbers where they are free.
 
     Raises
@@ -302,7 +317,7 @@ def _new_classes(classes: ClassTable, read: _Read, decision: Decision) -> dict[i
     wanted = [value for value, target in decision.targets.items() if target == NEW]
     had = {*classes.ids, *classes.removed_ids}
     kept = {value for value in wanted if value not in had}
-    taken = had | kept
+    taken, colors = had | kept, {item.color for item in classes}
     made: dict[int, SegmentClass] = {}
     for value in wanted:
         free = (
@@ -313,9 +328,10 @@ def _new_classes(classes: ClassTable, read: _Read, decision: Decision) -> dict[i
         if free == NOT_ANNOTATED:
             raise FormatError("there is no room for so many classes; leave some of them out.")
         taken.add(free)
-        (item,) = ClassTable.from_ids([free])
-        name = read.found.names.get(value, "").strip() or item.name
-        made[value] = replace(item, name=name, color=_color(read.found, value) or item.color)
+        name = read.found.names.get(value, "").strip() or f"Class {free}"
+        own = _color(read.found, value)
+        made[value] = SegmentClass(free, name, own or new_color(free, colors, shown))
+        colors.add(made[value].color)
     return made
 
 
@@ -327,24 +343,3 @@ def _show(session: Session, index: SliceIndex) -> None:
     """Go to the nearest slice that labels came into, if that is another one."""
     there = np.flatnonzero(index.states != SliceState.EMPTY)
     session.go_to(int(min(there, key=lambda z: abs(z - session.references.current_slice()))))
-
-
-def _said(any_came: bool, name: str, index: SliceIndex | None) -> str:
-    if not any_came or index is None:
-        return (
-            f"Nothing imported: {name} says nothing where you have not already painted, or a "
-            "stroke was being drawn; then import again."
-        )
-    whole, part = (
-        tuple(int(z) for z in np.flatnonzero(index.states == state))
-        for state in (SliceState.WHOLE, SliceState.PARTIAL)
-    )
-    parts = [f"{describe_slices(whole)} of {name} {_are(whole)} References now"] if whole else []
-    if part:
-        where = describe_slices(part) + ("" if whole else f" of {name}")
-        parts.append(f"{where} {_are(part)} partly labelled")
-    return f"{', and '.join(parts)}; what you had painted stays."
-
-
-def _are(slices: tuple[int, ...]) -> str:
-    return "is" if len(slices) == 1 else "are"

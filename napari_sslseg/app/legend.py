@@ -75,9 +75,10 @@ class RegionLegend(QWidget):
             self.boxes[code], self.shares[code] = box, share
 
     def set_shares(self, shares: dict[str, float]) -> None:
-        """Show the shares, by region name."""
+        """Show the shares, by region name; none where there are no regions at all."""
+        some = any(shares.values())
         for code, label in self.shares.items():
-            value = shares.get(REGION_NAMES[code])
+            value = shares.get(REGION_NAMES[code]) if some else None
             label.setText("–" if value is None else f"{100 * value:.1f} %")
 
     def shown(self) -> set[int]:

@@ -1,4 +1,4 @@
-"""Marking a slice as reference, and what of a proposal would silently become background by it."""
+"""Slices that become references: accepted, or marked, and what marking would make background."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..volume.annotation import NOT_ANNOTATED
+from ..volume.annotation import NOT_ANNOTATED, SliceState
 from ..volume.classes import BACKGROUND
+from .axis_words import slice_word
 
 if TYPE_CHECKING:
     from .session import Session
@@ -60,3 +61,21 @@ def at_stake(session: Session, index: int) -> AtStake | None:
 def shows_object(session: Session, index: int) -> bool:
     """Whether ink shows an object in a slice along the slicing axis."""
     return bool(session.references.index.present[index, BACKGROUND + 1 : NOT_ANNOTATED].any())
+
+
+def accept(session: Session, index: int) -> str:
+    """Accept a slice of the proposal in view, and return what has become of it.
+
+    Raises
+    ------
+    ValueError
+        As of `Accepting.accept`.
+    """
+    known = session.references.states[index] == SliceState.WHOLE
+    changed = session.accept_slice(index)
+    name = f"{slice_word(session.image, session.project.axis)} {index}"
+    if known and not changed:
+        return f"{name} stays as you labelled it."
+    empty = "" if shows_object(session, index) else ": all of it is background"
+    became = "has what you corrected since" if known else "is a reference now"
+    return f"{name} {became}{empty}. Undo: Ctrl+Z."

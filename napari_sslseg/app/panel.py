@@ -20,6 +20,7 @@ from ..training.events import (
     Quality,
 )
 from ..training.request import TrainRequest
+from .after_import import follow_imports
 from .background import in_background
 from .calm_keys import CalmKeys
 from .channels import channels_of
@@ -296,7 +297,7 @@ class LoopPanel(QWidget):
         volume.close_wanted.connect(self.leave)
         volume.done.connect(lambda: self.column.fold(volume))
         self._class_wishes = ClassWishes(volume.classes, lambda: self.session)
-        volume.label_import.axis_taken.connect(volume.axis.setCurrentIndex)
+        follow_imports(self)
         self.volumes.switch_wanted.connect(self.switching.to)
         self.volumes.propose_wanted.connect(lambda: self.cohort.propose(self.train.request()))
         self.volumes.trouble.connect(show_warning)
@@ -314,8 +315,7 @@ class LoopPanel(QWidget):
         self.viewer.dims.events.point.connect(self._on_step)
         self.scrolling.arrived.connect(self._on_slice)
         self.viewer.events.theme.connect(self._follow_theme)
-        application = QApplication.instance()
-        if application is not None:
+        if (application := QApplication.instance()) is not None:
             application.aboutToQuit.connect(self._end)
 
     def _on_retrain(self) -> None:

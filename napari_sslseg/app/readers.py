@@ -154,13 +154,13 @@ def _labels_in(path: PathLike, part: str | None = None) -> Volume | None:
 
 
 def _told_of_pictures(volume: Volume) -> Volume:
-    """Say of pictures in a folder that they are slices: they may be images of their own."""
+    """Say of pictures in a folder that they are slices: they may be no volume at all."""
     count = len(volume.header.paths) if isinstance(volume.header, PictureStack) else 1
     if count == 1:
         return volume
     told = (
-        f"{count} pictures are taken as the slices of one volume; for separate images add them "
-        "under Volumes."
+        f"{count} pictures are taken as the slices of one volume, in the order of their names. "
+        "Separate pictures, such as X-rays of several people, are no volume."
     )
     return replace(volume, warnings=(*volume.warnings, told))
 

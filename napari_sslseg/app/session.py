@@ -94,7 +94,7 @@ class Session:
         self.references = ReferenceLayer(viewer, image, ink, project.classes, index, self.history)
         self.shelf = ProposalShelf(viewer, image, project, self.references, self.history)
         self.saving = Saving(project, self.references, self.shelf, self.history)
-        self.class_editing = ClassEditing(viewer, project, self.references, self.shelf)
+        self.class_editing = ClassEditing(viewer, image, project, self.references, self.shelf)
         self.accepting = Accepting(project, self.references, self.shelf, self.saving.head_later)
         self.known = KnownSlices(viewer, self.references, self.shelf)
         LastWord(self.references, self.shelf, self.history, project.ink_store)

@@ -22,6 +22,7 @@ from .image_source import (
     read_layer,
     suitable,
 )
+from .ink_colors import color_new, shown_colors
 from .layer_roles import METADATA, REFERENCES
 from .slice_index import SliceIndex, index_slices
 
@@ -83,6 +84,7 @@ def make_first_project(
             table.rename(int(row["id"]), str(row["name"]))
     if not len(table):
         table.add(PLACEHOLDER)
+    color_new(table, table.ids, shown_colors(channels, image))
     made = make_project(new_project_path(info.name), array, info, table, axis, ink)
     return *made, index_slices(made[1], axis)
 

@@ -17,6 +17,7 @@ from ..formats.registry import can_read
 from ..volume.project import ProjectError
 from .background import in_background
 from .channels import channels_of
+from .contrast import reach
 from .image_source import ImageError, read_layer
 from .readers import read_volume, volume_layers
 from .series_chooser import ask
@@ -122,6 +123,8 @@ class VolumeAdding(QObject):
             self._labels.append(wanted.path.name)
             self._next()
             return
+        for layer in layers:
+            reach(layer)  # no viewer does, as they are in none
         first: Any = layers[0]
         self._troubles += [f"{volume.name}: {remark}" for remark in volume.warnings]
 

@@ -61,6 +61,7 @@ def test_voxels_are_counted_by_where_they_came_from(with_proposal, paint, until,
     corner[:3, :3] = True
     paint(layer, 2, corner, 1)
     assert exported(panel, tmp_path / "out.nii.gz", until).startswith("Exported to")
+    assert panel.export.head.text().endswith("exported out.nii.gz")
     found = json.loads((tmp_path / "out.provenance.json").read_text())
     ink, truth = session.references.ink, panel.truth
     stated = ink != 255

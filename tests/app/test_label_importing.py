@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from qtpy.QtWidgets import QFileDialog, QLabel, QMessageBox
 
+from napari_sslseg.app.cursor_facts import facts_at
 from napari_sslseg.app.label_importing import stated
 from napari_sslseg.formats import export, write_labels
 from napari_sslseg.formats.provenance import ImageIdentity, Provenance
@@ -116,8 +117,12 @@ def test_mask_becomes_a_proposal_to_correct_and_accept(started, monkeypatch, unt
     session.accept_slice(5)
     assert np.array_equal(session.references.ink[5], panel.truth[5])
     assert session.project.read_proposal("imported").info["method"] == "imported"
+    assert "none for imported labels" in panel.review.quality.text()
+    until(lambda: session.shelf.counts() is not None)
+    assert {share.text() for share in panel.review.legend.shares.values()} == {"–"}
+    assert facts_at(session, (6, 20, 22)) == ["Structure, proposed"]
     panel.review.next.click()
-    assert panel.review.hint.text()
+    until(lambda: "trust unknown" in panel.review.hint.text())
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -215,6 +220,47 @@ def test_the_class_that_nobody_used_goes_and_what_came_is_in_view(
     assert session.class_editing.current() == 2
     assert session.references.current_slice() == 7
     assert panel.train.train.isEnabled()
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_the_class_that_nobody_used_goes_before_a_proposal_comes(
+    started, monkeypatch, until, all_read, tmp_path, own
+):
+    _, panel = started
+    session, widget = panel.session, panel.volume.label_import
+    choose(monkeypatch, panel, save(tmp_path / "a.nii.gz", three_labels(panel.truth)), 1, until)
+    first = "Structure" if own else "New class"
+    answer(widget.chooser, until, widget, _1=first, _2="New class", _3="New class")
+    until(lambda: "imported" in session.proposals)
+    all_read()
+    assert session.classes.ids == ((1, 2, 3) if own else (2, 3, 4))
+    assert set(np.unique(session.proposals["imported"].layer.data)) == {0, *session.classes.ids}
+
+
+@pytest.mark.parametrize("action", [0, 1], ids=["references", "proposal"])
+def test_the_first_labels_close_their_step_and_are_told_of_where_they_are_worked_on(
+    started, monkeypatch, until, all_read, tmp_path, action
+):
+    _, panel = started
+    path = save(tmp_path / "a.nii.gz", panel.truth)
+    assert panel.volume.is_open
+    hint = choose(monkeypatch, panel, path, action, until)
+    until(lambda: bool(panel.session.shelf.in_view()) == bool(action))
+    all_read()
+    assert not panel.volume.is_open
+    said = (panel.review if action else panel.references).hint
+    assert hint.text() in said.text()
+    assert panel.review.is_open == panel.export.is_open == bool(action)
+    assert panel.references.is_open != bool(action)
+    panel.session.go_to(2)
+    panel.session.accept_slice(2) if action else panel.session.references.unmark(2)
+    panel._refresh()
+    assert hint.text() not in said.text()
+    choose(monkeypatch, panel, path, action, until)
+    all_read()
+    assert panel.volume.is_open, "what has come later is told of in it"
+    panel.volume.set_session(panel.session)
+    assert "brush" not in panel.volume.hint.text(), "that is known by now"
 
 
 def test_the_first_class_stays_where_it_was_painted(

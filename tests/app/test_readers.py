@@ -273,7 +273,7 @@ def test_pictures_in_a_folder_are_said_to_be_taken_as_slices(tmp_path):
         pillow.fromarray(np.full((20, 24), number, np.uint8)).save(folder / f"case{number}.png")
     remarks = read_volume(folder).warnings
     assert remarks == (
-        "3 pictures are taken as the slices of one volume; for separate images add them under "
-        "Volumes.",
+        "3 pictures are taken as the slices of one volume, in the order of their names. Separate "
+        "pictures, such as X-rays of several people, are no volume.",
     )
     assert read_volume(folder / "case1.png").warnings == ()

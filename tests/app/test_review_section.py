@@ -50,6 +50,28 @@ def test_a_hint_goes_when_training_begins_and_ends(with_proposal):
         assert review.hint.text() == ""
 
 
+def test_a_slice_marked_by_hand_was_never_accepted(with_proposal, paint):
+    _, panel = with_proposal
+    session, review = panel.session, panel.review
+    session.go_to(6)
+    review.refresh_slice()
+    assert review.accept.text() == "Accept slice"
+    assert "Your labels stay" in review.accept.toolTip()
+    review.accept.click()
+    assert review.hint.text() == "Slice 6 stays as you labelled it."
+    review.refresh_slice()
+    assert review.accept.text() == "Accept again"
+    corner = np.zeros((40, 44), bool)
+    corner[:3, :3] = True
+    paint(session.proposals["semsim"].layer, 6, corner, 1)
+    review.accept.click()
+    assert review.hint.text() == "Slice 6 has what you corrected since. Undo: Ctrl+Z."
+    session.go_to(4)
+    review.refresh_slice()
+    assert review.accept.text() == "Accept slice"
+    assert "Take this slice" in review.accept.toolTip()
+
+
 def test_accepting_an_empty_slice_says_that_it_is_empty(with_proposal, paint):
     _, panel = with_proposal
     session, review = panel.session, panel.review

@@ -72,3 +72,16 @@ def test_nobody_is_asked_after_the_project_was_closed(started, several, reading,
     go_on.set()
     until(lambda: not adding.running)
     assert not asked
+
+
+def test_the_slider_of_an_added_volume_reaches_all_of_its_values(started, tmp_path, until):
+    _, panel = started
+    cohort = panel.cohort
+    data = np.random.default_rng(0).gamma(2, 100, (20, 18, 9)).astype(np.float32)
+    data[:4] = np.nan
+    nib.save(nib.Nifti1Image(data, np.eye(4)), tmp_path / "map.nii.gz")
+    cohort.add([tmp_path / "map.nii.gz"])
+    until(lambda: not cohort._adding.running)
+    (look,) = cohort.cohort.open(cohort.cohort.keys[1]).info.layer["channels"]
+    np.testing.assert_allclose(look["range"], (np.nanmin(data), np.nanmax(data)))
+    assert look["contrast_limits"][1] < look["range"][1]

@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QFileDialog,
-    QFormLayout,
     QHBoxLayout,
     QMessageBox,
     QPushButton,
@@ -24,6 +23,7 @@ from ..background import in_background
 from ..export_record import SessionFacts
 from ..export_target import bare, project_target, remembered_order
 from ..final_labels import final_maker
+from ..in_sight import InSight
 from ..step import Step, allow, hint_label, narrow, say
 
 if TYPE_CHECKING:
@@ -44,13 +44,12 @@ class ExportSection(Step):
     def __init__(self) -> None:
         super().__init__(5, "Export")
         self._session: Session | None = None
-        form = QFormLayout()
-        form.setContentsMargins(0, 0, 0, 0)
         self.format = narrow(QComboBox())
+        self.format.setAccessibleName("Format")
+        self.format.setToolTip("Format of the file")
         for kind in FORMATS:
             self.format.addItem(kind.title, kind)
         self.format.currentIndexChanged.connect(self.refresh)
-        form.addRow("Format", self.format)
         self.per_class = QCheckBox("One file for each class")
         self.per_class.setToolTip("Each with 1 where the class is; the name says which it is")
         self.anonymous = QCheckBox("Anonymous")
@@ -62,12 +61,17 @@ class ExportSection(Step):
         self.button = QPushButton("Export labels…")
         self.button.clicked.connect(self._choose)
         self.hint = hint_label()
-        self.rows.addLayout(form)
-        row = QHBoxLayout()
+        self._in_sight, why = InSight(self.hint, self), InSight(self.losses, self)
+        self.format.activated.connect(lambda index: why.bring())  # the user has chosen
+        # The button comes first: it is to be seen without scrolling.
+        how, row = QHBoxLayout(), QHBoxLayout()
+        how.addWidget(self.format, 1)
+        how.addWidget(self.button)
         row.addWidget(self.per_class, 1)
         row.addWidget(self.anonymous)
+        self.rows.addLayout(how)
         self.rows.addLayout(row)
-        for widget in (self.losses, self.button, self.hint):
+        for widget in (self.losses, self.hint):
             self.rows.addWidget(widget)
         self.set_session(None)
 
@@ -85,6 +89,7 @@ class ExportSection(Step):
         """Show a session; the format of its image is chosen."""
         self._session = session
         say(self.hint, "")
+        self.set_state("")
         if session is not None:
             self.choose_format(_suggested(session))
         self.refresh()
@@ -115,17 +120,19 @@ class ExportSection(Step):
         if session is None:
             return
         if unread := session.shelf.unread.why_not:
-            say(self.hint, f"Not exported: {unread}")
+            self._say(f"Not exported: {unread}", "not exported")
             return
         if session.shelf.choice.coming:
-            say(self.hint, "Not exported: the proposal is still being read; wait a moment.")
+            self._say(
+                "Not exported: the proposal is still being read; wait a moment.", "not exported"
+            )
             return
         try:
             kind = self.kind
             if not path.name.lower().endswith(kind.suffixes):
                 kind = format_for(path)
         except FormatError as error:
-            say(self.hint, f"Not exported: {error}")
+            self._say(f"Not exported: {error}", "not exported")
             return
         project = session.project
         info, classes = project.info, project.snapshot().classes
@@ -150,21 +157,27 @@ class ExportSection(Step):
 
         def failed(error: Exception) -> None:
             reason = getattr(error, "strerror", None) or str(error)
-            say(self.hint, f"Not exported: {reason}")
+            self._say(f"Not exported: {reason}", "not exported")
 
         def done(written: list[Path]) -> None:
             known, total = len(session.references.references()), len(session.references.states)
             *files, _ = written
             what = f"to {files[0]}" if len(files) == 1 else f"{len(files)} files to {path.parent}"
             rest = "proposed" if proposal is not None else "background"
-            say(
-                self.hint,
+            self._say(
                 f"Exported {what}: {known} of {total} slices confirmed by you, the rest {rest}.",
+                f"exported {files[0].name if len(files) == 1 else f'{len(files)} files'}",
             )
             self.exported.emit(str(path))
 
-        say(self.hint, "Exporting…")
+        self._say("Exporting…", "exporting…")
         in_background(work, done, failed)
+
+    def _say(self, text: str, state: str) -> None:
+        """Say what becomes of an export, in sight: in the head where nothing may be scrolled."""
+        say(self.hint, text)
+        self.set_state(state)
+        self._in_sight.bring()
 
     def _choose(self) -> None:
         session = self._session

@@ -53,6 +53,8 @@ class ReferencesSection(Step):
         self._session: Session | None = None
         #: What the pictures were drawn from, by slice.
         self._seen: dict[int, Hashable] = {}
+        #: What is told of all slices, and the states of these that it is told of.
+        self._told: tuple[bytes, str] | None = None
         self.list = QListWidget()
         self.list.setViewMode(QListView.ViewMode.IconMode)
         self.list.setFlow(QListView.Flow.LeftToRight)
@@ -103,7 +105,7 @@ class ReferencesSection(Step):
         if self._session is not None:
             self._session.image.events.contrast_limits.disconnect(self._on_contrast)
         self._session = session
-        self._seen = {}
+        self._seen, self._told = {}, None
         self.question.drop()
         self.extent.set_session(session)
         self.list.clear()
@@ -113,6 +115,12 @@ class ReferencesSection(Step):
             session.image.events.contrast_limits.connect(self._on_contrast)
             self._draw_all()
         self.refresh()
+
+    def tell(self, text: str) -> None:
+        """Say something of all slices, until the state of one changes."""
+        if self._session is not None:
+            self._told = (self._session.references.states.tobytes(), text)
+            self.refresh()
 
     def refresh(self) -> None:
         """Ink or the slice in view has changed."""
@@ -158,6 +166,9 @@ class ReferencesSection(Step):
             "after a proposal exists, use Next slice in step 4." if session.proposals else "",
             "Go to a slice that is worth labelling first",
         )
+        told = None if session.proposals else self._told
+        if told is not None and told[0] == session.references.states.tobytes():
+            text = f"{told[1]} {text}"
         say(self.hint, text)
         count = f"{len(whole)} whole" + (f", {len(partial)} partial" if partial else "")
         self.set_state(count if whole or partial else "none yet")

@@ -9,11 +9,10 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QButtonGroup, QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout
 
 from ...volume.annotation import SliceState
-from ..axis_words import slice_word
-from ..estimated_classes import estimated_classes
+from ..estimated_classes import estimated_classes, why_no_estimate
 from ..key_settings import Keys
 from ..legend import RegionLegend
-from ..marking import shows_object
+from ..marking import accept
 from ..mending import NO_PROPOSAL
 from ..spoken_training import spoken_basis, without_estimate
 from ..step import Step, allow, hint_label, once, say, spoken_dice
@@ -28,7 +27,9 @@ if TYPE_CHECKING:
 #: Slices named among those that a new version changed most.
 _MOST_NEWS = 5
 
-_ON_A_REFERENCE = "This slice is a reference; go to another one to see what is proposed."
+_ACCEPT = "Take this slice of the proposal as a reference"
+_ACCEPT_KNOWN = "Your labels stay here, but for what you corrected in the proposal since"
+_ON_A_REFERENCE = "A reference: other slices show what is proposed."
 
 
 class ReviewSection(Step):
@@ -124,9 +125,9 @@ class ReviewSection(Step):
         self._next_slice = None
         if session is not None:
             self._next_slice = NextSlice(session)
-            self._next_slice.said.connect(self._say)
-            session.tour.said.connect(self._say)
-            session.mender.said.connect(self._say)
+            self._next_slice.said.connect(self.tell)
+            session.tour.said.connect(self.tell)
+            session.mender.said.connect(self.tell)
             session.history.moved.connect(self._on_moved)
             session.training.state_changed.connect(self._on_training)
             session.retraining.held_changed.connect(self._show_held)
@@ -147,7 +148,7 @@ class ReviewSection(Step):
                 "Go to the largest place where the predictions disagree, not yet looked at",
             ),
             (self.previous_place, "previous_place", "Go back to the place before"),
-            (self.accept, "accept", "Take this slice of the proposal as a reference"),
+            (self.accept, "accept", _ACCEPT),
             (self.accept_next, "accept_next", "Accept this slice, go to the next suggested one"),
             (
                 self.accept_sure,
@@ -189,9 +190,12 @@ class ReviewSection(Step):
             return
         index = session.references.current_slice()
         known = session.references.states[index] == SliceState.WHOLE
-        self.accept.setText("Accept again" if known else "Accept slice")
+        again = index in session.accepted_slices()
+        self.accept.setText("Accept again" if again else "Accept slice")
+        tip = _ACCEPT_KNOWN if known else _ACCEPT
+        allow(self.accept, "", f"{tip} (key {self._keys.by_name['accept']})")
         if self._said_of not in (None, (session.references.axis, index)):
-            self._say("")  # it is of another slice
+            self.tell("")  # it is of another slice
         if known and not self.hint.text():
             say(self.hint, _ON_A_REFERENCE)
         elif not known and self.hint.text() == _ON_A_REFERENCE:
@@ -202,9 +206,11 @@ class ReviewSection(Step):
     def show_quality(self) -> None:
         """Show the estimated Dice of the active proposal."""
         session = self._session
-        estimate = session.estimates.get(session.active) if session is not None else None
-        if session is None or estimate is None:
-            say(self.quality, f"Estimated Dice: {self._why_no_estimate()}")
+        if session is None:
+            return
+        estimate = session.estimates.get(session.active)
+        if estimate is None:
+            say(self.quality, f"Estimated Dice: {why_no_estimate(session)}")
             return
         told = f"Estimated Dice {estimate.mean:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"
         rows = estimated_classes(estimate, session.classes)
@@ -213,18 +219,6 @@ class ReviewSection(Step):
         said = (told, without_estimate(rows, session.classes), spoken_basis(estimate))
         say(self.quality, " ".join(part for part in said if part))
 
-    def _why_no_estimate(self) -> str:
-        session = self._session
-        proposal = session.shelf.in_view() if session is not None else None
-        names = proposal.info.get("learned_from") if proposal is not None else None
-        if isinstance(names, list):
-            return f"none available. Learned from {', '.join(names[:3])}; nothing here supports it."
-        if session is None or len(session.references.references()) < 3:
-            return "needs at least three reference slices."
-        if session.training.busy:
-            return "follows, once it was tested on references that are left out."
-        return "not tested yet; the next training does."
-
     def show_shares(self, slug: str, shares: dict[str, float]) -> None:
         """Show the region shares of a proposal when it is the active one."""
         if self._session is not None and slug == self._session.active:
@@ -232,7 +226,7 @@ class ReviewSection(Step):
 
     # -- inside ---------------------------------------------------------------------------
 
-    def _say(self, text: str) -> None:
+    def tell(self, text: str) -> None:
         """Say something of the slice in view, until another one is."""
         session = self._session
         self._said_of = None
@@ -269,14 +263,10 @@ class ReviewSection(Step):
         if session is None:
             return False
         try:
-            index = session.references.current_slice()
-            session.accept_slice(index)
+            self.tell(accept(session, session.references.current_slice()))
         except ValueError as error:
             self.trouble.emit(str(error))
             return False
-        empty = "" if shows_object(session, index) else ": all of it is background"
-        word = slice_word(session.image, session.project.axis)
-        self._say(f"{word} {index} is a reference now{empty}. Undo: Ctrl+Z.")
         return True
 
     def _on_accept_next(self) -> None:
@@ -294,16 +284,16 @@ class ReviewSection(Step):
             return
         index = session.references.current_slice()
         if changed:
-            self._say(f"The sure part of slice {index} is yours now; what is left is open.")
+            self.tell(f"The sure part of slice {index} is yours now; what is left is open.")
         else:
-            self._say(f"Nothing in slice {index} is both open and sure.")
+            self.tell(f"Nothing in slice {index} is both open and sure.")
 
     def _on_training(self, state: object) -> None:
-        self._say("")  # it is of what was there before
+        self.tell("")  # it is of what was there before
 
     def _on_moved(self, step: object, again: bool) -> None:
         text = getattr(step, "text", "")
-        self._say(f"{'Done again' if again else 'Undone'}: {text}.")
+        self.tell(f"{'Done again' if again else 'Undone'}: {text}.")
 
     def _show_news(self) -> None:
         """Name the slices that the newest version changed most."""
@@ -318,7 +308,7 @@ class ReviewSection(Step):
             say(self.news, "")
             return
         links = ", ".join(_link(index, str(index)) for index in order)
-        say(self.news, f"The new version changed these slices most: {links}")
+        say(self.news, f"The new version changed most: {links}")
 
     def _on_link(self, link: str) -> None:
         if self._session is not None:

@@ -96,6 +96,7 @@ class VolumeSection(Step):
         self.classes = ClassList()
         self.label_import = LabelImport()
         self.label_import.said.connect(self.open)
+        self.label_import.axis_taken.connect(self.axis.setCurrentIndex)
         self.known = KnownImage()
         self.known.continue_wanted.connect(self.open_wanted)
         self.known.found.connect(self._on_known)
@@ -221,8 +222,9 @@ class VolumeSection(Step):
     def _say_how(self, session: Session) -> None:
         path = brief_path(self.hint, session.project.path)
         begin = "The brush is ready: draw on a slice. Hold Space to move the picture.\n"
-        labelled = (session.references.states != SliceState.EMPTY).any()
-        say(self.hint, f"{'' if labelled else begin}Saved as you work in\n{path}")
+        begun = bool((session.references.states != SliceState.EMPTY).any())
+        begun |= bool(session.proposals or session.project.proposal_slugs())
+        say(self.hint, f"{'' if begun else begin}Saved as you work in\n{path}")
 
     def _on_slices(self) -> None:
         session = self._session

@@ -48,6 +48,8 @@ class WindowClosing(QObject):
         """Watch the window that the panel is docked to now."""
         dock, window = _dock_and_window(self._panel)
         if dock is not None and window is not None:
+            if window is not self._window():
+                window.destroyed.connect(self._on_window_gone)
             self._name, self._window = dock.windowTitle(), ref(window)
             self.over = False
             window.installEventFilter(self)
@@ -97,6 +99,15 @@ class WindowClosing(QObject):
     def _removed(self) -> bool:
         """Whether the panel was taken out of its window, as napari's *close this panel* does."""
         return bool(self._name) and self._panel.parentWidget() is None
+
+    def _on_window_gone(self) -> None:
+        """Let a panel that was taken out go as well, as it would if it were docked.
+
+        PyQt would delete it when Python ends, and may crash then: it walks over all that it has
+        wrapped, and wraps each event that a filter of ours is shown meanwhile.
+        """
+        if self._removed:
+            self._panel.deleteLater()
 
     def _leave_soon(self) -> None:
         # Who takes it out may be about to dock it elsewhere. The function keeps the panel alive.

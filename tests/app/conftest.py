@@ -49,6 +49,14 @@ def warm_trainer() -> None:
     """Ask for a trainer that is started when a project opens, as the application does."""
 
 
+@pytest.fixture
+def saved_soon(monkeypatch) -> None:
+    """Ask for strokes that are saved at once, where that they are is what is looked at."""
+    from napari_sslseg.app import autosave
+
+    monkeypatch.setattr(autosave, "DELAY_MS", 50)
+
+
 @pytest.fixture(autouse=True)
 def _trainer_when_needed(request, monkeypatch):
     """Start trainers when training begins only: most tests need none, and each imports torch."""

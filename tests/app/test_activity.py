@@ -11,13 +11,13 @@ from napari_sslseg.training.facts import Phase
 
 
 def test_acting_is_noticed_told_to_the_trainer_and_shown(
-    warm_trainer, with_proposal, until, qtbot, monkeypatch
+    saved_soon, warm_trainer, with_proposal, until, all_read, qtbot, monkeypatch
 ):
     viewer, panel = with_proposal
     session = panel.session
     layer = session.proposals["semsim"].layer
     until(lambda: not session.autosave.pending)
-    qtbot.wait(300)  # what is counted in threads after the proposal came
+    all_read()  # what is counted in threads after the proposal came
     monkeypatch.setattr(activity, "EVERY", 0.0)
     told = []
     session.activity.acted.connect(lambda: told.append(1))

@@ -38,7 +38,7 @@ def disk():
 
 
 @pytest.fixture
-def autosave(qapp, disk):
+def autosave(qapp, disk, saved_soon):
     made = Autosave(disk.save)
     made.heard = []
     made.saved.connect(lambda pieces: made.heard.append(pieces))

@@ -9,7 +9,7 @@ from napari_sslseg.app import class_wishes
 from napari_sslseg.volume.project import Project
 from napari_sslseg.volume.terminology import Code
 
-pytestmark = pytest.mark.usefixtures("without_window")
+pytestmark = pytest.mark.usefixtures("saved_soon", "without_window")
 
 
 def test_a_typed_code_is_kept_and_shown_and_a_wrong_one_is_one_sentence(

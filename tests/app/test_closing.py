@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+from qtpy.compat import isalive
 from qtpy.QtCore import QEventLoop, Qt, QTimer
 from qtpy.QtWidgets import QApplication, QDockWidget, QMessageBox, QProgressDialog
 
@@ -216,6 +217,17 @@ def test_a_window_that_closes_while_its_panel_is_being_closed_loses_nothing(star
     assert np.array_equal(Project.open(session.project.path).ink_store.read(), ink)
 
 
+def test_a_panel_that_was_closed_goes_with_the_window(make_panel, until):
+    viewer, panel = make_panel()
+    viewer.window._qt_window.show()
+    docked(panel).title.close_button.click()
+    QApplication.processEvents()
+    assert isalive(panel)  # a script may dock it again
+    viewer.window.add_dock_widget(LoopPanel(viewer), name="Segment a volume")
+    viewer.close()
+    until(lambda: not isalive(panel), 20)
+
+
 def test_a_panel_that_moves_to_another_dock_keeps_its_session(started, until):
     viewer, panel = started
     session = panel.session
@@ -326,7 +338,7 @@ def test_a_user_who_will_not_wait_keeps_the_window(slow_disk, paint, until):
 def test_a_script_waits_for_a_slow_disk_without_a_window(slow_disk, paint):
     viewer, panel, go = slow_disk
     session, ink = panel.session, stroke(panel, paint)
-    threading.Timer(1.0, go.set).start()
+    threading.Timer(2 * closing.PATIENCE, go.set).start()
     viewer.close()
     assert panel.session is None
     assert np.array_equal(Project.open(session.project.path).ink_store.read(), ink)

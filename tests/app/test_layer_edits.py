@@ -13,7 +13,7 @@ from napari_sslseg.volume.proposal import Proposal
 
 from .conftest import SHAPE
 
-pytestmark = pytest.mark.usefixtures("without_window")
+pytestmark = pytest.mark.usefixtures("saved_soon", "without_window")
 
 SQUARE, HOLE = np.zeros((2, *SHAPE[1:]), bool)
 SQUARE[5:30, 5:30] = True
@@ -103,6 +103,7 @@ def test_mending_out_of_sight_is_an_edit_that_is_saved_and_counted(hidden, until
     until(lambda: not session.autosave.pending)
     stored = Project.open(session.project.path).correction_store("semsim").read()
     assert (stored[4][HOLE] == 1).all()
+    until(lambda: session.shelf.counts() is not None)
     until(lambda: session.shelf.counts().areas[4] == np.count_nonzero(proposal.layer.data[4]))
     for move in (session.history.undo, session.history.redo):
         told.clear()

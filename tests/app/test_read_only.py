@@ -12,7 +12,7 @@ from napari_sslseg.app import saving, training_run
 from napari_sslseg.volume.cohort import Cohort
 from napari_sslseg.volume.project import ImageInfo, Project
 
-pytestmark = pytest.mark.usefixtures("without_window")
+pytestmark = pytest.mark.usefixtures("saved_soon", "without_window")
 
 
 @pytest.fixture

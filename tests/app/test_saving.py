@@ -17,7 +17,7 @@ from napari_sslseg.volume.project import AcceptedSlice, Project
 
 from .conftest import put_proposal
 
-pytestmark = pytest.mark.usefixtures("without_window")
+pytestmark = pytest.mark.usefixtures("saved_soon", "without_window")
 
 MASK = np.zeros((40, 44), bool)
 MASK[3:6, 3:6] = True

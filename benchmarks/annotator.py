@@ -98,8 +98,8 @@ class ReferenceMatching:
 
     def propose(self, ink: np.ndarray) -> Proposal:
         """Carry the known slices through the volume and judge the result."""
-        from napari_sslseg.methods.confidence import Predictions
         from napari_sslseg.methods.propagation import propagate
+        from napari_sslseg.methods.voxel_evidence import Predictions
         from napari_sslseg.training.judge import make_proposal, raised_read
         from napari_sslseg.training.stack import SliceStack
 

@@ -8,9 +8,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ..methods.confidence import Predictions
 from ..methods.frameworks.base import PredictOutput
 from ..methods.propagation import Execution, Propagation, Renewal
+from ..methods.voxel_evidence import Predictions
 from ..volume.project import Project
 from .blocks import likeness, mixed, raised_classes, winning_classes, write_judged
 from .clock import Clock

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from ..methods.check_point import check_point
-from ..methods.confidence import Predictions, confidence_slices
+from ..methods.confidence import confidence_slices
 from ..methods.frameworks.base import PredictOutput
 from ..methods.regions import AdaptiveThresholds, Region
+from ..methods.voxel_evidence import Predictions
 from ..volume.annotation import NOT_ANNOTATED
 from ..volume.project import Project
 from ..volume.proposal import REGION_NAMES, neighbourhood_slab

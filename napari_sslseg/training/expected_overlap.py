@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..methods.confidence import Predictions
+from ..methods.voxel_evidence import Predictions
 
 
 class ExpectedOverlap:

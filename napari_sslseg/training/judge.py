@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..methods.confidence import Predictions, estimate_confidence
+from ..methods.confidence import estimate_confidence
 from ..methods.regions import AdaptiveThresholds, region_codes
+from ..methods.voxel_evidence import Predictions
 from ..volume.annotation import NOT_ANNOTATED
 from ..volume.proposal import Proposal, object_neighbourhood, region_shares
 from .expected_overlap import ExpectedOverlap

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..methods.confidence import Predictions
 from ..methods.propagation import Execution, Propagation, Renewal, propagate
+from ..methods.voxel_evidence import Predictions
 from . import estimate as quality
 from .facts import Basis, Phase, Witness
 from .judge import raised_read

@@ -10,9 +10,9 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from ..methods.confidence import Predictions
 from ..methods.frameworks.base import PredictOutput
 from ..methods.propagation import Propagation
+from ..methods.voxel_evidence import Predictions
 from ..volume.project import Project
 from ..volume.proposal import proposal_slug, region_shares
 from ..volume.proposal_files import ESTIMATE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_sslseg.methods.confidence import Predictions
+from napari_sslseg.methods.voxel_evidence import Predictions
 from napari_sslseg.training.estimate import dice_scores
 from napari_sslseg.training.expected_overlap import ExpectedOverlap
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from napari_sslseg.methods.confidence import Predictions, estimate_confidence
+from napari_sslseg.methods.confidence import estimate_confidence
+from napari_sslseg.methods.voxel_evidence import Predictions
 from napari_sslseg.training.expected_overlap import ExpectedOverlap
 from napari_sslseg.training.judge import (
     DISCREPANT,
@@ -70,7 +71,7 @@ def test_regions_follow_agreement_and_confidence(stack):
 
 def test_beside_a_network_less_chance_makes_a_discrepant_voxel_confident(stack):
     torch.manual_seed(0)
-    probs = torch.rand(stack.depth, 3, *stack.image.shape[-2:]).softmax(1)
+    probs = (3 * torch.rand(stack.depth, 3, *stack.image.shape[-2:])).softmax(1)
     known = replace(known_of(stack, probs), network=probs)
     proposal, _ = make_proposal("X", stack, known, (probs.argmax(1) + 1) % 3, {})
     regions = torch.from_numpy(stack_order(proposal.regions, stack))

@@ -25,10 +25,6 @@ Reals = npt.NDArray[np.float64]
 #: slice beside it teaches nothing, and its middle teaches more than its ends.
 CENTRAL = 0.7
 
-#: Beyond the outermost known slice, and most of all close to it, the confidence expects too many
-#: errors. At d slices from it they count by d / (d + OPEN_END * depth).
-OPEN_END = 1 / 20
-
 
 class ErrorReduction(Strategy):
     """Sum over all slices of the expected errors that knowing one slice would mend.
@@ -64,7 +60,7 @@ class ErrorReduction(Strategy):
         slice.
         """
         distance = distance_to_known(evidence.depth, evidence.known)
-        errors = _set_right(evidence, distance)
+        errors = evidence.expected_errors()
         elsewhere = errors - np.minimum(errors, _lasting(evidence, distance))
         # The slice itself is set right as a whole.
         gain = influence(evidence.depth, evidence.sources) @ elsewhere + (errors - elsewhere)
@@ -84,13 +80,3 @@ def _lasting(evidence: Evidence, distance: Reals) -> float:
     if evidence.extent == (None, None) or not beside.any():
         return 0.0
     return float(np.median(evidence.expected_errors()[beside]))
-
-
-def _set_right(evidence: Evidence, distance: Reals) -> Reals:
-    errors = evidence.expected_errors()
-    if not evidence.known:
-        return errors
-    slices, sources = np.arange(evidence.depth), evidence.sources
-    outside = (slices < sources[0]) | (slices > sources[-1])
-    trust = distance / (distance + OPEN_END * evidence.depth)
-    return np.where(outside, errors * trust, errors)

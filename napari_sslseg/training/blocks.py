@@ -21,7 +21,7 @@ from ..volume.proposal import REGION_NAMES, neighbourhood_slab
 from ..volume.stored_ink import JoinedInk
 from .coherence import make_coherent
 from .expected_overlap import ExpectedOverlap
-from .judge import discrepant_threshold, dissent, judge_voxels
+from .judge import dissent, judge_voxels, limits_of
 from .recipe import Recipe
 from .reference_shapes import ReferenceShapes
 from .stack import SliceStack, View
@@ -174,10 +174,10 @@ def write_judged(
         overlap,
     )
     regions = workspace.zeros(tuple(stack.ink.shape), torch.uint8)
-    least = discrepant_threshold(known)
+    limits = limits_of(known)
     for z in range(depth):
         found = judge_voxels(
-            certainty[z], classes[z], other[z], thresholds, least, stack.ink[z], outside[z]
+            certainty[z], classes[z], other[z], thresholds, limits, stack.ink[z], outside[z]
         )
         classes[z], regions[z], certainty[z] = found.classes, found.regions, found.certainty
         workspace.release()
@@ -217,7 +217,7 @@ def _thresholds(
 
     Fills in the certainty, adds to the overlap, and empties what is proposed outside of the object.
     """
-    least = discrepant_threshold(known)
+    limits = limits_of(known)
     sums, counts = torch.zeros(stack.classes).double(), torch.zeros(stack.classes)
     for z, sure in enumerate(confidence_slices(known)):
         if outside[z]:
@@ -228,7 +228,7 @@ def _thresholds(
         open_ = (stack.ink[z] == NOT_ANNOTATED) & near
         if overlap.covers(known, z):
             overlap.add_slice(known.proposed[z], sure, open_)
-        counted = open_ & ~dissent(sure, proposed[z], other[z], least)
+        counted = open_ & ~dissent(sure, proposed[z], other[z], limits)
         sums += torch.bincount(proposed[z][counted], sure[counted].double(), stack.classes)
         counts += torch.bincount(proposed[z][counted], minlength=stack.classes)
         workspace.release()
@@ -240,7 +240,7 @@ def _thresholds(
         if not outside[z]:
             near = torch.from_numpy(neighbourhood_slab(proposed.numpy(), z))
             open_ = (stack.ink[z] == NOT_ANNOTATED) & near
-            unanimous = open_ & ~dissent(certainty[z], proposed[z], other[z], least)
+            unanimous = open_ & ~dissent(certainty[z], proposed[z], other[z], limits)
             share.add(certainty[z], proposed[z], unanimous, open_)
         workspace.release()
         progress(0.8 + 0.2 * z / stack.depth)

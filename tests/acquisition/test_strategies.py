@@ -81,14 +81,6 @@ def test_one_doubtful_slice_in_a_gap_draws_the_choice_towards_it():
     assert create("uncertainty").rank(evidence(known=(0, 19), doubt={5: 500}))[0].index == 5
 
 
-def test_errors_beside_an_open_end_count_half():
-    doubt = {z: 0 for z in range(20)} | {4: 100}
-    found = evidence(known=(5, 15), doubt=doubt)
-    # One slice from the outermost known one, in twenty: 1 / (1 + 20 / 20).
-    expected = 50 / found.object_size()
-    assert ErrorReduction().scores(found)[4] == pytest.approx(expected)
-
-
 def test_a_batch_does_not_crowd_around_one_place():
     found = create().rank(evidence(depth=41, known=(0, 20, 40), doubt={9: 60, 10: 60, 11: 60}), 2)
     assert 7 <= found[0].index <= 13
@@ -249,8 +241,8 @@ def test_scores_by_hand():
 
 def test_scores_beyond_an_open_end_by_hand():
     found = hand_made((2, None))
-    # Two slices from the outermost known one, in twelve; slice 9 keeps less than the 20 that last.
-    assert found[10] == pytest.approx(50 * 2 / (2 + 12 / 20))
+    # With 10 known, the reach at 9 is 1/2 instead of 1, its distance to the outermost known slice.
+    assert found[10] == pytest.approx(50 + 10 * (1 - (1 / 2) ** 3))
     assert found[3] == pytest.approx(10 + 70 * (1 - (2 / 3) ** 3))
 
 

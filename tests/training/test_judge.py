@@ -15,6 +15,7 @@ from napari_sslseg.training.judge import (
     DISCREPANT,
     DISCREPANT_READ,
     RAISED_READ,
+    Limits,
     class_thresholds,
     judge_voxels,
     make_proposal,
@@ -22,6 +23,8 @@ from napari_sslseg.training.judge import (
     raised_read,
 )
 from napari_sslseg.volume.proposal import object_neighbourhood
+
+LIMITS = Limits(0.4, 0.2)
 
 
 def known_of(stack, probs):
@@ -120,8 +123,18 @@ def test_outside_is_confident_whatever_its_certainty():
     certainty, zeros = torch.full((2,), 0.1), torch.zeros(2, dtype=torch.long)
     ink = torch.full((2,), 255, dtype=torch.uint8)
     outside = torch.tensor([True, False])
-    judged = judge_voxels(certainty, zeros, zeros + 1, torch.tensor([0.5, 0.5]), 0.4, ink, outside)
+    judged = judge_voxels(
+        certainty, zeros, zeros + 1, torch.tensor([0.5, 0.5]), LIMITS, ink, outside
+    )
     assert judged.regions.tolist() == [1, 4]
+
+
+def test_what_is_disputed_is_discrepant_and_never_confident():
+    certainty = torch.tensor([0.1, 0.3, 0.3, 0.45])
+    named, other = torch.zeros(4, dtype=torch.long), torch.tensor([0, 0, 1, 1])
+    ink, outside = torch.full((4,), 255, dtype=torch.uint8), torch.zeros(4, dtype=torch.bool)
+    judged = judge_voxels(certainty, named, other, torch.tensor([0.8, 0.8]), LIMITS, ink, outside)
+    assert judged.regions.tolist() == [4, 2, 4, 3]
 
 
 def test_a_network_within_a_mixture_dissents_where_it_outweighs_it():

@@ -27,7 +27,7 @@ from napari_sslseg.training.events import (
 )
 from napari_sslseg.training.facts import Witness
 from napari_sslseg.training.finite import is_finite
-from napari_sslseg.training.judge import DISCREPANT, raised_read
+from napari_sslseg.training.judge import DISPUTED, raised_read
 from napari_sslseg.training.plan import FIRST_STEPS
 from napari_sslseg.training.request import PRESETS, TrainRequest
 from napari_sslseg.training.session import TrainingError, run_project
@@ -273,7 +273,7 @@ def test_each_proposal_is_compared_with_what_it_does_not_hold_already(project, m
     run(project, preset="supervised", seconds=2, resume=False)
     proposal, matched = (project.read_proposal(s) for s in ("semsim", "reference-guided"))
     assert proposal.info["second_opinion"] == "matching"
-    least = round(255 * DISCREPANT)  # as it is stored: what is rounded to it may be either
+    least = round(255 * DISPUTED)  # as it is stored: what is rounded to it may be either
     judged = (proposal.regions > 0) & (proposal.confidence != least)
     assert judged.any()
     differs = (proposal.classes != matched.classes) | (proposal.confidence < least)

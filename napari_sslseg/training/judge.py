@@ -22,11 +22,11 @@ from .trusted_share import TrustedShare
 DISCREPANT = 0.4
 
 #: The same of the matching alone: an even chance. At two fifths what lies above was wrong as often
-#: as what lies below where the references are far apart (docs/results.md).
+#: as what lies below where the references are far apart (docs/experiments.md).
 DISCREPANT_READ = 0.5
 
 #: Confidence up to which no voxel is unanimous, beside a network, which adds to it what it knows.
-#: With two fifths, what became DS was wrong less often than DC in hearts (docs/results.md).
+#: With two fifths, what became DS was wrong less often than DC in hearts (docs/experiments.md).
 DISPUTED = 0.2
 
 #: The same of the matching alone: an even chance, at which another class is likelier.
@@ -46,7 +46,7 @@ def raised_network(proposed: Tensor, network: Tensor) -> Tensor:
     because there it is more often wrong than the matching. So it means little that by itself it
     would say something else; a discrepancy is where the mixture changes when the network counts as
     much again as all of it. Such voxels are more often wrong than the unsure ones that both agree
-    on (docs/results.md), which is not always so where just the network differs.
+    on (docs/experiments.md), which is not always so where just the network differs.
 
     Parameters
     ----------
@@ -67,8 +67,8 @@ def raised_read(proposed: Tensor, farther: Tensor) -> Tensor:
     The read from the farther side is heard in the matching already, as far as it is worth, as the
     network is in a mixture (`raised_network`). Where it names another class but the matching is
     sure of its own, it is mostly the farther read that is wrong: such voxels are less often wrong
-    than the unsure ones that both agree on (docs/results.md). A discrepancy is where the matching
-    changes when a quarter of it is the farther read alone.
+    than the unsure ones that both agree on (docs/experiments.md). A discrepancy is where the
+    matching changes when a quarter of it is the farther read alone.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ TOLERANCE = 0.03
 #: Dice by which less may be expected of the network's proposal than of the matching's, by the
 #: confidence of each, and still be recommended. On volumes with truth the expected difference told
 #: which was better, whether the network had learned well or hardly; a left-out reference, on which
-#: it is tested after a third of the time, did not (docs/results.md).
+#: it is tested after a third of the time, did not (docs/experiments.md).
 DOUBT = 0.01
 
 #: Slices below which what they tell of all the others is rough.

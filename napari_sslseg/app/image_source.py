@@ -112,7 +112,7 @@ def read_layer(layer: Image, channels: Sequence[Image] = ()) -> tuple[npt.NDArra
     ------
     ImageError
         When a layer is no volume, does not have the shape of the others, or holds no finite
-        value.
+        value; it names the layer.
     """
     members = list(channels) if len(channels) > 1 else [layer]
     layer = members[0]
@@ -129,8 +129,9 @@ def read_layer(layer: Image, channels: Sequence[Image] = ()) -> tuple[npt.NDArra
         array = finest(layer)
         if array.size <= MAPPED:
             array = np.asarray(array)
-    if array.dtype.kind == "f" and not any(np.isfinite(p).any() for p in pieces(array)):
-        raise ImageError(f"“{layer.name}” holds no number in any voxel, only NaN or infinite.")
+    if empty := _without_number(array, members):
+        leave = "; leave it out of the channels" if len(members) > 1 else ""
+        raise ImageError(f"“{empty}” holds no number in any voxel, only NaN or infinite{leave}.")
     entry = {k: v for k, v in layer.metadata.get(METADATA, {}).items() if k not in _NOT_KEPT}
     info = ImageInfo(
         name=str(layer.metadata.get(METADATA, {}).get(VOLUME) or layer.name),
@@ -151,6 +152,18 @@ def read_layer(layer: Image, channels: Sequence[Image] = ()) -> tuple[npt.NDArra
         },
     )
     return array, info
+
+
+def _without_number(array: Any, members: Sequence[Image]) -> str:
+    """Return the name of the first layer whose channel of an array holds no number, or nothing."""
+    if array.dtype.kind != "f":
+        return ""
+    seen = np.zeros(len(members), dtype=bool)
+    for piece in pieces(array):
+        seen |= np.isfinite(piece).reshape(-1, len(members)).any(axis=0)
+        if seen.all():
+            return ""
+    return str(members[int(seen.argmin())].name)
 
 
 def show_image(viewer: ViewerModel, array: npt.NDArray[Any], info: ImageInfo) -> Image:

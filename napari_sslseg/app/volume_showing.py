@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QTimer
 
+from .background import in_background
 from .channels import channels_of
 from .image_layers import bring_into_view, remove
+from .rewritten_source import SourceLook, look_at_source, source_of_project
 from .session import Session
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ def show_in_turns(
                 begin(session, over is not None)
                 if volume.trouble:
                     show_warning(volume.trouble)
+                _tell_of_source(session)
         finally:
             ended()
 
@@ -61,6 +64,21 @@ def show_in_turns(
         ended()
         raise
     QTimer.singleShot(0, show_labels)
+
+
+def _tell_of_source(session: Session) -> None:
+    """Look in a thread whether the file of the image holds another one by now, and say so."""
+    project = session.project
+    if not source_of_project(project):
+        return
+
+    def looked(found: SourceLook) -> None:
+        found.remember(project)
+        if found.trouble and not session.saving.closed:
+            show_warning(found.trouble)
+
+    # What cannot be told about the file is no reason to disturb who works on the project's image.
+    in_background(lambda: look_at_source(project), looked, lambda error: None)
 
 
 def take_away(session: Session, image_stays: bool) -> None:

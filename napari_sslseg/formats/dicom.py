@@ -39,25 +39,6 @@ _NO_LETTERS = str.maketrans("", "", _LETTERS)
 _MOST_FILES = 50_000
 
 
-def list_series(path: str | os.PathLike[str]) -> list[SeriesInfo]:
-    """Return the volumes in a folder and below it, or in the folder of a file.
-
-    Of a series with several volumes (time points, echoes, orientations …) each is one of its own.
-
-    Parameters
-    ----------
-    path : path-like
-        A folder, or a DICOM file, whose own series alone is listed.
-
-    Raises
-    ------
-    FormatError
-        If there is no DICOM image.
-    """
-    stacks, _ = _find(Path(os.path.abspath(path)))
-    return _infos(stacks)
-
-
 def read(path: Path, part: str | None = None) -> Volume:
     """Read a series.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from .errors import FormatError
 from .fourth_axis import refuse_choice
 from .lazy import EAGER_BYTES, lazy_array
 from .limits import check_declared, check_memory
+from .upright import AS_STORED, ORIENTATION, orientation_of, remark_on, upright
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,10 +59,18 @@ class PictureStack:
     paths: tuple[str, ...]
 
 
+class _Picture(NamedTuple):
+    """A picture the right way up, and what is remarkable about how it is stored."""
+
+    values: NDArray[Any]
+    remarks: tuple[str, ...] = ()
+
+
 def read(path: Path, part: str | None = None) -> Volume:
     """Read a picture as (row, column), or a folder of them as (picture, row, column).
 
-    Colours are the last axis; transparency is left out.
+    Colours are the last axis; transparency is left out. A picture that says that it is stored
+    turned, as those of cameras do, is turned upright.
 
     Parameters
     ----------
@@ -111,24 +120,25 @@ def natural_key(path: Path) -> tuple[Any, ...]:
     return tuple((int(w), "") if w.isdecimal() else (-1, w) for w in words)
 
 
-def _read(path: Path, part: str | None, plane: Callable[[Path], NDArray[Any]]) -> Volume:
+def _read(path: Path, part: str | None, plane: Callable[[Path], _Picture]) -> Volume:
     refuse_choice(path, part)
     if path.is_dir():
         return _read_stack(path, plane)
-    array = plane(path)
-    geometry = Geometry.from_spacing((1.0, 1.0), array.shape[:2], units="pixel")
-    return Volume(array, geometry, header=PictureStack((str(path),)))
+    found = plane(path)
+    geometry = Geometry.from_spacing((1.0, 1.0), found.values.shape[:2], units="pixel")
+    header = PictureStack((str(path),))
+    return Volume(found.values, geometry, header=header, warnings=found.remarks)
 
 
-def _read_stack(folder: Path, plane: Callable[[Path], NDArray[Any]]) -> Volume:
+def _read_stack(folder: Path, plane: Callable[[Path], _Picture]) -> Volume:
     files = stack_files(folder)
-    first = plane(files[0])
+    first, remarks = plane(files[0])
     shape = (len(files), *first.shape)
     geometry = Geometry.from_spacing((1.0,) * 3, shape[:3], units="pixel")
-    remarks = _missing_numbers(files)
+    remarks = (*_missing_numbers(files), *remarks)
 
     def block(region: tuple[slice, ...]) -> NDArray[Any]:
-        planes = [_alike(plane(file), first, file, files[0]) for file in files[region[0]]]
+        planes = [_alike(plane(file).values, first, file, files[0]) for file in files[region[0]]]
         return np.stack(planes)[(slice(None), *region[1:])]
 
     array: Any
@@ -138,7 +148,7 @@ def _read_stack(folder: Path, plane: Callable[[Path], NDArray[Any]]) -> Volume:
         check_memory(folder, len(files) * first.nbytes)
         array = np.empty(shape, first.dtype)
         for n, file in enumerate(files):
-            array[n] = _alike(plane(file), first, file, files[0])
+            array[n] = _alike(plane(file).values, first, file, files[0])
     header = PictureStack(tuple(map(str, files)))
     return Volume(array, geometry, header=header, name=folder.name, warnings=remarks)
 
@@ -172,22 +182,24 @@ def _missing_numbers(files: list[Path]) -> tuple[str, ...]:
     return (f"Pictures seem to be missing: the numbers of the files leave a gap after {before}.",)
 
 
-def _plane(path: Path) -> NDArray[Any]:
+def _plane(path: Path) -> _Picture:
     return _decoded(path, keep_palette=False)
 
 
-def _indices(path: Path) -> NDArray[Any]:
+def _indices(path: Path) -> _Picture:
     return _decoded(path, keep_palette=True)
 
 
-def _decoded(path: Path, keep_palette: bool) -> NDArray[Any]:
+def _decoded(path: Path, keep_palette: bool) -> _Picture:
     if path.suffix.lower() in (".tif", ".tiff"):
         from .tiff import read as read_tiff
+        from .tiff_spacing import TiffHeader
 
         volume = read_tiff(path)
         if volume.geometry.ndim != 2:
             raise FormatError(f"{path} holds a stack itself; open the file, not the folder.")
-        return np.asarray(volume.array)
+        turn = volume.header.orientation if isinstance(volume.header, TiffHeader) else AS_STORED
+        return _Picture(np.asarray(volume.array), remark_on(turn))
     from PIL import Image
 
     try:
@@ -200,8 +212,10 @@ def _decoded(path: Path, keep_palette: bool) -> NDArray[Any]:
                 if image.mode == "P" and (keep_palette or _is_grey(image)):
                     mode = "P" if keep_palette else "L"
                 if image.mode == "1" and keep_palette:  # as grey it would be 0 and 255
-                    return np.asarray(image).astype(np.uint8)
-                values = np.asarray(image if image.mode == mode else image.convert(mode))
+                    values = np.asarray(image).astype(np.uint8)
+                else:
+                    values = np.asarray(image if image.mode == mode else image.convert(mode))
+                turn = _orientation(image)
     except FormatError:
         raise
     except (PermissionError, MemoryError):
@@ -213,7 +227,15 @@ def _decoded(path: Path, keep_palette: bool) -> NDArray[Any]:
         ) from error
     if values.dtype == np.int32 and values.size and 0 <= values.min() <= values.max() < 65536:
         values = values.astype(np.uint16)
-    return values
+    return _Picture(np.ascontiguousarray(upright(values, turn)), remark_on(turn))
+
+
+def _orientation(image: Any) -> int:
+    """Return how a picture, decoded already, says that it is stored."""
+    try:
+        return orientation_of(image.getexif().get(ORIENTATION))
+    except Exception:  # damaged EXIF data beside a good picture
+        return AS_STORED
 
 
 def _is_grey(image: Any) -> bool:

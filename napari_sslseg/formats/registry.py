@@ -112,9 +112,11 @@ def read(path: str | os.PathLike[str], part: str | None = None) -> Volume:
     missing = volume.voxels_without_number
     if not missing:
         return volume
+    bright = volume.count_infinite()
+    although = f", although +infinity ({bright} of them) is drawn brightest" if bright else ""
     remark = (
         f"{missing} of {volume.array.size} values are not finite (NaN or infinite); they count as "
-        "the lowest value of the image."
+        f"the lowest value of the image{although}."
     )
     return replace(volume, warnings=(*volume.warnings, remark))
 

@@ -22,6 +22,7 @@ from .tiff_chain import check_chain, check_pages
 from .tiff_codecs import decoder, stored_bits
 from .tiff_opening import REMARK, left_out, opened
 from .tiff_spacing import TiffHeader, voxel_size
+from .upright import AS_STORED, ORIENTATION, orientation_of, remark_on, upright
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +62,7 @@ def read(path: Path, part: str | None = None) -> Volume:
     the distance of the pages is not given, it is taken to be that of the rows. Of stacks at several
     time points one has to be chosen; planes at several time points are a stack. Large compressed
     files are decoded page by page when they are looked at. Where the OME metadata are damaged, the
-    pages are a stack.
+    pages are a stack. Pages that are stored turned, as scanners write them, are turned upright.
 
     Parameters
     ----------
@@ -98,8 +99,10 @@ def read(path: Path, part: str | None = None) -> Volume:
         array, axes, chosen = _one_time(path, array, axes, part)
         array, spatial = _ordered(path, array, axes)
         rank = len(spatial)
-        header, remarks = voxel_size(tif, array.shape[:rank])
-        remarks = (*([REMARK] if damaged else []), *remarks, *left_out(tif))
+        turn = _orientation(tif)
+        array = upright(array, turn, rank - 2)
+        header, remarks = voxel_size(tif, array.shape[:rank], turn)
+        remarks = (*([REMARK] if damaged else []), *remarks, *left_out(tif), *remark_on(turn))
         ome = from_xml(tif.ome_metadata) if tif.is_ome and tif.ome_metadata else []
     return Volume(
         array,
@@ -110,6 +113,12 @@ def read(path: Path, part: str | None = None) -> Volume:
         warnings=remarks,
         **described_channels(ome, array.shape[rank:]),
     )
+
+
+def _orientation(tif: tifffile.TiffFile) -> int:
+    """Return how the first page says that it is stored; microscopes' formats know no turns."""
+    tag = tif.pages.first.tags.get(ORIENTATION)
+    return AS_STORED if tag is None or tif.is_ome or tif.is_imagej else orientation_of(tag.value)
 
 
 def _check_size(path: Path, series: Any) -> None:

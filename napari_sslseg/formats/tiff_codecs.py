@@ -16,6 +16,7 @@ import numpy as np
 import tifffile
 
 from .errors import FormatError
+from .upright import AS_STORED, ORIENTATION
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,6 +92,7 @@ class PillowPages:
     def __call__(self, page: Any) -> NDArray[Any]:
         """Return the values of a page as tifffile would."""
         self._image.seek(page.index)
+        self._image.getexif()[ORIENTATION] = AS_STORED  # else Pillow turns it, unlike tifffile
         values = np.asarray(self._image)
         if values.shape != page.shape or values.dtype.itemsize != page.dtype.itemsize:
             raise ValueError("Pillow reads it as something else")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..volume.geometry import Geometry
 from .length_units import length_unit, remark_on
+from .upright import AS_STORED, swaps
 
 if TYPE_CHECKING:
     import tifffile
@@ -26,8 +27,9 @@ _PRINT_RESOLUTIONS = (72, 96, 100, 150, 200, 300, 600, 1200)
 class TiffHeader:
     """How a source stated its voxel size, to be written back alike.
 
-    `resolution` holds the two rationals of the tags, `spacing` and `unit` the ImageJ fields as
-    they stand; both are ``None`` where the file has none.
+    `resolution` holds the two rationals of the tags, of the columns and the rows that are shown,
+    `spacing` and `unit` the ImageJ fields as they stand; all are ``None`` where the file has none.
+    `orientation` is how it is stored: the geometry is that of the image turned upright.
     """
 
     ome: bool
@@ -35,6 +37,7 @@ class TiffHeader:
     resolution: tuple[tuple[int, int], tuple[int, int]] | None = None
     spacing: float | None = None
     unit: str | None = None
+    orientation: int = AS_STORED
 
     @property
     def has_imagej_fields(self) -> bool:
@@ -46,7 +49,7 @@ class TiffHeader:
 
 
 def voxel_size(
-    tif: tifffile.TiffFile, shape: tuple[int, ...]
+    tif: tifffile.TiffFile, shape: tuple[int, ...], orientation: int = AS_STORED
 ) -> tuple[TiffHeader, tuple[str, ...]]:
     """Return what a file states about an image of a spatial shape, and remarks on it.
 
@@ -57,7 +60,9 @@ def voxel_size(
     tif : tifffile.TiffFile
         Open.
     shape : tuple of int
-        ``([page,] row, column)``.
+        ``([page,] row, column)``, upright.
+    orientation : int
+        How the file stores rows and columns.
 
     Returns
     -------
@@ -82,6 +87,7 @@ def voxel_size(
     resolution = None
     if "XResolution" in tags and "YResolution" in tags:
         resolution = (_rational(tags["XResolution"].value), _rational(tags["YResolution"].value))
+        resolution = resolution[::-1] if swaps(orientation) else resolution
     described = dict(tif.imagej_metadata or (tif.shaped_metadata or ({},))[0])
     unit = described.get("unit")
     between = described.get("spacing")
@@ -105,6 +111,7 @@ def voxel_size(
         resolution,
         float(between) if isinstance(between, (int, float)) and between > 0 else None,
         None if unit is None else str(unit),
+        orientation,
     )
     return header, remark_on(str(unit or ""), "pixels")
 

@@ -165,7 +165,10 @@ def standardise(image: Tensor | npt.NDArray[Any]) -> Tensor:
     for c in range(values.shape[1]):
         channel = values[:, c]
         blocks = partial(_columns, channel)
-        (scale,) = fit_scales(blocks, channel.shape)
+        try:
+            (scale,) = fit_scales(blocks, channel.shape)
+        except NotFiniteError as error:
+            raise _without_number(c, values.shape[1]) from error
         for z, slice_ in enumerate(channel):
             result[z, c] = scale.apply(slice_)
     return torch.from_numpy(result)
@@ -192,7 +195,7 @@ def _ranges(blocks: Iterator[npt.NDArray[Any]], step: int) -> list[IntensityScal
         start += len(block)
     least, most = np.min(lows, axis=0).astype(np.float64), np.max(highs, axis=0).astype(np.float64)
     if np.isinf(least).any():
-        raise NotFiniteError("The image holds no number in any voxel (only NaN or infinite).")
+        raise _without_number(int(np.isinf(least).argmax()), len(least))
     taken = np.concatenate(sample)
     low, high = np.percentile(np.where(np.isfinite(taken), taken, least), _PERCENTILES, axis=0)
     flat = high <= low
@@ -203,6 +206,12 @@ def _ranges(blocks: Iterator[npt.NDArray[Any]], step: int) -> list[IntensityScal
         IntensityScale(float(m), float(h) or 0.5, 0.0, 1.0, float(lowest - m))
         for m, h, lowest in zip(middle, half, least, strict=True)
     ]
+
+
+def _without_number(channel: int, channels: int) -> NotFiniteError:
+    """Return, not raise, the error that a channel, counted from 0, holds no number."""
+    what = "The image" if channels == 1 else f"Channel {channel + 1} of {channels}"
+    return NotFiniteError(f"{what} holds no number in any voxel (only NaN or infinite).")
 
 
 def _large_integer(values: npt.NDArray[Any]) -> bool:

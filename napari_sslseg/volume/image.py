@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from .geometry import Geometry
@@ -112,18 +114,24 @@ class Volume:
         """How many values are NaN or infinite; 0 for a lazy array, which is not looked at."""
         if self.array.dtype.kind != "f" or self.is_lazy:
             return 0
-        return self.array.size - _finite(self.array)
+        return self.array.size - _count(self.array, np.isfinite)
+
+    def count_infinite(self) -> int:
+        """Return how many values are +infinity; 0 for a lazy array, which is not looked at."""
+        if not self.voxels_without_number:
+            return 0
+        return _count(self.array, np.isposinf)
 
 
-def _finite(array: NDArray[Any]) -> int:
-    """Count finite values."""
+def _count(array: NDArray[Any], which: Callable[..., Any]) -> int:
+    """Count the values of an array for which a function of arrays is true."""
     # One pass in memory order and in pieces: a memory-mapped volume may exceed the memory.
     # Walk along the axis with the largest stride, so that each piece is contiguous on disk.
     axis = int(np.argmax(np.abs(array.strides)))
     moved = np.moveaxis(array, axis, 0)
     step = max(1, _CHUNK // max(1, moved[0].size))
     return sum(
-        int(np.count_nonzero(np.isfinite(moved[start : start + step])))
+        int(np.count_nonzero(which(moved[start : start + step])))
         for start in range(0, len(moved), step)
     )
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ..formats.dicom_files import write_series, write_structure_set
-from .test_label_importing import answer, choose
+from .label_files import answer, choose
 
 pytestmark = pytest.mark.usefixtures("without_window")
 

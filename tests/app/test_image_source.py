@@ -53,6 +53,13 @@ def test_what_is_no_volume_is_said():
         read_layer(Image(np.full((3, 4, 5), np.nan), contrast_limits=(0, 1)))
 
 
+def test_a_channel_without_any_number_is_named():
+    channels = [Image(np.ones((3, 4, 5), np.float32), name=name) for name in ("t1", "t2", "adc")]
+    channels[1].data = np.full((3, 4, 5), np.inf, np.float32)
+    with pytest.raises(ImageError, match=r"^“t2” holds no number in any voxel.* leave it out of"):
+        read_layer(channels[0], channels)
+
+
 def test_colours_become_channels_and_the_place_is_kept():
     layer = Image(np.zeros((3, 4, 5, 3), dtype=np.uint8), rgb=True, scale=(3, 1, 1), name="x")
     array, info = read_layer(layer)

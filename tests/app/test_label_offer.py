@@ -11,7 +11,7 @@ from napari_sslseg.app.label_offer import LabelOffer
 from napari_sslseg.app.readers import holds_labels, read_layers
 
 from .conftest import SHAPE, make_volume
-from .test_label_importing import save
+from .label_files import save
 
 pytestmark = pytest.mark.usefixtures("without_window")
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
+import pytest
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import (
@@ -16,6 +18,10 @@ from pydicom.uid import (
     RTStructureSetStorage,
     generate_uid,
 )
+
+from napari_sslseg.formats.choice import SeveralVolumesError
+from napari_sslseg.formats.dicom import read
+from napari_sslseg.formats.dicom_series import SeriesInfo
 
 PATIENT = "Secret^Patient"
 
@@ -66,6 +72,13 @@ def set_pixels(out: Dataset, array: np.ndarray) -> None:
     out.HighBit = out.BitsStored - 1
     out.PixelRepresentation = int(array.dtype.kind == "i")
     out.PixelData = np.ascontiguousarray(array).tobytes()
+
+
+def choices_in(path: Path) -> tuple[SeriesInfo, ...]:
+    """Return the volumes among which the user has to choose, in a folder or a file."""
+    with pytest.raises(SeveralVolumesError) as caught:
+        read(path)
+    return cast("tuple[SeriesInfo, ...]", caught.value.choices)
 
 
 def write_series(

@@ -16,11 +16,11 @@ from pydicom.uid import (
 
 from napari_sslseg.formats import FormatError
 from napari_sslseg.formats.choice import SeveralVolumesError
-from napari_sslseg.formats.dicom import list_series, read
+from napari_sslseg.formats.dicom import read
 from napari_sslseg.formats.dicom_series import DicomSource
 
 from .conftest import DIRECTIONS
-from .dicom_files import PATIENT, dataset, set_pixels, write_enhanced, write_series
+from .dicom_files import PATIENT, choices_in, dataset, set_pixels, write_enhanced, write_series
 
 ARRAY = np.arange(6 * 5 * 4, dtype=np.int16).reshape(6, 5, 4) * 7 - 100
 SPACING = (1.3, 0.7)  # rows, columns
@@ -141,7 +141,7 @@ def test_several_series_are_listed_and_chosen_by_key_or_uid(tmp_path):
         pixel_spacing=SPACING,
         step=(0, 0, 2.5),
     )
-    two, ten = list_series(tmp_path)
+    two, ten = choices_in(tmp_path)
     assert (two.key, ten.key) == ("2", "10")
     assert ten.title == "T1, MR, 4 × 5, 3 slices, 0.7 × 1.3 × 2.5 mm"
     assert ten.shape == (4, 5, 3)
@@ -158,9 +158,9 @@ def test_several_series_are_listed_and_chosen_by_key_or_uid(tmp_path):
 def test_series_of_equal_number_get_letters(tmp_path):
     for prefix in "ab":
         write_series(tmp_path, ARRAY, series_number=3, prefix=prefix, description=prefix)
-    keys = [info.key for info in list_series(tmp_path)]
+    keys = [info.key for info in choices_in(tmp_path)]
     assert keys == ["3a", "3b"]
-    titles = [info.title for info in list_series(tmp_path)]
+    titles = [info.title for info in choices_in(tmp_path)]
     assert len({read(tmp_path, key).name for key in keys}) == len(set(titles)) == 2
 
 
@@ -184,7 +184,7 @@ def test_volumes_in_one_series_are_told_apart(tmp_path, attribute, values, said)
             prefix="ab"[n],
             edit=lambda out, _, value=value: setattr(out, attribute, value),
         )
-    low, high = list_series(tmp_path)
+    low, high = choices_in(tmp_path)
     assert low.key == "1.1"
     assert said in low.title
     assert np.array_equal(read(tmp_path, "1.1").array.T, ARRAY + 1)
@@ -203,7 +203,7 @@ def test_volumes_that_nothing_tells_apart_go_by_their_numbers(tmp_path):
             edit=lambda out, _, n=n: setattr(out, "InstanceNumber", out.InstanceNumber + 100 * n),
         )
     assert [read(tmp_path, key).array.min() for key in ("1.1", "1.2")] == [-100, -99]
-    assert "volume 2" in list_series(tmp_path)[1].title
+    assert "volume 2" in choices_in(tmp_path)[1].title
 
 
 def test_time_points_of_one_enhanced_file(tmp_path):
@@ -224,7 +224,7 @@ def test_time_points_of_one_enhanced_file(tmp_path):
 def test_orientations_of_a_scout_are_volumes_of_their_own(tmp_path):
     for n, name in enumerate(["xyz", "yzx", "xzy"]):
         write_series(tmp_path, ARRAY[:2], series="1.2.3", prefix="abc"[n], **layout(name))
-    assert [info.title.split(", ")[1] for info in list_series(tmp_path)] == [
+    assert [info.title.split(", ")[1] for info in choices_in(tmp_path)] == [
         "axial",
         "sagittal",
         "coronal",
@@ -263,7 +263,7 @@ def test_dicomdir_stands_for_its_folder():
     path = Path(get_testdata_file("DICOMDIR", download=False))
     with pytest.raises(SeveralVolumesError) as caught:
         read(path)
-    assert len(caught.value.choices) == len(list_series(path.parent))
+    assert len(caught.value.choices) == len(choices_in(path.parent))
 
 
 @pytest.mark.parametrize("between", ["4", "-4"])

@@ -11,9 +11,9 @@ from pydicom.data import get_testdata_file
 
 from napari_sslseg.formats import FormatError
 from napari_sslseg.formats.choice import SeveralVolumesError
-from napari_sslseg.formats.dicom import list_series, read
+from napari_sslseg.formats.dicom import read
 
-from .dicom_files import write_series
+from .dicom_files import choices_in, write_series
 
 ARRAY = np.arange(6 * 5 * 4, dtype=np.int16).reshape(6, 5, 4) * 7 - 100
 SPACING = (1.3, 0.7)  # rows, columns
@@ -47,14 +47,14 @@ def test_missing_slices_are_said_and_nothing_is_made_up(tmp_path):
 
 def test_missing_slice_next_to_the_first(tmp_path):
     write_series(tmp_path, ARRAY)[1].unlink(missing_ok=True)
-    titles = [info.title for info in list_series(tmp_path)]
+    titles = [info.title for info in choices_in(tmp_path)]
     assert ["slice 1 of 5" in titles[0], "slices 2 to 5 of 5" in titles[1]] == [True, True]
 
 
 def test_change_of_the_slice_distance_splits_the_stack(tmp_path):
     positions = [(0, 0, z) for z in (0, 5, 10, 20, 30, 40)]
     write_series(tmp_path, ARRAY, positions=positions)
-    spacings = [info.spacing[2] for info in list_series(tmp_path)]
+    spacings = [info.spacing[2] for info in choices_in(tmp_path)]
     assert spacings == [5, 10]
 
 

@@ -9,9 +9,9 @@ from pydicom.uid import NuclearMedicineImageStorage
 
 from napari_sslseg.formats import FormatError
 from napari_sslseg.formats.choice import SeveralVolumesError
-from napari_sslseg.formats.dicom import list_series, read
+from napari_sslseg.formats.dicom import read
 
-from .dicom_files import dataset, set_pixels
+from .dicom_files import choices_in, dataset, set_pixels
 
 SLICES = 4
 ARRAY = np.arange(12 * 5 * 6, dtype=np.uint16).reshape(12, 5, 6)
@@ -77,7 +77,7 @@ def test_slices_lie_where_the_slice_vector_says(tmp_path):
         SliceVector=[n for n in places for _ in range(3)],
         TimeSlotVector=[1, 2, 3] * SLICES,
     )
-    second = read(path, list_series(path)[1].key)
+    second = read(path, choices_in(path)[1].key)
     for frame, place in zip(ARRAY[1::3], places, strict=True):
         (index,) = np.argwhere(second.array == frame[2, 1])
         expected = np.array([-1, -1, 1]) * (10 + 1 * 3, 20 + 2 * 2, 30 + (place - 1) * 4)
@@ -92,7 +92,7 @@ def test_time_slots_of_two_energy_windows_are_told_apart_by_both(tmp_path):
         EnergyWindowVector=[1] * 6 + [2] * 6,
         TimeSlotVector=[1, 1, 1, 2, 2, 2] * 2,
     )
-    infos = list_series(path)
+    infos = choices_in(path)
     assert "energy window 2, time slot 1" in infos[2].title
     assert np.array_equal(slices_of(read(path, infos[2].key)), ARRAY[6:9])
 

@@ -9,11 +9,11 @@ import pytest
 hd = pytest.importorskip("highdicom")
 
 from napari_sslseg.formats import FormatError, export, format_for, why_not  # noqa: E402
-from napari_sslseg.formats.dicom import list_series, read  # noqa: E402
+from napari_sslseg.formats.dicom import read  # noqa: E402
 from napari_sslseg.formats.label_import import import_labels  # noqa: E402
 from napari_sslseg.volume.classes import ClassTable, SegmentClass  # noqa: E402
 
-from .dicom_files import write_enhanced, write_series  # noqa: E402
+from .dicom_files import choices_in, write_enhanced, write_series  # noqa: E402
 from .test_dicom_nuclear import write as write_nuclear  # noqa: E402
 
 ARRAY = np.arange(6 * 5 * 4, dtype=np.int16).reshape(6, 5, 4)
@@ -70,7 +70,7 @@ def test_thickness_of_an_old_multi_frame_object_stands_at_its_top(tmp_path):
         TimeSlotVector=[1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3],
         SliceThickness="3.5",
     )
-    second = read(path, list_series(path)[1].key)
+    second = read(path, choices_in(path)[1].key)
     assert written(tmp_path / "a.dcm", second).SliceThickness == 3.5
 
 

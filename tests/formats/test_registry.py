@@ -187,6 +187,16 @@ def test_voxels_without_a_number_are_told_and_an_image_of_them_refused(tmp_path,
     volume = read(path)
     assert np.count_nonzero(np.isnan(volume.array)) == gaps
     assert "1 of 120 values are not finite" in volume.warnings[-1]
+    assert volume.warnings[-1].endswith("they count as the lowest value of the image.")
+
+
+def test_infinite_voxels_that_are_drawn_bright_are_told_apart(tmp_path):
+    array = np.ones((4, 5, 6), np.float32)
+    array[0, 0, :3] = np.inf, -np.inf, np.nan
+    np.save(tmp_path / "a.npy", array)
+    said = read(tmp_path / "a.npy").warnings[-1]
+    assert said.startswith("3 of 120 values are not finite")
+    assert said.endswith("although +infinity (1 of them) is drawn brightest.")
 
 
 @pytest.mark.parametrize("name", ["scan.txt", "scan", "scan.gz"])

@@ -96,11 +96,16 @@ def test_voxels_without_a_number_count_as_the_lowest_value_of_their_channel(valu
     assert torch.equal(standardise(broken), standardise(filled))
 
 
-def test_a_channel_without_any_number_is_refused():
-    image = noise(2, 2, 8, 8)
+def test_a_channel_without_any_number_is_refused_by_its_number():
+    image = noise(2, 3, 8, 8)
     image[:, 1] = np.nan
-    with pytest.raises(NotFiniteError, match="no number in any voxel"):
+    with pytest.raises(NotFiniteError, match=r"^Channel 2 of 3 holds no number in any voxel"):
         standardise(image)
+    columns = np.moveaxis(image, 1, -1).reshape(-1, 3)
+    with pytest.raises(NotFiniteError, match=r"^Channel 2 of 3 holds no number in any voxel"):
+        fit_scales(lambda: iter([columns]), (2, 8, 8))
+    with pytest.raises(NotFiniteError, match=r"^The image holds no number in any voxel"):
+        standardise(image[:, 1:2])
 
 
 def test_the_largest_numbers_are_scaled():

@@ -309,7 +309,7 @@ class Walk:
         panel.train.budget.value = self.seconds
         first = not self.session.proposals
         panel.train.train.click()
-        wait_for(lambda: self.session.training.busy, 10, "the start of training")
+        wait_for(lambda: self.session.training.asked_for, 10, "the start of training")
         begin = time.monotonic()
         wait_for(lambda: bool(self.session.proposals), 120, "the first proposal")
         if first:
@@ -321,7 +321,7 @@ class Walk:
         settle(1.0)
 
     def _busy(self) -> bool:
-        return self.session.training.busy
+        return self.session.training.asked_for
 
     def _read_back(self, path: Path) -> npt.NDArray[np.uint8]:
         from .app.readers import labels_layer

@@ -202,7 +202,7 @@ class CohortView(QObject):
 
     def why_no_next(self) -> str:
         """Return why no slice of another volume is gone to now, empty when one may be."""
-        if self.session is not None and self.session.training.busy:
+        if self.session is not None and self.session.training.asked_for:
             return TRAINING[0].lower() + TRAINING[1:]
         others = [s for s in self.summaries() if s.key != self.current]
         if not any(s.proposed for s in others):
@@ -280,7 +280,7 @@ class CohortView(QObject):
             return "start labelling a volume first."
         if not self.others():
             return "add another volume first."
-        if session.training.busy:
+        if session.training.asked_for:
             return "training is running; wait for it or cancel it first."
         if not any(s.teaches for s in self.summaries()):
             return "label a slice in one of the volumes first."

@@ -319,7 +319,7 @@ class LoopPanel(QWidget):
             application.aboutToQuit.connect(self._end)
 
     def _on_retrain(self) -> None:
-        if self.session is not None and self.session.training.busy:
+        if self.session is not None and self.session.training.asked_for:
             self.train.open()  # the question is asked there
         self.train.train.click()
 

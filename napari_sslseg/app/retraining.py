@@ -1,4 +1,7 @@
-"""From a finished round to what is shown: the old proposal stays until the new one is no worse."""
+"""From a finished round to what is shown: the old proposal stays until the new one is no worse.
+
+An update, for which nothing was trained, is shown at once: it differs by what was inked since.
+"""
 
 from __future__ import annotations
 
@@ -61,6 +64,7 @@ class Retraining:
         self._project, self._shelf, self._save_head = project, shelf, save_head
         self.estimates: dict[str, Estimated] = {}
         self.held: dict[str, HeldBack] = {}
+        self._updates = False
         self._waiting: set[str] = set()
         self._verdicts: dict[str, bool] = {}
         shelf.changed.connect(self._on_shown)
@@ -91,9 +95,8 @@ class Retraining:
 
     def begin(self, request: TrainRequest, references: list[int]) -> None:
         """Enter a new round into the project."""
-        self._waiting, self._verdicts, self.held = set(), {}, {}
-        self._shelf.news.clear()
-        self._shelf.round_began = time.monotonic()
+        self.held = {}
+        self._begin(updates=False)
         self._project.rounds.append(
             {
                 "started": time.time(),
@@ -105,6 +108,15 @@ class Retraining:
         self._save_head()
         self.held_changed.emit()
 
+    def begin_update(self) -> None:
+        """Take what comes from now on as updates; they are no round of their own."""
+        self._begin(updates=True)
+
+    def _begin(self, updates: bool) -> None:
+        self._updates, self._waiting, self._verdicts = updates, set(), {}
+        self._shelf.news.clear()
+        self._shelf.round_began = time.monotonic()
+
     def follow(self, event: Event) -> None:
         """Act on what the trainer says."""
         if isinstance(event, ProposalReady):
@@ -114,6 +126,9 @@ class Retraining:
         elif isinstance(event, Finished):
             for slug in sorted(self._waiting):
                 self._release(slug)  # nothing speaks against it
+            if self._updates:
+                self.ended.emit()
+                return
             if self._project.rounds:
                 self._project.rounds[-1]["finished"] = time.time()
                 self._project.rounds[-1]["recommended"] = event.recommended
@@ -135,14 +150,15 @@ class Retraining:
 
     def _on_ready(self, slug: str) -> None:
         verdict = self._verdicts.get(slug)
-        if slug not in self.estimates or slug not in self._shelf.layers or verdict:
+        first = slug not in self.estimates or slug not in self._shelf.layers
+        if first or verdict or self._updates:
             self._release(slug)
         elif verdict is None:
             self._waiting.add(slug)
 
     def _on_estimate(self, new: Estimated) -> None:
         slug, old = new.slug, self.estimates.get(new.slug)
-        better = old is None or _no_worse(new, old)
+        better = old is None or self._updates or _no_worse(new, old)
         self._verdicts[slug] = better
         if better:
             self._take(new)

@@ -69,14 +69,22 @@ class Rounds:
     def begin(self, request: TrainRequest) -> None:
         """Start the trainer as soon as all ink is saved; both off the GUI thread.
 
+        An update that is under way makes room.
+
         Raises
         ------
         RuntimeError
-            When a run is under way.
+            When another run is under way.
         """
+        if self.run.updating and not request.update:
+            self.restart(request)
+            return
         self.run.prepare(request)
-        self.new_ink = False
-        self._retraining.begin(request, self._references.references())
+        if request.update:
+            self._retraining.begin_update()
+        else:
+            self.new_ink = False
+            self._retraining.begin(request, self._references.references())
         self._autosave.flush_then(self.run.start_prepared, self.run.abandon)
 
     def restart(self, request: TrainRequest) -> None:

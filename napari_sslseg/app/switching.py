@@ -158,7 +158,7 @@ class Switching:
         if self._wanted is not None:
             panel.cohort.stay("One moment: another volume is being opened.")
             return
-        if session.training.busy:
+        if session.training.asked_for:
             show_info(TRAINING)
             panel.cohort.stay(TRAINING)
             panel.volumes.refresh()
@@ -186,7 +186,7 @@ class Switching:
 
     def _replace(self, session: Session, volume: LoadedVolume) -> None:
         panel = self._panel
-        if panel.session is not session or session.training.busy:
+        if panel.session is not session or session.training.asked_for:
             self._stay()
             return
         hand = Hand.of(session)

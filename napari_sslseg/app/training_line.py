@@ -22,6 +22,8 @@ END_MS = 12_000
 
 _BAR = 4
 
+UPDATING = "Updating the proposals"
+
 _STATES = {
     RunState.STARTING: "Starting…",
     RunState.PAUSED: "Training is paused",
@@ -72,7 +74,8 @@ class TrainingLine(QWidget):
         if state is RunState.STARTING:
             self._now, self._makes_way = "", False
             self._over.stop()
-            self._say(_STATES[state], 0.0)
+            update = self._session is not None and self._session.training.update
+            self._say(UPDATING if update else _STATES[state], 0.0)
         elif state in _STATES:
             self._say(_STATES[state], self.share)
         elif state is RunState.RUNNING:
@@ -80,9 +83,17 @@ class TrainingLine(QWidget):
 
     def follow(self, event: Event) -> None:
         """Show what the trainer says."""
-        if isinstance(event, Progress):
+        update = self._session is not None and self._session.training.update
+        if update and isinstance(event, Finished):
+            self._end(f"Updated in {spoken_duration(event.seconds)}", 1.0)
+        elif update and isinstance(event, Cancelled):
+            self._end("", 0.0)
+        elif update and isinstance(event, Failed):
+            self._end(f"The proposals were not updated: {event.message}", 0.0)
+        elif isinstance(event, Progress):
             when = spoken_left(event.seconds_left)
-            self._now, self.share = f"Training, {when}" if when else "Training", event.fraction
+            doing = UPDATING if update else "Training"
+            self._now, self.share = f"{doing}, {when}" if when else doing, event.fraction
             self._show_progress()
         elif isinstance(event, MadeWay):
             self._makes_way = event.waiting

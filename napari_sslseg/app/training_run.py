@@ -53,6 +53,8 @@ class TrainingRun(QObject):
         self._job: LocalJob | None = None
         self._state = RunState.IDLE
         self._prepared: TrainRequest | BatchRequest | None = None
+        #: Whether the run under way, or the last one, only updates: nobody has asked for it.
+        self.update = False
         self._closed = False
         self._timer = QTimer(self)
         self._timer.setInterval(POLL_MS)
@@ -67,6 +69,16 @@ class TrainingRun(QObject):
     def busy(self) -> bool:
         """Whether a run is under way."""
         return self._state is not RunState.IDLE
+
+    @property
+    def updating(self) -> bool:
+        """Whether a run is under way that makes room for any other."""
+        return self.busy and self.update
+
+    @property
+    def asked_for(self) -> bool:
+        """Whether a run is under way that the user has asked for."""
+        return self.busy and not self.update
 
     @property
     def pid(self) -> int | None:
@@ -94,6 +106,7 @@ class TrainingRun(QObject):
         if self.busy:
             raise RuntimeError(_BUSY)
         self._prepared = request
+        self.update = isinstance(request, TrainRequest) and request.update
         self._set(RunState.STARTING)
 
     def start_prepared(self) -> None:

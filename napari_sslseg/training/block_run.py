@@ -12,6 +12,7 @@ from ..methods.frameworks.base import PredictOutput
 from ..methods.propagation import Execution, Propagation, Renewal
 from ..methods.voxel_evidence import Predictions
 from ..volume.project import Project
+from . import estimate as quality
 from .blocks import likeness, mixed, raised_classes, winning_classes, write_judged
 from .clock import Clock
 from .control import Control
@@ -205,10 +206,10 @@ class BlockRun(Run):
             del propagated  # its files are needed for the larger window
             self.stack = self._cut(grown)
 
-    def _train_and_propose(self, device: torch.device, *known: object) -> None:
+    def _train_and_propose(self, propagated: Propagation, matched: quality.Estimate | None) -> None:
         self.clock = Clock(self.request.seconds, self.control)
         self._training = True
-        super()._train_and_propose(device, *known)  # type: ignore[arg-type]
+        super()._train_and_propose(propagated, matched)
 
     # What comes after training is on top of the time: it is not foreseen, and never late.
 

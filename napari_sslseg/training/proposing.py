@@ -87,7 +87,7 @@ class Proposing(Telling):
         super().__init__(project, stack, emit)
         self.request, self.control = request, control
         self.teachers = teachers
-        self.clock = Clock(request.seconds, control)
+        self.clock = Clock(math.inf if request.update else request.seconds, control)
         self.foresight = Foresight()
         self.device = torch.device("cpu")
         self._fraction = 0.0
@@ -106,7 +106,8 @@ class Proposing(Telling):
         """Tell how far the run is, in [0, 1]; the bar never moves back. Cancelled may be raised."""
         self.control.check()
         self._fraction = max(self._fraction, min(fraction, 1.0))
-        left = max(0.0, self.clock.left) if self.request.preset != "reference" else None
+        timed = self.request.preset != "reference" and not self.request.update
+        left = max(0.0, self.clock.left) if timed else None
         self.emit(Progress(phase, round(self._fraction, 4), left))
 
     # -- proposals ------------------------------------------------------------------------
@@ -139,7 +140,8 @@ class Proposing(Telling):
         propagated: Propagation,
         outcome: Outcome | None,
         matched: quality.Estimate | None,
-    ) -> None:
+    ) -> bool:
+        """Propose what network and matching say together; whether the network had learned."""
         self.progress(Phase.PROPOSING, max(self._fraction, 0.93))
         plan = trainer.plan
         # What others have taught need not be like the matching.
@@ -153,7 +155,7 @@ class Proposing(Telling):
             self._repeat_matching()
             if self.request.estimate:
                 self._tell_of_network(outcome, matched, False)
-            return
+            return False
         recipe = replace(outcome.recipe if outcome is not None else DEFAULT, alike=self.alike)
         set_temperature(trainer.model, recipe.temperature)
         output = self._predict(trainer, recipe)
@@ -195,6 +197,7 @@ class Proposing(Telling):
             self.recommended = "semsim"
         if self.request.estimate:
             self._tell_of_network(outcome, matched, learned)
+        return learned
 
     def _late(self, slices: int, judgings: float) -> bool:
         """Whether too little time is left to predict so many slices, and to judge some times."""
@@ -229,6 +232,11 @@ class Proposing(Telling):
         slug = proposal_slug(SEMSIM)
         self._expected[slug] = self._expected[proposal_slug(REFERENCE_GUIDED)]
         self.emit(ProposalReady(slug, SEMSIM, version, region_shares(found.regions, found.classes)))
+
+    def _network_unheard(self) -> bool:
+        """Whether what was proposed for a network is the matching's result."""
+        recipe = (self.project.proposals.info(proposal_slug(SEMSIM)) or {}).get("recipe")
+        return isinstance(recipe, dict) and recipe.get("heard") is False
 
     @property
     def alike(self) -> float:

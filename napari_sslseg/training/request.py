@@ -44,6 +44,9 @@ class TrainRequest:
         Bytes that the run may use; half of what is free when it begins if not given.
     others : bool
         Whether the references of the project's other volumes teach as well.
+    update : bool
+        Only propose anew with all the ink there is now, the network as it is: nothing is trained,
+        and the budget plays no part.
 
     Raises
     ------
@@ -59,6 +62,7 @@ class TrainRequest:
     estimate: bool = True
     memory: int | None = None
     others: bool = True
+    update: bool = False
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:

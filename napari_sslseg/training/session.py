@@ -8,10 +8,13 @@
    volumes teach, it learns from those alone at first, and all labelled slices of this one tell how
    much it knows.
 4. It goes on with all references, and proposes.
+
+An update only does the first of these, proposes with the network as it is, and estimates last.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -94,6 +97,8 @@ def run_project(path: Path, request: TrainRequest, emit: Emit, control: Control)
         return
     from .block_run import BlockRun
 
+    if request.update:  # in blocks what a network predicts takes its time
+        request = replace(request, preset="reference")
     try:
         with checked(control.check):
             BlockRun.prepare(project, size, request, emit, control, teachers).execute()
@@ -115,42 +120,41 @@ class Run(TrainingStage):
         device = self.device = choose_device(self.request.device)
         self.control.runs_on(device.type)
         propagated = self._match()
-        matched = self._leave_one_out(propagated) if self.request.estimate else None
-        if self.request.preset != "reference":
-            self._train_and_propose(device, propagated, matched)
+        if self.request.update:
+            self._update(propagated)
+        else:
+            matched = self._leave_one_out(propagated) if self.request.estimate else None
+            if self.request.preset != "reference":
+                self._train_and_propose(propagated, matched)
         self.progress(Phase.DONE, 1.0)
         self.emit(Finished(round(self.clock.spent, 2), self.recommended))
 
     # -- training -------------------------------------------------------------------------
 
-    def _train_and_propose(
-        self, device: torch.device, propagated: Propagation, matched: quality.Estimate | None
-    ) -> None:
+    def _update(self, propagated: Propagation) -> None:
+        """Propose with the network as it is; the references are tested last, as that takes time."""
+        earlier, learned = EarlierNetwork(self.project, self.request.resume), False
+        trainer = None
+        if self.request.preset != "reference" and earlier.wanted(self._about, *self._who_teaches):
+            trainer, warm = self._make_trainer(propagated, earlier)
+            # One of another volume has yet to be tested on this one.
+            trainer = trainer if warm and earlier.own else None
+        outcome, self._begun = earlier.outcome, True
+        if trainer is not None:
+            outcome, _ = self._heed(outcome, trainer.plan)
+            learned = self._final_proposals(trainer, propagated, outcome, None)
+        elif self._network_unheard():
+            self._repeat_matching()
+        matched = self._leave_one_out(propagated) if self.request.estimate else None
+        if trainer is not None:
+            self._tell_of_network(outcome, matched, learned)
+
+    def _train_and_propose(self, propagated: Propagation, matched: quality.Estimate | None) -> None:
         stack, request = self.stack, self.request
         earlier = EarlierNetwork(self.project, request.resume)
-        name, options = network_of(request.preset, device)
-        about: dict[str, object] = {
-            "framework": name,
-            "in_channels": stack.in_channels,
-            "class_ids": list(stack.class_ids),
-            "channels": list(options["channels"]),
-            "axis": stack.axis,
-        }
-        # A network goes on with the frames that it knows, a new one gets those that suit it best.
-        teachers = [teacher.key for teacher in self.teachers.volumes]
-        goes_on = earlier.wanted(about, teachers, self._testable(bool(teachers)))
-        plan = self._plan(device, propagated, earlier.tiles if goes_on else None)
-        framework = registry.create(
-            plan.framework, stack.in_channels, stack.classes, **plan.options
-        ).to(device)
-        teachers = list(self.others.keys) if self.others is not None else []
-        warm = earlier.load(framework, about, teachers, self._testable(bool(teachers)))
-        if warm:
-            framework.go_on(earlier.steps)
-        if warm != goes_on:  # a teacher, or the network itself, turned out to be no use
-            plan = self._plan(device, propagated, earlier.tiles if warm else None)
+        trainer, warm = self._make_trainer(propagated, earlier)
+        plan = trainer.plan
         self._tell_plan(plan)
-        trainer = Trainer(framework, plan, self.clock, self.control, self.emit, request.seed)
         generator = torch.Generator().manual_seed(request.seed)
         begin = self.clock.spent
         self._measure_predicting(trainer, MEASURED)
@@ -173,8 +177,46 @@ class Run(TrainingStage):
 
         self._stage(trainer, sampler, foresee(), warm, Phase.TRAINING, foresee)
         trainer.settle_statistics(stack)
-        keep = partial(earlier.keep, trainer.model, about, plan, outcome, trainer.step)
+        keep = partial(earlier.keep, trainer.model, self._about, plan, outcome, trainer.step)
         self._propose_and_keep(trainer, propagated, outcome, matched, keep)
+
+    @property
+    def _about(self) -> dict[str, object]:
+        """What a network must be like to be gone on from, see `checkpoint.save_model`."""
+        name, options = network_of(self.request.preset, self.device)
+        return {
+            "framework": name,
+            "in_channels": self.stack.in_channels,
+            "class_ids": list(self.stack.class_ids),
+            "channels": list(options["channels"]),
+            "axis": self.stack.axis,
+        }
+
+    @property
+    def _who_teaches(self) -> tuple[list[str], bool]:
+        """Keys of the other volumes that may teach, and whether a network can be tested here."""
+        teachers = [teacher.key for teacher in self.teachers.volumes]
+        return teachers, self._testable(bool(teachers))
+
+    def _make_trainer(
+        self, propagated: Propagation, earlier: EarlierNetwork
+    ) -> tuple[Trainer, bool]:
+        """Return a trainer, and whether it goes on from the earlier network."""
+        stack, about, device = self.stack, self._about, self.device
+        # A network goes on with the frames that it knows, a new one gets those that suit it best.
+        goes_on = earlier.wanted(about, *self._who_teaches)
+        plan = self._plan(device, propagated, earlier.tiles if goes_on else None)
+        framework = registry.create(
+            plan.framework, stack.in_channels, stack.classes, **plan.options
+        ).to(device)
+        others = list(self.others.keys) if self.others is not None else []
+        warm = earlier.load(framework, about, others, self._testable(bool(others)))
+        if warm:
+            framework.go_on(earlier.steps)
+        if warm != goes_on:  # a teacher, or the network itself, turned out to be no use
+            plan = self._plan(device, propagated, earlier.tiles if warm else None)
+        trainer = Trainer(framework, plan, self.clock, self.control, self.emit, self.request.seed)
+        return trainer, warm
 
     def _plan(self, device: torch.device, propagated: Propagation, tiles: Tiles | None) -> Plan:
         """Make the plan, and gather what other volumes teach at its resolution."""

@@ -66,6 +66,20 @@ def _trainer_when_needed(request, monkeypatch):
         monkeypatch.setattr(TrainingRun, "warm_up", lambda run: None)
 
 
+@pytest.fixture
+def keeps_up() -> None:
+    """Ask for proposals that are updated when a slice is accepted, as in the application."""
+
+
+@pytest.fixture(autouse=True)
+def _updates_when_asked_for(request, monkeypatch):
+    """Leave proposals as they are: tests that accept slices look at what comes of that alone."""
+    if "keeps_up" not in request.fixturenames:
+        from napari_sslseg.app.keeping_up import KeepingUp
+
+        monkeypatch.setattr(KeepingUp, "_look", lambda keeping_up: None)
+
+
 @pytest.fixture(autouse=True)
 def _nobody_is_asked(monkeypatch):
     """Let windows close on work that cannot be saved: nobody is there to answer."""

@@ -29,7 +29,8 @@ _MOST_NEWS = 5
 
 _ACCEPT = "Take this slice of the proposal as a reference"
 _ACCEPT_KNOWN = "Your labels stay here, but for what you corrected in the proposal since"
-_ON_A_REFERENCE = "A reference: other slices show what is proposed."
+_ON_A_REFERENCE = "A reference shows your own labels. “Next slice” goes to one to look at."
+_DELETED = "The layer of the proposal was deleted. Press its name above to show it again."
 
 
 class ReviewSection(Step):
@@ -137,7 +138,7 @@ class ReviewSection(Step):
         """Proposals, slices or the training state have changed."""
         session = self._session
         none = session is None or not session.proposals
-        reason = NO_PROPOSAL if none else ""
+        reason = "" if not none else "its layer was deleted." if self.buttons else NO_PROPOSAL
         self.legend.setEnabled(not none)
         self.legend.setToolTip(f"Not now: {reason}" if reason else "")
         for button, name, text in (
@@ -162,6 +163,10 @@ class ReviewSection(Step):
         if session is None or none:
             allow(self.retrain, reason, "")
             self.set_state("")
+            if self.buttons:
+                say(self.hint, _DELETED)
+                for label in (self.quality, self.news):
+                    say(label, "")
             return
         self.image_only.setChecked(session.look.image_only)
         allow(self.retrain, session.why_not_train(), "Train on, with all that you corrected")
@@ -198,7 +203,7 @@ class ReviewSection(Step):
             self.tell("")  # it is of another slice
         if known and not self.hint.text():
             say(self.hint, _ON_A_REFERENCE)
-        elif not known and self.hint.text() == _ON_A_REFERENCE:
+        elif self.hint.text() == _DELETED or (not known and self.hint.text() == _ON_A_REFERENCE):
             say(self.hint, "")
         done = len(session.references.references())
         self.set_state(f"{done} of {len(session.references.states)} slices known")
@@ -289,7 +294,8 @@ class ReviewSection(Step):
             self.tell(f"Nothing in slice {index} is both open and sure.")
 
     def _on_training(self, state: object) -> None:
-        self.tell("")  # it is of what was there before
+        if self._session is not None and not self._session.training.update:
+            self.tell("")  # it is of what was there before
 
     def _on_moved(self, step: object, again: bool) -> None:
         text = getattr(step, "text", "")
@@ -298,8 +304,12 @@ class ReviewSection(Step):
     def _show_news(self) -> None:
         """Name the slices that the newest version changed most."""
         session = self._session
-        found = session.shelf.news.get(session.active) if session is not None else None
-        if session is None or found is None or found[0] != session.project.axis:
+        # An update brings what the user has just said of a slice: no news, and many of them.
+        if session is None or session.training.update:
+            say(self.news, "")
+            return
+        found = session.shelf.news.get(session.active)
+        if found is None or found[0] != session.project.axis:
             say(self.news, "")
             return
         counts = found[1]

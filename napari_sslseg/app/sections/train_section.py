@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 from magicgui.widgets import ComboBox
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QProgressBar, QPushButton, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QFormLayout,
+    QHBoxLayout,
+    QProgressBar,
+    QPushButton,
+    QWidget,
+)
 
 from ...training import wording
 from ...training.events import (
@@ -27,6 +34,7 @@ from ...training.events import (
 )
 from ...training.request import DEVICES, PRESETS, TrainRequest
 from ..chart import TrainingChart
+from ..keeping_up import KeepingUp
 from ..spoken_training import brief_plan, spoken_left
 from ..step import Step, allow, hint_label, narrow, once, say, spoken_duration
 from ..training_run import RunState
@@ -54,6 +62,7 @@ class TrainSection(Step):
     def __init__(self) -> None:
         super().__init__(3, "Train")
         self._session: Session | None = None
+        self._keeping_up: KeepingUp | None = None
         self._now, self._makes_way = "", False
         #: What is said to be missing for training.
         self._missing = ""
@@ -110,6 +119,12 @@ class TrainSection(Step):
         self.bar.setTextVisible(True)
         self.bar.setFormat("")
         self.hint = hint_label()
+        self.keep_up = QCheckBox("Update proposals after each reference")
+        self.keep_up.setToolTip(
+            "When you accept or mark a slice, the others are proposed anew within seconds.\n"
+            "The network is not trained for that; Retrain does."
+        )
+        self.keep_up.toggled.connect(self._on_keep_up)
         self.chart = TrainingChart()
         self.rows.addLayout(row)  # first: it is in sight on a small screen, and stays in its place
         self.rows.addWidget(self.again)
@@ -117,6 +132,7 @@ class TrainSection(Step):
         self.rows.addWidget(self.bar)
         self.rows.addWidget(self.hint)
         self.rows.addWidget(self.form)
+        self.rows.addWidget(self.keep_up)
         self.rows.addWidget(self.chart)
         self.set_session(None)
 
@@ -129,6 +145,13 @@ class TrainSection(Step):
         say(self.hint, "")
         self.chart.clear()
         self._leave_it()
+        if self._keeping_up is not None:
+            self._keeping_up.end()
+            self._keeping_up = None
+        if session is not None:
+            self._keeping_up = KeepingUp(session, self.request, self)
+            self._keeping_up.said.connect(lambda text: say(self.hint, text))
+            self.keep_up.setChecked(self._keeping_up.on)
         self.refresh()
 
     def request(self) -> TrainRequest:
@@ -144,19 +167,22 @@ class TrainSection(Step):
         """Enable what makes sense now."""
         session = self._session
         state = session.training.state if session is not None else RunState.IDLE
-        busy = state is not RunState.IDLE
+        # An update comes and goes beside all the rest, and makes room for it.
+        updating = session is not None and session.training.updating
+        busy = state is not RunState.IDLE and not updating
         reason = "start labelling a volume first." if session is None else session.why_not_train()
         self.train.setText("Retrain" if session is not None and session.proposals else "Train")
         tip = "Train in the background; you can go on painting"
         allow(self.train, reason, "Training is running; press to restart it" if busy else tip)
         if not busy:
             self._leave_it()
-        idle = "" if busy else "nothing is running."
+        idle = "" if busy or updating else "nothing is running."
         allow(self.cancel, idle, "Stop within a second; the last good model and proposals stay")
         self.pause.setText("Resume" if state is RunState.PAUSED else "Pause")
         allow(self.pause, idle or _wait(state), "Training waits; nothing is lost")
         # Choices that cannot be changed now only take room from the plot and the review.
         self.form.setVisible(not busy)
+        self.keep_up.setVisible(not busy and session is not None)
         self.chart.setVisible(busy or bool(self.chart.losses))
         if not busy and session is not None and not session.proposals:
             missing = reason or _unpainted(session)
@@ -170,15 +196,19 @@ class TrainSection(Step):
             RunState.PAUSED: "paused",
             RunState.CANCELLING: "stopping",
         }
-        self.set_state(words.get(state, ""))
-        if state is RunState.STARTING:
+        self.set_state("updating" if updating else words.get(state, ""))
+        if busy and state is RunState.STARTING:
             self.bar.setFormat("Starting…")
-        elif state is RunState.PAUSED:
+        elif busy and state is RunState.PAUSED:
             self.bar.setFormat("Paused")
         self.bar.setVisible(busy or bool(self.bar.format()))
 
     def follow(self, event: Event) -> None:
         """Show what the trainer says."""
+        if self._session is not None and self._session.training.update:
+            if isinstance(event, Failed):
+                say(self.hint, event.message)
+            return
         if isinstance(event, Started):
             self._now, self._makes_way = "", False
             say(self.hint, wording.said(event))
@@ -228,7 +258,7 @@ class TrainSection(Step):
         if self._session is not None and self._session.why_not_train():
             self.refresh()
             return
-        if self._session is not None and self._session.training.busy:
+        if self._session is not None and self._session.training.asked_for:
             self._ask()
             return
         self.chart.clear()
@@ -261,6 +291,10 @@ class TrainSection(Step):
             self._session.training.resume()
         else:
             self._session.training.pause()
+
+    def _on_keep_up(self, wanted: bool) -> None:
+        if self._keeping_up is not None and self._keeping_up.on != wanted:
+            self._keeping_up.on = wanted
 
     def _on_cancel(self) -> None:
         if self._session is not None:

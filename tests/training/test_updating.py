@@ -1,0 +1,86 @@
+"""An update: proposals anew from all the ink there is, and the network as it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_sslseg.training.control import Control
+from napari_sslseg.training.events import Estimated, Event, Finished, Loss, Progress, ProposalReady
+from napari_sslseg.training.request import TrainRequest
+from napari_sslseg.training.session import run_project
+from napari_sslseg.volume.annotation import NOT_ANNOTATED
+from napari_sslseg.volume.project import Project
+
+from .conftest import StepTime
+
+
+def run(project: Project, **request) -> list[Event]:
+    events: list[Event] = []
+    run_project(project.path, TrainRequest(**request), events.append, Control(watch=StepTime()))
+    return events
+
+
+def files(project: Project) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in project.models.iterdir()}
+
+
+@pytest.fixture
+def one_more(project, truth):
+    """Return a function that makes a slice a reference, not as proposed; it returns all the ink."""
+
+    def ink_slice(index: int) -> np.ndarray:
+        ink = project.ink_store.load()
+        ink[index] = np.roll(truth[index], 3, axis=0)
+        project.ink_store.save(ink)
+        return ink
+
+    return ink_slice
+
+
+@pytest.mark.usefixtures("any_steps_do")
+def test_the_network_is_heard_as_it_is_and_nothing_is_trained(project, one_more, monkeypatch):
+    monkeypatch.setattr("napari_sslseg.training.proposing.LEARNED", 0.0)
+    run(project, seconds=2)
+    before, network = (
+        {s: project.read_proposal(s) for s in project.proposal_slugs()},
+        files(project),
+    )
+    ink = one_more(7)
+    events = run(project, update=True, seconds=2)
+    assert files(project) == network
+    assert not [e for e in events if isinstance(e, Loss)]
+    assert {e.seconds_left for e in events if isinstance(e, Progress)} == {None}
+    shown = [e.slug for e in events if isinstance(e, ProposalReady)]
+    assert shown[0] == "reference-guided"  # it is there first
+    assert shown[-1] == "semsim"
+    inked = ink != NOT_ANNOTATED
+    for slug, old in before.items():
+        new = project.read_proposal(slug)
+        assert np.array_equal(new.classes[inked], ink[inked])
+        changed = (new.classes != old.classes).any(axis=(1, 2))
+        assert changed[[6, 8]].all()  # beside the new reference, too
+    kinds = [type(e) for e in events]
+    assert kinds.index(Estimated) > max(i for i, k in enumerate(kinds) if k is ProposalReady)
+    assert [e.slug for e in events if isinstance(e, Estimated)] == ["reference-guided", "semsim"]
+    assert all(project.read_proposal(s).info["estimate"] for s in before)
+    assert isinstance(events[-1], Finished)
+
+
+def test_without_a_network_the_matching_alone_is_renewed(project, one_more):
+    run(project, preset="reference")
+    one_more(7)
+    events = run(project, update=True)
+    assert [e.slug for e in events if isinstance(e, ProposalReady)] == ["reference-guided"]
+    assert not list(project.models.glob("*"))
+
+
+def test_what_stands_for_a_network_that_has_hardly_begun_is_renewed_with_it(project, one_more):
+    run(project, seconds=2)  # too few steps to be gone on from
+    before = project.read_proposal("semsim")
+    assert before.info["recipe"]["heard"] is False
+    one_more(7)
+    run(project, update=True)
+    matched, after = (project.read_proposal(s) for s in ("reference-guided", "semsim"))
+    assert np.array_equal(after.classes, matched.classes)
+    assert not np.array_equal(after.classes, before.classes)

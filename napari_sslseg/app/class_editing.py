@@ -14,12 +14,14 @@ from ..volume.classes import BACKGROUND, SegmentClass
 from ..volume.terminology import Code
 from .background import in_background
 from .ink_colors import Colors, color_new, shown_colors
+from .tool_in_hand import first_brush
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Labels
 
     from ..volume.project import Project
+    from .proposal_layer import ProposalLayer
     from .proposal_shelf import ProposalShelf
     from .reference_layer import ReferenceLayer
 
@@ -64,7 +66,9 @@ class ClassEditing:
         self._followed: list[Labels] = []
         self._choosing = False
         self._told = self.current()
+        references.layer.brush_size = first_brush(references.layer.data.shape)
         self._follow(references.layer)
+        shelf.added.connect(self._on_added)
         shelf.changed.connect(self._on_proposals)
         viewer.layers.selection.events.active.connect(self._tell)
 
@@ -224,7 +228,8 @@ class ClassEditing:
             Or 255, with which ink is taken away: only References can be painted with that, and
             become the active layer in place of a proposal.
         take_brush : bool
-            Take the brush where the tool of the active layer is none to paint with.
+            Take the brush where the tool of the active layer is none to paint with, or that
+            layer is none of ours.
         """
         references = self._references.layer
         proposals = [proposal.layer for proposal in self._shelf.layers.values()]
@@ -245,7 +250,13 @@ class ClassEditing:
         if class_id == NOT_ANNOTATED and active in proposals and references in layers:
             references.brush_size, references.mode = active.brush_size, active.mode
             layers.selection.active = active = references
-        if active in [references, *proposals] and active.mode in ("pan_zoom", "erase", "pick"):
+        if active not in [references, *proposals]:  # nothing of ours can be painted there
+            shown = self._shelf.in_view()
+            active = references if shown is None else shown.layer
+            if active not in layers or not active.visible:
+                return
+            layers.selection.active = active
+        if active.mode in ("pan_zoom", "erase", "pick"):
             active.mode = "paint"
 
     def _follow(self, layer: Labels) -> None:
@@ -256,6 +267,9 @@ class ClassEditing:
     def _on_label(self, event: Any) -> None:
         if not self._choosing and not self._shelf.closed:
             self.choose(int(event.source.selected_label), take_brush=False)
+
+    def _on_added(self, proposal: ProposalLayer) -> None:
+        proposal.layer.brush_size = self._references.layer.brush_size
 
     def _on_proposals(self) -> None:
         """Paint in a proposal that has just come with what was chosen before."""

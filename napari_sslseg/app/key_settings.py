@@ -41,8 +41,8 @@ class KeyAction:
 
 
 ACTIONS = (
-    KeyAction("accept_next", "G", "Good: accept this slice and go to the next suggested one"),
-    KeyAction("accept", "K", "Keep: accept this slice"),
+    KeyAction("accept_next", "G", "Good: accept or mark this slice, go to the next suggested one"),
+    KeyAction("accept", "K", "Keep: accept this slice, or mark what you painted as reference"),
     KeyAction("accept_sure", "J", "Accept only the sure part of this slice"),
     KeyAction("next_slice", "N", "Go to the next suggested slice"),
     KeyAction("next_place", ".", "Go to the next place where the predictions disagree"),

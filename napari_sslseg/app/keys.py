@@ -6,6 +6,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from qtpy.QtCore import QElapsedTimer
+from qtpy.QtWidgets import QApplication
+
+from ..volume.annotation import SliceState
 from ..volume.classes import BACKGROUND
 
 if TYPE_CHECKING:
@@ -49,6 +53,29 @@ def actions_of(panel: LoopPanel) -> dict[str, Callable[[], Any]]:
     """Return what each key does, by the names of `key_settings.ACTIONS`."""
     review = panel.review
 
+    def state() -> SliceState:
+        assert panel.session is not None
+        references = panel.session.references
+        return SliceState(int(references.states[references.current_slice()]))
+
+    def keep() -> None:
+        # While nothing is proposed, a slice that was painted is marked; twice is no taking back.
+        if review.accept.isEnabled():
+            review.accept.click()
+        elif state() is SliceState.PARTIAL:
+            panel.references.mark.click()
+
+    def next_slice() -> None:
+        (review.next if review.next.isEnabled() else panel.references.suggest).click()
+
+    def keep_and_go_on() -> None:
+        if review.accept_next.isEnabled():
+            review.accept_next.click()
+            return
+        keep()
+        if state() is SliceState.WHOLE:
+            next_slice()
+
     def swap() -> None:
         session = panel.session
         other = session.mender.other() if session is not None else None
@@ -64,10 +91,10 @@ def actions_of(panel: LoopPanel) -> dict[str, Callable[[], Any]]:
             act(point, review.correct.volume)
 
     return {
-        "accept_next": review.accept_next.click,
-        "accept": review.accept.click,
+        "accept_next": _hit_once(keep_and_go_on),
+        "accept": keep,
         "accept_sure": review.accept_sure.click,
-        "next_slice": review.next.click,
+        "next_slice": next_slice,
         "next_place": review.next_place.click,
         "previous_place": review.previous_place.click,
         "image_only": review.image_only.click,
@@ -77,3 +104,16 @@ def actions_of(panel: LoopPanel) -> dict[str, Callable[[], Any]]:
         "take_part": lambda: at_cursor("take"),
         "help": panel.show_keys,
     }
+
+
+def _hit_once(action: Callable[[], object]) -> Callable[[], None]:
+    """Let a key that is hit twice act once: what it would accept then has not been looked at."""
+    since = QElapsedTimer()
+
+    def act() -> None:
+        if since.isValid() and since.elapsed() < QApplication.doubleClickInterval():
+            return
+        action()
+        since.start()  # afterwards: a press that came meanwhile has waited
+
+    return act

@@ -81,9 +81,9 @@ class LoopPanel(QWidget):
         self.switching = Switching(self)
         self.lock = ProjectLock()
         self.closing = WindowClosing(self, self._end)
-        self.references = ReferencesSection()
-        self.train = TrainSection()
         self.keys = Keys(napari_keys())
+        self.references = ReferencesSection(self.keys)
+        self.train = TrainSection()
         self.bound_keys: list[str] = []
         self.key_help: KeyHelp | None = None
         self.top = TopBar()
@@ -241,7 +241,7 @@ class LoopPanel(QWidget):
 
     def _on_keys(self) -> None:
         bind_keys(self)
-        self.review.refresh()
+        self._refresh()
 
     def _refresh(self) -> None:
         self.top.refresh()

@@ -21,7 +21,7 @@ from .tool_in_hand import ToolInHand
 from .unread import Corrected, Unread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from napari.components import ViewerModel
     from napari.layers import Image
@@ -138,6 +138,8 @@ class ProposalShelf:
         goes on painting there.
         """
         self.choice.choose(slug)
+        if asked and slug in self._away:
+            self._bring_back(slug)
         self._bring_into_view(slug, asked)
 
     def _bring_into_view(self, slug: str, asked: bool = False) -> None:
@@ -156,9 +158,6 @@ class ProposalShelf:
             if proposal.layer.visible != (name == slug):  # napari takes the tool away otherwise
                 proposal.layer.visible = name == slug
         self.regions.show(self.layers[slug], self._references.ink)
-        if self.regions.layer is not None:
-            # Its outlines tell the class of what lies in a region.
-            put_below(self._viewer.layers, self.regions.layer, self.layers[slug].layer)
         lately = min(_PAINTING, time.monotonic() - self.round_began)
         if asked or self._history.since_stroke(self._references.layer) > lately:
             self._viewer.layers.selection.active = self.layers[slug].layer
@@ -189,10 +188,6 @@ class ProposalShelf:
     def counts(self) -> OpenCount | None:
         """Return what is open in the proposal in view, None until it is counted."""
         return self.open_counts.of(self.active, self._project.axis)
-
-    def saves(self) -> list[Callable[[], int]]:
-        """Return what saves the user's changes in each proposal; for the autosave thread."""
-        return [partial(lambda p: p.store.save(p.corrections()), p) for p in self.all()]
 
     def serials(self) -> tuple[int, ...]:
         """Return numbers that rise with every edit."""
@@ -281,7 +276,7 @@ class ProposalShelf:
             selected = self._viewer.layers.selection.active
             arrays = (words.data, proposal.classes, proposal.regions, words.said)
             self.regions.show_array(RegionArray(*arrays, self._references.ink))
-            self._below_references(self.regions.layer)
+            put_below(self._viewer.layers, self.regions.layer, self._references.layer)
             self._viewer.layers.selection.active = selected
             QTimer.singleShot(0, partial(self._add_layer, slug, proposal, version, words, store))
         else:
@@ -313,32 +308,38 @@ class ProposalShelf:
     def _bring_back(self, slug: str) -> None:
         """Show a proposal again whose layer the user had deleted."""
         selected = self._viewer.layers.selection.active
-        self.layers[slug] = self._away.pop(slug)
-        self._viewer.add_layer(self.layers[slug].layer)
+        proposal = self.layers[slug] = self._away.pop(slug)
+        proposal.set_classes(self._project.classes, proposal.opacity)
+        self._viewer.add_layer(proposal.layer)
         self._place(slug, selected)
+        self._check_emptied(proposal)
 
     def _place(self, slug: str, selected: Any) -> None:
         """Put a layer that was just added where it belongs, in view or not."""
         layer = self.layers[slug].layer
-        self._below_references(layer)
-        # Adding a layer selects it; the user may be painting on another one.
+        put_below(self._viewer.layers, layer, self._references.layer)  # ink is never hidden
         layer.visible = False
-        self._viewer.layers.selection.active = selected
+        self._viewer.layers.selection.active = selected  # which may just be painted on
         self._bring_into_view(slug)
 
     def _on_removed(self, event: Any) -> None:
-        """Put a proposal away whose layer the user deleted, until its next version comes."""
+        """Put a proposal away whose layer the user deleted, until it is wanted again."""
         for slug, proposal in list(self.layers.items()):
             if proposal.layer is event.value:
                 self._away[slug] = self.layers.pop(slug)
                 self._history.forget(proposal.layer)
-                if slug == self.active and self.layers:
-                    self.activate(sorted(self.layers)[0])
                 self.changed.emit()
+                QTimer.singleShot(0, self._without)  # once napari has selected what lies beside it
 
-    def _below_references(self, layer: Any) -> None:
-        """Put a layer just below References: ink is never hidden."""
-        put_below(self._viewer.layers, layer, self._references.layer)
+    def _without(self) -> None:
+        """Have something else to look at and paint on after the user has deleted a proposal."""
+        if self.closed or self._references.layer not in self._viewer.layers:
+            return
+        if self.layers and self.active not in self.layers:
+            self.activate(min(self.layers))
+        elif not self.layers:
+            self.regions.hide()
+        self._viewer.layers.selection.active = (self.in_view() or self._references).layer
 
     def _on_counted(self, slug: str) -> None:
         counts = self.open_counts.of(slug, self._project.axis)

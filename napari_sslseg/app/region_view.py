@@ -15,7 +15,7 @@ from psygnal import Signal
 
 from ..volume.annotation import NOT_ANNOTATED
 from ..volume.proposal import REGION_NAMES, REGION_REASONS, REGION_WORDS
-from .layer_roles import CONFIDENCE, placement, role_metadata
+from .layer_roles import CONFIDENCE, placement, put_below, role_metadata
 from .palette import region_colormap
 
 if TYPE_CHECKING:
@@ -115,8 +115,16 @@ class RegionView:
         return layer is not None and self.exists and layer.visible and bool(self.shown)
 
     def show(self, proposal: ProposalLayer, ink: npt.NDArray[np.uint8]) -> None:
-        """Show the regions of a proposal."""
+        """Show the regions of a proposal below it: its outlines tell the class."""
         self.show_array(proposal.open_regions(ink))
+        if self.layer is not None:
+            put_below(self._viewer.layers, self.layer, proposal.layer)
+
+    def hide(self) -> None:
+        """Take the layer away until there is a proposal again."""
+        if self.exists:
+            self._viewer.layers.remove(self.layer)
+        self.layer = None
 
     @property
     def exists(self) -> bool:

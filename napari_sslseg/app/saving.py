@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from psygnal import Signal
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .history import History
     from .proposal_shelf import ProposalShelf
     from .reference_layer import ReferenceLayer
+    from .unread import Corrected
 
 _T = TypeVar("_T")
 
@@ -173,7 +175,10 @@ class Saving:
         # Corrections first: what new ink speaks over is written into them too, and one that still
         # differs from the saved ink would count as later.
         ink, background = self._project.ink_store, self._background
-        strokes = [*self._shelf.saves(), lambda: ink.save(self._references.ink), background.save]
+        strokes: list[Callable[[], int]] = [
+            partial(_save_corrections, proposal) for proposal in self._shelf.all()
+        ]
+        strokes += [lambda: ink.save(self._references.ink), background.save]
         pieces = sum(_try_each([*strokes, lambda: self._write_head(head)]))
         # An undo may change slices that are not in view; the whole volume is looked at here.
         self._index = index_slices(self._references.ink, self._references.axis)
@@ -209,6 +214,10 @@ class Saving:
             self._project.saved = time.time()
             self.saved.emit(self._project.saved)
             self._shelf.recount()
+
+
+def _save_corrections(proposal: Corrected) -> int:
+    return proposal.store.save(proposal.corrections())
 
 
 def _try_each(works: Iterable[Callable[[], _T]]) -> list[_T]:

@@ -11,8 +11,19 @@ from typing import TYPE_CHECKING, Any
 from .layer_roles import role_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari.components import LayerList
     from napari.layers import Labels
+
+
+#: Size of the first brush: napari's own, and in small images this share of a slice's shorter side.
+_BRUSH, _SHARE = 10, 0.1
+
+
+def first_brush(shape: Sequence[int]) -> int:
+    """Return the size of the brush that a volume of a shape is begun with."""
+    return max(1, min(_BRUSH, round(_SHARE * sorted(shape)[1])))
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,11 @@ from .stack import SliceStack
 #: Growth of the error with the distance d to the nearest reference, as d ** GROWTH.
 GROWTH = 0.7
 
-#: Left-out references that the Dice expected by the confidence counts as much as. That does not
-#: depend on which slices were labelled, but on volumes being like those that the confidence was
-#: fitted on; where they are and where they are not, both together are nearer to the truth than
-#: left-out references alone (docs/results.md).
-CONFIDENCE_COUNTS = 3
+#: Left-out references that the Dice expected by the confidence counts as much as. That depends on
+#: volumes being like those that the confidence was fitted on; left-out references do not, but they
+#: are slices of which the suggestions expected most errors. Both together are nearer to the truth
+#: than either alone, with references at equal distances and with suggested ones (docs/results.md).
+CONFIDENCE_COUNTS = 6
 
 Predictor = Callable[[Tensor, int], Tensor]
 """From ink (Z, H, W), and the slice that is blank in it, to probabilities (Z, K, H, W)."""

@@ -16,6 +16,9 @@ from .way_back import came_back, half_way
 #: Share of the budget after which no further reference is left out in turn.
 LEAVE_OUT_SHARE = 0.25
 
+#: Seconds of an update after which none is: the next update may be waiting.
+LEAVE_OUT_SECONDS = 8.0
+
 
 class MatchingStage(Proposing):
     """Matches the references, proposes what comes of it, and estimates how good it is."""
@@ -56,9 +59,13 @@ class MatchingStage(Proposing):
                 self._without_middle = found
             return found.probabilities
 
+        until = LEAVE_OUT_SHARE * self.clock.seconds
+        if self.request.update:
+            until = self.clock.spent + LEAVE_OUT_SECONDS
+
         def proceed(share: float) -> bool:
             self.progress(Phase.TESTING_MATCHING, 0.05 + 0.1 * share)
-            return share == 0 or self.clock.spent < LEAVE_OUT_SHARE * self.clock.seconds
+            return share == 0 or self.clock.spent < until
 
         slices, predictions = quality.leave_one_out(stack, predict, proceed)
         half = half_way(quality.open_distances(stack)) if slices else 0

@@ -53,6 +53,10 @@ SEMSIM = "SemSim"
 #: too poor to learn from. On volumes with truth the mixture lost below .83 and hardly above.
 LEARNED = 0.85
 
+#: What is enough for one that was heard before, in an update: what another reference changes in
+#: the matching must not silence it.
+STILL_HEARD = 0.8
+
 #: Times as long as judging the matching that proposing its mixture with the network takes at most:
 #: they are compared, mixed and smoothed as well. Measured with seven classes; with one it is 1.1.
 MIXTURE = 1.75
@@ -161,7 +165,9 @@ class Proposing(Telling):
         output = self._predict(trainer, recipe)
         plain, matched_classes, likeness = self._compare(output, propagated)
         taught = told is not None and told.knows_better
-        learned = not plan.use_prior or likeness >= LEARNED or (told is not None and told.heard)
+        still = self.request.update and not self._network_unheard()
+        alike = likeness >= (STILL_HEARD if still else LEARNED)
+        learned = not plan.use_prior or alike or (told is not None and told.heard)
         if told is not None and taught and told.matching_as_good:
             recipe = replace(recipe, alike=ALIKE_AGREED)
         if plan.use_prior and self.others is None:

@@ -38,3 +38,6 @@ def test_another_axis_is_asked_about_when_there_is_ink(started, paint):
     assert (panel.session.references.ink == painted).all()
     choose(panel, 2)
     assert volume.axis_question.isHidden()  # it is the one in use
+    choose(panel, 0)
+    assert volume.axis_question.isHidden()  # along this one there are no references to leave
+    assert (project.axis, panel.session.references.references()) == (0, [3])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_sslseg.app import class_wishes
+from napari_sslseg.app.tool_in_hand import first_brush
 from napari_sslseg.volume.classes import ClassTable
 
 from .conftest import put_proposal
@@ -172,3 +173,25 @@ def test_what_takes_ink_away_goes_to_the_references(with_proposal):
     session.choose_class(1)
     assert viewer.layers.selection.active is proposal
     assert str(proposal.mode) == "paint"
+
+
+def test_whoever_chooses_a_class_paints_with_it_whatever_layer_was_looked_at(with_proposal):
+    viewer, panel = with_proposal
+    layer = panel.session.proposals["semsim"].layer
+    for looked_at in ("cone", "Confidence"):
+        viewer.layers.selection.active = viewer.layers[looked_at]
+        panel.top.chips.chips[1].click()
+        assert viewer.layers.selection.active is layer
+        assert layer.mode == "paint"
+    layer.visible = False
+    viewer.layers.selection.active = viewer.layers["cone"]
+    panel.top.chips.chips[1].click()
+    assert viewer.layers.selection.active is viewer.layers["cone"]  # nobody paints unseen
+
+
+def test_the_first_brush_is_no_larger_than_what_is_painted_in_a_small_image(with_proposal):
+    _, panel = with_proposal
+    session = panel.session
+    assert session.references.layer.brush_size == 4  # of 40 pixels
+    assert session.proposals["semsim"].layer.brush_size == 4
+    assert first_brush((88, 576, 576)) == 10

@@ -11,6 +11,7 @@ from napari._app_model import get_app_model
 from napari.utils.shortcuts import default_shortcuts
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence
+from qtpy.QtWidgets import QApplication
 
 from napari_sslseg.app.key_settings import ACTIONS, Keys, napari_keys, normal, settings_file
 from napari_sslseg.app.keys import actions_of
@@ -21,6 +22,14 @@ from .conftest import put_proposal
 pytestmark = pytest.mark.usefixtures("without_window")
 
 DEFAULTS = {action.name: action.key for action in ACTIONS}
+
+
+@pytest.fixture(autouse=True)
+def _usual_double_click(qapp):
+    """Leave what counts as a double click as it was."""
+    usual = QApplication.doubleClickInterval()
+    yield
+    QApplication.setDoubleClickInterval(usual)
 
 
 def press(viewer, key: str) -> None:
@@ -72,6 +81,48 @@ def test_keys_accept_go_on_and_swap(with_proposal, until):
     assert session.references.current_slice() == 4
     press(viewer, DEFAULTS["accept_sure"])
     assert "sure" in panel.review.hint.text()
+
+
+def test_before_a_proposal_the_same_keys_mark_what_is_painted_and_go_on(started, paint, until):
+    viewer, panel = started
+    session, references = panel.session, panel.session.references
+    assert f"key {DEFAULTS['accept']}" in panel.references.mark.toolTip()
+    session.go_to(3)
+    press(viewer, DEFAULTS["accept_next"])
+    assert references.references() == []  # nothing is painted there
+    assert references.current_slice() == 3
+    paint(references.layer, 3, panel.truth[3] == 1, 1)
+    for _ in range(2):
+        press(viewer, DEFAULTS["accept"])
+        assert references.references() == [3]
+    press(viewer, DEFAULTS["next_slice"])
+    until(lambda: references.current_slice() != 3)
+    index = references.current_slice()
+    paint(references.layer, index, panel.truth[index] == 1, 1)
+    QApplication.setDoubleClickInterval(0)
+    press(viewer, DEFAULTS["accept_next"])
+    until(lambda: references.current_slice() != index)
+    assert index in references.references()
+    assert "train" not in panel.references.hint.text()
+    references.mark(references.current_slice())
+    press(viewer, DEFAULTS["next_slice"])
+    until(lambda: "paint every class" in panel.references.hint.text())
+    assert "train in step 3" in panel.references.hint.text()
+
+
+def test_a_key_that_is_hit_twice_accepts_one_slice(with_proposal, until):
+    viewer, panel = with_proposal
+    session = panel.session
+    until(lambda: session.shelf.counts() is not None)
+    session.go_to(4)
+    QApplication.setDoubleClickInterval(60_000)
+    for _ in range(2):
+        press(viewer, DEFAULTS["accept_next"])
+    assert session.accepted_slices() == [4]
+    assert session.references.current_slice() != 4
+    QApplication.setDoubleClickInterval(0)
+    press(viewer, DEFAULTS["accept_next"])
+    assert len(session.accepted_slices()) == 2
 
 
 def test_the_image_alone_and_back(with_proposal):

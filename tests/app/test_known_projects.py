@@ -52,6 +52,7 @@ def test_a_project_that_was_closed_is_offered_where_a_second_one_would_be_made(l
     assert panel.volume.start.text() == "Start a new one"
     assert panel.volume.recent.box.currentData() == project
     assert panel.volume.recent.box.count() == 1
+    assert panel.volume.recent.isHidden()  # one button continues it
     panel.volume.known.button.click()
     until(lambda: panel.session is not None)
     assert panel.session.project.path == project
@@ -73,6 +74,7 @@ def test_a_new_one_can_be_started_all_the_same_and_the_one_with_labels_is_offere
     assert "2 slices labelled" in told(panel)
     assert panel.volume.recent.box.currentData() == project
     assert panel.volume.recent.box.count() == 2
+    assert not panel.volume.recent.isHidden()
 
 
 def test_an_image_is_known_by_its_voxels_whatever_its_name_and_file(left, tmp_path, all_read):

@@ -9,7 +9,7 @@ from .conftest import SHAPE
 
 pytestmark = pytest.mark.usefixtures("without_window")
 
-NOTHING_MORE = "Nothing more to suggest: all other slices that show something have ink."
+NOTHING_MORE = "Nothing more to suggest: all others that show something have ink."
 
 
 def suggest(panel, until) -> int:

@@ -93,3 +93,41 @@ def test_layers_that_are_put_back_show_the_slice_of_before(with_proposal, until,
     assert session.references.current_slice() == index
     assert viewer.dims.order[0] == axis
     assert viewer.dims.current_step[axis] == index
+
+
+def test_the_button_of_a_deleted_proposal_shows_it_again(with_proposal, paint, until):
+    viewer, panel = with_proposal
+    session = panel.session
+    where = np.zeros((40, 44), bool)
+    where[20, 20] = True
+    layer = session.proposals["semsim"].layer
+    paint(layer, 4, where, 0)
+    viewer.layers.selection.active = layer
+    viewer.layers.remove_selected()
+    until(lambda: viewer.layers.selection.active is session.references.layer)
+    assert "Confidence" not in viewer.layers  # it spoke of what is not there any more
+    assert not panel.review.quality.text()
+    assert "deleted" in panel.review.hint.text()
+    panel.review.buttons["semsim"].click()
+    assert session.active == "semsim"
+    assert layer.visible
+    assert layer.data[4, 20, 20] == 0
+    assert [one.name for one in viewer.layers] == ["cone", "Confidence", "SemSim", "References"]
+    assert viewer.layers.selection.active is layer
+    assert panel.review.accept.isEnabled()
+    assert not panel.review.hint.text()
+    paint(layer, 5, where, 0)
+    panel.top.undo.click()
+    assert layer.data[5, 20, 20] == panel.truth[5, 20, 20]
+
+
+def test_the_other_proposal_is_selected_when_one_is_deleted(with_proposal, until):
+    viewer, panel = with_proposal
+    session = panel.session
+    put_proposal(session, 1 - panel.truth, until, name="Reference-guided")
+    session.activate("semsim")
+    viewer.layers.remove_selected()
+    until(lambda: session.active == "reference-guided")
+    other = session.proposals["reference-guided"].layer
+    assert list(viewer.layers.selection) == [other]
+    assert panel.review.buttons["reference-guided"].isChecked()

@@ -122,3 +122,26 @@ def test_a_double_click_is_one_click_where_a_second_one_would_mean_something_els
     paint(references.layer, 5, panel.truth[5] == 1, 1)
     double_click(panel.references.mark)
     assert 5 in references.references()
+
+
+def test_on_a_reference_the_way_to_what_is_proposed_is_told(with_proposal, until):
+    _, panel = with_proposal
+    until(lambda: panel.session.shelf.counts() is not None)
+    panel.session.go_to(6)
+    until(lambda: "Next slice" in panel.review.hint.text())
+    panel.session.go_to(5)
+    until(lambda: not panel.review.hint.text())
+
+
+def test_why_a_slice_is_suggested_is_in_sight_where_other_steps_are_open(with_proposal, until):
+    _, panel = with_proposal
+    until(lambda: panel.session.shelf.counts() is not None)
+    panel.resize(400, 300)
+    panel.show()
+    panel.review.open()
+    bar = panel.column.verticalScrollBar()
+    until(lambda: bar.maximum() > 0)
+    bar.setValue(0)
+    panel.review.next.click()
+    hint = panel.review.hint
+    until(lambda: hint.visibleRegion().boundingRect().height() == hint.height())

@@ -136,18 +136,18 @@ def measured(count: int) -> Estimate:
 
 def test_the_confidence_counts_less_the_more_references_were_left_out():
     expected = {3: 0.9, 5: 0.9}
-    found = [measured(count).with_confidence(expected) for count in (1, 3, 7)]
+    found = [measured(count).with_confidence(expected) for count in (2, 6, 14)]
     assert [f.mean for f in found] == pytest.approx([0.85, 0.8, 0.76])
     assert found[0].per_class == pytest.approx({3: 0.825, 5: 0.875})
     # They contradict each other by .2: so much is open.
     assert (found[0].low, found[0].high) == pytest.approx((0.75, 0.95))
-    agreed = measured(1).with_confidence({3: 0.62, 5: 0.8})
+    agreed = measured(2).with_confidence({3: 0.62, 5: 0.8})
     assert (agreed.low, agreed.high) == pytest.approx((agreed.mean - 0.06, agreed.mean + 0.06))
-    assert found[0].count == 1
+    assert found[0].count == 2
 
 
 def test_a_class_that_no_left_out_reference_shows_is_told_by_the_confidence():
-    found = measured(3).with_confidence({3: 0.9, 5: 0.9, 7: 0.3})
+    found = measured(6).with_confidence({3: 0.9, 5: 0.9, 7: 0.3})
     assert found.per_class == pytest.approx({3: 0.75, 5: 0.85, 7: 0.3})
     assert found.mean == pytest.approx(0.7)
     assert set(found.spread) == {3, 5, 7}

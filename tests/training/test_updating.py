@@ -41,7 +41,10 @@ def one_more(project, truth):
 @pytest.mark.usefixtures("any_steps_do")
 def test_the_network_is_heard_as_it_is_and_nothing_is_trained(project, one_more, monkeypatch):
     monkeypatch.setattr("napari_sslseg.training.proposing.LEARNED", 0.0)
+    monkeypatch.setattr("napari_sslseg.training.proposing.STILL_HEARD", 0.0)
     run(project, seconds=2)
+    # Now it would be too unlike the matching, had it not been heard before.
+    monkeypatch.setattr("napari_sslseg.training.proposing.LEARNED", 1.01)
     before, network = (
         {s: project.read_proposal(s) for s in project.proposal_slugs()},
         files(project),
@@ -65,6 +68,7 @@ def test_the_network_is_heard_as_it_is_and_nothing_is_trained(project, one_more,
     assert [e.slug for e in events if isinstance(e, Estimated)] == ["reference-guided", "semsim"]
     assert all(project.read_proposal(s).info["estimate"] for s in before)
     assert isinstance(events[-1], Finished)
+    assert project.read_proposal("semsim").info["recipe"]["heard"]
 
 
 def test_without_a_network_the_matching_alone_is_renewed(project, one_more):

@@ -53,10 +53,11 @@ class RecentProjects(QWidget):
             if project.home not in self._listed:
                 self._add(project.home, project.name, project.saved)
         self.box.setCurrentIndex(self._listed.index(known[0].home) if known else 0)
-        self._show()
+        self._show(offered=bool(known))
 
-    def _show(self) -> None:
-        there = self.box.count() > 0
+    def _show(self, offered: bool = False) -> None:
+        # The project of the image in view is offered beside that image; once is enough.
+        there = self.box.count() > int(offered)
         self.setVisible(there)
         say(self._hint, "Continue where you stopped:" if there else "")
 

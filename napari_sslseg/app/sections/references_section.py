@@ -26,6 +26,7 @@ from ..axis_words import slice_word
 from ..background import in_background
 from ..head_up import picture_rows
 from ..image_source import finest
+from ..key_settings import Keys
 from ..marking import AtStake, at_stake, shows_object
 from ..reference_layer import NotNowError
 from ..step import Step, allow, hint_label, once, say
@@ -46,11 +47,18 @@ _PICTURE, _BESIDE, _GAP = 56, 10, 2
 
 
 class ReferencesSection(Step):
-    """Thumbnails of the labelled slices, and the button that makes one."""
+    """Thumbnails of the labelled slices, and the button that makes one.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    keys : Keys
+        Named in the tooltips.
+    """
+
+    def __init__(self, keys: Keys) -> None:
         super().__init__(2, "References")
         self._session: Session | None = None
+        self._keys = keys
         #: What the pictures were drawn from, by slice.
         self._seen: dict[int, Hashable] = {}
         #: What is told of all slices, and the states of these that it is told of.
@@ -81,8 +89,8 @@ class ReferencesSection(Step):
         self.rows.addWidget(self.list)
         self.extent = ExtentLine()
         self.question = MarkQuestion()
-        self.question.accept_wanted.connect(self._on_accept)
-        self.question.background_wanted.connect(self._on_background)
+        self.question.accept_wanted.connect(lambda stake: self._on_answer(stake, accept=True))
+        self.question.background_wanted.connect(lambda stake: self._on_answer(stake, accept=False))
         self.rows.addLayout(row)
         self.rows.addWidget(self.hint)
         self.rows.addWidget(self.question)
@@ -153,7 +161,7 @@ class ReferencesSection(Step):
         else:
             self.mark.setText("Mark this slice as reference")
             tip = "All that you have not painted or corrected in this slice becomes background"
-            allow(self.mark, "", tip)
+            allow(self.mark, "", tip + self._key("accept"))
             text = (
                 f"{name} is outside of the object, as you said."
                 if session.extent.outside()[index] and state is SliceState.EMPTY
@@ -164,7 +172,7 @@ class ReferencesSection(Step):
         allow(
             self.suggest,
             "after a proposal exists, use Next slice in step 4." if session.proposals else "",
-            "Go to a slice that is worth labelling first",
+            f"Go to a slice that is worth labelling first{self._key('next_slice')}",
         )
         told = None if session.proposals else self._told
         if told is not None and told[0] == session.references.states.tobytes():
@@ -173,6 +181,11 @@ class ReferencesSection(Step):
         count = f"{len(whole)} whole" + (f", {len(partial)} partial" if partial else "")
         self.set_state(count if whole or partial else "none yet")
         self._timer.start()
+
+    def _key(self, name: str) -> str:
+        """Name a key that acts here until something is proposed."""
+        proposed = self._session is not None and self._session.proposals
+        return "" if proposed else f" (key {self._keys.by_name[name]})"
 
     def _on_mark(self) -> None:
         session = self._session
@@ -191,22 +204,16 @@ class ReferencesSection(Step):
         except NotNowError as error:
             say(self.hint, str(error))
 
-    def _on_accept(self, stake: AtStake) -> None:
+    def _on_answer(self, stake: AtStake, accept: bool) -> None:
         session = self._session
         if session is None or session.references.axis != stake.axis:
             return
         try:
-            session.accept_slice(stake.index)
+            if accept:
+                session.accept_slice(stake.index)
+            else:
+                self._make_background(session, stake.index)
         except ValueError as error:
-            say(self.hint, str(error))
-
-    def _on_background(self, stake: AtStake) -> None:
-        session = self._session
-        if session is None or session.references.axis != stake.axis:
-            return
-        try:
-            self._make_background(session, stake.index)
-        except NotNowError as error:
             say(self.hint, str(error))
 
     def _make_background(self, session: Session, index: int) -> None:
@@ -255,9 +262,7 @@ class ReferencesSection(Step):
         if todo:
             session.go_to(todo[0])
         else:
-            say(
-                self.hint, "Nothing more to suggest: all other slices that show something have ink."
-            )
+            say(self.hint, "Nothing more to suggest: all others that show something have ink.")
 
     def _go(self, item: QListWidgetItem) -> None:
         if self._session is not None:
@@ -339,5 +344,7 @@ def _what_next(session: Session, whole: int) -> str:
 def _how(session: Session) -> str:
     """Say how a slice without ink becomes a reference."""
     if session.shelf.in_view() is None:
-        return "paint every class, then mark it as reference."
+        enough = len(session.references.references()) >= FIRST_REFERENCES
+        how = "paint every class, then mark it as reference"
+        return f"{how}, or train in step 3." if enough else f"{how}."
     return "accept what is proposed, in step 4, or paint every class and mark it."

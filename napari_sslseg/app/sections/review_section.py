@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QButtonGroup, QGridLayout, QHBoxLayout, QPushButton, 
 
 from ...volume.annotation import SliceState
 from ..estimated_classes import estimated_classes, why_no_estimate
+from ..in_sight import InSight
 from ..key_settings import Keys
 from ..legend import RegionLegend
 from ..marking import accept
@@ -90,6 +91,7 @@ class ReviewSection(Step):
             for column, button in enumerate(widgets):
                 grid.addWidget(button, row, wide * column, 1, wide)
         self.hint, self.news = hint_label(), hint_label()
+        self._in_sight = InSight(self.hint, self)
         self.news.setTextInteractionFlags(Qt.TextInteractionFlag.LinksAccessibleByMouse)
         self.news.linkActivated.connect(self._on_link)
         self.held = hint_label()
@@ -237,6 +239,7 @@ class ReviewSection(Step):
         self._said_of = None
         if session is not None and text:
             self._said_of = session.references.axis, session.references.current_slice()
+            self._in_sight.bring()
         say(self.hint, text)
 
     def _activate(self, slug: str) -> None:
@@ -304,21 +307,14 @@ class ReviewSection(Step):
     def _show_news(self) -> None:
         """Name the slices that the newest version changed most."""
         session = self._session
+        order: list[int] = []
         # An update brings what the user has just said of a slice: no news, and many of them.
-        if session is None or session.training.update:
-            say(self.news, "")
-            return
-        found = session.shelf.news.get(session.active)
-        if found is None or found[0] != session.project.axis:
-            say(self.news, "")
-            return
-        counts = found[1]
-        order = [int(i) for i in np.argsort(-counts, kind="stable")[:_MOST_NEWS] if counts[i]]
-        if not order:
-            say(self.news, "")
-            return
+        if session is not None and not session.training.update:
+            axis, counts = session.shelf.news.get(session.active) or (-1, np.zeros(0))
+            most = np.argsort(-counts, kind="stable")[:_MOST_NEWS]
+            order = [int(i) for i in most if counts[i] and axis == session.project.axis]
         links = ", ".join(_link(index, str(index)) for index in order)
-        say(self.news, f"The new version changed most: {links}")
+        say(self.news, f"The new version changed most: {links}" if order else "")
 
     def _on_link(self, link: str) -> None:
         if self._session is not None:

@@ -174,7 +174,7 @@ class TrainSection(Step):
         self.train.setText("Retrain" if session is not None and session.proposals else "Train")
         tip = "Train in the background; you can go on painting"
         allow(self.train, reason, "Training is running; press to restart it" if busy else tip)
-        if not busy:
+        if not busy or (session is not None and session.new_ink and self.restart.isHidden()):
             self._leave_it()
         idle = "" if busy or updating else "nothing is running."
         allow(self.cancel, idle, "Stop within a second; the last good model and proposals stay")
@@ -268,10 +268,11 @@ class TrainSection(Step):
     def _ask(self) -> None:
         assert self._session is not None
         new = self._session.new_ink
-        what = "what you painted since is not in it" if new else "nothing was painted since"
-        say(self.again, f"Training is running; {what}. Restart it with all the ink there is now?")
-        self.restart.show()
-        self.go_on.show()
+        running = "Training is running with all that you painted."
+        asked = "Training is running without what you painted since. Restart it with that?"
+        say(self.again, asked if new else running)
+        self.restart.setVisible(new)
+        self.go_on.setVisible(new)
 
     def _leave_it(self) -> None:
         say(self.again, "")

@@ -280,7 +280,8 @@ class VolumeSection(Step):
     def _on_axis(self, index: int) -> None:
         if self._session is None:
             return
-        labelled = int((self._session.references.states != SliceState.EMPTY).sum())
+        # Scribbles are as much worth along any axis; references are none along another one.
+        labelled = len(self._session.references.references())
         if int(self.axis.currentData()) == self._session.project.axis:
             self.axis_question.hide()
         elif labelled:

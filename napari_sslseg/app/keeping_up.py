@@ -103,6 +103,8 @@ class KeepingUp(QObject):
 
     def _begin(self) -> None:
         session = self._session
+        if session.saving.closed:  # with its window
+            return
         if session.history.drawing:
             self._timer.start()
             return

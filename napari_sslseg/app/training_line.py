@@ -50,7 +50,7 @@ class TrainingLine(QWidget):
         self._over = QTimer(self)
         self._over.setSingleShot(True)
         self._over.setInterval(END_MS)
-        self._over.timeout.connect(lambda: self._say("", 0.0))
+        self._over.timeout.connect(self._forget)  # which Qt forgets with the widget
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         name_role(self, LINE)
         self.setAccessibleName("Training")
@@ -113,6 +113,9 @@ class TrainingLine(QWidget):
     def _end(self, text: str, share: float) -> None:
         self._say(text, share)
         self._over.start()
+
+    def _forget(self) -> None:
+        self._say("", 0.0)
 
     def _say(self, text: str, share: float) -> None:
         told = bool(self.text)

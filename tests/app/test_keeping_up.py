@@ -120,6 +120,14 @@ def test_it_stops_where_it_is_slow_until_the_next_training(asked, until, qtbot):
     until(lambda: len(requests) == 1)
 
 
+def test_nothing_starts_once_the_session_is_over(asked, qtbot):
+    panel, requests = asked
+    panel.session.accept_slice(4)
+    panel.session.close()
+    qtbot.wait(100)
+    assert requests == []
+
+
 @pytest.mark.parametrize("event", [Failed("No room."), Started("cpu", 10**9)])
 def test_it_stops_after_a_failure_and_where_volumes_are_large(asked, qtbot, event):
     panel, requests = asked

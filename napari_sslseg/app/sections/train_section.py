@@ -150,7 +150,7 @@ class TrainSection(Step):
             self._keeping_up = None
         if session is not None:
             self._keeping_up = KeepingUp(session, self.request, self)
-            self._keeping_up.said.connect(lambda text: say(self.hint, text))
+            self._keeping_up.said.connect(self._tell)
             self.keep_up.setChecked(self._keeping_up.on)
         self.refresh()
 
@@ -292,6 +292,9 @@ class TrainSection(Step):
             self._session.training.resume()
         else:
             self._session.training.pause()
+
+    def _tell(self, text: str) -> None:
+        say(self.hint, text)
 
     def _on_keep_up(self, wanted: bool) -> None:
         if self._keeping_up is not None and self._keeping_up.on != wanted:

@@ -15,8 +15,8 @@ ACDC_METHODS = (
 )
 LA_METHODS = ("supervised", "mean-teacher", "metassl-mean-teacher", "cps", "metassl-cps")
 
-#: Presets without one of their parts, or with another choice: name to (preset, options). CPS with
-#: a tenth of its weight is the baseline of the scripts that MetaSSL's own are made of.
+#: Presets without one of their parts, or with another choice: name to (preset, options). The whole
+#: weight of CPS is that of a supervised cross-entropy.
 ABLATIONS: Mapping[str, tuple[str, dict[str, Any]]] = MappingProxyType(
     {
         "default-without-rpg": ("default", {"matched": 0.0}),
@@ -25,7 +25,7 @@ ABLATIONS: Mapping[str, tuple[str, dict[str, Any]]] = MappingProxyType(
         "default-ungated": ("default", {"gated": False}),
         "default-simple-fusion": ("default", {"fusion": "simple"}),
         "default-published-width": ("default", {"fusion_width": 128, "grid": 56}),
-        "cps-tenth": ("cps", {"cross": 0.1}),
+        "cps-whole": ("cps", {"cross": 1.0}),
     }
 )
 
@@ -64,7 +64,7 @@ def all_rows() -> list[Row]:
     rows += [Row(f"acdc-{k}", "default-ungated") for k in (1, 7)]
     rows += [Row(f"jsrt-{n}", m) for n in (6, 12) for m in ("supervised", "rpg", "default")]
     rows += [Row("jsrt-all", "supervised")]
-    rows += [Row("la-4", m) for m in (*LA_METHODS, "cps-tenth")]
+    rows += [Row("la-4", m) for m in (*LA_METHODS, "cps-whole")]
     return rows
 
 

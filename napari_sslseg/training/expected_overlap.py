@@ -75,8 +75,8 @@ class ExpectedOverlap:
     def covers(known: Predictions, z: int) -> bool:
         """Whether a slice, counted from 0, is counted: one between slices with ink.
 
-        Beyond the outermost ones the confidence is that of volumes whose object ends there, and too
-        low where the object goes on.
+        Beyond the outermost ones an object may go on or end, of which the confidence knows less:
+        with those slices the estimate was farther off (docs/results.md).
         """
         return bool(known.inked) and min(known.inked) < z < max(known.inked)
 

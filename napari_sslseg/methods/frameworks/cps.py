@@ -19,8 +19,9 @@ class CPSConfig(FrameworkConfig):
     Attributes
     ----------
     cross
-        Largest weight of the unlabelled loss: 1, that of a supervised cross-entropy, as the
-        labels of the other network are meant to replace an annotation.
+        Largest weight of the unlabelled loss: 1, as the loss of MetaSSL's regions is normalised.
+        Plain CPS has 1.5 in its paper and 0.1 in the medical baselines that MetaSSL was compared
+        with, which the preset takes.
     ramp_end
         Share of the training at which it is reached; two fresh networks have nothing to teach.
     labelled_reference

@@ -16,6 +16,7 @@ from ..volume.folders import home_of
 from .autosave import Autosave
 from .background import in_background
 from .background_origin import BackgroundOrigin
+from .shown_slice import remember_slice
 from .slice_index import SliceIndex, index_slices
 
 if TYPE_CHECKING:
@@ -195,6 +196,8 @@ class Saving:
         return 0
 
     def _close_head(self) -> None:
+        with contextlib.suppress(IndexError):  # the viewer has no slices any more
+            remember_slice(self._project, self._references.current_slice())
         with self._heads_failure():
             self._project.save()
 

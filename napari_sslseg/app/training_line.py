@@ -9,6 +9,7 @@ from qtpy.QtGui import QPainter, QPalette
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from ..training.events import Cancelled, Event, Failed, Finished, MadeWay, Progress
+from .keeping_up import SLOW
 from .panel_style import LINE, name_role
 from .spoken_training import spoken_left
 from .step import spoken_duration
@@ -85,7 +86,8 @@ class TrainingLine(QWidget):
         """Show what the trainer says."""
         update = self._session is not None and self._session.training.update
         if update and isinstance(event, Finished):
-            self._end(f"Updated in {spoken_duration(event.seconds)}", 1.0)
+            slow = "; slow, so Retrain when you want it" if event.seconds > SLOW else ""
+            self._end(f"Updated in {spoken_duration(event.seconds)}{slow}", 1.0)
         elif update and isinstance(event, Cancelled):
             self._end("", 0.0)
         elif update and isinstance(event, Failed):

@@ -15,6 +15,7 @@ from .channels import channels_of
 from .image_layers import bring_into_view, remove
 from .rewritten_source import SourceLook, look_at_source, source_of_project
 from .session import Session
+from .shown_slice import remembered_slice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +53,8 @@ def show_in_turns(
             if wanted():
                 session = Session(viewer, image, volume.project, volume.ink, volume.index)
                 begin(session, over is not None)
+                if (index := remembered_slice(session.project)) is not None:
+                    session.go_to(index)
                 if volume.trouble:
                     show_warning(volume.trouble)
                 _tell_of_source(session)

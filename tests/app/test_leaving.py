@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_sslseg.app.shown_slice import remembered_slice
 from napari_sslseg.volume.project import Project
 
 pytestmark = pytest.mark.usefixtures("without_window")
@@ -40,3 +41,19 @@ def test_a_project_that_cannot_be_saved_is_not_closed(with_proposal, until, monk
     assert panel.session is session
     assert "References" in viewer.layers
     monkeypatch.undo()
+
+
+def test_a_project_opens_at_the_slice_that_was_left(with_proposal, until):
+    _, panel = with_proposal
+    path = panel.session.project.path
+    panel.session.go_to(9)
+    panel.volume.leave.click()
+    until(lambda: panel.session is None)
+    panel.open(path)
+    until(lambda: panel.session is not None)
+    until(lambda: panel.session.references.current_slice() == 9)
+    # What was left along another axis tells nothing of this one.
+    panel.session.project.settings["shown_slice"] = [1, 9]
+    assert remembered_slice(panel.session.project) is None
+    panel.session.project.settings["shown_slice"] = [0, 99]
+    assert remembered_slice(panel.session.project) is None

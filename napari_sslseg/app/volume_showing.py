@@ -52,9 +52,9 @@ def show_in_turns(
         try:
             if wanted():
                 session = Session(viewer, image, volume.project, volume.ink, volume.index)
-                begin(session, over is not None)
                 if (index := remembered_slice(session.project)) is not None:
                     session.go_to(index)
+                begin(session, over is not None)  # which may have to show another slice
                 if volume.trouble:
                     show_warning(volume.trouble)
                 _tell_of_source(session)

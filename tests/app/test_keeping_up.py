@@ -109,7 +109,7 @@ def test_it_stops_where_it_is_slow_until_the_next_training(asked, until, qtbot):
     session.training.update = True
     keeper._on_event(Started("cpu"))
     session.training.said.emit(Finished(95.0, "reference-guided"))
-    assert panel.top.training.text == "Updated in 95 s; slow, so Retrain when you want it"
+    assert panel.top.training.text == "Updated in 1 min 35 s; slow, so Retrain when you want it"
     assert "press Retrain" in panel.train.hint.text()
     session.accept_slice(4)
     qtbot.wait(100)

@@ -37,14 +37,14 @@ def spoken_basis(estimate: Estimated) -> str:
     """Return in a sentence what an estimate rests on."""
     on = estimate.basis
     if on.witness == Witness.LEFT_OUT:
-        each = " in turn" if on.slices != 1 else ""
-        more = ", and weighed with the confidence" if on.confidence else ""
-        return f"It was tested on {wording.counted(on.slices, 'reference')} left out{each}{more}."
+        each = "each left out in turn" if on.slices != 1 else "left out"
+        more = "; how sure the voxels are counts as well" if on.confidence else ""
+        return f"Tested on {wording.counted(on.slices, 'reference')}, {each}{more}."
     if on.witness == Witness.TRAINED:
         known = "" if on.matching is None else f" ({on.matching:.2f})"
         taught = f" and on {wording.counted(on.others, 'other volume')}" if on.others else ""
-        effect = f"the effect of training on it{taught}"
-        told = f", {effect}, and the confidence" if on.confidence else f" and {effect}"
+        effect = f"what training on it{taught} changed"
+        told = f", {effect}, and how sure the voxels are" if on.confidence else f" and {effect}"
         return f"It rests on reference matching{known}{told}."
     return wording.basis(estimate)
 

@@ -38,17 +38,17 @@ def test_a_plan_is_told_without_the_details_of_its_network():
     [
         (
             Basis(Witness.LEFT_OUT, 1, confidence=True),
-            "It was tested on 1 reference left out, and weighed with the confidence.",
+            "Tested on 1 reference, left out; how sure the voxels are counts as well.",
         ),
-        (Basis(Witness.LEFT_OUT, 3), "It was tested on 3 references left out in turn."),
+        (Basis(Witness.LEFT_OUT, 3), "Tested on 3 references, each left out in turn."),
         (
             Basis(Witness.TRAINED, 3, True, 0.854, 2),
-            "It rests on reference matching (0.85), the effect of training on it and on 2 other "
-            "volumes, and the confidence.",
+            "It rests on reference matching (0.85), what training on it and on 2 other volumes "
+            "changed, and how sure the voxels are.",
         ),
         (
             Basis(Witness.TRAINED, 3, matching=0.854),
-            "It rests on reference matching (0.85) and the effect of training on it.",
+            "It rests on reference matching (0.85) and what training on it changed.",
         ),
         (Basis(Witness.EARLIER, words="By 3 references."), "By 3 references."),
         (Basis("of a later version"), ""),

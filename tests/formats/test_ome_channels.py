@@ -75,3 +75,31 @@ def test_nifti_that_is_a_time_series_without_a_doubt_has_time_points(tmp_path):
         read(tmp_path / "b.nii")
     assert [choice.title for choice in caught.value.choices][:1] == ["time point 1 of 3"]
     assert read(tmp_path / "b.nii", "2").part == "2"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        *(("Brightfield", {}), ("Bright_field", {}), ("BF", {}), ("Phase contrast", {})),
+        *(("T-PMT", {}), ("a", {"ContrastMethod": "DIC"})),
+        ("a", {"IlluminationType": "Transmitted"}),
+    ],
+)
+def test_light_that_came_through_is_grey_between_coloured_dyes(tmp_path, name, told):
+    more = {key: [value, None] for key, value in told.items()}
+    volume = write(tmp_path / "a.ome.tif", STACK[:, :2], "ZCYX", Name=[name, "DAPI"], **more)
+    assert volume.channel_colors == ("#ffffff", "")
+    assert [one["colormap"] for _, one, _ in image_layers(volume)] == ["#ffffff", "green"]
+
+
+def test_only_what_comes_through_and_has_no_colour_is_made_grey(tmp_path):
+    names = ["Brightfield", "ABF1", "Transferrin"]
+    methods = ["Fluorescence", None, None]
+    volume = write(tmp_path / "a.ome.tif", STACK, "ZCYX", Name=names, ContrastMethod=methods)
+    assert volume.channel_colors == ()
+    red = [{"label": "BF", "color": "FF0000"}, {"label": "DAPI", "color": "0000FF"}]
+    found = described_channels(from_omero(red), (2,))
+    assert found["channel_colors"] == ("#ff0000", "#0000ff")
+    # All white is a default: then what is a dye gets a colour, and what came through does not.
+    white = [{"label": n, "color": "FFFFFF"} for n in ("BF", "DAPI")]
+    assert described_channels(from_omero(white), (2,))["channel_colors"] == ("#ffffff", "")

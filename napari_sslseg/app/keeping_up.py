@@ -8,6 +8,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from ..training.events import Event, Failed, Finished, Started
 from ..training.request import TrainRequest
+from .listening import Listening
 from .step import spoken_duration
 from .training_run import RunState
 
@@ -57,9 +58,10 @@ class KeepingUp(QObject):
         self._timer.setSingleShot(True)
         self._timer.setInterval(WAIT_MS)
         self._timer.timeout.connect(self._begin)
-        session.slices_changed.connect(self._look)
-        session.training.state_changed.connect(self._on_state)
-        session.training.said.connect(self._on_event)
+        self._listening = Listening()
+        self._listening.to(session.slices_changed, self._look)
+        self._listening.to(session.training.state_changed, self._on_state)
+        self._listening.to(session.training.said, self._on_event)
 
     @property
     def on(self) -> bool:
@@ -81,9 +83,7 @@ class KeepingUp(QObject):
     def end(self) -> None:
         """Start nothing more."""
         self._timer.stop()
-        self._session.slices_changed.disconnect(self._look)
-        self._session.training.state_changed.disconnect(self._on_state)
-        self._session.training.said.disconnect(self._on_event)
+        self._listening.end()
         self.deleteLater()
 
     def _references(self) -> tuple[int, frozenset[int]]:

@@ -297,7 +297,7 @@ class ProposalShelf:
         self._history.follow(layer.layer, layer.touch)
         self._history.accompany(layer.layer, layer.speak)
         self.layers[slug] = layer
-        self.unread.arrived(slug)
+        self.unread.arrived(slug, store)
         self.choice.arrived(slug)
         self.added.emit(layer)
         self._place(slug, selected)

@@ -122,6 +122,7 @@ class Session:
         self.shelf.changed.connect(self.proposals_changed.emit)
         self.shelf.shares_changed.connect(self.shares_changed.emit)
         self.shelf.trouble.connect(self.trouble.emit)
+        self.shelf.unread.trouble.connect(self.trouble.emit)
         self.putting_back.trouble.connect(self.trouble.emit)
         self.unlinking.trouble.connect(self.trouble.emit)
         self.look = ClassLook(self)

@@ -45,7 +45,8 @@ class LoadedVolume:
     index : SliceIndex
         Of the ink, along the project's axis.
     trouble : str
-        Why it is shown in place of another one; empty when that was wanted.
+        Why it is shown in place of another one, and what could not be read of its labels; empty
+        when there is nothing to tell.
     """
 
     project: Project
@@ -80,7 +81,7 @@ def load_volume(path: Path) -> LoadedVolume:
             with contextlib.suppress(ProjectError):
                 found = load_exactly(cohort.folder(key))
                 instead = f"“{found.project.info.name}” is shown instead."
-                return replace(found, trouble=f"{error} {instead}")
+                return replace(found, trouble=f"{error} {instead} {found.trouble}".rstrip())
         raise
 
 
@@ -89,7 +90,8 @@ def load_exactly(folder: Path) -> LoadedVolume:
     colouring = prepare_labels()
     project, image, ink = open_project(folder)
     colouring.join()  # it is waited for here, and not by the window, which would stand still
-    return LoadedVolume(project, image, ink, index_slices(ink, project.axis))
+    index = index_slices(ink, project.axis)
+    return LoadedVolume(project, image, ink, index, project.ink_store.trouble)
 
 
 @dataclass(frozen=True)

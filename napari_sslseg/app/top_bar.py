@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 from .axis_words import slice_word
 from .class_chips import ClassChips
 from .damaged_question import DamagedQuestion
+from .listening import Listening
 from .new_label_button import NewLabelButton
 from .panel_style import SMALL, name_role
 from .slice_strip import ACCEPTED_COLOR, REFERENCE_COLOR, SliceFacts, SliceStrip
@@ -93,6 +94,7 @@ class TopBar(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._session: Session | None = None
+        self._listening = Listening()
         self._new_label: NewLabelButton | None = None
         self.strip = SliceStrip()
         self.strip.wanted.connect(self._go)
@@ -143,6 +145,7 @@ class TopBar(QWidget):
 
     def set_session(self, session: Session | None) -> None:
         """Show a session; nothing is shown without one."""
+        self._listening.end()
         self._session = session
         self.setVisible(session is not None)
         self.training.set_session(session)
@@ -152,9 +155,10 @@ class TopBar(QWidget):
         if session is None:
             self.damaged.show_unread(None)  # it would keep the session, and its image, alive
         else:
-            session.history.changed.connect(self.show_history)
-            session.classes_changed.connect(self.show_classes)
-            session.class_editing.chosen.connect(self.show_classes)
+            self._listening.to(session.history.changed, self.show_history)
+            self._listening.to(session.classes_changed, self.show_classes)
+            self._listening.to(session.class_editing.chosen, self.show_classes)
+            self._listening.to(session.shares_changed, self.refresh)
             self.show_classes()
             self.refresh()
             self.show_history()

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from ..training.events import Cancelled, Event, Failed, Finished, MadeWay, Progress
 from .keeping_up import SLOW
+from .listening import Listening
 from .panel_style import LINE, name_role
 from .spoken_training import spoken_left
 from .step import spoken_duration
@@ -47,6 +48,7 @@ class TrainingLine(QWidget):
         super().__init__()
         self.text, self.share = "", 0.0
         self._session: Session | None = None
+        self._listening = Listening()
         self._now, self._makes_way = "", False
         self._over = QTimer(self)
         self._over.setSingleShot(True)
@@ -59,15 +61,13 @@ class TrainingLine(QWidget):
 
     def set_session(self, session: Session | None) -> None:
         """Follow the training of a session."""
-        if self._session is not None:
-            self._session.training.said.disconnect(self.follow)
-            self._session.training.state_changed.disconnect(self.show_state)
+        self._listening.end()
         self._session = session
         self._over.stop()
         self._say("", 0.0)
         if session is not None:
-            session.training.said.connect(self.follow)
-            session.training.state_changed.connect(self.show_state)
+            self._listening.to(session.training.said, self.follow)
+            self._listening.to(session.training.state_changed, self.show_state)
             self.show_state(session.training.state)
 
     def show_state(self, state: RunState) -> None:

@@ -125,6 +125,8 @@ class Unread:
     """A proposal's corrections are to be read again: what is damaged was set aside, or mended."""
     changed = Signal()
     """More, or less, cannot be read."""
+    trouble = Signal(str)
+    """What a damaged file has cost, where the rest could be read."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
@@ -185,11 +187,12 @@ class Unread:
         if not self._project.correction_store(slug).blank:
             self.awaited.add(slug)
 
-    def arrived(self, slug: str) -> None:
-        """Take note that a proposal is there, with its corrections."""
+    def arrived(self, slug: str, store: InkStore) -> None:
+        """Take note that a proposal is there, with its corrections from a store."""
         self.awaited.discard(slug)
         self.unreadable.pop(slug, None)
         self.loose.pop(slug, None)
+        self._tell_of(store)
 
     def store_for(self, slug: str) -> InkStore:
         """Return where the corrections of a proposal are kept, up to date; for a thread."""
@@ -233,6 +236,7 @@ class Unread:
                 return
             self.loose[slug] = LooseCorrections(slug, store, words)
             self.settled.emit(self.loose[slug])
+            self._tell_of(store)
 
         in_background(read, done, failed)
 
@@ -253,6 +257,12 @@ class Unread:
 
         self.changed.emit()
         in_background(work, lambda _: self.readable.emit(slug), failed)
+
+    def _tell_of(self, store: InkStore) -> None:
+        """Tell once what a store could not read."""
+        told, store.trouble = store.trouble, ""
+        if told:
+            self.trouble.emit(told)
 
 
 def _damaged(store: InkStore) -> list[Path]:

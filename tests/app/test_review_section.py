@@ -38,6 +38,16 @@ def test_what_was_said_of_the_slice_that_is_gone_to_stays(with_proposal, until, 
     assert review.hint.text() == said
 
 
+def test_what_a_closed_session_says_is_not_shown(with_proposal, all_read):
+    _, panel = with_proposal
+    session, review = panel.session, panel.review
+    session.go_to(0)
+    session.mender.interpolate()  # looks in a thread, and finds no two ends
+    panel.close_session()
+    all_read()
+    assert review.hint.text() == ""
+
+
 def test_a_hint_goes_when_training_begins_and_ends(with_proposal):
     _, panel = with_proposal
     session, review = panel.session, panel.review

@@ -6,6 +6,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from napari_sslseg.app import panel as panel_module
+from napari_sslseg.app import volume_showing
 from napari_sslseg.app.reference_layer import NotNowError
 from napari_sslseg.volume.proposal import Proposal
 
@@ -244,3 +246,38 @@ def test_a_copy_that_was_put_back_is_read_without_opening_anew(unreadable, until
     until(lambda: "semsim" in panel.session.proposals)
     assert not panel.top.damaged.isVisibleTo(panel.top)
     assert (panel.session.proposals["semsim"].corrections()[4][MASK] == 1).all()
+
+
+def test_what_a_damaged_journal_has_cost_is_told(with_proposal, paint, until, monkeypatch):
+    _, panel = with_proposal
+    session = panel.session
+    for index in (4, 5):
+        paint(session.proposals["semsim"].layer, index, MASK, 1)
+        paint(session.references.layer, index, MASK[::-1], 1)
+        session.autosave.flush()
+    path = session.project.path
+    panel.leave()
+    until(lambda: panel.session is None)
+    journals = [path / "ink.000000.journal", path / "proposals/semsim/corrections.000000.journal"]
+    for journal in journals:
+        data = bytearray(journal.read_bytes())
+        data[-3] ^= 1  # in the record that was written last
+        journal.write_bytes(data)
+    told: list[str] = []
+    monkeypatch.setattr(panel_module, "show_warning", told.append)
+    monkeypatch.setattr(volume_showing, "show_warning", told.append)
+    panel.open(path)
+    until(lambda: len(told) == 2)
+    session = panel.session
+    assert all("Some saved labels in" in text and "look over your slices" in text for text in told)
+    assert [journal.name in text for journal, text in zip(journals, told, strict=True)] == [
+        True
+    ] * 2
+    assert (session.project.all_ink()[4][MASK[::-1]] == 1).all()
+    assert (session.proposals["semsim"].corrections()[4][MASK] == 1).all()
+    told.clear()
+    panel.leave()
+    until(lambda: panel.session is None)
+    panel.open(path)
+    until(lambda: panel.session is not None and "semsim" in panel.session.proposals)
+    assert not told, "it was said once"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QPushButton
 
 from ..click_tools import TOOLS
+from ..listening import Listening
 from ..mending import NO_PROPOSAL
 from ..step import Step, allow, narrow
 
@@ -26,11 +26,10 @@ _TOOL_NAMES = {
 class CorrectPart(Step):
     """Smooth, fill, keep the largest, take from the other, interpolate; tools for the image."""
 
-    acted = Signal()
-
     def __init__(self) -> None:
         super().__init__(None, "Correct: more than the brush")
         self._session: Session | None = None
+        self._listening = Listening()
         self.scope, self.class_box = narrow(QComboBox()), narrow(QComboBox())
         for box in (self.scope, self.class_box):
             box.setMinimumContentsLength(6)
@@ -76,10 +75,11 @@ class CorrectPart(Step):
 
     def set_session(self, session: Session | None) -> None:
         """Show a session."""
+        self._listening.end()
         self._session = session
         if session is not None:
-            session.tools.changed.connect(self._show_tool)
-            session.classes_changed.connect(self._show_classes)
+            self._listening.to(session.tools.changed, self._show_tool)
+            self._listening.to(session.classes_changed, self._show_classes)
             session.tools.volume = self.volume
         self._show_classes()
         self._show_tool("")

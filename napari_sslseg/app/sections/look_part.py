@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QSlider, QWidget
 
+from ..listening import Listening
 from ..step import Step
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ class LookPart(Step):
     def __init__(self) -> None:
         super().__init__(None, "Show: opacity and contours")
         self._session: Session | None = None
+        self._listening = Listening()
         self._ids: list[tuple[int, str]] = []
         self.contour = QCheckBox("Outlines instead of areas")
         self.contour.setToolTip("Draw the edges of the classes only, so that the image shows")
@@ -37,10 +39,11 @@ class LookPart(Step):
 
     def set_session(self, session: Session | None) -> None:
         """Show a session."""
+        self._listening.end()
         self._session = session
         self._ids = []
         if session is not None:
-            session.classes_changed.connect(self.refresh)
+            self._listening.to(session.classes_changed, self.refresh)
             self.contour.setChecked(session.look.contour)
             session.cursor.tooltips = self.tooltips.isChecked()
         self.refresh()

@@ -12,6 +12,7 @@ from ..agreement_chart import AgreementChart
 from ..background import in_background
 from ..estimated_classes import estimated_classes, shown_name
 from ..export_target import remembered_order
+from ..listening import Listening
 from ..spoken_training import spoken_basis, without_estimate
 from ..step import Step, hint_label, say, spoken_dice
 
@@ -29,6 +30,7 @@ class MeasurePart(Step):
     def __init__(self) -> None:
         super().__init__(None, "Measure: quality and volumes")
         self._session: Session | None = None
+        self._listening = Listening()
         self._volumes: dict[int, ClassVolume] = {}
         self._measuring = self._again = False
         self._scores: list[CorrectiveDice] | None = None
@@ -57,15 +59,16 @@ class MeasurePart(Step):
 
     def set_session(self, session: Session | None) -> None:
         """Show a session."""
+        self._listening.end()
         self._session = session
         self._volumes = {}
         self._scores = None
         if session is not None:
-            session.saved.connect(lambda when: self.measure())
-            session.proposals_changed.connect(self.measure)
-            session.slices_changed.connect(self._show_scores)
-            session.classes_changed.connect(self._show_table)
-            session.estimate_changed.connect(lambda slug, estimate: self._show_table())
+            self._listening.to(session.saved, self.measure)
+            self._listening.to(session.proposals_changed, self.measure)
+            self._listening.to(session.slices_changed, self._show_scores)
+            self._listening.to(session.classes_changed, self._show_table)
+            self._listening.to(session.estimate_changed, self._show_table)
         self._show_table()
         self._show_scores()
 

@@ -13,6 +13,7 @@ from ..estimated_classes import estimated_classes, why_no_estimate
 from ..in_sight import InSight
 from ..key_settings import Keys
 from ..legend import RegionLegend
+from ..listening import Listening
 from ..marking import accept
 from ..mending import NO_PROPOSAL
 from ..spoken_training import spoken_basis, without_estimate
@@ -49,6 +50,7 @@ class ReviewSection(Step):
     def __init__(self, keys: Keys) -> None:
         super().__init__(4, "Review")
         self._session: Session | None = None
+        self._listening = Listening()
         self._next_slice: NextSlice | None = None
         #: Slicing axis and slice of which the hint speaks.
         self._said_of: tuple[int, int] | None = None
@@ -112,6 +114,7 @@ class ReviewSection(Step):
 
     def set_session(self, session: Session | None) -> None:
         """Show a session."""
+        self._listening.end()
         self._session = session
         for button in self.buttons.values():
             self._group.removeButton(button)
@@ -128,12 +131,13 @@ class ReviewSection(Step):
         self._next_slice = None
         if session is not None:
             self._next_slice = NextSlice(session)
-            self._next_slice.said.connect(self.tell)
-            session.tour.said.connect(self.tell)
-            session.mender.said.connect(self.tell)
-            session.history.moved.connect(self._on_moved)
-            session.training.state_changed.connect(self._on_training)
-            session.retraining.held_changed.connect(self._show_held)
+            for says in (self._next_slice, session.tour, session.mender):
+                self._listening.to(says.said, self.tell)
+            self._listening.to(session.history.moved, self._on_moved)
+            self._listening.to(session.training.state_changed, self._on_training)
+            self._listening.to(session.retraining.held_changed, self._show_held)
+            self._listening.to(session.shares_changed, self._show_shares)
+            self._listening.to(session.estimate_changed, self.show_quality)
         self.refresh()
 
     def refresh(self) -> None:
@@ -226,11 +230,6 @@ class ReviewSection(Step):
         said = (told, without_estimate(rows, session.classes), spoken_basis(estimate))
         say(self.quality, " ".join(part for part in said if part))
 
-    def show_shares(self, slug: str, shares: dict[str, float]) -> None:
-        """Show the region shares of a proposal when it is the active one."""
-        if self._session is not None and slug == self._session.active:
-            self.legend.set_shares(shares)
-
     # -- inside ---------------------------------------------------------------------------
 
     def tell(self, text: str) -> None:
@@ -241,6 +240,11 @@ class ReviewSection(Step):
             self._said_of = session.references.axis, session.references.current_slice()
             self._in_sight.bring()
         say(self.hint, text)
+
+    def _show_shares(self, slug: str, shares: dict[str, float]) -> None:
+        """Show the region shares of a proposal when it is the active one."""
+        if self._session is not None and slug == self._session.active:
+            self.legend.set_shares(shares)
 
     def _activate(self, slug: str) -> None:
         if self._session is not None:

@@ -26,6 +26,7 @@ from ..image_source import default_axis, finest, projects_folder, spacing_of, su
 from ..label_importing import LabelImport
 from ..label_offer import offer_labels, say_how_to_import
 from ..layer_roles import METADATA
+from ..listening import Listening
 from ..orientation_letters import OrientationLetters
 from ..step import Step, allow, brief_path, hint_label, narrow, say
 from .axis_question import AxisQuestion
@@ -58,6 +59,7 @@ class VolumeSection(Step):
         super().__init__(1, "Volume")
         self._viewer = viewer
         self._session: Session | None = None
+        self._listening = Listening()
         self._busy = False
         #: Whether any slice is a reference.
         self._begun = False
@@ -138,6 +140,7 @@ class VolumeSection(Step):
 
     def set_session(self, session: Session | None) -> None:
         """Show a session, or the way to one."""
+        self._listening.end()
         self._session = session
         self._busy = False
         self._begun = session is None or bool(session.references.references())
@@ -155,7 +158,7 @@ class VolumeSection(Step):
             else "Not now: close the project to choose another image."
         )
         if session is not None:
-            session.slices_changed.connect(self._on_slices)
+            self._listening.to(session.slices_changed, self._on_slices)
             self._list_axes(session.image, session.project.axis)
             self.show_classes()
             self._say_how(session)

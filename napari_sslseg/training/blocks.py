@@ -21,7 +21,7 @@ from ..volume.proposal import REGION_NAMES, neighbourhood_slab
 from ..volume.stored_ink import JoinedInk
 from .coherence import make_coherent
 from .expected_overlap import ExpectedOverlap
-from .judge import dissent, judge_voxels, limits_of
+from .judge import Limits, dissent, judge_voxels, limits_of
 from .recipe import Recipe
 from .reference_shapes import ReferenceShapes
 from .stack import SliceStack, View
@@ -162,7 +162,7 @@ def write_judged(
     outside = torch.zeros(depth, dtype=torch.bool)
     outside[stack.outside] = True
     certainty = workspace.zeros(tuple(stack.ink.shape), torch.float32)
-    thresholds = _thresholds(
+    thresholds, limits = _thresholds(
         stack,
         known,
         classes,
@@ -174,7 +174,6 @@ def write_judged(
         overlap,
     )
     regions = workspace.zeros(tuple(stack.ink.shape), torch.uint8)
-    limits = limits_of(known)
     for z in range(depth):
         found = judge_voxels(
             certainty[z], classes[z], other[z], thresholds, limits, stack.ink[z], outside[z]
@@ -212,8 +211,8 @@ def _thresholds(
     workspace: Workspace,
     progress: Callable[[float], object],
     overlap: ExpectedOverlap,
-) -> Tensor:
-    """Return the thresholds of the classes, as `class_thresholds` and `TrustedShare` do.
+) -> tuple[Tensor, Limits]:
+    """Return the thresholds of the classes, and the limits, as `make_proposal` finds them.
 
     Fills in the certainty, adds to the overlap, and empties what is proposed outside of the object.
     """
@@ -244,7 +243,7 @@ def _thresholds(
             share.add(certainty[z], proposed[z], unanimous, open_)
         workspace.release()
         progress(0.8 + 0.2 * z / stack.depth)
-    return share.lowered()
+    return share.lowered(), limits._replace(confident=share.confident(limits.confident))
 
 
 def _shares(

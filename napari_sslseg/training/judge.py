@@ -17,8 +17,9 @@ from .expected_overlap import ExpectedOverlap
 from .stack import SliceStack
 from .trusted_share import TrustedShare
 
-#: Confidence of a discrepant voxel above which it is confident (DC), beside a network. The
-#: thresholds of the unanimous would leave none, because discrepancy itself makes unsure.
+#: Confidence of a discrepant voxel above which it is confident (DC), beside a network, or somewhat
+#: more (`TrustedShare.confident`). The thresholds of the unanimous would leave none, because
+#: discrepancy itself makes unsure.
 DISCREPANT = 0.4
 
 #: The same of the matching alone: an even chance. At two fifths what lies above was wrong as often
@@ -103,7 +104,7 @@ def make_proposal(
     one is likelier (`dissent`), else unanimous. A unanimous voxel is confident when
     the chance that it is right exceeds the mean of its class (`class_thresholds`), or somewhat less
     where little is to be expected wrong (`TrustedShare`); a discrepant one when it exceeds
-    `DISCREPANT`, or `DISCREPANT_READ`.
+    `DISCREPANT`, or `DISCREPANT_READ`, or somewhat more where hardly a voxel has less.
 
     Parameters
     ----------
@@ -142,6 +143,7 @@ def make_proposal(
     share = TrustedShare(class_thresholds(certainty, proposed, unanimous, stack.classes))
     share.add(certainty, proposed, unanimous, open_)
     thresholds = share.lowered()
+    limits = limits._replace(confident=share.confident(limits.confident))
     judged = judge_voxels(certainty, proposed, other, thresholds, limits, stack.ink, outside)
     classes, regions = judged.classes.numpy(), judged.regions.numpy()
     confidence = (judged.certainty * 255).round().clamp(0, 255).byte().numpy()

@@ -4,6 +4,9 @@ The mean confidence of a class, MetaSSL's adaptive threshold, splits what both p
 about in half where all of it is nearly as good: then the user is asked to look at much that is
 right. Confidence is calibrated, so it says how much of a region is to be expected wrong; as long as
 that is little, thresholds go down until the sure region has its share.
+
+A fixed limit between DC and DS can leave DS with a dozen voxels, of which nothing can be promised.
+It goes up until the least sure of the discrepant are DS, but not beyond an even chance.
 """
 
 from __future__ import annotations
@@ -18,8 +21,15 @@ SHARE = 0.76
 #: Part of UC that may be expected to be wrong when thresholds are lowered for it.
 EXPECTED_ERROR = 0.025
 
+#: Share of the discrepant voxels near the object that DS holds at least, as long as they are no
+#: likelier right than wrong.
+LEAST_SURE, EVEN = 0.25, 0.5
+
 #: Log odds by which thresholds may be lowered, and the step in which it is done.
 _DEEPEST, _STEP = 8.0, 0.01
+
+#: Steps in which the certainty of discrepant voxels is counted.
+_LEVELS = 1000
 
 
 class TrustedShare:
@@ -39,6 +49,7 @@ class TrustedShare:
         #: and by how many steps below it.
         self._count, self._wrong = torch.zeros(2, bins, dtype=torch.float64)
         self._open = 0
+        self._discrepant = torch.zeros(_LEVELS, dtype=torch.int64)
 
     def add(self, certainty: Tensor, classes: Tensor, unanimous: Tensor, open_: Tensor) -> None:
         """Take in voxels, all of one shape.
@@ -55,6 +66,9 @@ class TrustedShare:
             Near the object, and neither inked nor outside of it.
         """
         self._open += int(open_.sum())
+        unsure = certainty[open_ & ~unanimous]
+        levels = (unsure * _LEVELS).long().clamp(0, _LEVELS - 1)
+        self._discrepant += torch.bincount(levels, minlength=_LEVELS)
         sure = certainty[unanimous].double()
         below = self._odds[classes[unanimous].long()] - torch.logit(sure, 1e-6)
         # At the threshold itself a voxel is not confident yet, and is by the first step.
@@ -77,3 +91,16 @@ class TrustedShare:
         if steps == 0:
             return self._thresholds
         return torch.sigmoid(self._odds - steps * _STEP).float()
+
+    def confident(self, limit: float) -> float:
+        """Return above which certainty a discrepant voxel is confident.
+
+        Parameters
+        ----------
+        limit : float
+            The least that it may be. It is higher, up to `EVEN`, where DS would hold less than
+            `LEAST_SURE` of the discrepant voxels.
+        """
+        below = self._discrepant.cumsum(0)
+        wanted = int((below < LEAST_SURE * below[-1]).sum()) + 1 if below[-1] else 0
+        return max(limit, min(wanted / _LEVELS, EVEN))

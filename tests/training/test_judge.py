@@ -22,6 +22,7 @@ from napari_sslseg.training.judge import (
     raised_network,
     raised_read,
 )
+from napari_sslseg.training.trusted_share import EVEN, LEAST_SURE
 from napari_sslseg.volume.proposal import object_neighbourhood
 
 LIMITS = Limits(0.4, 0.2)
@@ -72,15 +73,19 @@ def test_regions_follow_agreement_and_confidence(stack):
             assert surest.min() > unsure.max() - 1e-6
 
 
-def test_beside_a_network_less_chance_makes_a_discrepant_voxel_confident(stack):
+@pytest.mark.parametrize(("contrast", "limit"), [(0.5, 0.4), (2.2, 0.45), (6.0, 0.5)])
+def test_beside_a_network_less_chance_makes_a_discrepant_voxel_confident(stack, contrast, limit):
     torch.manual_seed(0)
-    probs = (3 * torch.rand(stack.depth, 3, *stack.image.shape[-2:])).softmax(1)
-    known = replace(known_of(stack, probs), network=probs)
+    probs = (contrast * torch.rand(stack.depth, 3, *stack.image.shape[-2:])).softmax(1)
+    known = replace(known_of(stack, probs), network=probs, calibrated=True)
     proposal, _ = make_proposal("X", stack, known, (probs.argmax(1) + 1) % 3, {})
     regions = torch.from_numpy(stack_order(proposal.regions, stack))
     confidence, judged = estimate_confidence(known), regions > 0
-    assert torch.equal(regions[judged] == 3, confidence[judged] > DISCREPANT)
-    assert bool(((confidence > DISCREPANT) & (confidence < DISCREPANT_READ))[judged].any())
+    # The least sure quarter is DS, as far as they are no likelier right than wrong.
+    least = min(max(float(confidence[judged].quantile(LEAST_SURE)), DISCREPANT), EVEN)
+    assert least == pytest.approx(limit, abs=0.02)
+    clear = judged & ((confidence - least).abs() > 2e-3)
+    assert torch.equal(regions[clear] == 3, confidence[clear] > least)
 
 
 def stack_order(volume, stack):

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_sslseg.training.trusted_share import EXPECTED_ERROR, SHARE, TrustedShare
+from napari_sslseg.training.trusted_share import (
+    EVEN,
+    EXPECTED_ERROR,
+    LEAST_SURE,
+    SHARE,
+    TrustedShare,
+)
 
 
 def lowered(certainty, thresholds, classes=None, disputed=None, open_=None):
@@ -70,3 +76,26 @@ def test_only_open_voxels_near_the_object_count():
 def test_nothing_to_judge_leaves_the_thresholds():
     share = TrustedShare(torch.tensor([0.9, 0.8]))
     assert share.lowered().tolist() == torch.tensor([0.9, 0.8]).tolist()
+
+
+def test_the_least_sure_of_the_discrepant_are_never_called_confident():
+    certainty = torch.linspace(0.2, 0.65, 1000)
+    agreed, near = torch.zeros(1000, dtype=torch.bool), torch.ones(1000, dtype=torch.bool)
+    near[:300] = False
+    agreed[300:400] = True
+    share = TrustedShare(torch.tensor([0.9]))
+    for part in (slice(None, 450), slice(450, None)):  # as slices come
+        classes = torch.zeros(len(certainty[part]), dtype=torch.uint8)
+        share.add(certainty[part], classes, agreed[part], near[part])
+    limit = share.confident(0.3)
+    assert float((certainty[400:] <= limit).float().mean()) == pytest.approx(LEAST_SURE, abs=5e-3)
+    assert share.confident(0.45) == 0.45, "a limit that leaves enough stays as it was"
+    assert TrustedShare(torch.tensor([0.9])).confident(0.3) == 0.3, "without any there is none"
+
+
+def test_what_is_likelier_right_than_wrong_is_not_called_likely_wrong():
+    certainty = torch.linspace(0.45, 0.9, 1000)
+    share = TrustedShare(torch.tensor([0.9]))
+    near = torch.ones(1000, dtype=torch.bool)
+    share.add(certainty, torch.zeros(1000, dtype=torch.uint8), ~near, near)
+    assert share.confident(0.4) == EVEN

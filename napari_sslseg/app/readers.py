@@ -47,6 +47,10 @@ _LABELS = "labels"
 _TWO_COLOURS = ("magenta", "green")
 _COLOURS = ("cyan", "yellow", "magenta", "red", "green", "blue")
 
+#: Colour of light that came through the specimen, which is bright everywhere; between dyes it is
+#: dimmed, or what is added to it would all be white.
+_THROUGH, _DIMMED = "#ffffff", 0.5
+
 #: More distinct values than this are no classes, whatever the name says.
 _MOST_CLASSES = 64
 
@@ -197,6 +201,8 @@ def image_layers(volume: Volume) -> list[LayerData]:
     if colours and volume.array.dtype == np.uint8:
         return [(arrays if levels else arrays[0], {**options, "rgb": True}, "image")]
     group = new_group() if volume.channels > 1 else ""
+    dyes = [n for n in range(volume.channels) if _own_colour(volume, n) != _THROUGH]
+    palette = _TWO_COLOURS if len(dyes) <= 2 else _COLOURS
     layers: list[LayerData] = []
     for channel in range(volume.channels):
         own = [array[..., channel] if volume.has_channel_axis else array for array in arrays]
@@ -212,13 +218,20 @@ def image_layers(volume: Volume) -> list[LayerData]:
             if volume.geometry.oriented:
                 described["visible"] = channel == 0
             else:
-                colours_of = _TWO_COLOURS if volume.channels == 2 else _COLOURS
-                own_colour = volume.channel_colors[channel] if volume.channel_colors else ""
-                described["colormap"] = own_colour or colours_of[channel % len(colours_of)]
+                stain = _own_colour(volume, channel)
+                place = dyes.index(channel) if channel in dyes else 0
+                described["colormap"] = stain or palette[place % len(palette)]
                 described["blending"] = "additive"
+                if channel not in dyes and dyes:
+                    described["opacity"] = _DIMMED
         described["metadata"] = {METADATA: entry}
         layers.append((own if levels else own[0], described, "image"))
     return layers
+
+
+def _own_colour(volume: Volume, channel: int) -> str:
+    """Return the colour that the file gives to a channel, empty where it gives none."""
+    return volume.channel_colors[channel] if volume.channel_colors else ""
 
 
 def windowed(array: Any, volume: Volume) -> dict[str, Any]:

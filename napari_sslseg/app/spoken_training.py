@@ -38,7 +38,7 @@ def spoken_basis(estimate: Estimated) -> str:
     on = estimate.basis
     if on.witness == Witness.LEFT_OUT:
         each = "each left out in turn" if on.slices != 1 else "left out"
-        more = "; how sure the voxels are counts as well" if on.confidence else ""
+        more = ", and by how sure the voxels are" if on.confidence else ""
         return f"Tested on {wording.counted(on.slices, 'reference')}, {each}{more}."
     if on.witness == Witness.TRAINED:
         known = "" if on.matching is None else f" ({on.matching:.2f})"

@@ -101,7 +101,7 @@ def test_an_estimate_says_what_it_rests_on_and_of_which_class_it_says_nothing(wi
     )
     said = panel.review.quality.text()
     assert "None for Right ventricle: too few of the tested references show it." in said
-    assert said.endswith("Tested on 1 reference, left out; how sure the voxels are counts as well.")
+    assert said.endswith("Tested on 1 reference, left out, and by how sure the voxels are.")
     part = panel.review.measure
     part.open()
     assert "None for Right ventricle" in part.spread.text()

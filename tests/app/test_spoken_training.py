@@ -38,7 +38,7 @@ def test_a_plan_is_told_without_the_details_of_its_network():
     [
         (
             Basis(Witness.LEFT_OUT, 1, confidence=True),
-            "Tested on 1 reference, left out; how sure the voxels are counts as well.",
+            "Tested on 1 reference, left out, and by how sure the voxels are.",
         ),
         (Basis(Witness.LEFT_OUT, 3), "Tested on 3 references, each left out in turn."),
         (
@@ -50,7 +50,6 @@ def test_a_plan_is_told_without_the_details_of_its_network():
             Basis(Witness.TRAINED, 3, matching=0.854),
             "It rests on reference matching (0.85) and what training on it changed.",
         ),
-        (Basis(Witness.EARLIER, words="By 3 references."), "By 3 references."),
         (Basis("of a later version"), ""),
     ],
 )

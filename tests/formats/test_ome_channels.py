@@ -89,7 +89,20 @@ def test_light_that_came_through_is_grey_between_coloured_dyes(tmp_path, name, t
     more = {key: [value, None] for key, value in told.items()}
     volume = write(tmp_path / "a.ome.tif", STACK[:, :2], "ZCYX", Name=[name, "DAPI"], **more)
     assert volume.channel_colors == ("#ffffff", "")
-    assert [one["colormap"] for _, one, _ in image_layers(volume)] == ["#ffffff", "green"]
+    layers = [described for _, described, _ in image_layers(volume)]
+    assert [(one["colormap"], one.get("opacity", 1)) for one in layers] == [
+        ("#ffffff", 0.5),
+        ("magenta", 1),
+    ]
+
+
+def test_dyes_beside_light_that_came_through_have_the_colours_of_dyes_alone(tmp_path):
+    volume = write(tmp_path / "a.ome.tif", STACK, "ZCYX", Name=["DAPI", "BF", "GFP"])
+    assert [one["colormap"] for _, one, _ in image_layers(volume)] == [
+        "magenta",
+        "#ffffff",
+        "green",
+    ]
 
 
 def test_only_what_comes_through_and_has_no_colour_is_made_grey(tmp_path):

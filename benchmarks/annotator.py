@@ -100,7 +100,8 @@ class ReferenceMatching:
         """Carry the known slices through the volume and judge the result."""
         from napari_sslseg.methods.propagation import propagate
         from napari_sslseg.methods.voxel_evidence import Predictions
-        from napari_sslseg.training.judge import make_proposal, raised_read
+        from napari_sslseg.training.judge import raised_read
+        from napari_sslseg.training.judged_volume import make_proposal
         from napari_sslseg.training.stack import SliceStack
 
         volume = self._volume

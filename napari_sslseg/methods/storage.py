@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -44,3 +45,24 @@ class Storage(Protocol):
 
     def release(self) -> None:
         """Give back the memory of what has been looked at; nothing is lost."""
+
+
+class InMemory:
+    """A `Storage` of tensors as they are, for what the memory holds as a whole."""
+
+    precision = torch.float32
+
+    def zeros(self, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
+        """Return zeros."""
+        return torch.zeros(tuple(shape), dtype=dtype)
+
+    def copy(self, source: torch.Tensor) -> torch.Tensor:
+        """Return a copy."""
+        return source.clone()
+
+    def slices_in_memory(self, bytes_each: int) -> int:
+        """Return as many as anybody may ask for."""
+        return sys.maxsize
+
+    def release(self) -> None:
+        """Keep everything."""

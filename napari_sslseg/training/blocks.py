@@ -1,4 +1,4 @@
-"""What `judge` and `recipe` do with a whole volume, done slice by slice for a large one."""
+"""What is done with a volume as a whole, slice by slice for one that the memory does not hold."""
 
 from __future__ import annotations
 
@@ -11,21 +11,18 @@ import torch
 from torch import Tensor
 
 from ..methods.check_point import check_point
-from ..methods.confidence import confidence_slices
 from ..methods.frameworks.base import PredictOutput
-from ..methods.regions import AdaptiveThresholds, Region
+from ..methods.regions import Region
 from ..methods.voxel_evidence import Predictions
 from ..volume.annotation import NOT_ANNOTATED
 from ..volume.project import Project
-from ..volume.proposal import REGION_NAMES, neighbourhood_slab
 from ..volume.stored_ink import JoinedInk
 from .coherence import make_coherent
 from .expected_overlap import ExpectedOverlap
-from .judge import Limits, dissent, judge_voxels, limits_of
+from .judged_volume import about, judge_volume
 from .recipe import Recipe
 from .reference_shapes import ReferenceShapes
 from .stack import SliceStack, View
-from .trusted_share import TrustedShare
 from .workspace import Workspace
 
 
@@ -135,20 +132,20 @@ def write_judged(
     progress: Callable[[float], object],
     overlap: ExpectedOverlap,
 ) -> tuple[int, dict[str, float]]:
-    """Judge a proposal as `make_proposal` does, and write it into the project.
+    """Judge a proposal, and write it into the project.
 
     Parameters
     ----------
-    name, stack, known, other, info
+    name, info
         See `make_proposal`.
+    stack, known, other, overlap
+        See `judge_volume`.
     project : Project
     ink : JoinedInk
         All ink of the project.
     workspace : Workspace
     progress : callable
         Called with the finished part in [0, 1].
-    overlap : ExpectedOverlap
-        See `make_proposal`.
 
     Returns
     -------
@@ -157,35 +154,14 @@ def write_judged(
     dict of str to float
         Share of each region in the object's neighbourhood.
     """
-    depth = stack.depth
-    classes = winning_classes(known.proposed, workspace)
-    outside = torch.zeros(depth, dtype=torch.bool)
-    outside[stack.outside] = True
-    certainty = workspace.zeros(tuple(stack.ink.shape), torch.float32)
-    thresholds, limits = _thresholds(
-        stack,
-        known,
-        classes,
-        other,
-        outside,
-        certainty,
-        workspace,
-        lambda part: progress(0.6 * part),
-        overlap,
+    judged = judge_volume(
+        stack, known, other, workspace, overlap, lambda part: progress(0.8 * part)
     )
-    regions = workspace.zeros(tuple(stack.ink.shape), torch.uint8)
-    for z in range(depth):
-        found = judge_voxels(
-            certainty[z], classes[z], other[z], thresholds, limits, stack.ink[z], outside[z]
-        )
-        classes[z], regions[z], certainty[z] = found.classes, found.regions, found.certainty
-        workspace.release()
-        progress(0.6 + 0.1 * z / depth)
-    shares = _shares(classes, regions, workspace, lambda part: progress(0.7 + 0.1 * part))
 
     def slabs() -> Iterator[tuple[npt.NDArray[np.uint8], ...]]:
         ids = np.asarray(stack.class_ids, dtype=np.uint8)
-        arrays = [np.moveaxis(t.numpy(), 0, stack.axis) for t in (classes, regions, certainty)]
+        found = (judged.classes, judged.regions, judged.certainty)
+        arrays = [np.moveaxis(t.numpy(), 0, stack.axis) for t in found]
         assert stack.view is not None
         for index, parts in enumerate(_placed(arrays, project.info.shape, stack.axis, stack.view)):
             labels, codes, sure = parts
@@ -196,68 +172,9 @@ def write_judged(
             workspace.release()
             progress(0.8 + 0.2 * index / project.info.shape[0])
 
-    about = {**info, "thresholds": [round(float(t), 4) for t in thresholds], "shares": shares}
-    version = project.write_proposal_slabs(name, project.info.shape, slabs(), lambda: about)
-    return version, shares
-
-
-def _thresholds(
-    stack: SliceStack,
-    known: Predictions,
-    proposed: Tensor,
-    other: Tensor,
-    outside: Tensor,
-    certainty: Tensor,
-    workspace: Workspace,
-    progress: Callable[[float], object],
-    overlap: ExpectedOverlap,
-) -> tuple[Tensor, Limits]:
-    """Return the thresholds of the classes, and the limits, as `make_proposal` finds them.
-
-    Fills in the certainty, adds to the overlap, and empties what is proposed outside of the object.
-    """
-    limits = limits_of(known)
-    sums, counts = torch.zeros(stack.classes).double(), torch.zeros(stack.classes)
-    for z, sure in enumerate(confidence_slices(known)):
-        if outside[z]:
-            certainty[z], proposed[z] = 1.0, 0
-            continue
-        certainty[z] = sure
-        near = torch.from_numpy(neighbourhood_slab(proposed.numpy(), z))
-        open_ = (stack.ink[z] == NOT_ANNOTATED) & near
-        if overlap.covers(known, z):
-            overlap.add_slice(known.proposed[z], sure, open_)
-        counted = open_ & ~dissent(sure, proposed[z], other[z], limits)
-        sums += torch.bincount(proposed[z][counted], sure[counted].double(), stack.classes)
-        counts += torch.bincount(proposed[z][counted], minlength=stack.classes)
-        workspace.release()
-        progress(0.8 * z / stack.depth)
-    initial = AdaptiveThresholds(stack.classes, rate=1.0).get()
-    means = torch.where(counts > 0, (sums / (counts.double() + 1)).float(), initial)
-    share = TrustedShare(means)
-    for z in range(stack.depth):
-        if not outside[z]:
-            near = torch.from_numpy(neighbourhood_slab(proposed.numpy(), z))
-            open_ = (stack.ink[z] == NOT_ANNOTATED) & near
-            unanimous = open_ & ~dissent(certainty[z], proposed[z], other[z], limits)
-            share.add(certainty[z], proposed[z], unanimous, open_)
-        workspace.release()
-        progress(0.8 + 0.2 * z / stack.depth)
-    return share.lowered(), limits._replace(confident=share.confident(limits.confident))
-
-
-def _shares(
-    classes: Tensor, regions: Tensor, workspace: Workspace, progress: Callable[[float], object]
-) -> dict[str, float]:
-    """Return the share of each region in the object's neighbourhood."""
-    totals = np.zeros(5)
-    for z in range(len(classes)):
-        near = neighbourhood_slab(classes.numpy(), z)
-        totals += np.bincount(regions[z].numpy()[near], minlength=5)
-        workspace.release()
-        progress(z / len(classes))
-    judged = totals[1:].sum()
-    return {n: float(totals[code] / judged) if judged else 0.0 for code, n in REGION_NAMES.items()}
+    told = about(judged, info)
+    version = project.write_proposal_slabs(name, project.info.shape, slabs(), lambda: told)
+    return version, judged.shares
 
 
 def _placed(

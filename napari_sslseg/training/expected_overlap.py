@@ -56,21 +56,6 @@ class ExpectedOverlap:
         self._proposed = self._proposed + torch.bincount(named, minlength=number).cpu()
         self._there = self._there + right + missed
 
-    def add(self, known: Predictions, certainty: Tensor, counted: Tensor) -> None:
-        """Add the slices that are covered.
-
-        Parameters
-        ----------
-        known : Predictions
-            With the proposed probabilities (Z, K, H, W).
-        certainty : Tensor, (Z, H, W)
-        counted : Tensor, (Z, H, W) bool
-            As of `add_slice`.
-        """
-        for z, each in enumerate(zip(known.proposed, certainty, counted, strict=True)):
-            if self.covers(known, z):
-                self.add_slice(*each)
-
     @staticmethod
     def covers(known: Predictions, z: int) -> bool:
         """Whether a slice, counted from 0, is counted: one between slices with ink.

@@ -1,4 +1,4 @@
-"""From predictions to a proposal: classes, confidence and MetaSSL regions."""
+"""What tells sure voxels from doubtful ones: MetaSSL's regions of two predictions."""
 
 from __future__ import annotations
 
@@ -8,14 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..methods.confidence import estimate_confidence
-from ..methods.regions import AdaptiveThresholds, region_codes
+from ..methods.regions import region_codes
 from ..methods.voxel_evidence import Predictions
 from ..volume.annotation import NOT_ANNOTATED
-from ..volume.proposal import Proposal, object_neighbourhood, region_shares
-from .expected_overlap import ExpectedOverlap
-from .stack import SliceStack
-from .trusted_share import TrustedShare
 
 #: Confidence of a discrepant voxel above which it is confident (DC), beside a network, or somewhat
 #: more (`TrustedShare.confident`). The thresholds of the unanimous would leave none, because
@@ -90,75 +85,6 @@ def raised_read(proposed: Tensor, farther: Tensor) -> Tensor:
     return torch.where(highest - own < RAISED_READ / (1 - RAISED_READ), classes, named)
 
 
-def make_proposal(
-    name: str,
-    stack: SliceStack,
-    known: Predictions,
-    other: Tensor,
-    info: dict[str, object],
-    overlap: ExpectedOverlap | None = None,
-) -> tuple[Proposal, dict[str, float]]:
-    """Build a proposal whose regions compare it with a second prediction.
-
-    A voxel is discrepant where the predictions name two classes, or another class than the proposed
-    one is likelier (`dissent`), else unanimous. A unanimous voxel is confident when
-    the chance that it is right exceeds the mean of its class (`class_thresholds`), or somewhat less
-    where little is to be expected wrong (`TrustedShare`); a discrepant one when it exceeds
-    `DISCREPANT`, or `DISCREPANT_READ`, or somewhat more where hardly a voxel has less.
-
-    Parameters
-    ----------
-    name : str
-    stack : SliceStack
-    known : Predictions
-        What is proposed, and what tells how far it can be trusted.
-    other : Tensor, (Z, H, W)
-        Classes of the second prediction.
-    info : dict
-        Kept with the proposal.
-    overlap : ExpectedOverlap, optional
-        The voxels without ink near the proposed object are added to it; what is said farther away
-        was not fitted on anything, and would count the more the larger the image is.
-
-    Returns
-    -------
-    Proposal
-        In the volume's axis order and label ids. Ink is kept exactly, without a region; slices
-        outside of the object, as the user says, are background, UC and certain.
-    dict of str to float
-        Share of each region in the object's neighbourhood.
-    """
-    inked = stack.ink != NOT_ANNOTATED
-    outside = torch.zeros_like(inked)
-    outside[stack.outside] = True
-    proposed = torch.stack([p.float().max(0).indices for p in known.proposed])
-    proposed = proposed.masked_fill(outside, 0)
-    certainty = estimate_confidence(known).masked_fill(outside, 1.0)
-    near = torch.from_numpy(object_neighbourhood(proposed.to(torch.uint8).numpy()))
-    open_ = near & ~(inked | outside)
-    if overlap is not None:
-        overlap.add(known, certainty, open_)
-    limits = limits_of(known)
-    unanimous = open_ & ~dissent(certainty, proposed, other, limits)
-    share = TrustedShare(class_thresholds(certainty, proposed, unanimous, stack.classes))
-    share.add(certainty, proposed, unanimous, open_)
-    thresholds = share.lowered()
-    limits = limits._replace(confident=share.confident(limits.confident))
-    judged = judge_voxels(certainty, proposed, other, thresholds, limits, stack.ink, outside)
-    classes, regions = judged.classes.numpy(), judged.regions.numpy()
-    confidence = (judged.certainty * 255).round().clamp(0, 255).byte().numpy()
-    shares = region_shares(regions, classes)
-    info = {**info, "thresholds": [round(float(t), 4) for t in thresholds], "shares": shares}
-    proposal = Proposal(
-        name,
-        stack.to_volume(stack.to_ids(classes)),
-        stack.to_volume(regions),
-        stack.to_volume(confidence),
-        info,
-    )
-    return proposal, shares
-
-
 class Limits(NamedTuple):
     """Confidence that tells discrepant voxels.
 
@@ -209,7 +135,7 @@ def judge_voxels(
     proposed, other : Tensor, (...)
         Proposed classes, and those of the second prediction.
     thresholds : Tensor, (classes,)
-        See `class_thresholds`.
+        See `judge_volume`.
     limits : Limits
     ink : Tensor, (...) uint8
         255 where not annotated.
@@ -246,26 +172,3 @@ def limits_of(known: Predictions) -> Limits:
     """Return the limits of a proposal."""
     alone = known.network is None
     return Limits(DISCREPANT_READ, DISPUTED_READ) if alone else Limits(DISCREPANT, DISPUTED)
-
-
-def class_thresholds(confidence: Tensor, classes: Tensor, counted: Tensor, number: int) -> Tensor:
-    """Adaptive thresholds of a proposal: the mean confidence of each class.
-
-    MetaSSL's rule in one update with rate 1.
-
-    Parameters
-    ----------
-    confidence : Tensor, (Z, H, W)
-    classes : Tensor, (Z, H, W)
-        Proposed classes.
-    counted : Tensor, (Z, H, W) bool
-        Voxels that count: unanimous ones in the object's neighbourhood; over the whole image the
-        far background would push its threshold to 1.
-    number : int
-        Number of classes, background included.
-
-    Returns
-    -------
-    Tensor, (number,)
-    """
-    return AdaptiveThresholds(number, rate=1.0).observe(confidence, classes, mask=counted)

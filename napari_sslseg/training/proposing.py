@@ -25,7 +25,8 @@ from .expected_overlap import ExpectedOverlap
 from .facts import Phase
 from .finite import is_finite
 from .foresight import Foresight
-from .judge import make_proposal, raised_network
+from .judge import raised_network
+from .judged_volume import make_proposal
 from .outcome import FEWEST_STEPS, Outcome, TaughtOutcome
 from .recipe import (
     ALIKE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -85,17 +86,19 @@ def proposal_slug(name: str) -> str:
     return "-".join("".join(c if c.isalnum() else " " for c in name).lower().split())
 
 
-def object_neighbourhood(classes: npt.NDArray[np.uint8], margin: int = 3) -> npt.NDArray[np.bool_]:
+#: Voxels by which the foreground is grown to its neighbourhood.
+_MARGIN = 3
+
+
+def object_neighbourhood(classes: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     """Box-shaped surroundings of the foreground, in which region shares are counted.
 
     Far background is trivially right and would drown every share; the neighbourhood is the
-    foreground grown by `margin` voxels along each axis.
+    foreground grown by three voxels along each axis.
 
     Parameters
     ----------
     classes : ndarray of uint8, any shape
-    margin : int
-        Growth in voxels.
 
     Returns
     -------
@@ -105,7 +108,7 @@ def object_neighbourhood(classes: npt.NDArray[np.uint8], margin: int = 3) -> npt
     grown = classes > 0
     for axis in range(classes.ndim):
         source = grown.copy()
-        for shift in range(1, margin + 1):
+        for shift in range(1, _MARGIN + 1):
             if shift >= classes.shape[axis]:
                 break
             ahead = [slice(None)] * classes.ndim
@@ -116,9 +119,7 @@ def object_neighbourhood(classes: npt.NDArray[np.uint8], margin: int = 3) -> npt
     return grown
 
 
-def neighbourhood_slab(
-    classes: npt.NDArray[np.uint8], index: int, margin: int = 3
-) -> npt.NDArray[np.bool_]:
+def neighbourhood_slab(classes: npt.NDArray[np.uint8], index: int) -> npt.NDArray[np.bool_]:
     """Return one index of the first axis of `object_neighbourhood`, from its surroundings alone.
 
     Parameters
@@ -126,15 +127,13 @@ def neighbourhood_slab(
     classes : ndarray of uint8, shape (Z, Y, X)
     index : int
         0 to Z - 1.
-    margin : int
-        Growth in voxels.
 
     Returns
     -------
     ndarray of bool, shape (Y, X)
     """
-    seen = classes[max(0, index - margin) : index + margin + 1].max(axis=0)
-    return object_neighbourhood(seen, margin)
+    seen = classes[max(0, index - _MARGIN) : index + _MARGIN + 1].max(axis=0)
+    return object_neighbourhood(seen)
 
 
 def region_shares(
@@ -155,8 +154,13 @@ def region_shares(
         ``{"UC": .., "US": .., "DC": .., "DS": ..}``, adding up to 1 (all 0 when nothing
         was judged).
     """
-    near = object_neighbourhood(classes) & (regions > 0)
-    counts = np.bincount(regions[near], minlength=5)[1:5].astype(float)
-    total = counts.sum()
-    shares = counts / total if total else counts
-    return {REGION_NAMES[i + 1]: float(shares[i]) for i in range(4)}
+    near = object_neighbourhood(classes)
+    return shares_of(np.bincount(regions[near], minlength=5))
+
+
+def shares_of(counts: npt.NDArray[Any]) -> dict[str, float]:
+    """Return the shares of the regions from how many voxels there are of each code, 0 to 4."""
+    total = float(counts[1:].sum())
+    return {
+        name: float(counts[code]) / total if total else 0.0 for code, name in REGION_NAMES.items()
+    }

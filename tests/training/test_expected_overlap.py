@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -81,10 +83,7 @@ def test_slices_beyond_the_outermost_references_do_not_count():
     torch.manual_seed(0)
     probabilities = (2 * torch.randn(6, 3, 20, 20)).softmax(1)
     certainty = probabilities.amax(1)
-    every = torch.ones(6, 20, 20, dtype=torch.bool)
-    overlap = ExpectedOverlap(IDS)
-    overlap.add(Predictions(probabilities, probabilities, certainty, [1, 4]), certainty, every)
-    assert overlap.dice() == pytest.approx(overlap_of(probabilities[2:4], certainty[2:4]))
-    alone = ExpectedOverlap(IDS)
-    alone.add(Predictions(probabilities, probabilities, certainty, [2]), certainty, every)
-    assert alone.dice() == {}
+    between = Predictions(probabilities, probabilities, certainty, [1, 4])
+    assert [z for z in range(6) if ExpectedOverlap.covers(between, z)] == [2, 3]
+    alone = replace(between, inked=[2])
+    assert not any(ExpectedOverlap.covers(alone, z) for z in range(6))

@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
-from .command_errors import UsageError
-from .dataset_files import FormatsReader, find_prediction, prediction_path, write_prediction
+from .command_errors import UsageError, one_volume_a_case
+from .dataset_files import FormatsReader, prediction_path, write_prediction
+from .dataset_scoring import score_files
 from .formats.atomic import check_folder, check_writable
 from .formats.sparing import spare_inputs, spare_strangers
 from .stopping import stoppable
@@ -19,12 +19,12 @@ from .training.threads import calm_threads
 
 if TYPE_CHECKING:
     from .training.dataset.description import Dataset
-    from .training.dataset.evaluation import Report
 
 DatasetArgument = Annotated[Path, typer.Argument(help="Description of the data set, YAML.")]
 DeviceOption = Annotated[str, typer.Option(help=f"One of: {', '.join(DEVICES)}.")]
 
 
+@one_volume_a_case()
 def run_train(
     dataset: DatasetArgument,
     run: Annotated[Path, typer.Option(help="Folder of the run; one that exists goes on.")],
@@ -85,12 +85,13 @@ def run_train(
     check_folder(run)
     place = find_device(device)
     settings = make_settings(described, place.type, preset=preset, steps=steps, seed=seed)
+    reader = FormatsReader.of(described)
     with stoppable() as control:
         outcome = train_dataset(
             described,
             settings,
             run,
-            FormatsReader.of(described),
+            reader,
             place,
             control,
             _say,
@@ -98,6 +99,7 @@ def run_train(
             tensorboard,
             fresh=fresh,
         )
+    reader.notes.close()
     return {
         "run": str(run),
         "preset": settings.preset,
@@ -109,10 +111,14 @@ def run_train(
     }
 
 
+@one_volume_a_case()
 def run_predict(
     run: Annotated[Path, typer.Argument(help="Folder of a run.")],
     dataset: DatasetArgument,
-    output: Annotated[Path, typer.Option(help="Folder for the predicted label files.")],
+    output: Annotated[
+        Path,
+        typer.Option(help="Folder for the predicted label files; those that exist are replaced."),
+    ],
     cases: Annotated[
         str, typer.Option(help="Which list: labelled, unlabelled, validation or test.")
     ] = "validation",
@@ -147,12 +153,12 @@ def run_predict(
         With one sentence for the user.
     """
     calm_threads()
-    from .training.dataset.cases import load_case, to_values
+    from .training.dataset.cases import channels_in_words, load_case, to_values
     from .training.dataset.description import DatasetError
     from .training.dataset.prediction import in_file_order, predict_case
     from .training.dataset.run import find_device, load_run
     from .training.dataset.run_folder import MODELS
-    from .training.dataset.settings import describe_data
+    from .training.dataset.settings import alike, describe_data
 
     if model not in MODELS:
         raise UsageError(f"There is no model {model!r}; choose {' or '.join(MODELS)}.")
@@ -161,15 +167,12 @@ def run_predict(
     place = find_device(device)
     trained, head = load_run(run, model, place)
     expected = describe_data(described, head["data"]["channels"])
-    trained_on = {"middle": 1.0, **head["data"]}  # models of before that key saw all of a slice
-    for key, value in trained_on.items():
-        if expected.get(key) != value:
+    for key, value in head["data"].items():
+        if not alike(key, value, expected.get(key)):
             raise DatasetError(
                 f"The model in {run} was trained with {key.replace('_', ' ')} other than "
                 f"{dataset} describes."
             )
-    # Models of before classes were sorted have them as their description listed them.
-    described = described.in_order_of(map(int, head["data"]["classes"]))
     reader = FormatsReader.of(described)
     entries = described.cases(cases)
     if not entries:
@@ -187,8 +190,8 @@ def run_predict(
             case = load_case(entry, described, reader, with_labels=False)
             if case.image.shape[1] != head["data"]["channels"]:
                 raise DatasetError(
-                    f"{entry.name} has {case.image.shape[1]} channels; the model was trained on "
-                    f"{head['data']['channels']}."
+                    f"{entry.name} has {channels_in_words(case.image.shape[1])}; the model was "
+                    f"trained on {head['data']['channels']}."
                 )
             bfloat16 = place.type == "cuda" and head["precision"] == "bfloat16"
             found = predict_case(trained, case, described, place, bfloat16, control)
@@ -196,6 +199,7 @@ def run_predict(
             write_prediction(path, values, reader.volume(entry.images))
             files.append(str(path))
             _say(entry.name)
+    reader.notes.close()
     return {"model": model, "step": head["step"], "files": files}
 
 
@@ -221,7 +225,11 @@ def run_evaluate(
     dataset: DatasetArgument,
     predictions: Annotated[Path, typer.Argument(help="Folder of predicted label files.")],
     output: Annotated[
-        Path | None, typer.Option(help="Where to write NAME.json and NAME.csv; without suffix.")
+        Path | None,
+        typer.Option(
+            help="Where to write NAME.json and NAME.csv, without suffix; those that exist are "
+            "replaced."
+        ),
     ] = None,
     cases: Annotated[
         str, typer.Option(help="Which list: labelled, unlabelled, validation or test.")
@@ -264,74 +272,6 @@ def run_evaluate(
     if stem is not None:
         result["files"] = [str(path) for path in report.write(stem)]
     return result
-
-
-def score_files(described: Dataset, predictions: Path, cases: str) -> Report:
-    """Score label files against the annotations of a list.
-
-    Parameters
-    ----------
-    described
-        The data set.
-    predictions
-        Folder with one label file for each case.
-    cases
-        Name of the list.
-
-    Returns
-    -------
-    Report
-        Distances in mm, or in voxels where the description says so.
-
-    Raises
-    ------
-    UserError
-        With one sentence for the user, if labels or predictions are missing, cannot be read, or
-        are on different grids.
-    """
-    from .training.dataset.cases import to_indices
-    from .training.dataset.description import DatasetError
-    from .training.dataset.evaluation import Report, score_case
-
-    reader = FormatsReader.of(described)
-    unit = "voxels" if described.distances == "voxels" else "mm"
-    report = Report(tuple(described.classes.values()), unit)
-    entries = described.cases(cases)
-    if not any(entry.labels for entry in entries):
-        raise DatasetError(f"No case of the {cases} list has labels to compare with.")
-    for entry in entries:
-        # Else the mean would be one of other cases than the list says.
-        if entry.labels is None:
-            raise DatasetError(
-                f"{entry.name} of the {cases} list has no labels to compare with; take it out, or "
-                "give it labels."
-            )
-    for entry in entries:
-        path = find_prediction(predictions, entry)
-        if path is None:
-            raise DatasetError(
-                f"There is no prediction of {entry.name} in {predictions}; name the folder that "
-                "“predict” wrote, and the same list of cases."
-            )
-        predicted, truth, spacing = reader.scored(entry, path)
-        if predicted.shape != truth.shape:
-            raise DatasetError(
-                f"{path} has the shape {predicted.shape}, the labels of {entry.name} "
-                f"{truth.shape}; predict that case again."
-            )
-        if unit == "voxels":
-            spacing = (1.0,) * truth.ndim
-        pair = []
-        for values in (predicted, truth):
-            flat = values.ndim == 2
-            found = to_indices(values[None] if flat else values, described)
-            if described.overlapping:
-                found = np.moveaxis(found, 1, 0)
-                pair.append(found[:, 0] if flat else found)
-            else:
-                pair.append(found[0] if flat else found)
-        report.cases[entry.name] = score_case(pair[0], pair[1], described, spacing)
-    return report
 
 
 def _say(line: str) -> None:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .dataset_masks import BinaryMasks
+from .dataset_notes import FileNotes
 from .dataset_regions import RegionValues, holds_regions
 from .formats import read, read_labels, write_labels
-from .formats.grids import difference, placement, with_slice_axis
+from .formats.label_placing import GridDiffersError, laid_onto
 from .formats.multichannel import read_channels
 from .formats.places import says_where
 from .formats.suffixes import READERS
 from .formats.writing import written_suffix
-from .volume.annotation import NOT_ANNOTATED
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -34,15 +35,43 @@ class FormatsReader:
     ----------
     regions
         What becomes of regions in label files that have them; they are read as no labels without.
+    annotations, predictions
+        Whether 255 stands for the object in annotations and in predictions; for nothing without.
+    notes
+        Where remarks on the files go.
     """
 
     regions: RegionValues | None = None
+    annotations: BinaryMasks | None = None
+    predictions: BinaryMasks | None = None
+    notes: FileNotes = field(default_factory=FileNotes, compare=False)
 
     @classmethod
-    def of(cls, dataset: Dataset) -> FormatsReader:
-        """Return the reader for the label files of a data set."""
-        complete = dataset.complete_contours
-        return cls(RegionValues(dataset.classes, dataset.overlapping, complete))
+    def of(
+        cls, dataset: Dataset, cases: str = "", predictions: Path | None = None
+    ) -> FormatsReader:
+        """Return the reader for the label files of a data set.
+
+        Parameters
+        ----------
+        dataset
+            The data set.
+        cases
+            A list that is read besides the labelled and the validation cases.
+        predictions
+            Folder of predictions of that list.
+        """
+        lists = [name for name in ("labelled", "validation", cases) if name]
+        entries = [entry for name in lists for entry in dataset.cases(name)]
+        annotated = [entry.labels for entry in entries if entry.labels is not None]
+        found = []
+        if predictions is not None:
+            found = [find_prediction(predictions, entry) for entry in dataset.cases(cases)]
+        return cls(
+            RegionValues(dataset.classes, dataset.overlapping, dataset.complete_contours),
+            BinaryMasks(dataset, annotated, "annotations"),
+            BinaryMasks(dataset, [path for path in found if path is not None], "predictions"),
+        )
 
     def image(self, paths: tuple[Path, ...]) -> ImageData:
         """Read an image, decoded; several files are channels, on the grid of the first one.
@@ -69,28 +98,49 @@ class FormatsReader:
         path
             Of the label file.
         like
-            Image whose grid the labels are brought onto, where both files say where they lie: in
-            any order and direction of axes, or of a part of it, as long as voxel lies on voxel;
-            what is not covered is not annotated. Else, and by default, labels stay as they are.
+            Image whose grid the labels are brought onto, see `laid_onto`; what they do not cover is
+            not annotated. By default they stay as they are.
         complete
             Whether slices without a contour are background, whatever `regions` say.
 
         Raises
         ------
         DatasetError
-            When both say where they lie and it is another grid, or when no region is a class.
+            When it is another grid, or when no region is a class.
+        FormatError
+            When the labels cannot be read, or have another shape and do not say where they lie.
         """
         if self.regions is not None and holds_regions(path):
             values = replace(self.regions, complete=True) if complete else self.regions
             return values.read(path, like)
+        return self._onto(path, self._read(path, self.annotations), like)
+
+    def _read(self, path: Path, masks: BinaryMasks | None) -> Volume:
         found = read_labels(path)
-        if like is None or not (says_where(found) and says_where(like)):
-            return np.asarray(found.array)
-        return _onto_image(path, found, like)
+        self.notes.say(path, found.warnings)
+        return found if masks is None else masks.with_class(found)
+
+    def _onto(self, path: Path, labels: Volume, like: Volume | None) -> npt.NDArray[Any]:
+        """Return labels on the grid of an image."""
+        if like is None:
+            return np.asarray(labels.array)
+        from .training.dataset.errors import DatasetError
+
+        try:
+            placed = laid_onto(str(path), labels, like)
+        except GridDiffersError as error:
+            raise DatasetError(
+                f"{path} is on another grid than the image {like.source or like.name}: "
+                f"{error.reason}; resample it onto the image first."
+            ) from error
+        self.notes.say(path, placed.remarks)
+        return placed.labels
 
     def volume(self, paths: tuple[Path, ...]) -> Volume:
         """Read an image with its geometry; see `image`."""
-        return read_channels(list(paths)) if len(paths) > 1 else read(paths[0])
+        found = read_channels(list(paths)) if len(paths) > 1 else read(paths[0])
+        self.notes.say(paths[0], found.warnings)
+        return found
 
     def scored(
         self, entry: Entry, prediction: Path
@@ -107,7 +157,7 @@ class FormatsReader:
         Returns
         -------
         predicted, truth : ndarray
-            Label values, on one grid where files say where they lie; else as the files have them.
+            Label values, on the grid of the image.
         spacing : tuple of float
             mm along each axis of the image.
 
@@ -121,28 +171,18 @@ class FormatsReader:
         assert entry.labels is not None
         # Channels lie on the grid of the first one.
         image = read(entry.images[0])
+        self.notes.say(entry.images[0], image.warnings)
         truth = self.labels(entry.labels, image)
-        # A picture says nothing, but its two label files may.
-        bare = not says_where(image) and not holds_regions(entry.labels)
-        onto = read_labels(entry.labels) if bare else image
-        predicted = self.labels(prediction, onto, complete=True)
-        return predicted, truth, tuple(float(s) for s in image.geometry.spacing_mm)
-
-
-def _onto_image(path: Path, labels: Volume, like: Volume) -> npt.NDArray[np.uint8]:
-    from .training.dataset.errors import DatasetError
-
-    own, grid = labels.geometry, like.geometry
-    if own.ndim != grid.ndim:  # a single slice may be a plane in one file, a volume in the other
-        own, grid = with_slice_axis(own), with_slice_axis(grid)
-    found = np.full(grid.shape, NOT_ANNOTATED, np.uint8)
-    placed = placement(own, grid)
-    if placed is not None and placed.put(np.asarray(labels.array).reshape(own.shape), found):
-        return found.reshape(like.geometry.shape)
-    raise DatasetError(
-        f"{path} is on another grid than the image {like.source or like.name}: "
-        f"{difference(labels.geometry, like.geometry)}; resample it onto the image first."
-    )
+        spacing = tuple(float(s) for s in image.geometry.spacing_mm)
+        if self.regions is not None and holds_regions(prediction):
+            return self.labels(prediction, image, complete=True), truth, spacing
+        predicted = self._read(prediction, self.predictions)
+        if says_where(predicted) and not says_where(image) and not holds_regions(entry.labels):
+            # A picture says nothing, but its two label files may.
+            own = read_labels(entry.labels)
+            if says_where(own):
+                predicted = replace(own, array=self._onto(prediction, predicted, own))
+        return self._onto(prediction, predicted, image), truth, spacing
 
 
 def prediction_path(folder: Path, name: str, like: Path) -> Path:
@@ -162,10 +202,13 @@ def prediction_path(folder: Path, name: str, like: Path) -> Path:
 
 
 def find_prediction(folder: Path, entry: Entry) -> Path | None:
-    """Return the prediction of a case, in any format that can be read; None when there is none."""
-    expected = prediction_path(folder, entry.name, entry.images[0])
-    if expected.exists():
-        return expected
+    """Return the prediction of a case, in any format that can be read; None when there is none.
+
+    Raises
+    ------
+    DatasetError
+        When there are several, of which nobody can tell which one is meant.
+    """
     if not folder.is_dir():
         return None
     found = [
@@ -174,6 +217,13 @@ def find_prediction(folder: Path, entry: Entry) -> Path | None:
         # All that follows the name has to be a suffix: “a.b.nii.gz” is of another case than “a”.
         if path.name.startswith(entry.name) and path.name[len(entry.name) :].lower() in READERS
     ]
+    if len(found) > 1:
+        from .training.dataset.errors import DatasetError
+
+        raise DatasetError(
+            f"{found[0]} and {found[1]} are both predictions of {entry.name}; move one of them to "
+            "another folder."
+        )
     return found[0] if found else None
 
 

@@ -100,7 +100,7 @@ class RegionValues:
             table.rename(value, name)
 
         def imported(wanted: list[str]) -> ImportedLabels:
-            return import_labels(path, like, classes=table, new_classes=True, regions=wanted)
+            return import_labels(path, like, classes=table, regions=wanted)
 
         if structure_set_at(path) is None and self.overlapping:
             total = np.zeros(like.geometry.shape, np.uint8)

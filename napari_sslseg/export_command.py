@@ -4,26 +4,37 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
 
+from .command_errors import UsageError
 from .formats import FORMATS, FormatError, export, format_for, losses, read
 from .formats.atomic import check_writable
+from .formats.choice import SeveralVolumesError
 from .formats.exporting import named, possible_files
+from .formats.label_import import GridDiffersError, ImportedLabels
 from .formats.provenance import ImageIdentity, Provenance, content_digest
 from .formats.sparing import spare_inputs, spare_strangers
 from .label_inputs import RegionOption, import_unasked
 from .volume.annotation import NOT_ANNOTATED
 from .volume.classes import BACKGROUND, ClassTable, voxel_counts
 
+if TYPE_CHECKING:
+    from .volume.image import Volume
+
 
 def run_export(
     labels: Annotated[
         Path, typer.Argument(help="Class ids: a label file, DICOM-SEG, or RTSTRUCT.")
     ],
-    output: Annotated[Path, typer.Argument(help="Where to write; the suffix may say the format.")],
+    output: Annotated[
+        Path,
+        typer.Argument(
+            help="Where to write; the suffix may say the format. Files that exist are replaced."
+        ),
+    ],
     image: Annotated[Path, typer.Option(help="The image that the labels belong to.")],
     series: Annotated[
         str | None, typer.Option(help="Which volume, where the image's file or folder has several.")
@@ -68,8 +79,8 @@ def run_export(
     Returns
     -------
     dict
-        Files, format, names of the classes, losses and remarks on the labels, fit for JSON; the
-        remarks go to stderr, too.
+        Files, format, names of the classes, losses and remarks on labels and image, fit for JSON;
+        the remarks go to stderr, too.
 
     Raises
     ------
@@ -80,10 +91,12 @@ def run_export(
     given = _names(name or [])
     spare_inputs([named(output, kind)], [labels, image])
     check_writable(named(output, kind))
-    volume = read(image, series)
-    found = import_unasked(labels, volume, region or [], resample)
-    for remark in found.remarks:
-        print(f"Note: {labels}: {remark}", file=sys.stderr)
+    volume, found = _read(image, series, labels, region or [], resample)
+    for file, remarks in ((image, volume.warnings), (labels, found.remarks)):
+        for remark in remarks:
+            print(f"Note: {file}: {remark}", file=sys.stderr)
+    if per_class and kind.split == "never":
+        print(f"Note: --per-class changes nothing: {kind.title} is one file.", file=sys.stderr)
     silent = found.labels == NOT_ANNOTATED
     values = np.where(silent, np.uint8(BACKGROUND), found.labels)
     if silent.any() and not values.any():
@@ -123,15 +136,40 @@ def run_export(
         "losses": losses(kind.key, volume),
         "classes": {str(item.id): item.name for item in classes if item.id != BACKGROUND},
         "resampled": found.resampled,
-        "remarks": list(found.remarks),
+        "remarks": [*found.remarks, *volume.warnings],
     }
 
 
+def _read(
+    image: Path, series: str | None, labels: Path, region: list[str], resample: bool
+) -> tuple[Volume, ImportedLabels]:
+    """Read image and labels; errors that an option helps with name it."""
+    try:
+        volume = read(image, series)
+    except SeveralVolumesError as error:
+        raise UsageError(f"{str(error).removesuffix('.')}; use --series.") from error
+    try:
+        return volume, import_unasked(labels, volume, region, resample)
+    except SeveralVolumesError as error:
+        raise UsageError(
+            f"{str(error).removesuffix('.')}; write the labels into a file of their own."
+        ) from error
+    except GridDiffersError as error:
+        raise UsageError(
+            f"{labels} is on another grid than the image: {error.reason}; use --resample, or give "
+            "labels on the image's grid."
+        ) from error
+
+
 def _names(given: list[str]) -> dict[int, str]:
-    names = {}
+    names: dict[int, str] = {}
     for text in given:
         class_id, _, name = text.partition("=")
         if not class_id.strip().isdecimal() or not name.strip():
             raise FormatError(f"A class is named as 1=Liver, not as {text!r}.")
-        names[int(class_id)] = name.strip()
+        if names.setdefault(int(class_id), name.strip()) != name.strip():
+            raise FormatError(
+                f"Class {int(class_id)} is named {names[int(class_id)]!r} and {name.strip()!r}; "
+                "give one of the two."
+            )
     return names

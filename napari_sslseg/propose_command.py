@@ -76,7 +76,10 @@ def run_propose(
             "255, slices that show a class are taken for wholly labelled."
         ),
     ],
-    output: Annotated[Path, typer.Option(help="Where to write the proposed labels.")],
+    output: Annotated[
+        Path,
+        typer.Option(help="Where to write the proposed labels; a file that exists is replaced."),
+    ],
     region: RegionOption = None,
     axis: Annotated[
         int | None,
@@ -110,7 +113,7 @@ def run_propose(
         Path | None,
         typer.Option(
             help="Also write how far to trust each voxel: 1 sure (UC), 2 unsure (US), 3 disagree "
-            "(DC), 4 likely wrong (DS)."
+            "(DC), 4 likely wrong (DS); a file that exists is replaced."
         ),
     ] = None,
     method: Annotated[str, typer.Option(help=f"One of: {', '.join(PRESETS)}.")] = "auto",

@@ -80,6 +80,13 @@ def read_image(path: Path, series: str | None, channels: list[Path], resample: b
         raise UsageError(
             f"{volume.source} has {len(volume.geometry.shape)} dimensions; a volume has 3."
         )
+    if 1 in volume.geometry.shape:
+        raise UsageError(
+            f"{volume.source} is a single slice, along axis {volume.geometry.shape.index(1)}, so "
+            "that there is nothing to propose from it; give a volume of several slices."
+        )
+    if resample and not channels:
+        print("Note: --resample changes nothing without --channel.", file=sys.stderr)
     for remark in volume.warnings:
         print(f"Note: {remark}", file=sys.stderr)
     return volume
@@ -155,6 +162,8 @@ def _on_the_grid(
         labels = read_labels(path)
         mask = is_binary_mask(labels, volume.geometry.shape)
         if not mask and same_grid(labels.geometry, volume.geometry):  # spares a large one a copy
+            for remark in labels.warnings:
+                print(f"Note: {path}: {remark}", file=sys.stderr)
             return np.asarray(labels.array), {}
     found = import_unasked(path, volume, regions)
     for remark in found.remarks:

@@ -237,6 +237,7 @@ def test_bad_references_are_one_sentence_and_exit_code_2(
     ("words", "sentence"),
     [
         (["--axis", "5"], "axis must be 0 to 2"),
+        (["--axis", "5", "--resample"], "Note: --resample changes nothing without --channel."),
         (["--method", "magic"], "no method"),
         (["--device", "toaster"], "no device"),
         (["--seconds", "-1"], "more than 0"),
@@ -254,6 +255,17 @@ def test_bad_options_are_one_sentence_and_exit_code_2(
     assert done.returncode == 2
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("axis", [0, 2])
+def test_a_single_slice_is_refused_as_a_picture_is(files, tmp_path, axis, command_line):
+    image, refs, _ = files(".nii.gz")
+    change(image, lambda array: array.take([2], axis))
+    change(refs, lambda array: np.clip(array.take([2], axis), 0, 2))
+    done = command_line("propose", image, "--references", refs, "--output", tmp_path / "o.nii.gz")
+    assert done.returncode == 2
+    assert f"is a single slice, along axis {axis}, so that there is nothing" in done.stderr
+    assert not (tmp_path / "o.nii.gz").exists()
 
 
 def test_unreadable_files_are_one_sentence_and_exit_code_2(files, tmp_path, command_line):

@@ -80,7 +80,7 @@ def test_shapes_decide_where_a_file_does_not_say_where_it_lies(tmp_path, bare):
     array = replace(entry, labels=tmp_path / "c0.npy")
     assert torch.equal(load_case(array, dataset, reader).target, expected)
     np.save(tmp_path / "c0.npy", make_volume(0)[1][..., 1:])
-    with pytest.raises(DatasetError, match="labels of c0 have the shape"):
+    with pytest.raises(FormatError, match="its shape is 20 × 24 × 4, the image's 20 × 24 × 5, or"):
         load_case(array, dataset, reader)
 
 
@@ -149,6 +149,9 @@ def test_predictions_of_any_program_are_found(tmp_path, suffix):
     else:
         Image.fromarray(truth).save(output / f"a{suffix}")
     assert run_evaluate(path, output)["summary"]["mean"]["dice"]["mean"] == 1
+    Image.fromarray(truth).save(output / "a.tif")
+    with pytest.raises(DatasetError, match=r"a\.tif are both predictions of a; move one of them"):
+        run_evaluate(path, output)
 
 
 def test_every_case_of_a_list_is_scored_or_the_list_is_refused(tmp_path):
@@ -257,3 +260,87 @@ def test_segments_that_overlap_are_classes_that_may(tmp_path):
     assert np.array_equal(core == 7, both == 3)
     with pytest.raises(FormatError, match="segments that overlap"):
         RegionValues({1: "ring", 2: "core"}).read(tmp_path / "c_gt.dcm", image)
+
+
+@pytest.mark.parametrize("name", ["k.tif", "k.npy", "k.ome.zarr"])
+def test_an_export_on_a_cube_is_its_own_truth(tmp_path, name):
+    if name == "k.ome.zarr":
+        pytest.importorskip("zarr")
+    labels = np.random.default_rng(0).integers(0, 2, (7, 7, 7)).astype(np.uint8)
+    affine = np.array([[0, -0.7, 0, 10], [1.3, 0, 0, -20], [0, 0, 5, 30], [0, 0, 0, 1.0]])
+    nib.save(nib.Nifti1Image(labels.astype(np.float32), affine), tmp_path / "k.nii.gz")
+    nib.save(nib.Nifti1Image(labels, affine), tmp_path / "k_gt.nii.gz")
+    image = read(tmp_path / "k.nii.gz")
+    out = tmp_path / "out"
+    out.mkdir()
+    export(out / name, labels, image, ClassTable([SegmentClass(1, "ring", "#ff0000")]))
+    lists = {"labelled": [], "unlabelled": [], "validation": ["k"], "classes": {1: "ring"}}
+    for truth, folder in (("k_gt.nii.gz", out), (f"out/{name}", tmp_path / "nifti")):
+        volumes = {"k": {"image": "k.nii.gz", "labels": truth}}
+        path = write_dataset(tmp_path, count=0, volumes=volumes, **lists)
+        if folder != out:
+            folder.mkdir()
+            (tmp_path / "k_gt.nii.gz").rename(folder / "k.nii.gz")
+        assert run_evaluate(path, folder)["summary"]["ring"]["dice"]["mean"] == 1
+
+
+def _masks(folder: Path, values: dict[str, np.ndarray], **changes) -> Path:
+    """Write pictures with label files of some values."""
+    for name, mask in values.items():
+        Image.fromarray(np.arange(48, dtype=np.uint8).reshape(6, 8)).save(folder / f"{name}.png")
+        Image.fromarray(mask).save(folder / f"{name}_gt.png")
+    lists = {"labelled": ["a"], "unlabelled": [], "validation": ["b"], "classes": {7: "polyp"}}
+    volumes = [{"image": "{case}.png", "labels": "{case}_gt.png"}]
+    shared = {"volumes": volumes, "exclude": ["*_gt"], "size": [6, 8]}
+    return write_dataset(folder, count=0, **shared | lists | changes)
+
+
+def test_masks_of_0_and_255_hold_the_only_class(tmp_path, capsys):
+    mask = np.zeros((6, 8), np.uint8)
+    mask[2:4, 3:7] = 255
+    empty = np.zeros_like(mask)
+    path = _masks(tmp_path, {"a": empty, "b": mask})
+    dataset = read_dataset(path)
+    reader = FormatsReader.of(dataset)
+    assert np.array_equal(reader.labels(tmp_path / "a_gt.png"), empty)
+    assert np.array_equal(reader.labels(tmp_path / "b_gt.png"), mask // 255 * 7)
+    assert capsys.readouterr().err.count("hold only 0 and 255") == 1
+    out = tmp_path / "out"
+    out.mkdir()
+    for values, dice in ((empty, 0), (mask, 1), (mask // 255 * 7, 1)):
+        Image.fromarray(values).save(out / "b.png")
+        assert run_evaluate(path, out)["summary"]["polyp"]["dice"]["mean"] == dice
+
+
+@pytest.mark.parametrize("why", ["scribbles", "told", "two classes", "all of a file"])
+def test_255_stays_not_annotated_where_it_may_be_meant(tmp_path, capsys, why):
+    mask = np.zeros((6, 8), np.uint8)
+    mask[2:4, 3:7] = 255
+    other = mask.copy()
+    changes = {}
+    if why == "scribbles":
+        other[0, 0] = 7
+    elif why == "told":
+        changes = {"not_annotated": [255]}
+    elif why == "two classes":
+        changes = {"classes": {7: "polyp", 8: "tool"}}
+    else:
+        other[:] = 255
+    reader = FormatsReader.of(read_dataset(_masks(tmp_path, {"a": mask, "b": other}, **changes)))
+    for name, values in (("a", mask), ("b", other)):
+        assert np.array_equal(reader.labels(tmp_path / f"{name}_gt.png"), values)
+    assert capsys.readouterr().err == ""
+
+
+def test_remarks_on_files_are_told_once_and_few_of_them(tmp_path, capsys):
+    reader = FormatsReader()
+    for i in range(12):
+        path = tmp_path / f"{i}.nii"
+        nib.save(nib.Nifti1Image(np.zeros((3, 4, 5), np.int16), None), path)
+        reader.image((path,))
+        reader.labels(path)
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 10
+    assert said[0].startswith(f"Note: {tmp_path / '0.nii'}: The file does not say how it lies")
+    reader.notes.close()
+    assert capsys.readouterr().err == "Note: and 2 more of such notes.\n"

@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from typer.testing import CliRunner
 
 from napari_sslseg.cli import app
+from napari_sslseg.command_errors import UsageError
 from napari_sslseg.formats import FormatError
 
 SHAPE = (8, 9, 7)
@@ -202,6 +203,7 @@ def test_what_cannot_be_exported_is_one_sentence(scan, command_line):
     for output, words, sentence in (
         ("o.nii.gz", ["--name", "999=Liver"], "labels.nii has no class 999 to be named; it has 1"),
         ("o.nii.gz", ["--name", "²=Liver"], "A class is named as 1=Liver"),
+        ("o.nii.gz", ["--name", "1=A", "--name", "01=B"], "Class 1 is named 'A' and 'B'; give one"),
         ("none/o.nii.gz", [], "o.nii.gz cannot be written: the folder"),
         ("file/o.nii.gz", [], "o.nii.gz cannot be written: the folder"),
         ("folder.nii.gz", [], "it is a folder"),
@@ -222,6 +224,14 @@ def test_what_cannot_be_exported_is_one_sentence(scan, command_line):
         assert done.stdout == ""
     after = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     assert after == before
+
+
+def test_an_option_that_changes_nothing_is_told(scan, command_line):
+    folder, _ = scan
+    words = ("export", folder / "labels.nii", folder / "o.csv", "--image")
+    done = command_line(*words, folder / "Jane_Doe.nii.gz", "--per-class", "--name", "1=A")
+    assert done.returncode == 0
+    assert done.stderr == "Note: --per-class changes nothing: Table of volumes (CSV) is one file.\n"
 
 
 def test_object_of_255_is_exported_and_that_is_said(scan, command_line):
@@ -280,3 +290,29 @@ def test_no_file_of_a_series_is_overwritten(tmp_path, command_line):
         assert done.returncode == 2
         assert f"{last.name} would be overwritten" in done.stderr
     assert last.read_bytes() == before
+
+
+def test_errors_name_the_option_that_helps(scan):
+    folder, labels = scan
+    image = folder / "Jane_Doe.nii.gz"
+    nib.save(nib.Nifti1Image(labels, np.diag([2.0, 2, 2, 1])), folder / "far.nii")
+    with pytest.raises(UsageError, match=r"far\.nii is on another grid than the image: its shape"):
+        run(folder / "far.nii", folder / "o.nii", "--image", image)
+    with pytest.raises(UsageError, match=r"mm off; use --resample, or give labels on"):
+        run(folder / "far.nii", folder / "o.nii", "--image", image)
+    times = np.zeros((*SHAPE, 12), np.int16)
+    nib.save(nib.Nifti1Image(times, AFFINE), folder / "times.nii")
+    with pytest.raises(UsageError, match=r"choose one of them \(1 = .*\); use --series\."):
+        run(folder / "labels.nii", folder / "o.nii", "--image", folder / "times.nii")
+
+
+def test_remarks_on_image_and_labels_are_told(scan, command_line):
+    folder, labels = scan
+    np.save(folder / "l.npy", labels)
+    nib.save(nib.Nifti1Image(np.zeros((*SHAPE, 2), np.int16), AFFINE), folder / "two.nii")
+    words = (folder / "l.npy", folder / "o.nii", "--image", folder / "two.nii")
+    done = command_line("export", *words)
+    one, other = done.stderr.splitlines()
+    assert one.startswith(f"Note: {folder / 'two.nii'}: The fourth axis of the file")
+    assert other.startswith(f"Note: {folder / 'l.npy'}: Placed by its shape alone, as the file")
+    assert len(json.loads(done.stdout)["remarks"]) == 2

@@ -136,7 +136,7 @@ class LabelImport(QWidget):
 
         def work() -> _Read:
             like = replace(bare(order.source), source=source)
-            found = import_labels(path, like, classes=classes, resample=resample, new_classes=True)
+            found = import_labels(path, like, classes=classes, resample=resample)
             shown = np.ascontiguousarray(order.apply(found.labels))
             # What was resampled says nothing at its edges, and so may have whole slices by chance.
             turns = not (as_proposal or found.resampled)

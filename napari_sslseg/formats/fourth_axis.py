@@ -67,6 +67,24 @@ def channels_or_one(
     return array[(slice(None),) * axis + (int(part) - 1,)], part
 
 
+def remark_on_channels(array: Any, chosen: str) -> tuple[str, ...]:
+    """Say, in no sentence or one, that a fourth axis was taken for channels by its length alone.
+
+    Parameters
+    ----------
+    array : array
+        As `channels_or_one` returns it.
+    chosen : str
+        The key that it returns.
+    """
+    if array.ndim < 4 or chosen:
+        return ()
+    return (
+        f"The fourth axis of the file, of {array.shape[-1]}, is taken for channels of one image; "
+        "if it is time, save each of its volumes by itself.",
+    )
+
+
 def refuse_choice(path: Path, part: str | None) -> None:
     """Refuse a part that was chosen of a file that holds one volume.
 

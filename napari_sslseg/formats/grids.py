@@ -154,7 +154,8 @@ def difference(one: Geometry, other: Geometry) -> str:
     """Return what differs between two grids, in words: ``"its shape is …"``.
 
     Lengths of both are along the axes of `other`, the image, in the order of its file: as the
-    slicing axis is counted on the command line, and as programs print the shape.
+    slicing axis is counted on the command line, and as programs print the shape. Where they lie
+    counts if both say it, by directions or by an origin alone.
 
     Returns
     -------
@@ -169,13 +170,15 @@ def difference(one: Geometry, other: Geometry) -> str:
     said = []
     if a.shape != b.shape:
         own = tuple(a.shape[axis] for axis in axes)
-        said.append(f"its shape is {_sizes(own)}, the image's {_sizes(other.shape)}")
+        # Else somebody who looks at both files would see one shape.
+        turned = " along the image's axes" if one.shape == other.shape else ""
+        said.append(f"its shape{turned} is {_sizes(own)}, the image's {_sizes(other.shape)}")
     if not np.allclose(a.spacing_mm, b.spacing_mm, rtol=1e-3):
         sizes = tuple(a.spacing_mm[axis] for axis in axes)
         said.append(
             f"its voxels measure {_sizes(sizes)} mm, the image's {_sizes(other.spacing_mm)} mm"
         )
-    if a.oriented and b.oriented:
+    if all(g.oriented or any(g.origin) for g in (one, other)):
         x, y = (g.in_millimetres() for g in (a, b))
         directions = [g.affine[:3, :3] / np.linalg.norm(g.affine[:3, :3], axis=0) for g in (x, y)]
         cosine = np.clip((directions[0] * directions[1]).sum(axis=0), -1, 1).min()
@@ -185,7 +188,8 @@ def difference(one: Geometry, other: Geometry) -> str:
         middles = [g.position((np.array(g.shape) - 1) / 2) for g in (x, y)]
         apart = float(np.linalg.norm(middles[0] - middles[1]))
         if apart > 0.01 * min(y.spacing):
-            said.append(f"its centre lies {apart:.3g} mm off")
+            unit = "voxels" if one.units == other.units == "pixel" else "mm"
+            said.append(f"its centre lies {apart:.3g} {unit} off")
     return ", ".join(said) or "its voxels lie between the image's"
 
 

@@ -18,11 +18,11 @@ from .dicom_rtstruct_reader import structure_set_at
 from .dicom_seg_planes import plane_placement
 from .dicom_seg_reader import is_segmentation, read_segmentation, whole_volume
 from .errors import FormatError
-from .grids import Placement, difference, placement, with_slice_axis
+from .grids import difference, with_slice_axis
 from .label_names import label_names
+from .label_placing import GridDiffersError, by_nearest, laid_onto
 from .region_masks import Regions
 from .registry import read_labels
-from .resampling import resampled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,47 +30,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..volume.classes import ClassTable
-    from ..volume.geometry import Geometry
     from ..volume.image import Volume
     from .dicom_seg_reader import Segmentation
 
-#: Ids that a message lists before it says how many more there are.
-_LISTED = 8
-
-
-class GridDiffersError(FormatError):
-    """Labels are on another grid than the image; they can be resampled if the user agrees.
-
-    Parameters
-    ----------
-    path : str
-    reason : str
-        What differs, see `grids.difference`.
-    """
-
-    def __init__(self, path: str, reason: str) -> None:
-        self.reason = reason
-        super().__init__(
-            f"{path} is on another grid than the image: {reason}; agree to resample it, or give "
-            "labels on the image's grid."
-        )
-
-
-class UnknownClassesError(FormatError):
-    """Labels hold ids that the class table has not.
-
-    Parameters
-    ----------
-    message : str
-    ids : tuple of int
-        The ids, rising.
-    names : dict of int to str
-        Their names, where the file says them.
-    """
-
-    def __init__(self, message: str, ids: tuple[int, ...], names: dict[int, str]) -> None:
-        self.ids, self.names = ids, names
-        super().__init__(message)
+__all__ = ["GridDiffersError", "ImportedLabels", "import_labels", "of_regions"]
 
 
 @dataclass(frozen=True)
@@ -105,14 +68,13 @@ def import_labels(
     *,
     classes: ClassTable | None = None,
     resample: bool = False,
-    new_classes: bool = False,
     regions: Sequence[str] | None = None,
 ) -> ImportedLabels:
     """Read labels that were made elsewhere.
 
     Axes in another order or direction, and a file that covers a part of the image only, are no
-    other grid: as long as voxel lies on voxel, nothing is interpolated. Formats without directions
-    (TIFF, NumPy) are taken to be in display order, as they are exported, else in the image's own.
+    other grid: as long as voxel lies on voxel, nothing is interpolated. What does not say where it
+    lies is placed by its shape, see `laid_onto`.
     In a mask of 0 and 255 alone, 255 becomes class 1, see `binary_masks`. Where the file says what
     its labels are called (see `label_names`), they get the ids of the classes of the same name.
 
@@ -122,13 +84,11 @@ def import_labels(
         Any label file that can be read, a DICOM segmentation, or an RT structure set or the folder
         that holds one.
     like : Volume
-        The image; only its geometry is looked at, and for contours its frame of reference.
+        The image; its values are not looked at.
     classes : ClassTable, optional
-        Classes there may be; any by default.
+        Classes that there are already: what is called like one of them gets its id.
     resample : bool
         Bring labels on another grid onto this one, each voxel taking the nearest label.
-    new_classes : bool
-        Let ids pass that are not in `classes`.
     regions : sequence of str, optional
         Names of the regions of a structure set, or the segments of a segmentation, that are
         wanted; those that are no classes are numbered in this order. All by default.
@@ -137,8 +97,6 @@ def import_labels(
     ------
     GridDiffersError
         If the grids differ and `resample` is false.
-    UnknownClassesError
-        If there are ids above or beside the class table and `new_classes` is false.
     FormatError
         If the file cannot be read or is no mask (fractions, negative ids, ids above 255), lies
         outside the image, or holds no label at all; if it has no region of a name.
@@ -155,16 +113,17 @@ def import_labels(
         )
     else:
         source = read_labels(file)
-        remarks: tuple[str, ...] = ()
         # Before 255 is filled in where the file says nothing.
-        if is_binary_mask(source, like.geometry.shape):
+        binary = is_binary_mask(source, like.geometry.shape)
+        if binary:
             source = replace(source, array=object_as_one(np.asarray(source.array)))
-            remarks = (REMARK,)
-        labels, moved = _laid_onto(str(file), source, like.geometry, resample)
+        placed = laid_onto(str(file), source, like, resample=resample)
+        labels = placed.labels
         names: dict[int, str] = {}
-        if not remarks:  # of a picture of two values nothing is named
+        if not binary:  # of a picture of two values nothing is named
             labels, names = by_name(str(file), labels, label_names(file), classes)
-        found = ImportedLabels(labels, moved, names, remarks)
+        remarks = (*source.warnings, *([REMARK] if binary else []), *placed.remarks)
+        found = ImportedLabels(labels, placed.resampled, names, remarks)
     counts = voxel_counts(found.labels)
     ids = [int(i) for i in np.flatnonzero(counts)]
     stated = [i for i in ids if i != NOT_ANNOTATED]
@@ -173,92 +132,7 @@ def import_labels(
             f"{file} holds no label within the image (255 stands for not annotated); choose "
             "another file, or write 1 where the object is."
         )
-    unknown = tuple(
-        i for i in stated if i != BACKGROUND and classes is not None and i not in classes
-    )
-    if unknown and not new_classes:
-        raise UnknownClassesError(_unknown(file, unknown, classes), unknown, found.names)
     return found
-
-
-def _laid_onto(
-    path: str, source: Volume, onto: Geometry, resample: bool
-) -> tuple[NDArray[np.uint8], bool]:
-    """Return labels on a grid, and whether they had to be resampled."""
-    array = np.asarray(source.array)
-    if source.geometry.ndim != onto.ndim and source.geometry.oriented and onto.oriented:
-        # Most programs make a volume of a single slice of a patient.
-        own, wide = with_slice_axis(source.geometry), with_slice_axis(onto)
-        stack = replace(source, array=array.reshape(own.shape), geometry=own)
-        found, moved = _laid_onto(path, stack, wide, resample)
-        return found.reshape(onto.shape), moved
-    labels = np.full(onto.shape, NOT_ANNOTATED, dtype=np.uint8)
-    known = _can_be_placed(source.geometry, onto)
-    placed = None
-    if known or any(source.geometry.origin):  # else the origin is made up, and what fits is chance
-        placed = placement(source.geometry, onto)
-    if placed is None or not _covers(placed, array, labels):
-        fitting = _by_shape(array, source.geometry, onto, guess=placed is None)
-        if fitting is not None:
-            return fitting, False
-    if placed is not None and placed.put(array, labels):
-        return labels, False
-    reason = difference(source.geometry, onto)
-    if not known:
-        raise FormatError(
-            f"{path} does not fit the image and does not say where it lies: {reason}; give a "
-            "file of the same shape."
-        )
-    if not resample:
-        raise GridDiffersError(path, reason)
-    return _by_nearest(array, source.geometry, onto), True
-
-
-def _covers(placed: Placement, array: NDArray[np.uint8], onto: NDArray[np.uint8]) -> bool:
-    """Whether an array lies on all of another one, and on nothing else."""
-    return placed.turned(array).shape == onto.shape and not any(placed.offset)
-
-
-def _by_shape(
-    array: NDArray[np.uint8], source: Geometry, onto: Geometry, guess: bool
-) -> NDArray[np.uint8] | None:
-    """Return labels that fit by their shape, where one of the two does not say where it lies.
-
-    Parameters
-    ----------
-    array, source, onto
-        Labels and their geometry; that of the image.
-    guess : bool
-        Their geometries do not fit in any way: it is enough that one of them has no directions.
-    """
-    bare = _has_no_place(source) or (source.oriented and _has_no_place(onto))
-    if not bare and (not guess or (source.oriented and onto.oriented)):
-        return None
-    order, shown = onto.canonical(), source.canonical().apply(array)
-    if onto.ndim == 3 and (1, *shown.shape) == order.shape:
-        shown = shown[None]  # TIFF does not tell a stack of one page from a plane
-    if shown.shape == order.shape:
-        return np.ascontiguousarray(order.invert(shown))
-    return array.copy() if array.shape == onto.shape else None
-
-
-def _has_no_place(geometry: Geometry) -> bool:
-    """Whether a geometry has neither directions nor an origin, as of TIFF and NumPy files."""
-    return not geometry.oriented and not any(geometry.origin)
-
-
-def _can_be_placed(geometry: Geometry, onto: Geometry) -> bool:
-    """Whether labels of another shape can be placed at all: not a bare stack in a patient."""
-    if geometry.oriented:
-        return True
-    return geometry.units != "pixel" and (any(geometry.origin) or not onto.oriented)
-
-
-def _by_nearest(array: NDArray[np.uint8], source: Geometry, onto: Geometry) -> NDArray[np.uint8]:
-    """Return the nearest label of each voxel of a grid; 255 outside of the labels."""
-    if source.ndim != onto.ndim:
-        raise FormatError("Labels of a plane cannot be brought onto a volume, nor the reverse.")
-    return np.ascontiguousarray(resampled(array, source, onto, NOT_ANNOTATED, "nearest"))
 
 
 def _from_segmentation(
@@ -299,7 +173,7 @@ def _from_segmentation(
     volume = whole_volume(Path(found.path))
     if not resample:
         raise GridDiffersError(found.path, difference(volume.geometry, onto))
-    moved = _by_nearest(table[volume.array], volume.geometry, onto)
+    moved = by_nearest(table[volume.array], volume.geometry, onto)
     moved[moved == NOT_ANNOTATED] = BACKGROUND
     return ImportedLabels(moved.reshape(like.geometry.shape), True, names)
 
@@ -326,16 +200,3 @@ def of_regions(regions: Regions, like: Volume) -> ImportedLabels:
     names = {i: mask.name for i, mask in regions.masks.items()}
     labels = order.invert(shown.reshape(order.shape))
     return ImportedLabels(labels, False, names, (*regions.remarks, *said), regions)
-
-
-def _unknown(file: Path, ids: tuple[int, ...], classes: ClassTable | None) -> str:
-    listed = ", ".join(str(i) for i in ids[:_LISTED])
-    more = f" and {len(ids) - _LISTED} more" if len(ids) > _LISTED else ""
-    plural = len(ids) > 1
-    known = ", ".join(f"{item.id} ({item.name})" for item in classes or ())
-    return (
-        f"{file} has the label{'s' if plural else ''} {listed}{more}, which "
-        f"{'are no classes' if plural else 'is no class'} yet (there "
-        f"{f'are: {known}' if known else 'are none'}); add {'them' if plural else 'it'} as "
-        f"{'new classes' if plural else 'a new class'}, or correct the file."
-    )

@@ -15,7 +15,7 @@ import numpy as np
 from ..volume.geometry import Geometry
 from ..volume.image import Volume
 from .errors import FormatError
-from .fourth_axis import channels_or_one, refuse_choice
+from .fourth_axis import channels_or_one, refuse_choice, remark_on_channels
 from .lazy import EAGER_BYTES, lazy_array
 from .limits import check_declared, check_memory
 
@@ -90,10 +90,12 @@ def read(path: Path, part: str | None = None) -> Volume:
             "channels."
         )
     chosen = ""
+    said: tuple[str, ...] = ()
     if array.ndim == 4 and not header.get_data_dtype().names:
         # The unit of time says nothing: most programs state seconds, whatever the axis is.
         time = int(header["intent_code"]) == _TIME_SERIES
         array, chosen = channels_or_one(path, array, 3, part, time=time)
+        said = remark_on_channels(array, chosen)
     else:
         refuse_choice(path, part)
     try:
@@ -113,7 +115,7 @@ def read(path: Path, part: str | None = None) -> Volume:
         header=header.copy(),
         part=chosen,
         window=(low, high) if np.isfinite([low, high]).all() and low < high else None,
-        warnings=repaired or _remarks(header, geometry),
+        warnings=(*(repaired or _remarks(header, geometry)), *said),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from ..volume.geometry import Geometry
 from ..volume.image import Volume
 from .errors import FormatError
-from .fourth_axis import MOST_CHANNELS, channels_or_one, refuse_choice
+from .fourth_axis import MOST_CHANNELS, channels_or_one, refuse_choice, remark_on_channels
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +55,7 @@ def read(path: Path, part: str | None = None) -> Volume:
         refuse_choice(path, part)
     shape = array.shape[:3]
     geometry = Geometry.from_spacing((1.0,) * len(shape), shape, units="pixel")
-    return Volume(array, geometry, part=chosen)
+    return Volume(array, geometry, part=chosen, warnings=remark_on_channels(array, chosen))
 
 
 def write_labels(path: Path, labels: NDArray[np.uint8], like: Volume) -> None:

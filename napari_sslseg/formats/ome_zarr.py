@@ -56,8 +56,6 @@ class OmeZarrSource:
         Of the format, empty where it is not stated.
     axes : tuple of str
         Names of the axes of the stored array.
-    level : str
-        Path of the finest level below the image.
     labels : tuple of str
         Names of the label images that belong to it.
     names_not_annotated : bool
@@ -66,7 +64,6 @@ class OmeZarrSource:
 
     version: str
     axes: tuple[str, ...]
-    level: str
     labels: tuple[str, ...] = ()
     names_not_annotated: bool = False
 
@@ -168,7 +165,6 @@ def _image(path: Path, node: Any, attributes: Mapping[str, Any], part: str | Non
         header=OmeZarrSource(
             str(attributes.get("version", multiscale.get("version", ""))),
             tuple(names),
-            str(datasets[0]["path"]),
             tuple(map(str, labels.get("ome", labels).get("labels", ()))),
             _names_not_annotated(attributes),
         ),

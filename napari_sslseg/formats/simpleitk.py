@@ -13,7 +13,7 @@ import SimpleITK as sitk
 from ..volume.geometry import Geometry
 from ..volume.image import Volume
 from .errors import FormatError
-from .fourth_axis import channels_or_one, refuse_choice
+from .fourth_axis import channels_or_one, refuse_choice, remark_on_channels
 from .grids import with_slice_axis
 from .itk_headers import HEADER_BYTES, ItkData, decoded, metaimage_data, nrrd_data, nrrd_lines
 from .lazy import EAGER_BYTES
@@ -133,6 +133,8 @@ def read(path: Path, part: str | None = None) -> Volume:
     else:
         refuse_choice(path, part)
     units, factor, remarks = _units(path, declared.units)
+    if dimension > 3:  # else they are the components of vectors, which are channels for sure
+        remarks = (*remarks, *remark_on_channels(array, chosen))
     if not declared.in_patient:
         remarks = (*remarks, _NO_PATIENT)
     direction = np.reshape(image.GetDirection(), (dimension, dimension))[:n, :n]

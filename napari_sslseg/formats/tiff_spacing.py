@@ -19,6 +19,12 @@ _PIXELS = ("pixel", 1.0)
 #: The unit of the resolution tags of plain files; 1 means none.
 _RESOLUTION_UNITS = {2: "inch", 3: "cm"}
 
+#: What the user is told where only the size of a pixel is stated.
+_NO_DISTANCE = (
+    "The file does not say how far apart its slices are: the size of a pixel is taken, and "
+    "distances and millilitres rest on that."
+)
+
 #: Dots an inch that programs write without meaning a voxel size.
 _PRINT_RESOLUTIONS = (72, 96, 100, 150, 200, 300, 600, 1200)
 
@@ -53,7 +59,8 @@ def voxel_size(
 ) -> tuple[TiffHeader, tuple[str, ...]]:
     """Return what a file states about an image of a spatial shape, and remarks on it.
 
-    Where the distance of the pages is not given, it is taken to be that of the rows.
+    Where the distance of the pages is not given, it is taken to be that of the rows, which a remark
+    says.
 
     Parameters
     ----------
@@ -113,7 +120,10 @@ def voxel_size(
         None if unit is None else str(unit),
         orientation,
     )
-    return header, remark_on(str(unit or ""), "pixels")
+    remarks = remark_on(str(unit or ""), "pixels")
+    if len(shape) == 3 and name != "pixel" and header.spacing is None:
+        remarks = (*remarks, _NO_DISTANCE)
+    return header, remarks
 
 
 def _size(text: str) -> float:
@@ -148,6 +158,8 @@ def _ome_spacing(description: str, ndim: int) -> tuple[tuple[float, ...], str, t
         remarks |= dict.fromkeys(remark_on(unit, "pixels"))
         sizes.append(factor * (_size(given) if given else x))
         names.append(name)
+        if axis == "Z" and not given and name != "pixel":
+            remarks[_NO_DISTANCE] = None
     if len(set(names)) == 1:
         return tuple(sizes), names[0], tuple(remarks)
     single = (

@@ -162,7 +162,7 @@ def test_regions_get_the_classes_of_their_names(tmp_path):
     regions = {"heart": [square(4, 9)], "Heart": [square(10, 12)], "": [square(13, 15)]}
     path = write_structure_set(tmp_path / "rt.dcm", regions)
     classes = ClassTable([SegmentClass(1, "Liver", "#ff0000"), SegmentClass(9, "Heart", "#00ff00")])
-    found = import_labels(path, IMAGE, classes=classes, new_classes=True)
+    found = import_labels(path, IMAGE, classes=classes)
     assert found.names == {9: "heart", 2: "Heart (4)", 3: "ROI 5"}
 
 

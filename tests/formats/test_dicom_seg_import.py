@@ -142,7 +142,7 @@ def test_as_many_segments_as_class_ids_come_in_unless_classes_take_some(tmp_path
     path = segmentation(tmp_path / "in", tmp_path / "a.dcm", mask)
     assert np.array_equal(import_labels(path, read(tmp_path / "in")).labels, mask.T)
     with pytest.raises(FormatError, match="more than there are free class ids"):
-        import_labels(path, read(tmp_path / "in"), classes=CLASSES, new_classes=True)
+        import_labels(path, read(tmp_path / "in"), classes=CLASSES)
 
 
 def test_segment_numbers_above_255_of_a_label_map_come_in(tmp_path):

@@ -120,3 +120,18 @@ def test_differences_are_said_in_words():
         (4, 5, 6),
     )
     assert "turned by" in difference(turn, Geometry(np.eye(4), (4, 5, 6)))
+
+
+def test_axes_that_are_compared_in_space_and_origins_without_directions_are_said():
+    onto = Geometry(np.eye(4), (4, 5, 6))
+    turned = np.eye(4)[:, [2, 0, 1, 3]]
+    text = difference(Geometry(turned, (4, 5, 6)), onto)
+    assert "its shape along the image's axes is 5 × 6 × 4, the image's 4 × 5 × 6" in text
+    stacks = [
+        Geometry.from_spacing((2.0, 1.0, 1.0), (4, 5, 6), origin=(z, 0, 1), units=units)
+        for z, units in ((1, "mm"), (1.5, "mm"), (1, "pixel"), (2, "pixel"))
+    ]
+    assert difference(stacks[1], stacks[0]) == "its centre lies 0.5 mm off"
+    assert difference(stacks[3], stacks[2]) == "its centre lies 1 voxels off"
+    first = stacks[0].canonical().geometry.affine
+    assert difference(stacks[1], Geometry(first, (4, 5, 6))) == "its centre lies 0.5 mm off"

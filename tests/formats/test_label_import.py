@@ -11,7 +11,6 @@ import tifffile
 from napari_sslseg.formats import FormatError, write_labels
 from napari_sslseg.formats.label_import import (
     GridDiffersError,
-    UnknownClassesError,
     import_labels,
 )
 from napari_sslseg.volume.classes import ClassTable, SegmentClass
@@ -209,16 +208,12 @@ def test_whole_numbers_stored_as_floats_are_labels(tmp_path):
     assert np.array_equal(import_labels(tmp_path / "a.nii", like).labels, blob())
 
 
-def test_ids_without_a_class_are_named(tmp_path):
+def test_ids_may_be_without_a_class(tmp_path):
     like = image()
     labels = blob()
     labels[0, 0, :2] = (7, 254)
     write_labels(tmp_path / "a.nii", labels, like)
-    with pytest.raises(UnknownClassesError, match=r"7, 254, .*1 \(One\), 2 \(Two\)") as caught:
-        import_labels(tmp_path / "a.nii", like, classes=CLASSES)
-    assert is_one_sentence(caught)
-    assert caught.value.ids == (7, 254)
-    found = import_labels(tmp_path / "a.nii", like, classes=CLASSES, new_classes=True)
+    found = import_labels(tmp_path / "a.nii", like, classes=CLASSES)
     assert np.array_equal(found.labels, labels)
 
 
@@ -272,10 +267,8 @@ def test_dicom_segments_get_the_ids_of_classes_of_their_name(tmp_path):
     labels[1, 2, 0], labels[2:, 3, 2:5] = 1, 2  # slice 1 and the last one are left out
     dicom_seg.write(tmp_path / "a.dcm", labels, volume, CLASSES, False)
     table = ClassTable([SegmentClass(9, "two", "#000000"), SegmentClass(2, "Other", "#000000")])
-    with pytest.raises(UnknownClassesError) as caught:
-        import_labels(tmp_path / "a.dcm", volume, classes=table)
-    assert caught.value.names == {1: "One", 9: "Two"}
-    found = import_labels(tmp_path / "a.dcm", volume, classes=table, new_classes=True)
+    found = import_labels(tmp_path / "a.dcm", volume, classes=table)
+    assert found.names == {1: "One", 9: "Two"}
     assert np.array_equal(found.labels, np.where(labels == 2, 9, labels))
     (free,) = [import_labels(tmp_path / "a.dcm", volume)]
     assert np.array_equal(free.labels, labels)

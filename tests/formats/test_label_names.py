@@ -40,7 +40,7 @@ def test_slicer_segments_have_names(tmp_path):
     fields |= {"Segment1_LabelValue": 1, "Segment1_Name": "Cœur droit", "Segment1_Layer": 0}
     path = slicer(tmp_path / "a.seg.nrrd", fields)
     assert label_names(path) == {3: "Left Ventricle", 1: "Cœur droit"}
-    found = import_labels(path, volume(), classes=CLASSES, new_classes=True)
+    found = import_labels(path, volume(), classes=CLASSES)
     assert set(found.names.values()) == {"Left Ventricle", "Cœur droit"}
     assert not {1, 3} & set(found.names)  # which are other classes
 

@@ -40,7 +40,7 @@ def test_positions_are_exact_in_every_straight_orientation(tmp_path):
             one, other = (sorted(map(tuple, np.round(p, 6))) for p in (zyx[:, ::-1], lps))
             np.testing.assert_allclose(one, other, atol=1e-4, err_msg=name)
         volume = Volume(case.array, geometry)
-        again = import_labels(tmp_path / "a.ome.zarr", volume, classes=CLASSES, new_classes=True)
+        again = import_labels(tmp_path / "a.ome.zarr", volume, classes=CLASSES)
         assert np.array_equal(again.labels, case.labels), name
 
 

@@ -369,3 +369,21 @@ def test_a_stack_of_columns_is_read(tmp_path):
     like = Volume(columns, Geometry.from_spacing((2.0, 1.0, 1.0), columns.shape))
     write_labels(tmp_path / "a.tif", columns, like)
     assert np.array_equal(read_labels(tmp_path / "a.tif").array, columns)
+
+
+@pytest.mark.parametrize("kind", ["imagej", "ome", "tags"])
+def test_a_slice_distance_that_is_not_stated_is_told(tmp_path, kind):
+    path = tmp_path / "a.tif"
+    if kind == "imagej":
+        options = {"imagej": True, "resolution": (2, 2), "metadata": {"unit": "um", "axes": "ZYX"}}
+        tifffile.imwrite(path, STACK, **options)
+    elif kind == "ome":
+        ome(path, {"X": 0.5, "Y": 0.5})
+    else:
+        tifffile.imwrite(path, STACK, resolution=(2e4, 2e4), resolutionunit="CENTIMETER")
+    volume = read(path)
+    assert volume.geometry.spacing_mm == pytest.approx((5e-4,) * 3)
+    (said,) = volume.warnings
+    assert "does not say how far apart its slices are" in said
+    tifffile.imwrite(tmp_path / "b.tif", STACK[0], resolution=(2e4, 2e4), resolutionunit=3)
+    assert read(tmp_path / "b.tif").warnings == ()

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...volume.annotation import NOT_ANNOTATED
+from ...volume.array_files import value_counts
 from ..stack import TrainingError, normalised_slices
 from .description import Dataset, DatasetError, Entry
 
@@ -83,6 +84,8 @@ class Case:
     window
         Rows and columns of the file's slices that `image` and `target` show; see
         `Dataset.middle`.
+    values
+        All values in the label file, rising; none without labels.
     """
 
     name: str
@@ -92,6 +95,7 @@ class Case:
     spacing: tuple[float, ...]
     flat: bool
     window: tuple[slice, slice] = (slice(None), slice(None))
+    values: tuple[int, ...] = ()
 
 
 class Loader(Protocol):
@@ -136,7 +140,8 @@ def load_case(entry: Entry, dataset: Dataset, reader: Reader, with_labels: bool 
         image = normalised_slices(np.asarray(array))
     except TrainingError as error:
         raise DatasetError(f"{entry.name}: {error}") from error
-    target = None
+    target: Tensor | None = None
+    values: tuple[int, ...] = ()
     if with_labels and entry.labels is not None:
         labels = (data.read_labels or reader.labels)(entry.labels)
         if labels.shape != shape:
@@ -144,6 +149,7 @@ def load_case(entry: Entry, dataset: Dataset, reader: Reader, with_labels: bool 
                 f"The labels of {entry.name} have the shape {labels.shape} but its image {shape}."
             )
         labels = labels[None] if flat else np.moveaxis(labels, dataset.axis, 0)
+        values = _values_in(labels)
         target = torch.from_numpy(np.ascontiguousarray(to_indices(labels, dataset)))
     plane = (int(image.shape[-2]), int(image.shape[-1]))
     window = (_middle(plane[0], dataset.middle), _middle(plane[1], dataset.middle))
@@ -156,7 +162,13 @@ def load_case(entry: Entry, dataset: Dataset, reader: Reader, with_labels: bool 
         if target is not None:
             target = target[..., window[0], window[1]]
             target = _resized(target, size) if size != seen else target.contiguous()
-    return Case(entry.name, image.contiguous(), target, plane, data.spacing, flat, window)
+    return Case(entry.name, image.contiguous(), target, plane, data.spacing, flat, window, values)
+
+
+def _values_in(labels: npt.NDArray[Any]) -> tuple[int, ...]:
+    if labels.dtype == np.uint8:  # as all formats have them: sorting would take much longer
+        return tuple(np.flatnonzero(value_counts(labels)).tolist())
+    return tuple(np.unique(labels).tolist())
 
 
 def _middle(length: int, share: float) -> slice:
@@ -198,11 +210,16 @@ def load_cases(
         case = load(entry, dataset, reader, with_labels)
         if cases and case.image.shape[1] != cases[0].image.shape[1]:
             raise DatasetError(
-                f"{case.name} has {case.image.shape[1]} channels but {cases[0].name} "
-                f"{cases[0].image.shape[1]}."
+                f"{case.name} has {channels_in_words(case.image.shape[1])} but {cases[0].name} has "
+                f"{cases[0].image.shape[1]}; all cases need the same."
             )
         cases.append(case)
     return cases
+
+
+def channels_in_words(number: int) -> str:
+    """Return a number of channels for messages."""
+    return f"{number} channel{'' if number == 1 else 's'}"
 
 
 def to_indices(labels: npt.NDArray[Any], dataset: Dataset) -> npt.NDArray[np.uint8]:

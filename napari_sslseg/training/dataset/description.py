@@ -18,8 +18,8 @@ training: {preset: semsim, steps: 30000}
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from ...volume.annotation import NOT_ANNOTATED
 from .entries import Entry, find_entries, list_names
 from .errors import DatasetError
 from .values import checked
+from .yaml_file import read_yaml
 
 __all__ = ["KEYS", "LISTS", "Dataset", "DatasetError", "Entry", "parse_dataset", "read_dataset"]
 
@@ -104,21 +105,6 @@ class Dataset:
         """Number of classes of the network: with background, unless classes overlap."""
         return len(self.classes) + (not self.overlapping)
 
-    def in_order_of(self, values: Iterable[int]) -> Dataset:
-        """Return the data set with its classes in another order: that of a model made before.
-
-        Parameters
-        ----------
-        values
-            Values of all of the classes.
-
-        Raises
-        ------
-        KeyError
-            For the value of no class.
-        """
-        return replace(self, classes={value: self.classes[value] for value in values})
-
     def cases(self, part: str) -> tuple[Entry, ...]:
         """Return the cases of ``"labelled"``, ``"unlabelled"``, ``"validation"`` or ``"test"``.
 
@@ -140,37 +126,7 @@ def read_dataset(path: Path) -> Dataset:
     DatasetError
         With one sentence: what is wrong, and where.
     """
-    try:
-        import yaml
-    except ImportError as error:
-        raise DatasetError(
-            "Descriptions of data sets need PyYAML; install it with: pip install pyyaml"
-        ) from error
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DatasetError(
-            f"{path} cannot be read: {error.strerror or error}; check the path."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path} is no text in UTF-8; save it as that.") from error
-    # Beside its own errors: of a date that cannot be, and of brackets within brackets.
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise DatasetError(
-            f"{path} is not valid YAML{_fault(error)}; write lines of “key: value”, indented with "
-            "spaces, and what YAML takes for something else in quotes."
-        ) from error
-    if not isinstance(content, dict):
-        raise DatasetError(f"{path} holds no settings; it must be lines of “key: value”.")
-    return parse_dataset(content, path.parent, str(path))
-
-
-def _fault(error: Exception) -> str:
-    """Say where YAML has found a fault, and which."""
-    mark = getattr(error, "problem_mark", None)
-    where = f" in line {mark.line + 1}" if mark is not None else ""
-    what = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
-    return f"{where}: {'it is too deeply nested' if isinstance(error, RecursionError) else what}"
+    return parse_dataset(read_yaml(path), path.parent, str(path))
 
 
 def parse_dataset(content: Mapping[str, Any], folder: Path, where: str) -> Dataset:
@@ -193,6 +149,8 @@ def parse_dataset(content: Mapping[str, Any], folder: Path, where: str) -> Datas
     if unknown := [key for key in content if key not in KEYS]:
         raise DatasetError(f"{where}: unknown key {unknown[0]!r}; there are {', '.join(KEYS)}.")
     root = folder / str(content.get("root", "."))
+    if not root.is_dir():
+        raise DatasetError(f"{where}: there is no folder {root}; check root.")
     overlapping = checked(f"{where}: overlapping", content.get("overlapping", False), bool)
     complete = content.get("complete_contours", False)
     dimensions = content.get("dimensions", 2)
@@ -211,7 +169,10 @@ def parse_dataset(content: Mapping[str, Any], folder: Path, where: str) -> Datas
         raise DatasetError(f"{where}: {min(shared)} is in the labelled list and in a test list.")
     for name in lists["labelled"]:
         if entries[name].labels is None:
-            raise DatasetError(f"{where}: {name} is in the labelled list but has no labels.")
+            raise DatasetError(
+                f"{where}: {name} is in the labelled list but has no labels"
+                f"{entries[name].sought}; check labels under volumes, or take it out."
+            )
     training = content.get("training") or {}
     if not isinstance(training, dict):
         raise DatasetError(f"{where}: training must be settings such as {{preset: semsim}}.")
@@ -273,6 +234,11 @@ def _middle(value: Any, dimensions: int, where: str) -> float:
 def _classes(value: Any, overlapping: bool, where: str) -> dict[int, str]:
     if not isinstance(value, dict) or not value:
         raise DatasetError(f"{where}: classes must name label values, such as {{1: liver}}.")
+    if NOT_ANNOTATED in value:
+        raise DatasetError(
+            f"{where}: 255 stands for what is not annotated; where it is the only class of masks "
+            "of 0 and 255, name it as class 1."
+        )
     for key in value:
         if not _is_whole(key) or not 0 < key < NOT_ANNOTATED:
             raise DatasetError(f"{where}: a class has a value from 1 to 254, not {key!r}.")
@@ -284,8 +250,13 @@ def _classes(value: Any, overlapping: bool, where: str) -> dict[int, str]:
             "one out."
         )
     # By value: the order of the lines, which says nothing to people, must not make another network.
-    classes = {key: str(value[key]) for key in sorted(value)}
-    for name in classes.values():
+    classes = {key: value[key] for key in sorted(value)}
+    for key, name in classes.items():
+        if not isinstance(name, str) or not name.strip():
+            raise DatasetError(
+                f"{where}: class {key} needs a name, not {name!r}; write a name that YAML takes "
+                "for something else in quotes."
+            )
         if name == MEAN:
             raise DatasetError(f"{where}: scores have a row “mean”; give that class another name.")
         if [*classes.values()].count(name) > 1:

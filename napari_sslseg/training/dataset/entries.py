@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,19 @@ class Entry:
         Its image; several files are channels.
     labels
         Its annotation, if there is one.
+    missing
+        Where a template says that there would be one, if there is none.
     """
 
     name: str
     images: tuple[Path, ...]
     labels: Path | None = None
+    missing: Path | None = None
+
+    @property
+    def sought(self) -> str:
+        """Where labels were looked for that are not there, for messages."""
+        return f" ({self.missing} does not exist)" if self.missing else ""
 
 
 def find_entries(content: Mapping[str, Any], root: Path, where: str) -> dict[str, Entry]:
@@ -49,14 +58,18 @@ def find_entries(content: Mapping[str, Any], root: Path, where: str) -> dict[str
         With one sentence.
     """
     volumes = content.get("volumes")
+    if isinstance(volumes, dict | list) and not volumes:
+        raise DatasetError(f"{where}: volumes is empty; list templates, or cases by name.")
     if isinstance(volumes, dict):
-        found = [_entry(str(name), item, root, where) for name, item in volumes.items()]
+        cases = [(_name(name, "volumes", where), item) for name, item in volumes.items()]
+        found = [_entry(name, item, root, where) for name, item in cases]
     elif isinstance(volumes, list):
         found = [entry for item in volumes for entry in _expand(item, root, where)]
     else:
         raise DatasetError(f"{where}: volumes must be a list of templates or cases by name.")
-    exclude = content.get("exclude", ())
-    patterns = [str(p) for p in (exclude if isinstance(exclude, list | tuple) else [exclude])]
+    exclude = content.get("exclude") or ()
+    given = exclude if isinstance(exclude, list | tuple) else [exclude]
+    patterns = [_name(pattern, "exclude", where) for pattern in given]
     entries: dict[str, Entry] = {}
     for entry in found:
         if any(fnmatch(entry.name, pattern) for pattern in patterns):
@@ -65,8 +78,21 @@ def find_entries(content: Mapping[str, Any], root: Path, where: str) -> dict[str
             raise DatasetError(f"{where}: two cases are called {entry.name}.")
         entries[entry.name] = entry
     if not entries:
-        raise DatasetError(f"{where}: no image was found in {root}; check volumes.")
+        raise DatasetError(
+            f"{where}: no image was found in {root}; check the templates of volumes, root, and "
+            "exclude."
+        )
     return entries
+
+
+def _name(value: Any, key: str, where: str) -> str:
+    """Return a name as its file has it, which numbers with a point may not show any more."""
+    if isinstance(value, str | int | date) and not isinstance(value, bool):
+        return str(value)
+    raise DatasetError(
+        f"{where}: {key} holds {value!r}, which is no name; write names that YAML takes for "
+        "something else, such as no or 1.0, in quotes."
+    )
 
 
 def _paths(item: Any, where: str) -> tuple[list[str], str | None]:
@@ -106,8 +132,8 @@ def _expand(item: Any, root: Path, where: str) -> list[Entry]:
         if masks.get(files[0], name) != name or not all((root / f).exists() for f in files):
             continue
         mask = root / labels.replace("{case}", name) if labels else None
-        has_mask = mask is not None and mask.exists()
-        entries.append(Entry(name, tuple(root / f for f in files), mask if has_mask else None))
+        found = (mask, None) if mask is not None and mask.exists() else (None, mask)
+        entries.append(Entry(name, tuple(root / f for f in files), *found))
     return entries
 
 
@@ -155,7 +181,7 @@ def list_names(
         return ()
     if isinstance(value, str):
         try:
-            text = (root / value).read_text(encoding="utf-8")
+            text = (root / value).read_text(encoding="utf-8-sig")
         except (OSError, ValueError) as error:
             raise DatasetError(
                 f"{where}: the {key} list {root / value} cannot be read; give a list of cases, "
@@ -165,7 +191,7 @@ def list_names(
         value = [name for line in text.splitlines() if (name := line.strip())]
     if not isinstance(value, list):
         raise DatasetError(f"{where}: {key} must be a list of cases, a file, or rest.")
-    names = [str(name) for name in value]
+    names = [_name(name, f"the {key} list", where) for name in value]
     for name in names:
         if name not in entries:
             raise DatasetError(f"{where}: {name} of the {key} list is no case of volumes.")

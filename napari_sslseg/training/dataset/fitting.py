@@ -8,6 +8,7 @@ from ...methods.frameworks.base import Framework
 from ...methods.frameworks.cct import CCTConfig
 from ...methods.frameworks.fixmatch import FixMatchConfig
 from ...methods.frameworks.semsim_config import SemSimConfig
+from .cases import channels_in_words
 from .errors import DatasetError
 
 _CELLS = (CCTConfig, FixMatchConfig, SemSimConfig)
@@ -40,8 +41,8 @@ def check_fit(framework: Framework, channels: int, size: Sequence[int]) -> None:
     # Three slices of a grey image are three channels too, and no colours.
     if config.colour and (shown % 3 or (channels % 3 and not config.position_channels)):
         raise DatasetError(
-            f"colour is for images of red, green and blue, but these have {channels} channels; "
-            "leave colour out."
+            f"colour is for images of red, green and blue, but these have "
+            f"{channels_in_words(channels)}; leave colour out."
         )
     # These compare maps of the view with maps of the network, which sees two cells of its deepest
     # level a side at least. Images are padded to as many, but not the views that are cut from them.

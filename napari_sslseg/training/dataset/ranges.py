@@ -59,6 +59,7 @@ _KEPT = Range(0, 1, below=True)  # of what may be dropped, something has to stay
 _COUNT = Range(1)
 _WEIGHT = Range(0)
 _FACTOR = Range(0, above=True)
+_DIVISOR = Range(1)  # of weights that are to fall
 
 #: By the class that declares an option; classes derived from it have its ranges too.
 RANGES: Mapping[type, Mapping[str, Range]] = {
@@ -85,8 +86,9 @@ RANGES: Mapping[type, Mapping[str, Range]] = {
     MetaSSLConfig: {
         "beta": _FACTOR,
         **dict.fromkeys(("unlabelled_step", "labelled_step"), _WEIGHT),
-        **dict.fromkeys(("scale", "labelled_scale"), _WEIGHT),
-        **dict.fromkeys(("ratio", "factor", "labelled_ratio"), _FACTOR),
+        "scale": _FACTOR,
+        "labelled_scale": _WEIGHT,
+        **dict.fromkeys(("ratio", "factor", "labelled_ratio"), _DIVISOR),
         **dict.fromkeys(("dice", "rate", "initial", "cap"), _SHARE),
     },
     MeanTeacherConfig: {
@@ -118,8 +120,7 @@ RANGES: Mapping[type, Mapping[str, Range]] = {
         "feature_dropout": _KEPT,
     },
     CombinedConfig: {
-        **dict.fromkeys(("supervised", "labelled_regions", "matched"), _WEIGHT),
-        **dict.fromkeys(("first_steps", "prior_end"), _WEIGHT),
+        **dict.fromkeys(("supervised", "labelled_regions", "matched", "first_steps"), _WEIGHT),
         **dict.fromkeys(("neighbours", "similarity_every"), _COUNT),
         **dict.fromkeys(("ramp_begin", "ramp_end"), _SHARE),
     },

@@ -19,10 +19,11 @@ import torch
 from ..checkpoint import save_model
 from ..control import Cancelled, Control
 from ..finite import is_finite
-from .cases import Case, Loader, Reader, load_case, load_cases
+from .cases import Case, Loader, Reader, channels_in_words, load_case, load_cases
 from .description import Dataset, DatasetError
 from .device import find_device
 from .fitting import check_fit
+from .label_notes import label_notes
 from .log import Log, board_writer
 from .prediction import build_framework
 from .run_folder import (
@@ -31,7 +32,6 @@ from .run_folder import (
     check_folder,
     clear_run,
     held_folder,
-    in_order_of_run,
     load_run,
     start_folder,
 )
@@ -119,17 +119,35 @@ def train_dataset(
     for entry in dataset.cases("validation"):
         if entry.labels is None:
             raise DatasetError(
-                f"{entry.name} is in the validation list but has no labels; take it out, or give "
-                "it labels."
+                f"{entry.name} is in the validation list but has no labels{entry.sought}; check "
+                "labels under volumes, or take it out."
             )
     check_folder(folder, dataset, settings, fresh)
-    if not fresh:
-        dataset = in_order_of_run(folder, dataset)
     if board:
         board_writer()
+    build_framework(_about(dataset, settings, channels=1))  # reading all cases may take long
     with held_folder(folder):
-        run = Run(dataset, settings, folder, reader, device, control, tell, board, load, fresh)
+        try:
+            run = Run(dataset, settings, folder, reader, device, control, tell, board, load, fresh)
+        except Cancelled:
+            tell(f"Stopped while the cases were read; {folder} is as it was.")
+            raise
         return run.execute(seconds)
+
+
+def _about(dataset: Dataset, settings: Settings, channels: int) -> dict[str, Any]:
+    """Return what the JSON of a model says of its network."""
+    around = 2 * dataset.context + 1 if dataset.dimensions == 2 else 1
+    return {
+        "framework": settings.framework,
+        "in_channels": channels * around,
+        "outputs": dataset.outputs,
+        "options": {
+            **settings.options,
+            "overlapping": dataset.overlapping,
+            "network": settings.network,
+        },
+    }
 
 
 class Run:
@@ -155,7 +173,7 @@ class Run:
         fresh: bool = False,
     ) -> None:
         self.dataset, self.settings, self.folder = dataset, settings, folder
-        self.control, self.tell, self.device = control, tell, device
+        self.tell, self.device = tell, device
 
         def reading(name: str) -> None:
             control.check()
@@ -172,19 +190,11 @@ class Run:
         )
         self.channels = int(labelled[0].image.shape[1])
         self._same_channels([*unlabelled, *self.validation])
+        for note in label_notes(labelled, self.validation, dataset):
+            tell(f"Note: {note}")
         torch.manual_seed(settings.seed)
         self.sampler = self._make_sampler(labelled, unlabelled)
-        around = 2 * dataset.context + 1 if dataset.dimensions == 2 else 1
-        self.about: dict[str, Any] = {
-            "framework": settings.framework,
-            "in_channels": self.channels * around,
-            "outputs": dataset.outputs,
-            "options": {
-                **settings.options,
-                "overlapping": dataset.overlapping,
-                "network": settings.network,
-            },
-        }
+        self.about = _about(dataset, settings, self.channels)
         framework = build_framework(self.about).to(device)
         check_fit(framework, self.channels, dataset.size)
         self.trainer = DatasetTrainer(framework, settings, device, dataset.size, control)
@@ -217,8 +227,8 @@ class Run:
         for case in cases:
             if case.image.shape[1] != self.channels:
                 raise DatasetError(
-                    f"{case.name} has {case.image.shape[1]} channels; the labelled cases have "
-                    f"{self.channels}."
+                    f"{case.name} has {channels_in_words(case.image.shape[1])} but the labelled "
+                    f"cases have {self.channels}; all cases need the same."
                 )
 
     def execute(self, seconds: float | None) -> Outcome:
@@ -250,6 +260,10 @@ class Run:
             finished = self.trainer.train(self.sampler, self._logged, self._stepped, deadline)
         except Cancelled:
             self._save()
+            self.tell(
+                f"Stopped after step {self.trainer.step} of {self.settings.steps}, saved in "
+                f"{self.folder}; call the same command, without --fresh, to go on."
+            )
             raise
         self._save()
         self.trainer.settle(self.sampler.clean())

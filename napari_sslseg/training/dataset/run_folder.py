@@ -15,7 +15,7 @@ from ..checkpoint import load_model, read_head
 from ..project_locking import hold, unlock_project
 from .description import Dataset, DatasetError
 from .prediction import build_framework
-from .settings import Settings, describe_data
+from .settings import Settings, alike, describe_data
 from .state import HEAD
 
 SETTINGS = "settings.json"
@@ -29,8 +29,8 @@ LOCK = "run.lock"
 #: What the JSON of a model has to tell for a prediction.
 _HEAD = {"framework", "in_channels", "outputs", "options", "data", "precision", "step"}
 
-#: What its ``data`` have to tell; earlier versions left “middle” out.
-_DATA = {"classes", "channels", "overlapping", "axis", "dimensions", "size", "context"}
+#: What its ``data`` have to tell.
+_DATA = {"classes", "channels", "overlapping", "axis", "dimensions", "size", "middle", "context"}
 
 #: All that a run writes but its settings, which tell that the rest is a run's.
 FILES = (
@@ -61,32 +61,18 @@ def check_folder(folder: Path, dataset: Dataset, settings: Settings, fresh: bool
     before = _settings_of(folder)
     if before is None or fresh:
         return
-    before["data"].setdefault("middle", 1.0)  # runs of before that key
     for part, values in _content(dataset, settings).items():
         for key, value in values.items():
-            if before[part].get(key) != value:
+            kept = before[part].get(key)
+            if not alike(key, kept, value):
                 held = f"with {key.replace('_', ' ')} other than described"
+                if isinstance(value, int | float | str):
+                    held += f" ({kept}, not {value})"
                 if key == "settings_version":
                     held = "of another version of napari-sslseg"
                 raise DatasetError(
                     f"{folder} holds a run {held}; use another folder, or --fresh to start anew."
                 )
-
-
-def in_order_of_run(folder: Path, dataset: Dataset) -> Dataset:
-    """Return a data set with its classes in the order of the run that is in a folder.
-
-    Runs of before classes were sorted have them as their description listed them.
-
-    Parameters
-    ----------
-    folder
-        Of the run; need not exist.
-    dataset
-        That `check_folder` let pass.
-    """
-    before = _settings_of(folder)
-    return dataset if before is None else dataset.in_order_of(map(int, before["data"]["classes"]))
 
 
 def start_folder(folder: Path, dataset: Dataset, settings: Settings, fresh: bool) -> None:

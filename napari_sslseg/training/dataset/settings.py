@@ -15,6 +15,9 @@ from .values import checked
 #: Bumped when the same settings would no longer give the same run.
 VERSION = 3
 
+#: Numbers of which a run needs one at least.
+_COUNTS = ("steps", "labelled", "validate_every", "log_every", "save_every")
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -83,6 +86,12 @@ def make_settings(dataset: Dataset, device: str, **overrides: Any) -> Settings:
         For settings that cannot be.
     """
     training = {**dataset.training, **{k: v for k, v in overrides.items() if v is not None}}
+    for key in _COUNTS:
+        value = training.get(key, 1)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise DatasetError(
+                f"{key} of training must be a whole number, 1 or more, not {value!r}."
+            )
     hints = get_type_hints(Settings)
     own = {
         k: checked(f"{k} of training", training[k], hints[k]) for k in OTHER_KEYS if k in training
@@ -105,8 +114,6 @@ def make_settings(dataset: Dataset, device: str, **overrides: Any) -> Settings:
         raise DatasetError(f"clip must be more than 0, or null, not {preset.clip:g}.")
     if own.get("seed", 0) >= SEEDS:
         raise DatasetError(f"The seed must be less than {SEEDS}, not {own['seed']}.")
-    if preset.steps < 1 or preset.labelled < 1:
-        raise DatasetError("A run needs at least one step, and one labelled image in a batch.")
     if volumes and preset.every_class:
         raise DatasetError("every_class is made for slices; patches are drawn at random places.")
     options = dict(preset.options)
@@ -123,8 +130,6 @@ def make_settings(dataset: Dataset, device: str, **overrides: Any) -> Settings:
     every = {}
     for key, default in (("validate_every", 1000), ("log_every", 50), ("save_every", 500)):
         every[key] = own.get(key, min(default, preset.steps))
-        if every[key] < 1:
-            raise DatasetError(f"{key} must be at least 1, not {every[key]}.")
     return Settings(
         preset=name,
         framework=preset.framework,
@@ -164,3 +169,8 @@ def describe_data(dataset: Dataset, channels: int) -> dict[str, Any]:
         "channels": channels,
         "not_annotated": [*dataset.not_annotated, NOT_ANNOTATED],
     }
+
+
+def alike(key: str, kept: Any, described: Any) -> bool:
+    """Whether a value is as it was kept; outputs of a network are its classes in their order."""
+    return bool(kept == described) and (key != "classes" or list(kept) == list(described))

@@ -35,7 +35,8 @@ def test_a_case_may_be_named_more_than_once_in_its_path(tmp_path):
 
 def test_a_list_may_be_a_file(tmp_path):
     path = write_dataset(tmp_path, labelled="lists.txt")
-    (tmp_path / "lists.txt").write_text("c2\n\n  c3 \n")
+    # Editors on Windows put a mark in front.
+    (tmp_path / "lists.txt").write_text("c2\n\n  c3 \n", encoding="utf-8-sig")
     dataset = read_dataset(path)
     assert dataset.labelled == ("c2", "c3")
     assert dataset.unlabelled == ("c0", "c1")
@@ -53,7 +54,6 @@ def test_classes_are_in_the_order_of_their_values(tmp_path, overlapping):
     classes = {4: "core", 1: "ring"}
     dataset = read_dataset(write_dataset(tmp_path, classes=classes, overlapping=overlapping))
     assert list(dataset.classes.items()) == [(1, "ring"), (4, "core")]
-    assert list(dataset.in_order_of([4, 1]).classes.items()) == [(4, "core"), (1, "ring")]
 
 
 def test_cases_can_be_given_one_by_one_with_several_channels(tmp_path):
@@ -107,6 +107,18 @@ def test_excluded_patterns_are_left_out(tmp_path):
         ({"volumes": "all"}, "volumes must be"),
         ({"training": "semsim"}, "training must be settings"),
         ({"distances": "cm"}, "mm or voxels"),
+        ({"root": "nowhere"}, "no folder .*nowhere; check root"),
+        ({"root": "c0.npy"}, "no folder .*; check root"),
+        ({"volumes": []}, "volumes is empty; list templates"),
+        ({"volumes": {}}, "volumes is empty; list templates"),
+        ({"volumes": {False: {"image": "c0.npy"}}}, "volumes holds False, which is no name"),
+        ({"labelled": [False]}, "the labelled list holds False, .* YAML takes .* in quotes"),
+        ({"test": [1.1]}, "the test list holds 1.1, which is no name"),
+        ({"exclude": [None]}, "exclude holds None, which is no name"),
+        ({"classes": {255: "polyp"}}, "only class of masks of 0 and 255, name it as class 1"),
+        ({"classes": {1: True}}, "class 1 needs a name, not True; .* in quotes"),
+        ({"classes": {1: "a", 3: None}}, "class 3 needs a name, not None"),
+        ({"classes": {1: " "}}, "class 1 needs a name"),
         ({"classes": {1: "a", 3: "a"}}, "two classes are called a"),
         ({"classes": {1: "a", 3: "mean"}}, "a row “mean”"),
         ({"classes": {2**i: f"s{i}" for i in range(8)}, "overlapping": True}, "sum to 255"),
@@ -121,41 +133,22 @@ def test_what_cannot_be_is_told_in_one_sentence(tmp_path, changes, message):
     assert "\n" not in str(caught.value)
 
 
-def test_broken_yaml_names_the_line(tmp_path):
-    path = tmp_path / "bad.yaml"
-    path.write_text("name: x\nclasses: {1: [\n")
-    with pytest.raises(DatasetError, match="line") as caught:
-        read_dataset(path)
-    assert "docs" not in str(caught.value)  # which an installed package lacks
-    with pytest.raises(DatasetError, match="cannot be read"):
-        read_dataset(tmp_path / "none.yaml")
-    path.write_text("just words")
-    with pytest.raises(DatasetError, match="no settings"):
-        read_dataset(path)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"name: Ren\xe9\n", "is no text in UTF-8; save it as that"),
-        (b"labelled: [2020-13-45]\n", r"month must be in 1..12; .* in quotes"),
-        (b"name: a: b\n", r"in line 1: mapping values are not allowed here; .* in quotes"),
-        (b"name: " + b"[" * 3000, "too deeply nested; .* in quotes"),
-    ],
-)
-def test_what_yaml_cannot_take_is_told_with_what_to_do(tmp_path, content, message):
-    path = tmp_path / "bad.yaml"
-    path.write_bytes(content)
-    with pytest.raises(DatasetError, match=message) as caught:
-        read_dataset(path)
-    assert "\n" not in str(caught.value)
-
-
 def test_labelled_cases_need_labels(tmp_path):
     write_dataset(tmp_path)
     (tmp_path / "c0_gt.npy").unlink()
-    with pytest.raises(DatasetError, match="c0 is in the labelled list but has no labels"):
+    with pytest.raises(DatasetError, match="c0 is in the labelled list but has no labels") as told:
         read_dataset(tmp_path / "dataset.yaml")
+    assert f"({tmp_path / 'c0_gt.npy'} does not exist); check labels under" in str(told.value)
+
+
+def test_numbers_and_dates_may_be_names(tmp_path):
+    for name in ("12", "2020-01-05"):
+        for end in ("", "_gt"):
+            (tmp_path / f"{name}{end}.npy").touch()
+    path = write_dataset(tmp_path)
+    text = path.read_text().partition("labelled:")[0]
+    path.write_text(f"{text}labelled: [12, 2020-01-05]\nexclude:\n")
+    assert read_dataset(path).labelled == ("12", "2020-01-05")
 
 
 def test_values_that_no_class_has_may_be_not_annotated(tmp_path):

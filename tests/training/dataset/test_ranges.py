@@ -54,6 +54,8 @@ def test_ranges_are_of_options_that_there_are():
         ("cps", {"channels": []}, "channels must be a list of at least one number"),
         ("cps", {"cross": -1}, "cross must be at least 0, not -1"),
         ("cps", {"regions": {"rate": 2}}, "rate of regions must be from 0 to 1"),
+        ("cps", {"regions": {"scale": 0}}, "scale of regions must be more than 0, not 0"),
+        ("cps", {"regions": {"ratio": 1e-30}}, "ratio of regions must be at least 1, not 1e-30"),
         ("unimatch", {"feature_dropout": 1}, "feature_dropout must be from 0 to below 1, not 1"),
         ("semsim", {"cross_threshold": 2}, "cross_threshold must be from 0 to 1"),
         ("combined", {"similarity_every": 0}, "similarity_every must be at least 1"),

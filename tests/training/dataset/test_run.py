@@ -144,7 +144,7 @@ def test_a_run_keeps_log_settings_and_models(tmp_path):
 def test_other_settings_need_another_folder(tmp_path):
     path, folder = write_dataset(tmp_path / "data"), tmp_path / "run"
     _train(path, folder, seconds=0.0)
-    with pytest.raises(DatasetError, match="steps other than"):
+    with pytest.raises(DatasetError, match=r"steps other than described \(6, not 7\); use"):
         _train(path, folder, steps=7)
     write_dataset(tmp_path / "data", labelled=["c0"])
     with pytest.raises(DatasetError, match="labelled other than"):
@@ -172,8 +172,27 @@ def test_bad_data_are_told_before_training(tmp_path):
     with pytest.raises(DatasetError, match="labelled list is empty"):
         _train(path, tmp_path / "other")
     volumes = write_dataset(tmp_path / "volumes", dimensions=3, size=[4, 16, 16])
-    with pytest.raises(DatasetError, match="defined on images"):
-        _train(volumes, tmp_path / "third", preset="semsim", options={})
+    with pytest.raises(DatasetError, match="defined on images"):  # before anything is read
+        _train(volumes, tmp_path / "third", StopAt(0), preset="semsim", options={})
+    two = {"image": ["c0.npy", "c1.npy"], "labels": "c0_gt.npy"}
+    lists = {"labelled": ["a"], "unlabelled": ["b"], "validation": []}
+    path = write_dataset(tmp_path / "mixed", volumes={"a": two, "b": {"image": "c2.npy"}}, **lists)
+    with pytest.raises(DatasetError, match="b has 1 channel but the labelled cases have 2; all"):
+        _train(path, tmp_path / "fourth")
+
+
+def test_a_cancel_says_what_was_saved_and_how_to_go_on(tmp_path):
+    path, folder = write_dataset(tmp_path / "data"), tmp_path / "run"
+    dataset = read_dataset(path)
+    settings = make_settings(dataset, "cpu")
+    for looks, sentence in (
+        (1, f"Stopped while the cases were read; {folder} is as it was."),
+        (READS + 2, f"Stopped after step 2 of 6, saved in {folder}; call the same command, "),
+    ):
+        told: list[str] = []
+        with pytest.raises(Cancelled):
+            train_dataset(dataset, settings, folder, NpyReader(), CPU, StopAt(looks), told.append)
+        assert told[-1].startswith(sentence)
 
 
 def test_training_learns_and_predicts_at_the_size_of_the_files(tmp_path):
@@ -413,7 +432,8 @@ def _at(tree, *keys):
         (("trainer", "step"), "x"),
         (("trainer", "step"), -1),
         (("trainer", "step"), 10**6),
-        (("trainer", "log"), {"sums": {"total": "x"}, "count": 1}),
+        (("trainer", "log"), {"sums": {"total": "x"}, "missed": 0, "count": 1}),
+        (("trainer", "log"), {"sums": {}, "count": 0}),
         (("trainer", "counters"), {"steps": "x"}),
         (("trainer", "framework"), {}),
         (("trainer", "optimizer"), {"state": {}, "param_groups": []}),

@@ -150,23 +150,19 @@ def test_nothing_is_deleted_for_a_run_that_could_not_do_a_step(tmp_path, preset,
     assert {name: (folder / name).read_bytes() for name in _names(folder)} == before
 
 
-def test_a_run_goes_on_with_its_own_order_of_classes(tmp_path):
+@pytest.mark.parametrize("other", ["the order of classes", "no middle"])
+def test_a_run_whose_data_are_told_otherwise_does_not_go_on(tmp_path, other):
     path, folder = write_dataset(tmp_path / "data"), tmp_path / "run"
-    # Of before classes were sorted, and of a description whose lines were in that order.
-    old = read_dataset(path).in_order_of([3, 1])
-    _train(path, folder, given=old, seconds=0.0)
-    _train(path, tmp_path / "whole", given=old)
-    write_dataset(tmp_path / "data", classes={3: "core", 1: "ring"})
-    for name in (folder, tmp_path / "whole"):
-        _train(path, name)
-    tensors = []
-    for name in (folder, tmp_path / "whole"):
-        model, head = load_run(name, "last", CPU)
-        assert list(head["data"]["classes"]) == ["3", "1"]
-        tensors.append(model.state_dict())
-    assert all(torch.equal(value, tensors[1][name]) for name, value in tensors[0].items())
-    _train(path, folder, fresh=True)
-    assert list(load_run(folder, "last", CPU)[1]["data"]["classes"]) == ["1", "3"]
+    _train(path, folder, seconds=0.0)
+    content = json.loads((folder / "settings.json").read_text())
+    data = content["data"]
+    if other == "no middle":
+        del data["middle"]
+    else:
+        data["classes"] = dict(reversed(data["classes"].items()))
+    (folder / "settings.json").write_text(json.dumps(content))
+    with pytest.raises(DatasetError, match=r"(classes|middle) other than described"):
+        _train(path, folder)
 
 
 def test_a_run_whose_labels_changed_does_not_go_on(tmp_path):

@@ -98,7 +98,11 @@ def test_settings_that_cannot_be_are_told(tmp_path):
         ({"options": {"weak": {"crop": 2.0}}}, "Crop is a share above 0"),
         ({"clip": 0}, "clip must be more than 0"),
         ({"betas": [0.9, 1.0]}, "betas must be from 0"),
-        ({"log_every": 0}, "log_every"),
+        ({"log_every": 0}, "log_every of training must be a whole number, 1 or more, not 0"),
+        ({"steps": 0}, "steps of training must be a whole number, 1 or more, not 0"),
+        ({"steps": -3}, "steps of training must be a whole number, 1 or more, not -3"),
+        ({"labelled": 0}, "labelled of training must be a whole number, 1 or more, not 0"),
+        ({"unlabelled": -1}, "unlabelled of training must be a whole number, 0 or more, not -1"),
         ({"every_class": "yes"}, "every_class of training must be true or false"),
         ({"learning_rate": "fast"}, "learning_rate of training must be a number, not 'fast'"),
         ({"learning_rate": True}, "learning_rate of training must be a number, not True"),
@@ -128,7 +132,7 @@ def test_numbers_that_yaml_reads_as_text_are_numbers(tmp_path):
 def test_a_key_without_a_value_is_told(tmp_path):
     path = write_dataset(tmp_path)
     path.write_text(path.read_text().partition("training:")[0] + "training: {log_every: }\n")
-    with pytest.raises(DatasetError, match="log_every of training must be a whole number, 0 or m"):
+    with pytest.raises(DatasetError, match="log_every of training must be a whole number, 1 or m"):
         make_settings(read_dataset(path), "cpu")
 
 

@@ -29,28 +29,6 @@ Axis = Literal["source", "output"]
 _RECOMPUTED: dict[str, Any] = {"use_reentrant": False, "preserve_rng_state": False}
 
 
-def affinity(features: Tensor, temperature: float = DEFAULT_TEMPERATURE) -> Tensor:
-    """Return the affinity matrix of maps (Eq. 4): how much each pixel reads of every other.
-
-    Parameters
-    ----------
-    features
-        ``(B, D, h, w)`` fused features.
-    temperature
-        Divides the cosines. The published formula has none (1.0), but after a ReLU cosines lie in
-        [0, 1], so that weights then differ by a factor of e at most and every pixel reads nearly
-        the mean of the whole image. 0.1 separates classes.
-
-    Returns
-    -------
-    Tensor
-        ``(B, N, N)`` float32, ``N = h * w``. Row i holds the weights with which pixel i reads the
-        others; it sums to 1.
-    """
-    f = _normalise(features)
-    return (f.transpose(1, 2) @ f / temperature).softmax(-1)
-
-
 def _normalise(features: Tensor) -> Tensor:
     return F.normalize(features.float().flatten(2), dim=1)
 
@@ -64,14 +42,19 @@ def spread(
 ) -> Tensor:
     """Return the affinity-weighted means of `values`, ``I(p) M`` in the notation of the paper.
 
+    Row i of the affinities ``M = softmax(cos / temperature)`` (Eq. 4) holds the weights with which
+    pixel i reads the others; it sums to 1.
+
     Parameters
     ----------
     values
         ``(B, C, h, w)``, on the grid of `features`.
     features
-        ``(B, D, h, w)``.
+        ``(B, D, h, w)`` fused features.
     temperature
-        See `affinity`.
+        Divides the cosines. The published formula has none (1.0), but after a ReLU cosines lie in
+        [0, 1], so that weights then differ by a factor of e at most and every pixel reads nearly
+        the mean of the whole image. 0.1 separates classes.
     block
         Affinities held at a time, of all images together. Where there are more, the matrix of all
         pairs exists only block by block, in the backward pass too, so that memory is bounded
@@ -168,7 +151,7 @@ def rectify(
     features
         ``(B, D, h, w)`` fused features of the same image.
     temperature, block, axis
-        See `affinity` and `spread`.
+        See `spread`.
     at
         Resolution of the result. ``"features"``: both terms on the grid of `features`, as in the
         paper. ``"logits"``: the correction is resized and added to the logits as they are, which

@@ -24,6 +24,13 @@ from .ink_completion import NOT_ANNOTATED
 from .working_region import within_reach
 
 _MAX_SAMPLES = 20_000
+#: Pixels around the objects whose ink is learned from: what is far away is decided by place, and
+#: would only draw the classifier from the hard cases.
+_REACH = 8
+#: Weight of the squared coefficients in the loss.
+_RIDGE = 1e-3
+#: Steps of L-BFGS.
+_ITERATIONS = 40
 
 
 @dataclass
@@ -67,12 +74,7 @@ class Appearance:
 
 
 def fit_appearance(
-    features: Iterable[torch.Tensor],
-    ink: torch.Tensor,
-    classes: int,
-    reach: int = 8,
-    ridge: float = 1e-3,
-    iterations: int = 40,
+    features: Iterable[torch.Tensor], ink: torch.Tensor, classes: int
 ) -> Appearance | None:
     """Learn the appearance of the classes from inked slices.
 
@@ -84,20 +86,13 @@ def fit_appearance(
         255 where not annotated.
     classes : int
         Number of classes with background.
-    reach : int
-        Pixels around the objects whose ink is learned from: what is far away is decided by
-        place, and would only draw the classifier from the hard cases.
-    ridge : float
-        Weight of the squared coefficients in the loss.
-    iterations : int
-        Steps of L-BFGS.
 
     Returns
     -------
     Appearance or None
         None if the ink near the objects holds fewer than two classes.
     """
-    near = within_reach((ink != 0) & (ink != NOT_ANNOTATED), reach)
+    near = within_reach((ink != 0) & (ink != NOT_ANNOTATED), _REACH)
     chosen = near & (ink != NOT_ANNOTATED)
     samples = torch.cat([f.permute(1, 2, 0)[c] for f, c in zip(features, chosen, strict=True)])
     labels = ink[chosen].long()
@@ -109,14 +104,12 @@ def fit_appearance(
     # A small problem in hundreds of short steps: on a GPU starting them would take longer.
     samples, labels, counts = samples[::step].cpu(), labels[::step].cpu(), counts.cpu()
     scale = samples.std(0).clamp_min(1e-6)
-    weights = _regression(_design(samples.T, scale), labels, classes, ridge, iterations)
+    weights = _regression(_design(samples.T, scale), labels, classes)
     shares = (counts + 1) / (counts + 1).sum()
     return Appearance(scale.to(device), weights.to(device), shares.log().to(device))
 
 
-def _regression(
-    columns: torch.Tensor, labels: torch.Tensor, classes: int, ridge: float, iterations: int
-) -> torch.Tensor:
+def _regression(columns: torch.Tensor, labels: torch.Tensor, classes: int) -> torch.Tensor:
     """Return the weights (classes, F) of a logistic regression on columns (F, N) of samples."""
     # Not the optimisers of torch: the first of them in a process imports its compiler, for seconds.
     from scipy import optimize
@@ -126,13 +119,13 @@ def _regression(
     def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         weights = torch.from_numpy(flat).to(columns.dtype).view(classes, -1)
         logits = (weights @ columns).log_softmax(0)
-        value = -(logits * one_hot).sum() / len(labels) + ridge * weights.square().sum()
-        gradient = (logits.exp_() - one_hot) @ columns.T / len(labels) + 2 * ridge * weights
+        value = -(logits * one_hot).sum() / len(labels) + _RIDGE * weights.square().sum()
+        gradient = (logits.exp_() - one_hot) @ columns.T / len(labels) + 2 * _RIDGE * weights
         return float(value), gradient.double().flatten().numpy()
 
     start = np.zeros(classes * len(columns))
     found = optimize.minimize(
-        loss, start, jac=True, method="L-BFGS-B", options={"maxiter": iterations, "maxcor": 10}
+        loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _ITERATIONS, "maxcor": 10}
     )
     return torch.from_numpy(found.x).to(columns.dtype).view(classes, -1)
 

@@ -250,10 +250,8 @@ def move_images(
     return F.grid_sample(images, grid, interpolation, "border", align_corners=False)
 
 
-def move_labels(
-    labels: Tensor, theta: Tensor, outside: int = IGNORE, size: Sequence[int] | None = None
-) -> Tensor:
-    """Apply drawn affine maps to ids, nearest.
+def move_labels(labels: Tensor, theta: Tensor, size: Sequence[int] | None = None) -> Tensor:
+    """Apply drawn affine maps to ids, nearest; `IGNORE` where no source exists.
 
     Parameters
     ----------
@@ -261,8 +259,6 @@ def move_labels(
         ``(B, ...)`` class ids, or ``(B, K, ...)`` of overlapping classes; of any integer type.
     theta, size
         As in `move_images`.
-    outside
-        Value where no source exists.
 
     Returns
     -------
@@ -276,7 +272,7 @@ def move_labels(
     maps = (labels[:, None] if single else labels).float()
     grid = grid_of(theta, maps, size)
     moved = F.grid_sample(maps, grid, "nearest", "border", align_corners=False)
-    moved = moved.round().to(labels.dtype).masked_fill(is_outside(grid)[:, None], outside)
+    moved = moved.round().to(labels.dtype).masked_fill(is_outside(grid)[:, None], IGNORE)
     return moved[:, 0] if single else moved
 
 

@@ -14,14 +14,16 @@ import torch.nn.functional as F
 
 NOT_ANNOTATED = 255
 
+#: Squared descriptor distance at which an edge weight falls to 1/e.
+_TEMPERATURE = 0.05
+#: Jacobi sweeps a level.
+_SWEEPS = 30
+#: Weight of a prediction in each pixel against its edges: in an even region a difference falls to
+#: 1/e within ``_LEAK ** -0.5`` pixels.
+_LEAK = 0.02
 
-def complete_ink(
-    features: torch.Tensor,
-    ink: torch.Tensor,
-    classes: int,
-    temperature: float = 0.05,
-    sweeps: int = 30,
-) -> torch.Tensor:
+
+def complete_ink(features: torch.Tensor, ink: torch.Tensor, classes: int) -> torch.Tensor:
     """Class probabilities of one slice from the ink in it.
 
     Parameters
@@ -32,10 +34,6 @@ def complete_ink(
         Class of each pixel, 255 where not annotated.
     classes : int
         Number of classes with background.
-    temperature : float
-        Squared descriptor distance at which an edge weight falls to 1/e.
-    sweeps : int
-        Jacobi sweeps a level.
 
     Returns
     -------
@@ -60,7 +58,7 @@ def complete_ink(
     for f, s in reversed(pyramid):
         if solution.shape[-2:] != s.shape[-2:]:
             solution = F.interpolate(solution, s.shape[-2:], mode="bilinear", align_corners=False)
-        solution = _relax(f, s, solution, temperature, sweeps)
+        solution = _relax(f, s, solution)
     result = solution[0]
     result = result / result.sum(0, keepdim=True).clamp_min(1e-12)
     return torch.where(known[None], seeds, result)
@@ -70,9 +68,6 @@ def correct_by_ink(
     features: torch.Tensor,
     ink: torch.Tensor,
     probabilities: torch.Tensor,
-    temperature: float = 0.05,
-    leak: float = 0.02,
-    sweeps: int = 30,
 ) -> torch.Tensor:
     """Let the ink of a slice correct what was predicted for it.
 
@@ -89,13 +84,6 @@ def correct_by_ink(
         Class of each pixel, 255 where not annotated.
     probabilities : (classes, H, W) float tensor
         The prediction.
-    temperature : float
-        Squared descriptor distance at which an edge weight falls to 1/e.
-    leak : float
-        Weight of the prior in each pixel against its edges: in an even region a difference falls to
-        1/e within ``leak ** -0.5`` pixels.
-    sweeps : int
-        Jacobi sweeps a level.
 
     Returns
     -------
@@ -119,23 +107,17 @@ def correct_by_ink(
         if solution.shape[-2:] != c.shape[-2:]:
             solution = F.interpolate(solution, c.shape[-2:], mode="bilinear", align_corners=False)
         fixed = c / amount.clamp_min(1e-12)
-        solution = _sweep(f, fixed, amount > 0, solution, temperature, sweeps, leak * 4**level)
+        solution = _sweep(f, fixed, amount > 0, solution, _LEAK * 4**level)
     result = (probabilities + solution[0]).clamp_min(0)
     result = result / result.sum(0, keepdim=True).clamp_min(1e-12)
     return torch.where(known, exact, result)
 
 
-def _relax(
-    features: torch.Tensor,
-    seeds: torch.Tensor,
-    solution: torch.Tensor,
-    temperature: float,
-    sweeps: int,
-) -> torch.Tensor:
+def _relax(features: torch.Tensor, seeds: torch.Tensor, solution: torch.Tensor) -> torch.Tensor:
     """Jacobi sweeps of the Dirichlet problem on one grid, ink fixed."""
     amount = seeds.sum(1, keepdim=True)
     fixed = seeds / amount.clamp_min(1e-12)
-    return _sweep(features, fixed, amount > 0, solution, temperature, sweeps, 0.0)
+    return _sweep(features, fixed, amount > 0, solution, 0.0)
 
 
 def _sweep(
@@ -143,21 +125,19 @@ def _sweep(
     fixed: torch.Tensor,
     known: torch.Tensor,
     solution: torch.Tensor,
-    temperature: float,
-    sweeps: int,
     leak: float,
 ) -> torch.Tensor:
     """Jacobi sweeps on one grid (1, C, H, W); values stay fixed where known."""
     horizontal = (features[..., 1:] - features[..., :-1]).square().sum(1, keepdim=True)
     vertical = (features[..., 1:, :] - features[..., :-1, :]).square().sum(1, keepdim=True)
     # A floor keeps every pixel connected, else a closed contour would leave no label at all.
-    horizontal = torch.exp(-horizontal / temperature) + 1e-4
-    vertical = torch.exp(-vertical / temperature) + 1e-4
+    horizontal = torch.exp(-horizontal / _TEMPERATURE) + 1e-4
+    vertical = torch.exp(-vertical / _TEMPERATURE) + 1e-4
     left, right = F.pad(horizontal, (1, 0)), F.pad(horizontal, (0, 1))
     up, down = F.pad(vertical, (0, 0, 1, 0)), F.pad(vertical, (0, 0, 0, 1))
     degree = left + right + up + down + leak
     solution = torch.where(known, fixed, solution)
-    for _ in range(sweeps):
+    for _ in range(_SWEEPS):
         p = F.pad(solution, (1, 1, 1, 1), mode="replicate")
         mean = (
             left * p[..., 1:-1, :-2]

@@ -250,6 +250,8 @@ def soft_overlapping_dice(
 
 
 def _dice(p: Tensor, g: Tensor, squared: Tensor, w: Tensor, absent: bool = True) -> Tensor:
+    if p.shape[1] == 0:
+        return p.sum()  # no class to average over: zero
     axes = (0, *range(2, p.ndim))
     overlap = (w * p * g).sum(axes)
     there = (w * squared).sum(axes)

@@ -188,6 +188,25 @@ def match(
     ValueError
         When labels of volumes are to be cleaned up, or for an unknown way to refine.
     """
+    # Marginals are sums of shares: half precision would make another weight of them.
+    with torch.autocast(features.device.type, enabled=False):
+        return _match(
+            features, pool, k, grid, block, refine, morph, standardise, agreement, temperature
+        )
+
+
+def _match(
+    features: Tensor,
+    pool: ReferencePool,
+    k: int,
+    grid: int,
+    block: int | None,
+    refine: FrequencySource | None,
+    morph: bool,
+    standardise: bool,
+    agreement: Agreement,
+    temperature: float | None,
+) -> Match:
     size = grid_size(features.shape, grid)
     sampled = sample_nearest(features.detach().float(), size)
     b, place = sampled.shape[0], sampled.shape[2:]

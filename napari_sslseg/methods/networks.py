@@ -24,12 +24,10 @@ FeatureDrop = Callable[[Tensor], Tensor]
 
 
 class Taps(NamedTuple):
-    """Everything one forward pass offers to the methods.
+    """What one forward pass offers to the methods.
 
     Attributes
     ----------
-    encoder
-        One map a level, finest first: ``(B, channels[l], H / 2**l, W / 2**l)``.
     decoder
         The input of the classifier, ``(B, channels[0], H, W)``, non-negative up to the leak of the
         activation. This is where RPG matches.
@@ -37,7 +35,6 @@ class Taps(NamedTuple):
         ``(B, classes, H, W)``.
     """
 
-    encoder: tuple[Tensor, ...]
     decoder: Tensor
     logits: Tensor
 
@@ -247,16 +244,15 @@ class EncoderDecoder(nn.Module):
         return logits, x
 
     def taps(self, image: Tensor) -> Taps:
-        """Return encoder maps (of the padded image), decoder map and logits (of `image`).
+        """Return decoder map and logits.
 
         Parameters
         ----------
         image
             ``(B, in_channels, ...)`` float, of any sides.
         """
-        features = self.encode(image)
-        logits, decoder = self.decode(features, size=image.shape[2:])
-        return Taps(features, decoder, logits)
+        logits, decoder = self.decode(self.encode(image), size=image.shape[2:])
+        return Taps(decoder, logits)
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the logits ``(B, classes, ...)`` of ``(B, in_channels, ...)``, of any sides."""

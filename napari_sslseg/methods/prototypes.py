@@ -69,11 +69,6 @@ class QueryResult:
     similarity: Tensor
     weight: Tensor
 
-    @property
-    def probs(self) -> Tensor:
-        """Probabilities ``(B, K, h, w)``."""
-        return self.log_probs.exp()
-
 
 def cells(length: int, regions: int, device: torch.device | None = None) -> Tensor:
     """Return for each of `length` positions the index of its cell, ``(length,)`` int64.
@@ -213,6 +208,8 @@ def _similarity(features: Tensor, prototypes: Prototypes) -> Tensor:
 
 def _pool(scores: Tensor, present: Tensor) -> Tensor:
     """Log of the sum over labelled images of exp scores, absent classes left out."""
+    if scores.shape[1] == 0:
+        return scores.sum(1) + _ABSENT  # no class is anywhere: all are alike
     return scores.masked_fill(~present[None, :, :, None, None], _ABSENT).logsumexp(1)
 
 

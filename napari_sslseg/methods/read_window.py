@@ -26,9 +26,8 @@ class Window:
     """
 
     radius: int
-    offsets: list[tuple[int, int]]
     shifts: torch.Tensor
-    """(N, 2) the same as floats."""
+    """(N, 2) the offsets as floats."""
     bias: torch.Tensor
     """(N,) log weight: falls with the squared distance."""
     places: NDArray[np.int64]
@@ -60,7 +59,7 @@ class Window:
         if whole:
             bias[torch.tensor(outside)] = -math.inf
         places = np.array(square, np.int64) + radius
-        return Window(radius, square, shifts.to(device), bias.to(device), places)
+        return Window(radius, shifts.to(device), bias.to(device), places)
 
 
 class Read(Protocol):

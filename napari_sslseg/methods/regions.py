@@ -215,28 +215,6 @@ class AdaptiveThresholds(nn.Module):
         return values.clone() if self.cap is None else values.clamp(max=self.cap)
 
     @torch.no_grad()
-    def update(
-        self,
-        probs: Tensor,
-        prediction: int = 0,
-        split: Split = "unlabelled",
-        mask: Tensor | None = None,
-    ) -> Tensor:
-        """Take in one batch and return the thresholds in use afterwards.
-
-        Parameters
-        ----------
-        probs
-            ``(B, K, ...)`` probabilities of the prediction; the annotation plays no part. With
-            structures ``(B, classes, structures, ...)``.
-        prediction, split
-            Which thresholds to update; as in `get`, with its errors.
-        mask
-            ``(B, ...)`` bool, the pixels to count; None counts all.
-        """
-        return self.observe(*probs.detach().float().max(1), prediction, split, mask)
-
-    @torch.no_grad()
     def observe(
         self,
         confidence: Tensor,
@@ -250,10 +228,12 @@ class AdaptiveThresholds(nn.Module):
         Parameters
         ----------
         confidence, classes
-            ``(B, ...)`` probabilities of the predicted classes, and their ids. With structures
-            ``(B, structures, ...)``.
-        prediction, split, mask
-            As in `update`; `mask` is shaped like `classes`.
+            ``(B, ...)`` probabilities of the predicted classes, and their ids; the annotation
+            plays no part. With structures ``(B, structures, ...)``.
+        prediction, split
+            Which thresholds to update; as in `get`, with its errors.
+        mask
+            Bool, shaped like `classes`: the pixels to count; None counts all.
         """
         counted = torch.ones_like(classes, dtype=torch.bool) if mask is None else mask
         # Each structure has sums of its own; exclusive classes are summed over everything.

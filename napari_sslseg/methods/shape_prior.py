@@ -10,6 +10,11 @@ from scipy import ndimage
 
 from .ink_completion import NOT_ANNOTATED
 
+#: Distance (pixels) from an interpolated border at which its evidence is 1.
+_BAND = 2.0
+#: Steps of the fixed-point iteration that keeps areas.
+_ITERATIONS = 8
+
 
 def object_radius(ink: torch.Tensor) -> float:
     """Radius (pixels) of the disc with the median area of the inked objects.
@@ -141,9 +146,9 @@ def overlap(here: torch.Tensor, there: torch.Tensor) -> float:
 
 
 def interpolated_shapes(
-    here: torch.Tensor, there: torch.Tensor, fractions: Sequence[float], band: float = 2.0
+    here: torch.Tensor, there: torch.Tensor, fractions: Sequence[float]
 ) -> torch.Tensor:
-    """Evidence of the interpolated shapes: signed distances, in units of ``band`` and within it.
+    """Evidence of the interpolated shapes: signed distances, in units of a band and within it.
 
     Shape-based interpolation (Raya & Udupa, IEEE TMI 9(1), 1990). The limits leave everything but
     the place of the border to other evidence.
@@ -154,8 +159,6 @@ def interpolated_shapes(
         Signed distances in pixels of the two ends, see `signed_distances`.
     fractions : sequence of B floats
         Parts of the way from ``here`` to ``there``.
-    band : float
-        Distance (pixels) at which the evidence is 1.
 
     Returns
     -------
@@ -164,30 +167,28 @@ def interpolated_shapes(
     fraction = torch.tensor(fractions, dtype=here.dtype, device=here.device)[:, None, None, None]
     # A class absent from one end is not infinitely far: it may well appear in between.
     mixed = (1 - fraction) * here.clamp_min(-30.0) + fraction * there.clamp_min(-30.0)
-    return (mixed / band).clamp(-1.0, 1.0)
+    return (mixed / _BAND).clamp(-1.0, 1.0)
 
 
-def keep_areas_of_slices(probabilities: torch.Tensor, iterations: int = 8) -> torch.Tensor:
+def keep_areas_of_slices(probabilities: torch.Tensor) -> torch.Tensor:
     """Do `keep_areas` for each of some slices; several at once, for devices to be filled.
 
     Parameters
     ----------
     probabilities : (B, classes, H, W) float tensor
-    iterations : int
-        As in `keep_areas`.
 
     Returns
     -------
     (B, classes, H, W) tensor
     """
     if len(probabilities) == 1:
-        return keep_areas(probabilities[0], iterations)[None]
+        return keep_areas(probabilities[0])[None]
     target = probabilities.sum((2, 3)).add(3.0).log()
     logits = probabilities.clamp_min(1e-6).log()
     bias = torch.zeros_like(target)
     open_ = probabilities.amax(1, keepdim=True) < 0.999
     settled = torch.where(open_, 0.0, probabilities).sum((2, 3))
-    for _ in range(iterations):
+    for _ in range(_ITERATIONS):
         decided = ((logits + bias[..., None, None]) / 0.3).softmax(1)
         area = torch.where(open_, decided, 0.0).sum((2, 3)) + settled
         bias = bias + 0.3 * (target - area.add(3.0).log())
@@ -195,7 +196,7 @@ def keep_areas_of_slices(probabilities: torch.Tensor, iterations: int = 8) -> to
     return (logits + bias.clamp(-1.5, 1.5)[..., None, None]).softmax(1)
 
 
-def keep_areas(probabilities: torch.Tensor, iterations: int = 8) -> torch.Tensor:
+def keep_areas(probabilities: torch.Tensor) -> torch.Tensor:
     """Bias the classes so that each covers, when decided, the area its probabilities add up to.
 
     Averaging soft labels keeps their sum but not the area where they win: thin and small classes
@@ -206,8 +207,6 @@ def keep_areas(probabilities: torch.Tensor, iterations: int = 8) -> torch.Tensor
     ----------
     probabilities : (classes, H, W) float tensor
         Sums to 1; class 0 is the background.
-    iterations : int
-        Steps of the fixed-point iteration.
 
     Returns
     -------
@@ -221,7 +220,7 @@ def keep_areas(probabilities: torch.Tensor, iterations: int = 8) -> torch.Tensor
     open_ = probabilities.amax(0) < 0.999
     settled = torch.where(open_, 0.0, probabilities).sum((1, 2))
     undecided = logits[:, open_]
-    for _ in range(iterations):
+    for _ in range(_ITERATIONS):
         decided = ((undecided + bias[:, None]) / 0.3).softmax(0).sum(1) + settled
         bias = bias + 0.3 * (target - decided.add(3.0).log())
         bias = bias - bias[0]

@@ -51,11 +51,9 @@ class MatchSettings:
 class Match:
     """How to carry values from a key slice to a query slice."""
 
-    flow: torch.Tensor
-    """(2, H, W) displacement (row, column) in pixels: query p looks at key p + flow."""
     places: torch.Tensor
-    """(H + 2 r, W + 2 r, 2) the same as places to sample at, see `places_of`, those at the edges
-    repeated r times."""
+    """(H + 2 r, W + 2 r, 2) where in the key slice each pixel looks, see `places_of`, those at the
+    edges repeated r times."""
     read: Read
 
     def carry(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -198,4 +196,4 @@ def match_pairs(
     else:
         for here, there in zip(query[0], moved, strict=True):
             reads.append(CompiledRead(here, there, read, settings.read_temperature))
-    return [Match(flow[i], places[i], reads[i]) for i in range(pairs)]
+    return [Match(places[i], reads[i]) for i in range(pairs)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_sslseg.methods.affinity import affinity, limit_grid, rectify, resize, spread
+from napari_sslseg.methods.affinity import limit_grid, rectify, resize, spread
 from napari_sslseg.methods.label_space import LabelSpace
 
 
@@ -16,9 +16,18 @@ def _two_classes(side=6):
     return features, labels
 
 
-def test_rows_sum_to_one():
-    rows = affinity(torch.rand(2, 8, 5, 6)).sum(-1)
-    torch.testing.assert_close(rows, torch.ones(2, 30))
+def _affinities(features, temperature):
+    """Return Eq. 4 as it is printed, of all pairs of pixels; rows sum to one."""
+    f = features.flatten(2)
+    cosines = torch.cosine_similarity(f[..., :, None], f[..., None, :], dim=1)
+    return (cosines / temperature).softmax(-1)
+
+
+def test_each_pixel_reads_all_others_by_their_cosines():
+    torch.manual_seed(0)
+    features, values = torch.rand(2, 8, 5, 6), torch.randn(2, 3, 5, 6)
+    expected = values.flatten(2) @ _affinities(features, 0.2).transpose(1, 2)
+    torch.testing.assert_close(spread(values, features, 0.2), expected.view_as(values))
 
 
 def test_small_temperature_reads_the_mean_of_the_own_class():
@@ -31,10 +40,10 @@ def test_small_temperature_reads_the_mean_of_the_own_class():
 
 
 def test_literal_temperature_reads_nearly_the_mean_of_the_image():
-    features, labels = _two_classes()
-    own = affinity(features, 1.0)[0, 0, labels.flatten() == 0].sum().item()
+    features, _ = _two_classes()  # also what is spread: the share that is read of each class
+    own = spread(features, features, 1.0)[0, 0, 0, 0].item()
     assert own == pytest.approx(2.718 / 3.718, abs=1e-3)
-    assert affinity(features, 0.1)[0, 0, labels.flatten() == 0].sum() > 0.999
+    assert spread(features, features, 0.1)[0, 0, 0, 0] > 0.999
 
 
 def test_logits_constant_in_each_class_are_doubled():
@@ -113,8 +122,7 @@ def test_maps_of_different_grids_are_refused():
 def test_printed_product_by_hand_and_in_blocks():
     torch.manual_seed(0)
     features, values = torch.rand(1, 4, 3, 5), torch.randn(1, 2, 3, 5, requires_grad=True)
-    matrix = affinity(features, 0.2)  # rows sum to one
-    expected = (values.flatten(2) @ matrix).view_as(values)
+    expected = (values.flatten(2) @ _affinities(features, 0.2)).view_as(values)
     whole = spread(values, features, 0.2, axis="output")
     torch.testing.assert_close(whole, expected)
     blocks = spread(values, features, 0.2, block=4 * 15, axis="output")

@@ -46,7 +46,7 @@ def test_what_is_learned_is_where_the_loss_is_least() -> None:
     labels = torch.randint(0, 3, (2, SIZE, SIZE), generator=generator).to(torch.uint8)
     features = labels[:, None] * torch.tensor([1.0, -0.5])[:, None, None]
     features = features + torch.randn(2, 2, SIZE, SIZE, generator=generator)
-    fitted = fit_appearance(features, labels, 3, iterations=200)
+    fitted = fit_appearance(features, labels, 3)
     assert fitted is not None
     samples = features.transpose(0, 1).flatten(1) / fitted.scale[:, None]
     rows = torch.cat((samples, samples.square().clamp_max(9), torch.ones_like(samples[:1])))

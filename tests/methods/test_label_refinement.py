@@ -48,6 +48,16 @@ def test_one_step_of_the_alignment_by_hand():
     torch.testing.assert_close(again, bias)  # kept, as nothing is better
 
 
+def test_of_steps_back_and_forth_the_best_divisors_are_kept():
+    # All queries change sides at once: first all are label 1, then all are label 2, half of each
+    # is wanted. Neither is better, and the first stays.
+    scores, symbols = torch.tensor([[0.9, 0.8]] * 4), torch.tensor([[1, 2]] * 4)
+    target = torch.tensor([0.0, 0.5, 0.5])
+    for steps in (1, 2):
+        found = align_frequencies(scores, symbols, target, steps=steps, rate=0.4)
+        assert torch.equal(found, torch.ones(3))
+
+
 def test_majority_is_that_of_the_neighbourhood_and_keeps_the_own_label_in_a_tie():
     labels = torch.zeros(1, 3, 4, dtype=torch.long)
     labels[:, :, 2:] = 1

@@ -134,3 +134,12 @@ def test_a_mean_with_small_weights_is_a_mean():
     assert weighted_mean(
         torch.tensor([1.0, 3.0]), torch.tensor([0.1, 0.3])
     ).item() == pytest.approx(2.5)
+
+
+def test_dice_without_any_class_to_average_is_zero_with_zero_gradient():
+    logits = torch.randn(1, 1, 3, 3, requires_grad=True)
+    target = torch.zeros(1, 3, 3, dtype=torch.long)
+    loss = masked_dice(logits.softmax(1), target, background=False)
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.equal(logits.grad, torch.zeros_like(logits))

@@ -46,6 +46,18 @@ def test_result_does_not_depend_on_blocks():
     torch.testing.assert_close(small.weight, large.weight)
 
 
+@pytest.mark.parametrize("options", [{}, {"refine": "features"}, {"temperature": 0.1}])
+def test_matches_are_in_single_precision_whatever_the_rest_runs_in(options):
+    features, labels = _maps()
+    queries, pool = _maps(seed=1)[0], ReferencePool.from_maps(features, labels, 4)
+    plain = match(queries, pool, **options)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = match(queries, pool, **options)
+    assert torch.equal(mixed.labels, plain.labels)
+    assert torch.equal(mixed.probabilities, plain.probabilities)
+    assert torch.equal(mixed.weight, plain.weight)
+
+
 def test_an_image_identical_to_a_reference_takes_its_labels():
     features, labels = _maps()
     pool = ReferencePool.from_maps(features, labels, 4)

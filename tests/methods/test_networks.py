@@ -19,10 +19,11 @@ def test_published_layout_has_the_published_number_of_parameters():
 
 
 def test_encoder_maps_halve_in_size_and_follow_the_channels():
-    taps = UNet2d(2, 3).taps(torch.randn(2, 2, 64, 96))
-    assert [tuple(f.shape) for f in taps.encoder] == [
+    network, image = UNet2d(2, 3), torch.randn(2, 2, 64, 96)
+    assert [tuple(f.shape) for f in network.encode(image)] == [
         (2, c, 64 // 2**i, 96 // 2**i) for i, c in enumerate((16, 32, 64, 128, 256))
     ]
+    taps = network.taps(image)
     assert taps.decoder.shape == (2, 16, 64, 96)
     assert taps.logits.shape == (2, 3, 64, 96)
 

@@ -72,17 +72,29 @@ def test_class_absent_from_an_image_or_from_all_leaves_probabilities_finite():
     assert p.present.tolist() == [[True, True, False, False]] + [[True, True, True, False]] * 2
     features.requires_grad_()
     result = query(features, regional_prototypes(features, labels, 4))
-    assert torch.equal(result.probs[:, 3], torch.zeros(3, 8, 8))
-    assert (result.probs[:, 2] > 0).all()
-    torch.testing.assert_close(result.probs.sum(1), torch.ones(3, 8, 8))
+    probs = result.log_probs.exp()
+    assert torch.equal(probs[:, 3], torch.zeros(3, 8, 8))
+    assert (probs[:, 2] > 0).all()
+    torch.testing.assert_close(probs.sum(1), torch.ones(3, 8, 8))
     result.log_probs[:, :3].sum().backward()
     assert features.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("divergence", ["softmax", "raw"])
+def test_no_labelled_image_gives_no_opinion(divergence):
+    features = torch.rand(2, 5, 4, 4, requires_grad=True)
+    nobody = regional_prototypes(torch.rand(0, 5, 4, 4), torch.zeros(0, 4, 4).long(), 3, 2)
+    found = query(features, nobody, divergence=divergence)
+    torch.testing.assert_close(found.log_probs.exp(), torch.full((2, 3, 4, 4), 1 / 3))
+    assert (found.weight == 0).all()
+    found.log_probs.sum().backward()  # there is a graph, and nothing to learn
+    assert (features.grad == 0).all()
 
 
 def test_nothing_labelled_at_all_gives_no_opinion():
     features, labels = _maps()
     result = query(features, regional_prototypes(features, torch.full_like(labels, 255), 3))
-    torch.testing.assert_close(result.probs, torch.full((3, 3, 8, 8), 1 / 3))
+    torch.testing.assert_close(result.log_probs.exp(), torch.full((3, 3, 8, 8), 1 / 3))
     assert torch.equal(result.weight, torch.zeros(3, 8, 8))
 
 
@@ -93,7 +105,7 @@ def test_query_by_hand():
     p = Prototypes(vectors, torch.ones(2, 2, dtype=torch.bool), 1)
     result = query(x.view(1, 2, 1, 1), p, temperature=1.0)
     expected = (math.e + 1) / (math.e + 1 + 2)
-    assert result.probs[0, 0].item() == pytest.approx(expected)
+    assert result.log_probs[0, 0].exp().item() == pytest.approx(expected)
     q = [math.e / (math.e + 1), 0.5]
     mean = sum(q) / 2
     kl = [a * math.log(a / mean) + (1 - a) * math.log((1 - a) / (1 - mean)) for a in q]
@@ -160,10 +172,10 @@ def test_without_temperature_no_probability_exceeds_the_documented_bound(classes
     features = torch.eye(classes)[torch.randint(0, classes, (1, 8, 8))].permute(0, 3, 1, 2)
     labels = features.argmax(1)
     p = regional_prototypes(features, labels, classes, regions=1)
-    literal = query(features, p, temperature=1.0).probs.max().item()
+    literal = query(features, p, temperature=1.0).log_probs.exp().max().item()
     assert literal <= math.e / (math.e + classes - 1) + 1e-6
     assert literal == pytest.approx(bound, abs=1e-3)
-    assert query(features, p, temperature=0.1).probs.amax(1).min() > 0.95
+    assert query(features, p, temperature=0.1).log_probs.exp().amax(1).min() > 0.95
 
 
 def test_gradients_reach_queries_and_prototypes_but_not_through_the_weight():

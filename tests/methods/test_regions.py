@@ -69,7 +69,7 @@ def test_wrong_shapes_are_refused():
 def test_threshold_update_by_hand():
     thresholds = AdaptiveThresholds(2)
     probs = torch.tensor([[0.3, 0.4, 0.1], [0.7, 0.6, 0.9]]).view(1, 2, 1, 3)
-    thresholds.update(probs)
+    thresholds.observe(*probs.max(1))
     mean = (0.7 + 0.6 + 0.9) / (3 + 1)
     assert thresholds.get()[1].item() == pytest.approx(0.5 * mean + 0.5 * 0.9)
 
@@ -77,13 +77,13 @@ def test_threshold_update_by_hand():
 @pytest.mark.parametrize(("release", "expected"), [(False, 0.9), (True, 0.45)])
 def test_absent_class_halves_its_threshold_only_in_release_mode(release, expected):
     thresholds = AdaptiveThresholds(2, release=release)
-    thresholds.update(torch.tensor([[0.2], [0.8]]).view(1, 2, 1, 1))
+    thresholds.observe(*torch.tensor([[0.2], [0.8]]).view(1, 2, 1, 1).max(1))
     assert thresholds.get()[0].item() == pytest.approx(expected)
 
 
 def test_predictions_and_splits_are_independent():
     thresholds = AdaptiveThresholds(2, predictions=2)
-    thresholds.update(torch.full((1, 2, 4, 4), 0.5), prediction=1, split="labelled")
+    thresholds.observe(*torch.full((1, 2, 4, 4), 0.5).max(1), prediction=1, split="labelled")
     changed = (thresholds.values != torch.tensor(0.9)).nonzero()
     assert changed.tolist() == [[1, 1, 0]]
 
@@ -91,7 +91,7 @@ def test_predictions_and_splits_are_independent():
 def test_mask_selects_the_pixels_that_count():
     probs = torch.tensor([[0.9, 0.6], [0.1, 0.4]]).view(1, 2, 1, 2)
     thresholds = AdaptiveThresholds(2)
-    thresholds.update(probs, mask=torch.tensor([[[True, False]]]))
+    thresholds.observe(*probs.max(1), mask=torch.tensor([[[True, False]]]))
     assert thresholds.get()[0].item() == pytest.approx(0.5 * 0.9 / 2 + 0.45)
 
 
@@ -103,7 +103,7 @@ def test_cap_bounds_the_value_in_use_only():
 
 def test_thresholds_survive_saving():
     thresholds, other = AdaptiveThresholds(3, 2), AdaptiveThresholds(3, 2)
-    thresholds.update(torch.randn(2, 3, 8, 8).softmax(1), 1)
+    thresholds.observe(*torch.randn(2, 3, 8, 8).softmax(1).max(1), 1)
     other.load_state_dict(thresholds.state_dict())
     assert torch.equal(other.values, thresholds.values)
 
@@ -139,7 +139,7 @@ def test_structures_have_thresholds_of_their_own_by_hand():
     assert thresholds.values.shape == (1, 2, 2, 2)
     # Structure 0: yes at .8 and .6, no at .9; structure 1: no everywhere.
     yes = torch.tensor([[[0.8, 0.6, 0.1], [0.3, 0.2, 0.1]]])
-    used = thresholds.update(torch.stack([1 - yes, yes], 1))
+    used = thresholds.observe(*torch.stack([1 - yes, yes], 1).max(1))
     no = [0.5 * 0.9 / 2 + 0.45, 0.5 * (0.7 + 0.8 + 0.9) / 4 + 0.45]
     expected = torch.tensor([no, [0.5 * 1.4 / 3 + 0.45, 0.9]])  # nobody says yes to structure 1
     torch.testing.assert_close(used, expected)
@@ -181,7 +181,7 @@ def test_released_ratio_weights(ratio, factor, expected):
 
 def test_a_rate_of_zero_keeps_thresholds_fixed():
     thresholds = AdaptiveThresholds(3, rate=0, initial=0.8)
-    used = thresholds.update(torch.randn(2, 3, 8, 8).softmax(1))
+    used = thresholds.observe(*torch.randn(2, 3, 8, 8).softmax(1).max(1))
     assert used.tolist() == pytest.approx([0.8] * 3)
     with pytest.raises(ValueError, match="rate"):
         AdaptiveThresholds(3, rate=-0.1)

@@ -14,7 +14,7 @@ from ..augment_volumes import sample_cutmix_volume
 from ..label_space import LabelSpace
 from ..networks import EncoderDecoder, UNet2d, crop, pad_to_multiple
 from ..ramps import Scalar
-from ..regions import AdaptiveThresholds, partition
+from ..regions import AdaptiveThresholds
 from .batch import Batch
 from .configuration import FrameworkConfig
 from .metassl import MetaSSL, PredictionPair
@@ -69,8 +69,6 @@ class Framework(nn.Module):
         Whether there are two predictions of each labelled image, so that MetaSSL can compare them.
     reference_predictions
         Number of predictions that serve as reference, each with its own thresholds.
-    rectified_index
-        Index of the thresholds that belong to the rectified prediction.
 
     Raises
     ------
@@ -81,7 +79,6 @@ class Framework(nn.Module):
     """
 
     reference_predictions = 1
-    rectified_index = 0
     takes_volumes = True
     compares_labelled = False
 
@@ -298,28 +295,6 @@ class Framework(nn.Module):
         """
         with evaluating(self.network):
             return self.space.probabilities(self.network(image))
-
-    def regions(self, output: PredictOutput, prediction: int | None = None) -> Tensor:
-        """Return the MetaSSL regions of predicted unlabelled images.
-
-        The rectified prediction is the reference, the plain one the supervised prediction.
-
-        Parameters
-        ----------
-        output
-            Of `predict`.
-        prediction
-            Whose thresholds to use; None takes those of the rectified prediction.
-
-        Returns
-        -------
-        Tensor
-            ``(B, ...)`` uint8 of `Region` codes; overlapping: ``(B, K, ...)``.
-        """
-        index = self.rectified_index if prediction is None else prediction
-        reference = self.space.exclusive_probabilities(output.rectified)
-        learner = self.space.decide(output.plain)[1]
-        return partition(reference, learner, self.thresholds.get(index))
 
     def predict_padded(self, image: Tensor) -> PredictOutput:
         """Predict images or volumes whose sides the network divides, in the mode that it is in."""

@@ -67,7 +67,10 @@ class Batch:
         return replace(self, **changes)
 
     def padded(self, multiple: int) -> Batch:
-        """Return the batch with its sides padded at their ends by pixels that carry no supervision.
+        """Return the batch with its sides padded at their ends.
+
+        No annotation and no prior covers the pixels that are added. The terms of unlabelled images
+        compare predictions there as elsewhere.
 
         Parameters
         ----------
@@ -98,7 +101,10 @@ class Batch:
     def moved(
         self, generator: torch.Generator, config: WeakAugmentation, multiple: int = 1
     ) -> Batch:
-        """Return the batch under random geometry; 255 or weight 0 where nothing is known.
+        """Return the batch under random geometry.
+
+        Where a view looks beyond the image, which repeats its border there, annotations are 255 and
+        priors weigh 0. The terms of unlabelled images compare predictions there as elsewhere.
 
         Parameters
         ----------

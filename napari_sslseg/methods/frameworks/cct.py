@@ -48,6 +48,11 @@ class CCTConfig(FrameworkConfig):
         ``"both"``: each decoder teaches the other, as released with MetaSSL. ``"one"``: only the
         auxiliary one teaches the main one, as drawn in the paper. Without MetaSSL the main decoder
         always teaches the auxiliary ones, which alone are perturbed.
+    labelled_reference
+        Whose prediction partitions the labelled pixels for a decoder, with MetaSSL: its ``"own"``,
+        or that of the ``"other"``, which teaches it on unlabelled images; argued in `CPSConfig`. Of
+        an auxiliary decoder the other is the main one; of the main one it is each auxiliary one,
+        and the loss is their mean.
     consistency
         Largest weight of the unlabelled loss, a mean over auxiliary decoders.
     ramp_end
@@ -59,6 +64,7 @@ class CCTConfig(FrameworkConfig):
     feature_dropout: float = 0.4
     decoder_dropout: tuple[float, ...] | None = None
     direction: Literal["both", "one"] = "both"
+    labelled_reference: Literal["own", "other"] = "own"
     consistency: float = 1.0
     ramp_end: float = 0.4
 
@@ -133,7 +139,8 @@ class CCT(Framework):
             reference = self.space.probabilities(logits[0][1].detach())
             labelled = self.space.probabilities(logits[0][0].detach())
             unlabelled = [PredictionPair(reference, logits[1][1])] if nu else []
-            self.metassl.observe(unlabelled, [PredictionPair(labelled, logits[0][0])])
+            pair = PredictionPair(labelled, logits[0][0])
+            self.metassl.observe(unlabelled, [pair], batch.labelled_target)
             if nu:
                 gaps = [self.space.probabilities(z[1]) - reference for z in logits[1:]]
                 parts["unlabelled"] = torch.stack([gap.square().mean() for gap in gaps]).mean()
@@ -192,7 +199,7 @@ class CCT(Framework):
             Scalars ``"labelled_regions"``, a sum over decoders, and ``"unlabelled"``, a mean over
             the auxiliary ones.
         """
-        c, nu = self.config, batch.unlabelled_count
+        c, nu, target = self.config, batch.unlabelled_count, batch.labelled_target
         probs = [[self.space.probabilities(z.detach()) for z in split] for split in logits]
         followers = range(1, len(logits))
         forth = [PredictionPair(probs[0][1], logits[k][1], 0) for k in followers]
@@ -206,8 +213,15 @@ class CCT(Framework):
             PredictionPair(p[0], z[0], k, compared=answers)
             for k, (p, z, answers) in enumerate(zip(probs, logits, compared, strict=True))
         ]
-        self.metassl.observe([*forth, *back] if nu else (), labelled)
-        parts = {"labelled_regions": self.metassl.labelled(labelled, batch.labelled_target)}
+        self.metassl.observe([*forth, *back] if nu else (), labelled, target)
+        if c.labelled_reference == "own":
+            parts = {"labelled_regions": self.metassl.labelled(labelled, target)}
+        else:
+            # The learner is itself the other prediction that its reference is compared with.
+            learn = [PredictionPair(probs[0][0], logits[k][0], 0) for k in followers]
+            main_learns = [PredictionPair(probs[k][0], logits[0][0], k) for k in followers]
+            mean = self.metassl.labelled(main_learns, target) / len(followers)
+            parts = {"labelled_regions": self.metassl.labelled(learn, target) + mean}
         if nu:
             taught = [*forth, *back] if c.direction == "both" else back
             parts["unlabelled"] = self.metassl.unlabelled(taught) / len(followers)

@@ -69,9 +69,6 @@ class CombinedConfig(SemSimConfig):
         The terms in which the network teaches itself grow to full weight over the first fifth.
         Heterogeneous weights never mask everything out, so an untrained network must be kept from
         teaching. Ink and prior count in full from the start.
-    prior_end
-        Share of the prior's weight that is left at the end of the training. 1: its own weight map
-        already says where it is trusted; lower values let the network leave it.
     similarity_every
         Compute the similarity terms (intra, cross, matched) in every so-many-th step only. They
         cost several times the rest of a step, and on a CPU the number of steps within the budget
@@ -102,7 +99,6 @@ class CombinedConfig(SemSimConfig):
     ramp_begin: float = 0.0
     first_steps: int = 0
     ramp_end: float = 0.2
-    prior_end: float = 1.0
 
 
 class Combined(SemSim):
@@ -153,7 +149,7 @@ class Combined(SemSim):
         views = self.views(batch, generator)
         parts = self.labelled_losses(views.labelled_logits, batch)
         weak_probs, rectified = self.weak_targets(views)
-        self.observe(weak_probs, rectified, views)
+        self.observe(weak_probs, rectified, batch, views)
         parts |= self.labelled_regions(views.clean_labelled, views.labelled_logits, batch)
         parts["unlabelled"] = self.plain_teaching(weak_probs, batch, views)
         parts["intra"] = self.rectified_teaching(rectified, batch, views)
@@ -199,7 +195,8 @@ class Combined(SemSim):
         ).tensor_split([nl])
         probs = self.space.probabilities(logits.detach())
         parts = self.labelled_losses(logits, batch)
-        self.metassl.observe([PredictionPair(reference, streamed)], [PredictionPair(probs, logits)])
+        pairs = [PredictionPair(reference, streamed)], [PredictionPair(probs, logits)]
+        self.metassl.observe(*pairs, batch.labelled_target)
         parts |= self.labelled_regions(probs, logits, batch)
         mixed = box.mix(reference)
         if self.trust is not None:
@@ -214,9 +211,6 @@ class Combined(SemSim):
         """Return the weight of each part at one moment of the training."""
         c = self.config
         ramp = warm_up(progress, c.ramp_begin, c.ramp_end)
-        prior: Scalar = c.prior
-        if c.prior_end != 1:
-            prior = c.prior * (1 - (1 - c.prior_end) * progress)
         return {
             "supervised": c.supervised,
             "labelled_regions": ramp * c.labelled_regions,
@@ -224,8 +218,8 @@ class Combined(SemSim):
             "intra": ramp * c.intra,
             "cross": ramp * c.cross,
             "matched": ramp * c.matched,
-            "prior": prior,
-            "labelled_prior": prior,
+            "prior": c.prior,
+            "labelled_prior": c.prior,
         }
 
     def plain_teaching(self, weak_probs: Tensor, batch: Batch, views: Views) -> Tensor:

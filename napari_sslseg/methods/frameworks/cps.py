@@ -25,10 +25,14 @@ class CPSConfig(FrameworkConfig):
     ramp_end
         Share of the training at which it is reached; two fresh networks have nothing to teach.
     labelled_reference
-        Whose confidence partitions the labelled pixels for a network, with MetaSSL: its ``"own"``,
-        as in the released script, so that its own doubts count; or that of the ``"other"``, which
-        teaches it on unlabelled images, as the paper's figure can be read. Where `regions` ask for
-        the agreement of ``"predictions"``, it is that of the two networks either way.
+        Whose prediction partitions the labelled pixels for a network, with MetaSSL: its ``"own"``,
+        or that of the ``"other"``, which teaches it on unlabelled images. The paper has the
+        reference there, against the annotation: ``"other"``. The released script has the network's
+        own confidence and the agreement of the two networks: ``"own"``, with `regions` that ask
+        for the agreement of ``"predictions"``. By default the doubts are the released ones and the
+        agreement is the paper's: what a network is sure of, and wrong about by the annotation, then
+        counts least for it. Where the agreement is of ``"predictions"``, it is that of the two
+        networks either way.
     """
 
     cross: float = 1.0
@@ -68,7 +72,7 @@ class CPS(Framework):
             PredictionPair(probs[k][0], logits[k ^ turn][0], k, compared=answers[1 - k])
             for k in (0, 1)
         ]
-        self.metassl.observe(unlabelled if nu else (), labelled)
+        self.metassl.observe(unlabelled if nu else (), labelled, batch.labelled_target)
         if self.config.metassl:
             parts["labelled_regions"] = self.metassl.labelled(labelled, batch.labelled_target)
         if nu and self.config.metassl:

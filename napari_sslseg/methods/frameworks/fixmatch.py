@@ -93,7 +93,8 @@ class FixMatch(Framework):
         )
         parts = self.labelled_losses(labelled, batch)
         pair = PredictionPair(self.space.probabilities(labelled.detach()), labelled)
-        self.metassl.observe([PredictionPair(reference, streams[0])] if nu else (), [pair])
+        unlabelled = [PredictionPair(reference, streams[0])] if nu else []
+        self.metassl.observe(unlabelled, [pair], batch.labelled_target)
         if c.metassl:
             parts["labelled_regions"] = self.metassl.labelled([pair], batch.labelled_target)
         if nu:

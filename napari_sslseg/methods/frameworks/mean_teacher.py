@@ -81,7 +81,7 @@ class MeanTeacher(Framework):
             reference_l, other = other, reference_l
         answers = self.space.decide(other)[1]
         labelled = [PredictionPair(reference_l, student_l, compared=answers)]
-        self.metassl.observe(unlabelled, labelled)
+        self.metassl.observe(unlabelled, labelled, batch.labelled_target)
         if self.config.metassl:
             parts["labelled_regions"] = self.metassl.labelled(labelled, batch.labelled_target)
         if nu and self.config.metassl:

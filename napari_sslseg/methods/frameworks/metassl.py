@@ -87,8 +87,9 @@ class MetaSSLConfig:
     unanimous
         See `heterogeneous.heterogeneous_loss`; only matters for ``"region_mean"``.
     scale, labelled_scale
-        Weight of the first region; only matters for ``"region_mean"``. None is `scale` on labelled
-        pixels too; the released script for one labelled case has 50 and 85.
+        Weight of the first region, and of the share of Dice beside it; of ``"region_mean"`` alone.
+        None is `scale` on labelled pixels too; the released script for one labelled case has 50 and
+        85.
     ratio, factor, labelled_ratio
         Of the formula ``"ratio"``: 1.25, 5 and 1.4, the released values of Mean Teacher in 2D.
     labelled_agreement
@@ -163,11 +164,14 @@ class MetaSSL(nn.Module):
         self.thresholds = AdaptiveThresholds(
             answers, predictions, c.rate, c.initial, c.cap, c.release_thresholds, structures
         )
+        by_region = c.normalisation == "region_mean"
+        self.scale = scale = c.scale if by_region else 1.0
         unlabelled = region_weights(
-            c.formula, c.unlabelled_order, c.unlabelled_step, c.beta, c.ratio, c.factor, c.scale
+            c.formula, c.unlabelled_order, c.unlabelled_step, c.beta, c.ratio, c.factor, scale
         )
+        if by_region and c.labelled_scale is not None:
+            scale = c.labelled_scale
         # The released labelled weights under "ratio" are plain powers of the ratio.
-        scale = c.scale if c.labelled_scale is None else c.labelled_scale
         labelled = region_weights(
             c.formula, c.labelled_order, c.labelled_step, c.beta, c.labelled_ratio, 1.0, scale
         )
@@ -178,6 +182,7 @@ class MetaSSL(nn.Module):
         self,
         unlabelled: Sequence[PredictionPair] = (),
         labelled: Sequence[PredictionPair] = (),
+        annotation: Tensor | None = None,
     ) -> None:
         """Update the thresholds once for each reference prediction and split.
 
@@ -185,7 +190,11 @@ class MetaSSL(nn.Module):
         ----------
         unlabelled, labelled
             Pairs of either split; of several with one index, the first is looked at.
+        annotation
+            As of `labelled`, of the labelled images: `IGNORE` where nothing is annotated. Pixels
+            without annotation get no region there, and do not count here either; None counts all.
         """
+        annotated = None if annotation is None else annotation != IGNORE
         splits: dict[Split, Sequence[PredictionPair]] = {
             "unlabelled": unlabelled,
             "labelled": labelled,
@@ -195,7 +204,8 @@ class MetaSSL(nn.Module):
             for index, pair in first.items():
                 if pair.reference_probs.shape[0]:
                     probs = self.space.exclusive_probabilities(pair.reference_probs)
-                    self.thresholds.observe(*stated(probs, pair.target), index, split)
+                    counted = annotated if split == "labelled" else None
+                    self.thresholds.observe(*stated(probs, pair.target), index, split, counted)
 
     def unlabelled(self, pairs: Sequence[PredictionPair]) -> Tensor:
         """Return the loss of unlabelled images, a scalar, summed over pairs.
@@ -233,14 +243,15 @@ class MetaSSL(nn.Module):
         if c.dice == 0:
             return loss
         # Dice is scale free in its weights, so the common scale must not act through smoothing.
-        pixels = (weights / c.scale)[regions.long()]
+        tiny = torch.finfo(weights.dtype).tiny
+        pixels = (weights / weights.max().clamp_min(tiny))[regions.long()]
         share: Tensor | float = 1.0
         if trust is not None:
             # For the same reason trust must weigh the Dice as a whole, too.
             share = weighted_mean(trust.expand_as(pixels), pixels)
             pixels = pixels * trust
         dice = share * space.dice(pair.supervised_logits, target, pixels, c.dice_of_absent)
-        return (1 - c.dice) * loss + c.dice * dice * c.scale
+        return (1 - c.dice) * loss + c.dice * dice * self.scale
 
     def labelled(
         self, pairs: Sequence[PredictionPair], annotation: Tensor, ignore: int = IGNORE

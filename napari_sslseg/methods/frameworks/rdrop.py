@@ -6,6 +6,7 @@ Two passes of one network through different dropout give two predictions of the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -25,10 +26,15 @@ class RDropConfig(FrameworkConfig):
         heterogeneous losses in both directions.
     ramp_end
         Share of the training at which it is reached.
+    labelled_reference
+        Whose prediction partitions the labelled pixels for a pass, with MetaSSL: its ``"own"``, or
+        that of the ``"other"`` pass, which teaches it on unlabelled images; argued in `CPSConfig`.
+        R-Drop is not in the release.
     """
 
     consistency: float = 1.0
     ramp_end: float = 0.4
+    labelled_reference: Literal["own", "other"] = "own"
 
 
 class RDrop(Framework):
@@ -54,11 +60,13 @@ class RDrop(Framework):
         # One network: the mean of its passes, not their sum, is one supervised loss.
         parts = {name: (each[0][name] + each[1][name]) / 2 for name in each[0]}
         unlabelled = [PredictionPair(probs[k][1], logits[1 - k][1], k) for k in (0, 1)]
+        turn = self.config.labelled_reference == "other"
         answers = [self.space.decide(p[0])[1] for p in probs]
         labelled = [
-            PredictionPair(probs[k][0], logits[k][0], k, compared=answers[1 - k]) for k in (0, 1)
+            PredictionPair(probs[k][0], logits[k ^ turn][0], k, compared=answers[1 - k])
+            for k in (0, 1)
         ]
-        self.metassl.observe(unlabelled if nu else (), labelled)
+        self.metassl.observe(unlabelled if nu else (), labelled, batch.labelled_target)
         if self.config.metassl:
             parts["labelled_regions"] = self.metassl.labelled(labelled, batch.labelled_target) / 2
         if nu and self.config.metassl:

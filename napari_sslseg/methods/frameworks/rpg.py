@@ -149,7 +149,8 @@ class RPG(Framework):
         parts = self.labelled_losses(labelled, batch)
         pair = PredictionPair(self.space.probabilities(labelled.detach()), labelled)
         probs = self.space.probabilities(weak_z.detach())
-        self.metassl.observe([PredictionPair(probs, strong_z)] if nu else (), [pair])
+        unlabelled = [PredictionPair(probs, strong_z)] if nu else []
+        self.metassl.observe(unlabelled, [pair], batch.labelled_target)
         if c.metassl:
             parts["labelled_regions"] = self.metassl.labelled([pair], batch.labelled_target)
         if nu:

@@ -44,7 +44,7 @@ class SemSim(FusionFramework):
         views = self.views(batch, generator)
         parts = self.labelled_losses(views.labelled_logits, batch)
         weak_probs, rectified = self.weak_targets(views)
-        self.observe(weak_probs, rectified, views)
+        self.observe(weak_probs, rectified, batch, views)
         parts |= self.labelled_regions(views.clean_labelled, views.labelled_logits, batch)
         parts["unlabelled"] = self.weak_to_strong(
             views.first_box.mix(weak_probs), views.strong_logits
@@ -70,7 +70,7 @@ class SemSim(FusionFramework):
         """Return the parts of a batch without unlabelled images, as of `step` but for the total."""
         logits = self.logits(batch.labelled_image)
         probs = self.space.probabilities(logits.detach())
-        self.metassl.observe(labelled=[PredictionPair(probs, logits)])
+        self.metassl.observe((), [PredictionPair(probs, logits)], batch.labelled_target)
         return self.labelled_losses(logits, batch) | self.labelled_regions(probs, logits, batch)
 
     def labelled_regions(
@@ -169,20 +169,21 @@ class SemSim(FusionFramework):
             return rectified
         return resize(rectified, (views.strong_logits.shape[-2], views.strong_logits.shape[-1]))
 
-    def observe(self, weak_probs: Tensor, rectified: Tensor, views: Views) -> None:
+    def observe(self, weak_probs: Tensor, rectified: Tensor, batch: Batch, views: Views) -> None:
         """Update the thresholds of both reference predictions.
 
         Parameters
         ----------
         weak_probs, rectified
             Of `weak_targets`.
-        views
+        batch, views
             Of the step.
         """
         logits = views.strong_logits
         self.metassl.observe(
             [PredictionPair(weak_probs, logits, 0), PredictionPair(rectified, logits, 1)],
             [PredictionPair(views.clean_labelled, views.labelled_logits, 0)],
+            batch.labelled_target,
         )
 
     def weak_to_strong(

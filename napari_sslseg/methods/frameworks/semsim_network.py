@@ -40,7 +40,6 @@ class FusionFramework(Framework):
 
     config: SemSimConfig
     reference_predictions = 2
-    rectified_index = 1
     takes_volumes = False
 
     def __init__(self, in_channels: int, classes: int, config: SemSimConfig | None = None) -> None:

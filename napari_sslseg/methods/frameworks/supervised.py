@@ -29,7 +29,7 @@ class Supervised(Framework):
         )
         parts = self.labelled_losses(labelled, batch) | self.prior_loss(unlabelled, batch)
         pair = PredictionPair(self.space.probabilities(labelled.detach()), labelled)
-        self.metassl.observe(labelled=[pair])
+        self.metassl.observe(labelled=[pair], annotation=batch.labelled_target)
         if self.config.metassl:
             parts["labelled_regions"] = self.metassl.labelled([pair], batch.labelled_target)
         weights = {"supervised": 1.0, "labelled_regions": 1.0, **self.prior_weights}

@@ -15,9 +15,14 @@ ANNOTATED = [SLOWLY[0], SLOWLY[1], SLOWLY[3], SLOWLY[2]]
 """Weights with annotation as the paper has them: a confident contradiction counts least."""
 
 
-def thresholds(probs: Tensor, released: bool = False) -> Tensor:
-    """Return the thresholds ``(K,)`` after the first batch of a prediction ``(B, K, ...)``."""
+def thresholds(probs: Tensor, annotation: Tensor | None = None, released: bool = False) -> Tensor:
+    """Return the thresholds ``(K,)`` after the first batch of a prediction ``(B, K, ...)``.
+
+    With an annotation, of its pixels alone.
+    """
     confidence, classes = probs.max(1)
+    if annotation is not None:
+        confidence, classes = confidence[annotation != 255], classes[annotation != 255]
     values = []
     for c in range(probs.shape[1]):
         members = confidence[classes == c]

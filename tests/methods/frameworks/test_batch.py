@@ -1,4 +1,4 @@
-"""Batches are padded by what teaches nothing."""
+"""Batches are padded by what no annotation and no prior covers."""
 
 from __future__ import annotations
 

@@ -82,9 +82,29 @@ def test_labelled_pixels_of_each_decoder_are_compared_with_annotation_or_other_d
     expected = 0
     for z, own, other in zip(logits, probs, others, strict=True):
         compared = target if agreement == "annotation" else other.argmax(1)
-        found = by_hand.masks(own, compared, by_hand.thresholds(own))
+        found = by_hand.masks(own, compared, by_hand.thresholds(own, target))
         expected = expected + by_hand.weight_map(z[:2], target, found, by_hand.ANNOTATED)
     torch.testing.assert_close(losses["labelled_regions"], expected)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_labelled_pixels_can_be_partitioned_by_the_other_decoders(count, disc_batch):
+    options = {"auxiliary": ("none",) * count, "labelled_reference": "other"}
+    framework = small("cct", metassl=True, **options)
+    losses, logits, target = _watched_step(framework, disc_batch())
+    z = [each[:2] for each in logits]
+    probs = [each.detach().softmax(1) for each in z]
+
+    def taught(teacher, learner):
+        limits = by_hand.thresholds(probs[teacher], target)
+        found = by_hand.masks(probs[teacher], target, limits)
+        return by_hand.weight_map(z[learner], target, found, by_hand.ANNOTATED)
+
+    others = range(1, 1 + count)
+    expected = sum(taught(0, k) + taught(k, 0) / count for k in others)
+    torch.testing.assert_close(losses["labelled_regions"], expected)
+    own = small("cct", metassl=True, **{**options, "labelled_reference": "own"})
+    assert abs(_watched_step(own, disc_batch())[0]["labelled_regions"] - expected) > 1e-4
 
 
 def _watched_step(framework, batch):

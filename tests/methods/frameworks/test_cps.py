@@ -60,7 +60,7 @@ def test_labelled_pixels_can_be_partitioned_by_the_other_network(choice, disc_ba
     expected = 0
     for k in (0, 1):
         learner = k if choice == "own" else 1 - k
-        found = by_hand.masks(probs[k], target, by_hand.thresholds(probs[k]))
+        found = by_hand.masks(probs[k], target, by_hand.thresholds(probs[k], target))
         expected = expected + by_hand.weight_map(logits[learner], target, found, by_hand.ANNOTATED)
     torch.testing.assert_close(losses["labelled_regions"], expected)
 
@@ -83,7 +83,7 @@ def test_released_script_compares_the_networks_and_teaches_each_by_its_own_confi
     weights = [85 * w for w in by_hand.SLOWLY]
     own, expected = [z.detach().requires_grad_() for z in logits], []
     for k in (0, 1):
-        limits = by_hand.thresholds(probs[k], released=True)
+        limits = by_hand.thresholds(probs[k], target, released=True)
         found = by_hand.masks(probs[k], answers[1 - k], limits)
         assert ((found[2] | found[3]) & (target != 255)).any()
         # Both networks may say background where the annotation does not.

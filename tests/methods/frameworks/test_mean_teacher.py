@@ -50,7 +50,7 @@ def test_labelled_pixels_of_mean_teacher_are_partitioned_by_the_named_network(
     probs = {name: z[0][:2].detach().softmax(1) for name, z in seen.items()}
     other = {"teacher": "student", "student": "teacher"}[reference]
     compared = target if agreement == "annotation" else probs[other].argmax(1)
-    limits = by_hand.thresholds(probs[reference])
+    limits = by_hand.thresholds(probs[reference], target)
     found = by_hand.masks(probs[reference], compared, limits)
     expected = by_hand.weight_map(seen["student"][0][:2], target, found, by_hand.ANNOTATED)
     torch.testing.assert_close(losses["labelled_regions"], expected)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
 
+from napari_sslseg.methods.frameworks import available
 from napari_sslseg.methods.frameworks.metassl import MetaSSL, MetaSSLConfig, PredictionPair
 from napari_sslseg.methods.label_space import LabelSpace
 from napari_sslseg.methods.losses import masked_dice
@@ -82,6 +84,29 @@ def test_observing_a_split_moves_its_thresholds_alone():
     assert (metassl.thresholds.get(split="labelled") == 0.9).all()
 
 
+def test_pixels_without_annotation_move_no_labelled_threshold():
+    pair, annotation = _pair(sharpness=4), torch.randint(0, 3, (2, 8, 8))
+    part, whole = MetaSSL(3), MetaSSL(3)
+    part.observe(labelled=[pair], annotation=annotation)
+    whole.observe(labelled=[pair])
+    assert torch.equal(part.thresholds.values, whole.thresholds.values)
+    annotation[:, 3:] = 255
+    part = MetaSSL(3)
+    part.observe([pair], [pair], annotation)
+    limits = by_hand.thresholds(pair.reference_probs[:, :, :3])
+    torch.testing.assert_close(part.thresholds.get(split="labelled"), limits)
+    assert torch.equal(part.thresholds.get(), whole.thresholds.get(split="labelled"))
+
+
+def test_structures_without_annotation_move_no_threshold_of_theirs():
+    part = MetaSSL(2, space=LabelSpace(2, overlapping=True))
+    probs = torch.tensor([[0.8, 0.6], [0.7, 0.9]]).view(1, 2, 2)
+    sets = torch.tensor([[1, 255], [255, 255]]).view(1, 2, 2)
+    part.observe(labelled=[PredictionPair(probs, probs)], annotation=sets)
+    expected = torch.tensor([[0.9, 0.9], [0.5 * 0.8 / 2 + 0.45, 0.9]])  # no, yes; by structure
+    torch.testing.assert_close(part.thresholds.get(split="labelled"), expected)
+
+
 def test_target_of_labelled_pixels_is_the_annotation():
     metassl = MetaSSL(2, config=MetaSSLConfig(labelled_step=0.0))
     reference = torch.tensor([0.05, 0.95]).view(1, 2, 1, 1).expand(1, 2, 4, 4)
@@ -92,14 +117,25 @@ def test_target_of_labelled_pixels_is_the_annotation():
     assert torch.isclose(loss, F.cross_entropy(logits, annotation))
 
 
-@pytest.mark.parametrize("scale", [1.0, 50.0])
-def test_share_of_dice_uses_the_same_pixel_weights(scale):
-    config = MetaSSLConfig(dice=1.0, scale=scale, unlabelled_step=0.0)
+@pytest.mark.parametrize(
+    ("normalisation", "scale", "weight"),
+    [("weight_map", 1, 1), ("weight_map", 50, 1), ("region_mean", 1, 1), ("region_mean", 50, 50)],
+)
+def test_share_of_dice_uses_the_same_pixel_weights(normalisation, scale, weight):
+    options = {"normalisation": normalisation, "scale": scale, "unlabelled_step": 0.0}
     pair = _pair()
-    loss = MetaSSL(3, config=config).unlabelled([pair])
+    loss = MetaSSL(3, config=MetaSSLConfig(dice=1.0, **options)).unlabelled([pair])
     target = pair.reference_probs.argmax(1)
-    expected = scale * masked_dice(pair.supervised_logits.softmax(1), target)
+    expected = weight * masked_dice(pair.supervised_logits.softmax(1), target)
     assert torch.isclose(loss, expected)
+
+
+@pytest.mark.parametrize("normalisation", ["weight_map", "region_mean"])
+def test_a_scale_of_nothing_leaves_no_loss_of_regions_and_no_nan(normalisation):
+    config = MetaSSLConfig(dice=0.5, scale=0.0, normalisation=normalisation)
+    found = MetaSSL(3, config=config).unlabelled([_pair()])
+    whole = MetaSSL(3, config=MetaSSLConfig(dice=0.5)).unlabelled([_pair()])
+    torch.testing.assert_close(found, whole if normalisation == "weight_map" else torch.zeros(()))
 
 
 def test_only_the_learner_receives_gradient():
@@ -139,10 +175,13 @@ def test_labelled_agreement_is_with_the_annotation():
 
 
 def test_labelled_pixels_can_have_a_scale_of_their_own():
-    metassl = MetaSSL(2, config=MetaSSLConfig(scale=50.0, labelled_scale=85.0))
-    assert metassl.unlabelled_weights.max().item() == 50
-    assert metassl.labelled_weights.max().item() == 85
-    assert MetaSSL(2, config=MetaSSLConfig(scale=50.0)).labelled_weights.max().item() == 50
+    def heaviest(**options):
+        found = MetaSSL(2, config=MetaSSLConfig(scale=50.0, **options))
+        return found.unlabelled_weights.max().item(), found.labelled_weights.max().item()
+
+    assert heaviest(normalisation="region_mean", labelled_scale=85.0) == (50, 85)
+    assert heaviest(normalisation="region_mean") == (50, 50)
+    assert heaviest(labelled_scale=85.0) == (1, 1)  # one weight map has no scale
 
 
 def test_labelled_weights_by_ratio_are_plain_powers():
@@ -220,6 +259,37 @@ def test_one_prediction_of_a_labelled_image_cannot_be_compared_with_itself(name)
     regions = MetaSSLConfig(labelled_agreement="predictions")
     with pytest.raises(ValueError, match="labelled_agreement"):
         small(name, metassl=True, regions=regions)
+
+
+STEPS = [(n, {}) for n in available()] + [("combined", {"similarity_every": 2})]
+
+
+@pytest.mark.parametrize(("name", "options"), STEPS)
+def test_no_step_counts_pixels_without_annotation_for_labelled_thresholds(
+    name, options, disc_batch
+):
+    framework = small(name, **options)
+    batch = disc_batch()
+    batch.labelled_target.fill_(255)
+    framework.losses(batch, 0.9, generator())
+    unlabelled, labelled = framework.thresholds.values.unbind(1)
+    assert (labelled == 0.9).all()
+    assert (unlabelled != 0.9).any() == (name != "supervised")
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("semsim", {}), ("combined", {}), ("combined", {"gated": True})]
+)
+def test_a_batch_without_labelled_images_teaches_nothing_across_images(name, options, disc_batch):
+    framework, batch = small(name, threshold=0.0, **options), disc_batch()
+    none = replace(
+        batch, labelled_image=batch.labelled_image[:0], labelled_target=batch.labelled_target[:0]
+    )
+    losses = framework.losses(none, 0.9, generator())
+    losses["total"].backward()
+    assert losses["cross"].item() == 0
+    assert losses["total"].isfinite()
+    assert all(p.grad.isfinite().all() for p in framework.parameters() if p.grad is not None)
 
 
 PAIRS = ["mean_teacher", "fixmatch", "cps", "cct", "rdrop", "semsim", "rpg"]

@@ -50,15 +50,20 @@ def test_each_pass_is_taught_by_the_other_and_by_nothing_of_its_own(passes):
     assert losses["unlabelled"].item() == pytest.approx(total, rel=1e-5)
 
 
+@pytest.mark.parametrize("reference", ["own", "other"])
 @pytest.mark.parametrize("agreement", ["annotation", "predictions"])
-def test_labelled_pixels_are_compared_with_the_annotation_or_the_other_pass(agreement, passes):
-    seen, losses, target = passes(regions=MetaSSLConfig(labelled_agreement=agreement))
+def test_labelled_pixels_are_compared_with_the_annotation_or_the_other_pass(
+    agreement, reference, passes
+):
+    regions = MetaSSLConfig(labelled_agreement=agreement)
+    seen, losses, target = passes(regions=regions, labelled_reference=reference)
     probs = [z[:2].detach().softmax(1) for z in seen]
     expected = 0
     for k in (0, 1):
         compared = target if agreement == "annotation" else probs[1 - k].argmax(1)
-        found = by_hand.masks(probs[k], compared, by_hand.thresholds(probs[k]))
-        loss = by_hand.weight_map(seen[k][:2], target, found, by_hand.ANNOTATED)
+        found = by_hand.masks(probs[k], compared, by_hand.thresholds(probs[k], target))
+        learner = seen[k if reference == "own" else 1 - k][:2]
+        loss = by_hand.weight_map(learner, target, found, by_hand.ANNOTATED)
         expected = expected + loss / 2
     torch.testing.assert_close(losses["labelled_regions"], expected)
 

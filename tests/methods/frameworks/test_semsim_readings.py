@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_sslseg.methods.affinity import affinity, resize, spread
+from napari_sslseg.methods.affinity import resize, spread
 from napari_sslseg.methods.losses import masked_dice, pixel_cross_entropy
 from napari_sslseg.methods.prototypes import query
 
@@ -48,10 +48,16 @@ def test_every_reading_of_semsim_trains(options, overlapping, disc_batch):
     assert touched(framework.network)
 
 
+def _affinities(fused):
+    """Return Eq. 4 at the default temperature; rows sum to one."""
+    f = torch.nn.functional.normalize(fused.flatten(2), dim=1)
+    return (f.transpose(1, 2) @ f / 0.1).softmax(-1)
+
+
 def test_readings_of_the_rectification_by_hand():
     torch.manual_seed(0)
     fused, logits = torch.rand(1, 5, 4, 4), torch.randn(1, 3, 4, 4)
-    m = affinity(fused, 0.1)  # rows sum to one
+    m = _affinities(fused)
     z, p = logits.flatten(2), logits.softmax(1).flatten(2)
     expected = {
         ("source", "logits"): z + z @ m.transpose(1, 2),
@@ -72,7 +78,7 @@ def test_readings_of_the_rectification_by_hand():
 def test_printed_resizing_does_not_smooth(learns):
     fused, logits = torch.rand(1, 5, 4, 4), torch.randn(1, 3, 16, 16)
     small_ones = torch.nn.functional.interpolate(logits, (4, 4), mode="bilinear")
-    z, m = small_ones.flatten(2), affinity(fused, 0.1)
+    z, m = small_ones.flatten(2), _affinities(fused)
     framework = small("semsim", affinity_resize="plain", affinity_learns=learns)
     found = framework.rectified(logits, fused)
     torch.testing.assert_close(found.flatten(2), z + z @ m.transpose(1, 2))

@@ -188,9 +188,7 @@ def evidence_of(
     return replace(found, areas=np.where(empty, 0, areas)) if empty.any() else found
 
 
-def count_regions(
-    regions: npt.NDArray[np.uint8], axis: int, open_voxels: npt.NDArray[np.bool_] | None = None
-) -> Counts:
+def count_regions(regions: npt.NDArray[np.uint8], axis: int) -> Counts:
     """Voxels of each region in each slice.
 
     Parameters
@@ -199,8 +197,6 @@ def count_regions(
         Region codes (0 = none).
     axis : int
         Slicing axis.
-    open_voxels : ndarray of bool, optional
-        Count only these (for example: not corrected and not inked).
 
     Returns
     -------
@@ -208,11 +204,9 @@ def count_regions(
         Column r counts region code r.
     """
     stack = np.moveaxis(regions, axis, 0)
-    keep = None if open_voxels is None else np.moveaxis(open_voxels, axis, 0)
     counts = np.zeros((stack.shape[0], 5), dtype=np.int64)
     for z in range(stack.shape[0]):
-        values = stack[z] if keep is None else stack[z][keep[z]]
-        counts[z] = np.bincount(values.ravel(), minlength=5)[:5]
+        counts[z] = np.bincount(stack[z].ravel(), minlength=5)[:5]
     return counts
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 from .baselines import CoreSet, Random, Region, Uncertainty, Uniform
 from .error_reduction import ErrorReduction
@@ -36,23 +36,14 @@ def create(name: str = DEFAULT) -> Strategy:
     return STRATEGIES[name]()
 
 
-def rank_volumes(
-    strategy: Strategy, volumes: Sequence[Evidence], wanted: int = 1
-) -> list[Suggestion]:
-    """Rank slices over several volumes; each suggestion says of which volume it is.
+def best_of_volumes(strategy: Strategy, volumes: Iterable[Evidence]) -> Suggestion | None:
+    """Return the best slice of several volumes; it says of which one. None when none is open.
 
     Parameters
     ----------
     strategy : Strategy
-    volumes : sequence of Evidence
+    volumes : iterable of Evidence
         Each with its `volume` set.
-    wanted : int
-        Number of slices of all volumes together.
-
-    Returns
-    -------
-    list of Suggestion
-        Best first; fewer when fewer slices are open.
     """
-    found = [s for evidence in volumes for s in strategy.rank(evidence, wanted)]
-    return sorted(found, key=lambda s: -s.score)[:wanted]
+    found = [s for evidence in volumes for s in strategy.rank(evidence)]
+    return max(found, key=lambda s: s.score, default=None)

@@ -32,8 +32,8 @@ class Autosave(QObject):
     _done = Signal(object)
     _did = Signal(object, object, object)
 
-    def __init__(self, save: Callable[[], int], parent: QObject | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, save: Callable[[], int]) -> None:
+        super().__init__()
         self._save = save
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sslseg-autosave")
         self._running: Future[int] | None = None

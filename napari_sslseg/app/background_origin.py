@@ -30,12 +30,9 @@ if TYPE_CHECKING:
     Codes = npt.NDArray[np.uint8]
     Positions = npt.NDArray[np.integer]
 
-#: Codes: nothing is known (no background, or from before there were codes), or bits: by hand, and
-#: with a slice along each axis.
+#: Codes: nothing is known, as where there is no background, or bits: by hand, and with a slice
+#: along each axis.
 _UNKNOWN, _BY_HAND = 0, 8
-#: Codes below the first bit are from when there was one for either reason: by hand is 1, along an
-#: axis 2 more than the axis.
-_SINGLE = np.array([_UNKNOWN, _BY_HAND, 16, 32, 64], dtype=np.uint8)
 
 
 def _along(axis: int) -> int:
@@ -227,9 +224,7 @@ class BackgroundOrigin:
         for index in range(self.shape[0]):
             kept = stored[index]
             if kept is not None and (kept != NOT_ANNOTATED).any():
-                codes = np.where(kept == NOT_ANNOTATED, _UNKNOWN, kept)
-                single = _SINGLE[np.minimum(codes, _SINGLE.size - 1)]
-                found[index] = np.where(codes < _SINGLE.size, single, codes)
+                found[index] = np.where(kept == NOT_ANNOTATED, _UNKNOWN, kept)
         return found
 
     def _take(self, read: tuple[Codes, Exception | None]) -> None:

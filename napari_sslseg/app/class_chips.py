@@ -21,6 +21,8 @@ _MOST_CHIPS = 24
 #: Letters of a name that a chip shows.
 _LETTERS = 15
 _GAP = 2
+#: Pixels of a side of the square of a colour.
+_SIDE = 14
 
 
 @dataclass(frozen=True)
@@ -87,15 +89,6 @@ class ClassChips(QWidget):
         policy.setHeightForWidth(True)
         self.setSizePolicy(policy)
         self.setAccessibleName("Classes")
-
-    @property
-    def chosen(self) -> int:
-        """Id of the class that is marked."""
-        return self._chosen
-
-    def shown(self) -> list[int]:
-        """Ids of the classes that have a chip, in their order."""
-        return list(self._shown)
 
     def show_classes(self, classes: ClassTable, chosen: int) -> None:
         """Show a class table, and mark one of it."""
@@ -226,14 +219,14 @@ class ClassChips(QWidget):
                 action.triggered.connect(lambda _=False, i=entry.id: self.wanted.emit(i))
 
 
-def swatch(color: str, palette: QPalette, side: int = 14) -> QIcon:
+def swatch(color: str, palette: QPalette) -> QIcon:
     """Return a square of a colour; an empty one where there is none."""
-    pixmap = QPixmap(side, side)
+    pixmap = QPixmap(_SIDE, _SIDE)
     pixmap.fill(QColor(color) if color else QColor(0, 0, 0, 0))
     if not color:
         painter = QPainter(pixmap)
         painter.setPen(palette.color(QPalette.ColorRole.WindowText))
-        painter.drawRect(1, 1, side - 3, side - 3)
+        painter.drawRect(1, 1, _SIDE - 3, _SIDE - 3)
         painter.end()
     icon = QIcon(pixmap)
     icon.addPixmap(pixmap, QIcon.Mode.Selected)  # Qt would tint it in the row that is chosen

@@ -39,15 +39,10 @@ class EstimatedClass:
 
 
 def estimated_classes(estimate: Estimated, classes: ClassTable) -> list[EstimatedClass]:
-    """Return what an estimate says, by the classes as they are now.
-
-    Estimates of earlier versions carry names only: there a class is the one that has the name now.
-    """
-    uses = Counter(item.name for item in classes)
-    ids = estimate.ids or {item.name: item.id for item in classes if uses[item.name] == 1}
+    """Return what an estimate says, by the classes as they are now."""
     found = []
     for name, dice in estimate.dice.items():
-        class_id = ids.get(name)
+        class_id = estimate.ids.get(name)
         shown = name if class_id is None else shown_name(class_id, classes, name)
         found.append(EstimatedClass(class_id, shown, dice, estimate.spread.get(name)))
     return found

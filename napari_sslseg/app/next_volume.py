@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..acquisition.evidence import evidence_of
 from ..acquisition.reasons import end_names
-from ..acquisition.registry import create, rank_volumes
+from ..acquisition.registry import best_of_volumes, create
 from ..volume.cohort import Cohort, ink_facts
 from ..volume.order import CanonicalOrder
 from ..volume.project import Project, ProjectError
@@ -47,8 +47,7 @@ def best_slice_elsewhere(cohort: Cohort, current: str) -> Suggestion | None:
                 project.image()
                 evidence = _evidence(project, key)
                 found += [evidence] if evidence is not None else []
-    ranked = rank_volumes(create(), found)
-    return ranked[0] if ranked else None
+    return best_of_volumes(create(), found)
 
 
 def _evidence(project: Project, key: str) -> Evidence | None:

@@ -37,7 +37,6 @@ TOLERANCE = 0.02
 class HeldBack:
     """A new version that is estimated to be worse than the one that is shown."""
 
-    slug: str
     old: Estimated
     new: Estimated | None
 
@@ -82,7 +81,7 @@ class Retraining:
             shown = self._project.shown.get(slug, newest)
             old, new = (_estimate(slug, files.info(slug, v)) for v in (shown, newest))
             if shown != newest and old is not None and (new is None or not _no_worse(new, old)):
-                self.held[slug] = HeldBack(slug, old, new)
+                self.held[slug] = HeldBack(old, new)
             else:
                 shown, old = newest, new
             if old is not None:
@@ -192,7 +191,7 @@ class Retraining:
 
     def _hold(self, slug: str, new: Estimated | None) -> None:
         self._waiting.discard(slug)
-        self.held[slug] = HeldBack(slug, self.estimates[slug], new)
+        self.held[slug] = HeldBack(self.estimates[slug], new)
         self.held_changed.emit()
 
     def _release(self, slug: str) -> None:

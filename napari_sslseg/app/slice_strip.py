@@ -31,7 +31,7 @@ _STEPS = {
     Qt.Key.Key_End: _FAR,
 }
 
-REFERENCE_COLOR, ACCEPTED_COLOR, CORRECTED_COLOR = "#8ab4f8", "#3fb950", "#e8e8e8"
+REFERENCE_COLOR, ACCEPTED_COLOR = "#8ab4f8", "#3fb950"
 
 
 @dataclass

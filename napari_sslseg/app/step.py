@@ -17,6 +17,9 @@ from qtpy.QtWidgets import (
 
 from .panel_style import PART, STEP, name_role
 
+#: Letters of a path that are shown.
+_LETTERS = 40
+
 
 class StepHead(QToolButton):
     """The line that opens and closes a step: by a click, Space or Return, and the arrow keys."""
@@ -144,10 +147,10 @@ def say(label: QLabel, text: str) -> None:
     label.setVisible(bool(text))
 
 
-def brief_path(label: QLabel, path: object, letters: int = 40) -> str:
-    """Return a path with room for some letters in the font of a label: its beginning and end."""
+def brief_path(label: QLabel, path: object) -> str:
+    """Return a path cut off in the middle, as long as 40 letters in the font of a label."""
     metrics = label.fontMetrics()
-    room = letters * metrics.averageCharWidth()
+    room = _LETTERS * metrics.averageCharWidth()
     short = metrics.elidedText(str(path), Qt.TextElideMode.ElideMiddle, room)
     return short.replace("…", "\N{WORD JOINER}…\N{WORD JOINER}")  # no line ends there
 

@@ -113,23 +113,11 @@ class Control:
         self.shares_processor = device == "cpu" and usable_cores() < ENOUGH_CORES
 
     @property
-    def paused(self) -> bool:
-        """Whether the run is asked to wait."""
-        return self._paused
-
-    @property
     def paused_seconds(self) -> float:
         """Seconds that the run has waited at check-points, for whatever reason."""
         with self._changed:
             self._count()
             return self._paused_seconds + self._way_seconds
-
-    @property
-    def way_seconds(self) -> float:
-        """Those of them in which it made way."""
-        with self._changed:
-            self._count()
-            return self._way_seconds
 
     def check(self) -> None:
         """Wait while paused or while way is to be made; raise when cancelled.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, ClassVar, Self, TypeVar, get_args, get_type_hints
 
-from .facts import Basis, Others, SharedLesson, Witness
+from .facts import Basis, Others, SharedLesson
 
 _T = TypeVar("_T")
 
@@ -39,7 +39,7 @@ class Event:
         Raises
         ------
         TypeError
-            When a value is missing.
+            When a value is missing, or is no mapping where it stands for several.
         """
         return _made(cls, values)
 
@@ -61,7 +61,9 @@ def _made(kind: type[_T], values: Mapping[str, Any]) -> _T:
             continue
         hint, value = hints[item.name], values[item.name]
         inner = next((t for t in (hint, *get_args(hint)) if is_dataclass(t)), None)
-        if isinstance(inner, type) and isinstance(value, Mapping):
+        if isinstance(inner, type) and value is not None:
+            if not isinstance(value, Mapping):
+                raise TypeError(f"{item.name} is no mapping: {value!r}")
             value = _made(inner, value)
         known[item.name] = value
     return kind(**known)
@@ -180,14 +182,6 @@ class Estimated(Event):
     spread: dict[str, float] = field(default_factory=dict)
     rough: bool = False
     ids: dict[str, int] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Self:
-        """Make one of plain values, also of the words (`how`) that earlier versions wrote."""
-        if not isinstance(values.get("basis"), Mapping):
-            words = str(values.get("how", ""))
-            values = {**values, "basis": {"witness": Witness.EARLIER, "words": words}}
-        return super().of(values)
 
 
 @dataclass(frozen=True)

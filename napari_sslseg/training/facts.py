@@ -68,8 +68,6 @@ class Witness(StrEnum):
     """The same, and by how much training made it better."""
     UNAIDED = "unaided"
     """Labelled slices, before the network that other volumes had taught learned from them."""
-    EARLIER = "earlier"
-    """An earlier version of the program told it in words only."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +86,6 @@ class Basis:
         Estimated Dice of the matching, where training has started from that.
     others : int
         Other volumes that taught.
-    words : str
-        What an earlier version said.
     """
 
     witness: str
@@ -97,7 +93,6 @@ class Basis:
     confidence: bool = False
     matching: float | None = None
     others: int = 0
-    words: str = ""
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,5 @@ class LossMeans:
     def restore(self, state: Mapping[str, Any], device: torch.device) -> None:
         """Go on, on a device, as where `state` was taken."""
         self._sums = {name: value.to(device) for name, value in state["sums"].items()}
-        # States of earlier versions have none.
-        self._missed = torch.as_tensor(state.get("missed", 0), device=device)
+        self._missed = torch.as_tensor(state["missed"], device=device)
         self.count = int(state["count"])

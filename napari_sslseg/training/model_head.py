@@ -13,8 +13,8 @@ _MOST_STEPS, _MOST_PIXELS = 10**12, 2**16
 def is_sound(head: Mapping[str, Any]) -> bool:
     """Whether all values that are known have their type, and a size that can be meant.
 
-    None need be there, as earlier versions saved fewer, and unknown ones are not looked at. Only
-    the test's two scores come with its recipe.
+    None need be there, and unknown ones are not looked at. Only the test's two scores come with its
+    recipe.
 
     Parameters
     ----------
@@ -32,11 +32,6 @@ def _whole(value: Any, least: int, most: int) -> bool:
 
 def _number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _score(value: Any) -> bool:
-    # An empty reference was tested on once, and scored no number.
-    return _number(value) and (0 <= value <= 1 or math.isnan(value))
 
 
 def _share(value: Any) -> bool:
@@ -75,8 +70,8 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     "frame": _frame,
     "reduction": _side,
     "recipe": _recipe,
-    "network": _score,
-    "matching": _score,
+    "network": _share,
+    "matching": _share,
     "extent": _share,
     "few": _of(bool),
     "seen": _names,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -76,10 +75,8 @@ class Outcome:
         recipe = head.get("recipe")
         if not isinstance(recipe, dict):
             return None
-        found = Recipe(recipe.get("temperature"))  # earlier versions kept a share as well
+        found = Recipe(recipe.get("temperature"))
         network, matching = float(str(head["network"])), float(str(head["matching"]))
-        if not math.isfinite(network + matching):  # an empty reference was tested on once
-            return None
         if "extent" not in head:
             return Outcome(network, matching, found)
         extent = float(str(head["extent"]))
@@ -200,13 +197,13 @@ def to_test_anew(head: dict[str, object]) -> bool:
 
 
 def steps_of(head: dict[str, Any]) -> int:
-    """Return the steps that a model has learned for in all; earlier versions did not count them."""
-    return int(head.get("steps", FIRST_STEPS))
+    """Return the steps that a model has learned for in all; none where nothing tells them."""
+    return int(head.get("steps", 0))
 
 
 def has_learned(head: dict[str, Any]) -> bool:
     """Whether the head is of a model that has learned long enough to be gone on from."""
-    return bool(head) and steps_of(head) >= FEWEST_STEPS
+    return steps_of(head) >= FEWEST_STEPS
 
 
 def tiles_of(head: dict[str, object]) -> Tiles | None:

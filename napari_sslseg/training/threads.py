@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import os
 
+#: More processor cores than this do not help a run.
+_MOST = 8
+
 
 def calm_threads() -> None:
     """Make waiting threads sleep instead of spinning. Call before torch and scipy are imported.
@@ -20,8 +23,8 @@ def calm_threads() -> None:
     os.environ.setdefault("KMP_BLOCKTIME", "0")
 
 
-def usable_cores(most: int = 8) -> int:
-    """Return how many processor cores this process may use, 1 to `most`."""
+def usable_cores() -> int:
+    """Return how many processor cores this process may use, 1 to 8."""
     if hasattr(os, "sched_getaffinity"):
-        return max(1, min(most, len(os.sched_getaffinity(0))))
-    return max(1, min(most, os.cpu_count() or 1))
+        return max(1, min(_MOST, len(os.sched_getaffinity(0))))
+    return max(1, min(_MOST, os.cpu_count() or 1))

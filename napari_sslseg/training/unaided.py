@@ -26,14 +26,11 @@ class Unaided:
     dice : float
         Of all classes at once. A class that a slice does not show counts as whichever class lies
         there, and beside the object as wrong.
-    area : float
-        Pixels of the object in one of those slices.
     estimate : Estimate
         Of the slices without ink: the Dice of each class that is labelled.
     """
 
     dice: float
-    area: float
     estimate: Estimate
 
     @classmethod
@@ -58,7 +55,6 @@ class Unaided:
         classes = torch.where(elsewhere & (shown > 0), truth.to(classes), classes)
         return cls(
             overall_dice(classes[known], truth[known]),
-            int((shown > 0).sum()) / max(len(slices), 1),
             _estimate(stack, classes, truth, known),
         )
 

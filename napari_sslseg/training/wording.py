@@ -126,7 +126,7 @@ def basis(estimate: Estimated) -> str:
         slices = counted(on.slices, "labelled slice")
         rough = "; only roughly what it is elsewhere" if estimate.rough else ""
         return f"Measured on {slices} before the network learned from this volume{rough}."
-    return on.words
+    return ""  # one that only a later version knows
 
 
 def proposed(event: VolumeProposed) -> str:

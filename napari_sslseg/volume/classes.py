@@ -262,7 +262,7 @@ class ClassTable:
                 int(str(row["id"])),
                 str(row["name"]),
                 str(row["color"]),
-                Code.from_json(row.get("code"), str(row["name"])),
+                Code.from_json(row.get("code")),
             )
             there = table._removed if row.get("removed") else table._by_id
             if item.id in there:

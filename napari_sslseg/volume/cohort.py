@@ -204,9 +204,9 @@ class Cohort:
         folders = [self.shared, *(self.folder(k) / "models" for k in self.keys if k != key)]
         found = []
         for folder in folders:
-            with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
+            with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
                 head = json.loads((folder / _HEAD).read_text(encoding="utf-8"))
-                if key not in head.get("seen", [self.key_of(folder.parent)]):
+                if key not in head["seen"]:
                     found.append(((folder / _HEAD).stat().st_mtime, folder))
         return max(found)[1] if found else own
 

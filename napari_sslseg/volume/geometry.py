@@ -26,7 +26,6 @@ __all__ = ["CanonicalOrder", "Geometry"]
 _RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 #: Axis codes of an ascending and of a descending world axis, x, y, z.
-_CODES = (("R", "L"), ("A", "P"), ("S", "I"))
 
 #: Length of one unit in millimetres; a pixel has no length and is taken as one millimetre.
 _MILLIMETRES = {"m": 1e3, "mm": 1.0, "um": 1e-3, "nm": 1e-6, "pixel": 1.0}
@@ -61,8 +60,8 @@ class Geometry:
     Examples
     --------
     >>> geometry = Geometry.from_spacing((2.0, 0.5, 0.5), (10, 64, 64), origin=(1.0, 2.0, 3.0))
-    >>> geometry.orientation, geometry.spacing
-    ('SPL', (2.0, 0.5, 0.5))
+    >>> geometry.spacing, geometry.origin
+    ((2.0, 0.5, 0.5), (-2.0, -1.0, 1.0))
     """
 
     affine: NDArray[np.float64]
@@ -198,12 +197,6 @@ class Geometry:
         """World RAS+ position of the first voxel, in `units`."""
         x, y, z = self.affine[:3, 3]
         return float(x), float(y), float(z)
-
-    @property
-    def orientation(self) -> str:
-        """Direction in which each array axis ascends, such as ``"RAS"`` (closest world axes)."""
-        world, signs = closest_axes(self.affine)
-        return "".join(_CODES[w][s < 0] for w, s in zip(world, signs, strict=True))[: self.ndim]
 
     @property
     def is_oblique(self) -> bool:

@@ -342,8 +342,3 @@ class Project:
     def models(self) -> Path:
         """Folder of the checkpoints."""
         return self.path / "models"
-
-    @property
-    def log(self) -> Path:
-        """Folder of the trainer's logs."""
-        return self.path / "log"

@@ -62,26 +62,19 @@ class Code:
         return {"value": self.value, "scheme": self.scheme, "meaning": self.meaning}
 
     @classmethod
-    def from_json(cls, data: object, name: str) -> Code | None:
-        """Read what `to_json` wrote, or ``scheme:value`` of older projects; None for nothing.
-
-        Parameters
-        ----------
-        data : dict, str or None
-        name : str
-            Meaning of a code that has none.
+    def from_json(cls, data: object) -> Code | None:
+        """Read what `to_json` wrote; None for what is no dict.
 
         Raises
         ------
         KeyError
-            If a dict lacks a part.
+            If a part is missing.
         ValueError
             If the parts are no code.
         """
-        if isinstance(data, dict):
-            return cls(str(data["value"]), str(data["scheme"]), str(data["meaning"]))
-        scheme, _, value = str(data or "").partition(":")
-        return cls(value, scheme, name[:_LONGEST_MEANING]) if value else None
+        if not isinstance(data, dict):
+            return None
+        return cls(str(data["value"]), str(data["scheme"]), str(data["meaning"]))
 
     @classmethod
     def parse(cls, text: str, name: str) -> Code | None:

@@ -9,7 +9,7 @@ from napari_sslseg.acquisition.content import look_at
 from napari_sslseg.acquisition.error_reduction import ErrorReduction
 from napari_sslseg.acquisition.evidence import Evidence
 from napari_sslseg.acquisition.influence import influence
-from napari_sslseg.acquisition.registry import STRATEGIES, create, rank_volumes
+from napari_sslseg.acquisition.registry import STRATEGIES, best_of_volumes, create
 
 every_strategy = pytest.mark.parametrize("name", sorted(STRATEGIES))
 
@@ -147,10 +147,9 @@ def test_random_choice_is_repeatable_and_reaches_everything():
 def test_volumes_compete_by_the_share_of_their_object():
     small = evidence(doubt={15: 50}, areas=np.full(20, 20), volume="small")
     large = evidence(doubt={15: 60}, areas=np.full(20, 2000), volume="large")
-    found = rank_volumes(ErrorReduction(), [large, small], 4)
-    assert found[0].volume == "small"
-    assert [s.score for s in found] == sorted((s.score for s in found), reverse=True)
-    assert len(found) == 4
+    for volumes in ([large, small], [small, large]):
+        assert best_of_volumes(ErrorReduction(), volumes).volume == "small"
+    assert best_of_volumes(ErrorReduction(), []) is None
 
 
 def test_an_unknown_strategy_is_named_with_the_known_ones():

@@ -97,7 +97,14 @@ def test_the_table_shows_dice_and_millilitres(with_proposal, until, paint):
     session, part = panel.session, panel.review.measure
     session.retraining.follow(
         Estimated(
-            "semsim", {"Structure": 0.87}, 0.87, 0.8, 0.91, Basis("left out"), {"Structure": 0.034}
+            "semsim",
+            {"Structure": 0.87},
+            0.87,
+            0.8,
+            0.91,
+            Basis("left out"),
+            {"Structure": 0.034},
+            ids={"Structure": 1},
         )
     )
     part.open()

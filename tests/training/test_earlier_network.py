@@ -11,7 +11,7 @@ from torch import nn
 from napari_sslseg.training.checkpoint import read_head
 from napari_sslseg.training.earlier_network import EarlierNetwork
 from napari_sslseg.training.outcome import FEWEST_STEPS, Outcome, TaughtOutcome
-from napari_sslseg.training.plan import FIRST_STEPS, Plan
+from napari_sslseg.training.plan import Plan
 from napari_sslseg.training.recipe import Recipe
 from napari_sslseg.training.tiles import Tiles
 
@@ -123,7 +123,7 @@ def test_one_that_has_hardly_learned_is_no_start_for_any_volume(cohort):
     assert earlier.steps == 0
 
 
-def test_steps_add_up_over_the_runs_that_go_on_and_older_models_count_as_trained(cohort):
+def test_steps_add_up_over_the_runs_that_go_on(cohort):
     kept(cohort)
     kept(cohort, steps=7)
     models = cohort.open("").models
@@ -131,7 +131,7 @@ def test_steps_add_up_over_the_runs_that_go_on_and_older_models_count_as_trained
     head = read_head(models)
     del head["steps"]
     (models / "model.json").write_text(json.dumps(head))
-    assert load(cohort)[0].steps == FIRST_STEPS
+    assert not load(cohort)[1]  # nobody knows whether it has learned
 
 
 def test_one_that_could_not_be_tested_begins_anew_once_it_can_be(cohort):

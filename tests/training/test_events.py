@@ -57,7 +57,8 @@ def test_what_a_later_version_adds_is_left_out():
     assert Event.from_json('{"kind": "Finished"}') is None
 
 
-@pytest.mark.parametrize("how", ["By 3 references left out in turn.", ""])
-def test_the_words_of_an_earlier_version_are_kept_as_they_are(how):
-    record = {"slug": "semsim", "dice": {}, "mean": 0.9, "low": 0.8, "high": 0.95, "how": how}
-    assert Estimated.of(record).basis == Basis(Witness.EARLIER, words=how)
+@pytest.mark.parametrize("basis", [{}, {"basis": "By 3 references."}, {"basis": {"slices": 3}}])
+def test_an_estimate_that_does_not_say_what_it_rests_on_is_none(basis):
+    record = {"slug": "semsim", "dice": {}, "mean": 0.9, "low": 0.8, "high": 0.95, **basis}
+    with pytest.raises(TypeError):
+        Estimated.of(record)

@@ -38,6 +38,3 @@ def test_steps_without_numbers_do_not_count_unless_there_are_no_others():
     assert means.take() == {"total": pytest.approx(2.0), "prior": pytest.approx(2.0)}
     means.add(none)
     assert math.isnan(means.take()["total"])
-    # States of earlier versions counted all steps.
-    means.restore({"sums": {"total": torch.tensor(3.0)}, "count": 2}, torch.device("cpu"))
-    assert means.take() == {"total": pytest.approx(1.5)}

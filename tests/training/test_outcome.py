@@ -132,8 +132,3 @@ def test_small_sections_of_an_object_tell_nothing_of_a_network():
 def test_the_matching_is_as_good_where_it_has_enough_in_common_with_the_network():
     assert TaughtOutcome(0.8, likely_matching(0.8, 0.7), Recipe()).matching_as_good
     assert not TaughtOutcome(0.8, likely_matching(0.8, 0.5), Recipe()).matching_as_good
-
-
-def test_a_test_on_an_empty_reference_has_told_nothing():
-    head = json.loads(json.dumps(Outcome(float("nan"), 0.5, Recipe()).to_json()))
-    assert Outcome.of(head) is None

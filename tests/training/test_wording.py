@@ -90,7 +90,6 @@ def test_every_phase_has_words():
             "Measured on 1 labelled slice before the network learned from this volume; only "
             "roughly what it is elsewhere.",
         ),
-        (Basis(Witness.EARLIER, words="In words."), False, "In words."),
     ],
 )
 def test_what_an_estimate_rests_on_is_a_sentence(given, rough, sentence):

@@ -139,12 +139,12 @@ def test_training_goes_on_from_its_own_model_or_one_that_has_not_seen_the_labels
     assert cohort.models_for("002-third") == own
     put(cohort.shared, seen=["", "002-third"])
     assert cohort.models_for("002-third") == own  # the shared one knows its references
-    for nonsense in ("[]", '{"seen": 3}', "{"):
+    for nonsense in ("[]", '{"seen": 3}', "{", "{}"):
         (cohort.shared / "model.json").write_text(nonsense, encoding="utf-8")
         assert cohort.models_for("002-third") == own
     put(cohort.shared, seen=["", "002-third"])
     assert cohort.models_for("001-second-one") == cohort.shared
-    put(cohort.path / "models")
+    put(cohort.path / "models", seen=[""])
     assert cohort.models_for("002-third") == cohort.path / "models"
     put(own, seen=["002-third"])
     assert cohort.models_for("002-third") == own

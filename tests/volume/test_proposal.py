@@ -35,11 +35,11 @@ def test_arrays_must_fit_together():
 
 
 def test_neighbourhood_grows_by_the_margin_and_stops_at_the_edge():
-    classes = np.zeros((7, 7), dtype=np.uint8)
-    classes[0, 3] = 1
-    near = object_neighbourhood(classes, margin=2)
-    assert near.sum() == 3 * 5
-    assert near[:3, 1:6].all()
+    classes = np.zeros((9, 9), dtype=np.uint8)
+    classes[0, 4] = 1
+    near = object_neighbourhood(classes)
+    assert near.sum() == 4 * 7
+    assert near[:4, 1:8].all()
 
 
 def test_shares_ignore_far_background_and_inked_voxels():

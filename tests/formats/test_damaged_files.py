@@ -20,12 +20,12 @@ MOST_MB = 300
 @pytest.mark.parametrize(
     ("group", "count"),
     [
-        ("nifti", 700),
-        ("itk", 700),
-        ("tiff", 600),
-        ("pictures", 700),
-        ("dicom", 600),
-        ("zarr", 400),
+        ("nifti", 350),
+        ("itk", 350),
+        ("tiff", 300),
+        ("pictures", 350),
+        ("dicom", 300),
+        ("zarr", 200),
     ],
 )
 def test_damaged_files_are_refused_in_a_sentence_or_read(tmp_path, group, count):

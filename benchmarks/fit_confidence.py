@@ -33,8 +33,10 @@ from napari_sslseg.methods.propagation import Execution, propagate
 from napari_sslseg.methods.voxel_evidence import EVIDENCE, Kind, Predictions, evidence
 from napari_sslseg.training.control import Control
 from napari_sslseg.training.request import TrainRequest
+from napari_sslseg.training.run_context import RunContext
 from napari_sslseg.training.session import Run
 from napari_sslseg.training.stack import SliceStack
+from napari_sslseg.training.whole_volume import WholeVolume
 from napari_sslseg.volume.annotation import NOT_ANNOTATED
 from napari_sslseg.volume.classes import ClassTable
 from napari_sslseg.volume.project import ImageInfo, Project
@@ -87,12 +89,14 @@ def collect(folder: Path, seconds: float) -> dict[str, torch.Tensor]:
         project = Project.create(Path(scratch) / "p", case.image, info, table, 0)
         project.ink_store.save(case.ink)
         stack = SliceStack.from_volume(case.image, case.ink, 0, case.spacing)
-        run = Run(project, stack, TrainRequest("auto", seconds), lambda event: None, Control())
+        request = TrainRequest("auto", seconds)
+        context = RunContext(WholeVolume(project, stack), request, lambda event: None, Control())
+        run = Run(context)
         run.execute()
     truth, inked = _truth(case, stack), case.reference_slices
     return {
         f"{kind}.{name}": value
-        for kind, known in run.known.items()
+        for kind, known in run.proposing.known.items()
         for name, value in rows_of(known, truth, range(min(inked), max(inked))).items()
     }
 

@@ -26,8 +26,10 @@ from napari_sslseg.training.recipe import ALIKE as RECIPE_ALIKE
 from napari_sslseg.training.recipe import pixels_away
 from napari_sslseg.training.reference_shapes import ReferenceShapes
 from napari_sslseg.training.request import TrainRequest
+from napari_sslseg.training.run_context import RunContext
 from napari_sslseg.training.session import Run
 from napari_sslseg.training.stack import SliceStack
+from napari_sslseg.training.whole_volume import WholeVolume
 from napari_sslseg.volume.classes import ClassTable
 from napari_sslseg.volume.project import ImageInfo, Project
 
@@ -48,9 +50,11 @@ def outputs(case: Case, seconds: float) -> tuple[torch.Tensor, torch.Tensor | No
         project = Project.create(Path(folder) / "p", case.image, info, table, 0)
         project.ink_store.save(case.ink)
         stack = SliceStack.from_volume(case.image, case.ink, 0, case.spacing)
-        run = Run(project, stack, TrainRequest("auto", seconds), lambda event: None, Control())
+        request = TrainRequest("auto", seconds)
+        context = RunContext(WholeVolume(project, stack), request, lambda event: None, Control())
+        run = Run(context)
         run.execute()
-        known = run.known["network"]
+        known = run.proposing.known["network"]
         return known.matched.float(), known.network, stack
 
 

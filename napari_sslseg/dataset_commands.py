@@ -86,7 +86,7 @@ def run_train(
     place = find_device(device)
     settings = make_settings(described, place.type, preset=preset, steps=steps, seed=seed)
     reader = FormatsReader.of(described)
-    with stoppable() as control:
+    with reader.notes, stoppable() as control:
         outcome = train_dataset(
             described,
             settings,
@@ -99,7 +99,6 @@ def run_train(
             tensorboard,
             fresh=fresh,
         )
-    reader.notes.close()
     return {
         "run": str(run),
         "preset": settings.preset,
@@ -184,7 +183,7 @@ def run_predict(
     for target in targets:
         check_writable(target)
     files = []
-    with stoppable() as control:
+    with reader.notes, stoppable() as control:
         for entry, path in zip(entries, targets, strict=True):
             control.check()
             case = load_case(entry, described, reader, with_labels=False)
@@ -199,7 +198,6 @@ def run_predict(
             write_prediction(path, values, reader.volume(entry.images))
             files.append(str(path))
             _say(entry.name)
-    reader.notes.close()
     return {"model": model, "step": head["step"], "files": files}
 
 

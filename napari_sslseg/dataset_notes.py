@@ -14,7 +14,10 @@ _MOST = 10
 
 
 class FileNotes:
-    """Prints remarks on files to stderr, each once, and as few that they can be read."""
+    """Prints remarks on files to stderr, each once, and as few that they can be read.
+
+    As a context it says, however that ends, how many remarks were left out.
+    """
 
     def __init__(self) -> None:
         self._known: set[tuple[Path, str]] = set()
@@ -36,7 +39,9 @@ class FileNotes:
             if len(self._known) <= _MOST:
                 print(f"Note: {path}: {remark}", file=sys.stderr)
 
-    def close(self) -> None:
-        """Say, at the end, how many remarks were left out."""
+    def __enter__(self) -> FileNotes:
+        return self
+
+    def __exit__(self, *error: object) -> None:
         if len(self._known) > _MOST:
             print(f"Note: and {len(self._known) - _MOST} more of such notes.", file=sys.stderr)

@@ -11,8 +11,15 @@ from .command_errors import one_volume_a_case
 from .dataset_files import FormatsReader, find_prediction
 
 if TYPE_CHECKING:
+    from typing import Any
+
+    import numpy.typing as npt
+
     from .training.dataset.description import Dataset
+    from .training.dataset.entries import Entry
     from .training.dataset.evaluation import Report
+
+    Indices = npt.NDArray[Any]
 
 
 @one_volume_a_case()
@@ -39,7 +46,6 @@ def score_files(described: Dataset, predictions: Path, cases: str) -> Report:
         With one sentence for the user, if labels or predictions are missing, cannot be read, or
         are on different grids.
     """
-    from .training.dataset.cases import to_indices
     from .training.dataset.description import DatasetError
     from .training.dataset.evaluation import Report, score_case
 
@@ -60,30 +66,41 @@ def score_files(described: Dataset, predictions: Path, cases: str) -> Report:
                 f"{entry.name} of the {cases} list has no labels to compare with{entry.sought}; "
                 "check labels under volumes, or take it out."
             )
-    for entry in entries:
-        path = find_prediction(predictions, entry)
-        if path is None:
-            raise DatasetError(
-                f"There is no prediction of {entry.name} in {predictions}; name the folder that "
-                "“predict” wrote, and the same list of cases."
-            )
-        predicted, truth, spacing = reader.scored(entry, path)
-        if predicted.shape != truth.shape:
-            raise DatasetError(
-                f"{path} has the shape {predicted.shape}, the labels of {entry.name} "
-                f"{truth.shape}; predict that case again."
-            )
-        if unit == "voxels":
-            spacing = (1.0,) * truth.ndim
-        pair = []
-        for values in (predicted, truth):
-            flat = values.ndim == 2
-            found = to_indices(values[None] if flat else values, described)
-            if described.overlapping:
-                found = np.moveaxis(found, 1, 0)
-                pair.append(found[:, 0] if flat else found)
-            else:
-                pair.append(found[0] if flat else found)
-        report.cases[entry.name] = score_case(pair[0], pair[1], described, spacing)
-    reader.notes.close()
+    with reader.notes:
+        for entry in entries:
+            predicted, truth, spacing = _indices(entry, described, predictions, reader)
+            if unit == "voxels":
+                spacing = (1.0,) * truth.ndim
+            report.cases[entry.name] = score_case(predicted, truth, described, spacing)
     return report
+
+
+def _indices(
+    entry: Entry, described: Dataset, predictions: Path, reader: FormatsReader
+) -> tuple[Indices, Indices, tuple[float, ...]]:
+    """Return the predicted and the annotated classes of a case, and its spacing."""
+    from .training.dataset.cases import to_indices
+    from .training.dataset.description import DatasetError
+
+    path = find_prediction(predictions, entry)
+    if path is None:
+        raise DatasetError(
+            f"There is no prediction of {entry.name} in {predictions}; name the folder that "
+            "“predict” wrote, and the same list of cases."
+        )
+    predicted, truth, spacing = reader.scored(entry, path)
+    if predicted.shape != truth.shape:
+        raise DatasetError(
+            f"{path} has the shape {predicted.shape}, the labels of {entry.name} "
+            f"{truth.shape}; predict that case again."
+        )
+    pair = []
+    for values in (predicted, truth):
+        flat = values.ndim == 2
+        found = to_indices(values[None] if flat else values, described)
+        if described.overlapping:
+            found = np.moveaxis(found, 1, 0)
+            pair.append(found[:, 0] if flat else found)
+        else:
+            pair.append(found[0] if flat else found)
+    return pair[0], pair[1], spacing

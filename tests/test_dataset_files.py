@@ -334,13 +334,19 @@ def test_255_stays_not_annotated_where_it_may_be_meant(tmp_path, capsys, why):
 
 def test_remarks_on_files_are_told_once_and_few_of_them(tmp_path, capsys):
     reader = FormatsReader()
-    for i in range(12):
-        path = tmp_path / f"{i}.nii"
-        nib.save(nib.Nifti1Image(np.zeros((3, 4, 5), np.int16), None), path)
-        reader.image((path,))
-        reader.labels(path)
-    said = capsys.readouterr().err.splitlines()
+
+    def read_all() -> None:
+        with reader.notes:
+            for i in range(12):
+                path = tmp_path / f"{i}.nii"
+                nib.save(nib.Nifti1Image(np.zeros((3, 4, 5), np.int16), None), path)
+                reader.image((path,))
+                reader.labels(path)
+            raise KeyboardInterrupt  # however it ends
+
+    with pytest.raises(KeyboardInterrupt):
+        read_all()
+    *said, last = capsys.readouterr().err.splitlines()
     assert len(said) == 10
     assert said[0].startswith(f"Note: {tmp_path / '0.nii'}: The file does not say how it lies")
-    reader.notes.close()
-    assert capsys.readouterr().err == "Note: and 2 more of such notes.\n"
+    assert last == "Note: and 2 more of such notes."

@@ -1,7 +1,8 @@
-"""What is done with a volume as a whole, slice by slice for one that the memory does not hold."""
+"""A volume that the memory does not hold: a window of its slices, worked on block by block."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,171 +11,112 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..methods.check_point import check_point
 from ..methods.frameworks.base import PredictOutput
 from ..methods.regions import Region
 from ..methods.voxel_evidence import Predictions
 from ..volume.annotation import NOT_ANNOTATED
 from ..volume.project import Project
-from ..volume.stored_ink import JoinedInk
-from .coherence import make_coherent
+from .control import Control
 from .expected_overlap import ExpectedOverlap
 from .judged_volume import about, judge_volume
 from .recipe import Recipe
-from .reference_shapes import ReferenceShapes
 from .stack import SliceStack, View
+from .trainer import Trainer, predict_slices
+from .whole_volume import Report, WholeVolume
+from .windowed import grown_view
 from .workspace import Workspace
 
+#: Slices whose predictions are written at a time.
+_BLOCK = 8
 
-def winning_classes(probabilities: Tensor, workspace: Workspace) -> Tensor:
-    """Return the classes (Z, H, W) uint8, in a file, of probabilities (Z, K, H, W)."""
-    depth, _, height, width = probabilities.shape
-    classes = workspace.zeros((depth, height, width), torch.uint8)
-    for z in range(depth):
-        check_point()
-        classes[z] = probabilities[z].float().max(0).indices
-        workspace.release()
-    return classes
+#: Returns the stack of a window.
+Cut = Callable[[View], SliceStack]
 
 
-def raised_classes(
-    raised: Callable[[Tensor, Tensor], Tensor], proposed: Tensor, part: Tensor, workspace: Workspace
-) -> Tensor:
-    """Return the classes (Z, H, W) uint8, in a file, of `raised_network` or `raised_read`.
+class BlockVolume(WholeVolume):
+    """The same as `WholeVolume`, slice by slice, with what is known of each voxel in files.
 
     Parameters
     ----------
-    raised : callable
-        Either of them.
-    proposed : Tensor, (Z, K, H, W)
-        Probabilities, read slice by slice.
-    part : Tensor, (Z, ...)
-        What is to count more in them, read slice by slice.
-    workspace : Workspace
-    """
-    depth, _, height, width = proposed.shape
-    classes = workspace.zeros((depth, height, width), torch.uint8)
-    for z in range(depth):
-        check_point()
-        classes[z] = raised(proposed[z], part[z])
-        workspace.release()
-    return classes
-
-
-def mixed(
-    recipe: Recipe,
-    output: PredictOutput,
-    matched: Tensor,
-    away: Tensor,
-    stack: SliceStack,
-    workspace: Workspace,
-) -> Tensor:
-    """Return the proposal's probabilities from a network's output, the matching and the shapes.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    output : PredictOutput, (Z, K, H, W)
-    matched : Tensor, (Z, K, H, W)
-        The matching's probabilities.
-    away : Tensor, (Z,)
-        See `pixels_away`.
-    stack : SliceStack
-    workspace : Workspace
-
-    Returns
-    -------
-    Tensor, (Z, K, H, W)
-        Float16, in a file; `matched` itself where the network is not heard.
-    """
-    if not recipe.heard:
-        return matched
-    shapes = ReferenceShapes(stack)
-    result = workspace.zeros(matched.shape, workspace.precision)
-    for z in range(len(matched)):
-        check_point()
-        own = PredictOutput(output.plain[z : z + 1], output.rectified[z : z + 1])
-        guided = shapes.mixed_into(matched[z : z + 1], z)
-        result[z] = recipe.mix(own, guided, away[z : z + 1])[0]
-        workspace.release()
-    coherent = workspace.zeros(matched.shape, workspace.precision)
-    return make_coherent(result, stack, coherent, workspace.release)
-
-
-def likeness(one: Tensor, two: Tensor, classes: int) -> float:
-    """Return the mean Dice over the classes between two label volumes; NaN when none occurs.
-
-    Parameters
-    ----------
-    one, two : Tensor, (Z, H, W) uint8
-        Class indices; 0, the background, does not count.
-    classes : int
-        Number of classes, background included.
-    """
-    both, sizes = np.zeros(classes), np.zeros(classes)
-    for a, b in zip(one.numpy(), two.numpy(), strict=True):
-        both += np.bincount(a[a == b], minlength=classes)
-        sizes += np.bincount(a.ravel(), minlength=classes)
-        sizes += np.bincount(b.ravel(), minlength=classes)
-    seen = np.flatnonzero(sizes[1:]) + 1
-    return float(np.mean(2 * both[seen] / sizes[seen])) if len(seen) else float("nan")
-
-
-def write_judged(
-    name: str,
-    stack: SliceStack,
-    known: Predictions,
-    other: Tensor,
-    info: dict[str, Any],
-    project: Project,
-    ink: JoinedInk,
-    workspace: Workspace,
-    progress: Callable[[float], object],
-    overlap: ExpectedOverlap,
-) -> tuple[int, dict[str, float]]:
-    """Judge a proposal, and write it into the project.
-
-    Parameters
-    ----------
-    name, info
-        See `make_proposal`.
-    stack, known, other, overlap
-        See `judge_volume`.
     project : Project
-    ink : JoinedInk
-        All ink of the project.
+    view : View
+        Window to begin with.
+    cut : callable
+        Returns the stack of any window.
     workspace : Workspace
-    progress : callable
-        Called with the finished part in [0, 1].
-
-    Returns
-    -------
-    int
-        Version of the proposal.
-    dict of str to float
-        Share of each region in the object's neighbourhood.
     """
-    judged = judge_volume(
-        stack, known, other, workspace, overlap, lambda part: progress(0.8 * part)
-    )
 
-    def slabs() -> Iterator[tuple[npt.NDArray[np.uint8], ...]]:
-        ids = np.asarray(stack.class_ids, dtype=np.uint8)
-        found = (judged.classes, judged.regions, judged.certainty)
-        arrays = [np.moveaxis(t.numpy(), 0, stack.axis) for t in found]
-        assert stack.view is not None
-        for index, parts in enumerate(_placed(arrays, project.info.shape, stack.axis, stack.view)):
-            labels, codes, sure = parts
-            inked = ink[index]
-            if inked is not None:  # strokes outside of the window; those inside are there already
-                codes[inked != NOT_ANNOTATED] = 0
-            yield ids[labels], codes, (sure * np.float32(255)).round().astype(np.uint8)
-            workspace.release()
-            progress(0.8 + 0.2 * index / project.info.shape[0])
+    def __init__(self, project: Project, view: View, cut: Cut, workspace: Workspace) -> None:
+        super().__init__(project, cut(view), workspace)
+        self.workspace, self._cut, self._view = workspace, cut, view
 
-    told = about(judged, info)
-    version = project.write_proposal_slabs(name, project.info.shape, slabs(), lambda: told)
-    return version, judged.shares
+    def guarded(self) -> contextlib.AbstractContextManager[None]:
+        """Look after the memory in a thread of its own."""
+        return self.workspace.guarded()
+
+    def grow_around(self, probabilities: Tensor) -> bool:
+        """Take in more of the slices if the objects reach the edge of the window."""
+        grown = grown_view(self._view, probabilities)
+        if grown == self._view:
+            return False
+        self._view = grown
+        self.stack = self._cut(grown)
+        return True
+
+    def predict(
+        self, trainer: Trainer, recipe: Recipe, control: Control, report: Report
+    ) -> PredictOutput:
+        """Predict some slices at a time, into files."""
+        stack = self.stack
+        depth, _, height, width = stack.image.shape
+        shape = (depth, stack.classes, height, width)
+        plain = rectified = self.workspace.zeros(shape, torch.half)
+        if recipe.temperature is not None:
+            rectified = self.workspace.zeros(shape, torch.half)
+        for start in range(0, depth, _BLOCK):
+            block = list(range(start, min(depth, start + _BLOCK)))
+            report(start / depth)
+            output = predict_slices(trainer.model, stack, block, trainer.plan, control)
+            plain[start : start + len(block)] = output.plain
+            if rectified is not plain:
+                rectified[start : start + len(block)] = output.rectified
+            self.workspace.release()
+        stack.empty_outside(plain)
+        stack.empty_outside(rectified)
+        return PredictOutput(plain, rectified)
+
+    def write(
+        self,
+        name: str,
+        known: Predictions,
+        other: Tensor,
+        info: dict[str, object],
+        overlap: ExpectedOverlap,
+        report: Report,
+    ) -> tuple[int, dict[str, float]]:
+        """Judge a proposal, and write it into the project slab by slab."""
+        stack, workspace, shape = self.stack, self.workspace, self.project.info.shape
+        ink = self.project.stored_ink()
+        judged = judge_volume(
+            stack, known, other, workspace, overlap, lambda part: report(0.8 * part)
+        )
+
+        def slabs() -> Iterator[tuple[npt.NDArray[np.uint8], ...]]:
+            ids = np.asarray(stack.class_ids, dtype=np.uint8)
+            found = (judged.classes, judged.regions, judged.certainty)
+            arrays = [np.moveaxis(t.numpy(), 0, stack.axis) for t in found]
+            for index, parts in enumerate(_placed(arrays, shape, stack.axis, self._view)):
+                labels, codes, sure = parts
+                inked = ink[index]
+                if inked is not None:  # strokes outside of the window; those inside are there
+                    codes[inked != NOT_ANNOTATED] = 0
+                yield ids[labels], codes, (sure * np.float32(255)).round().astype(np.uint8)
+                workspace.release()
+                report(0.8 + 0.2 * index / shape[0])
+
+        told = about(judged, info)
+        version = self.project.write_proposal_slabs(name, shape, slabs(), lambda: told)
+        return version, judged.shares
 
 
 def _placed(

@@ -41,6 +41,28 @@ class Foresight:
             self._first = self._slice = each
         self._slice += LAST * (each - self._slice)
 
+    @property
+    def wanted(self) -> bool:
+        """Whether measurements are of any use."""
+        return True
+
+    @property
+    def has_measured(self) -> bool:
+        """Whether any slice has been predicted."""
+        return self._first > 0
+
+    def reserve(self, slices: int, judgings: float, budget: float) -> float:
+        """Return the seconds of a budget that are kept for what is foreseen, and a little more.
+
+        Parameters
+        ----------
+        slices, judgings
+            See `needed`.
+        budget : float
+            Seconds in all.
+        """
+        return 1.1 * self.needed(slices, judgings) + 0.02 * budget
+
     def needed(self, slices: int, judgings: float) -> float:
         """Return the seconds that it will take to predict some slices and to judge proposals.
 
@@ -56,3 +78,20 @@ class Foresight:
     def _pace(self) -> float:
         """How many times as long as at first everything takes now."""
         return self._slice / self._first if self._first else 1.0
+
+
+class Unhurried(Foresight):
+    """Of a run that may take as long as it takes, once its training is over."""
+
+    @property
+    def wanted(self) -> bool:
+        """Nothing is measured."""
+        return False
+
+    def reserve(self, slices: int, judgings: float, budget: float) -> float:
+        """Nothing is kept."""
+        return 0.0
+
+    def needed(self, slices: int, judgings: float) -> float:
+        """Nothing is ever late."""
+        return 0.0

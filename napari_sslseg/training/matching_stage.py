@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..methods.propagation import Execution, Propagation, Renewal, propagate
+from ..methods.propagation import Propagation, Renewal, propagate
 from ..methods.voxel_evidence import Predictions
 from . import estimate as quality
-from .facts import Basis, Phase, Witness
+from .facts import Phase
 from .judge import raised_read
 from .proposing import REFERENCE_GUIDED, Proposing
-from .threads import usable_cores
+from .run_context import RunContext
+from .telling import Telling
 from .way_back import came_back, half_way
 
 #: Share of the budget after which no further reference is left out in turn.
@@ -20,37 +21,57 @@ LEAVE_OUT_SHARE = 0.25
 LEAVE_OUT_SECONDS = 8.0
 
 
-class MatchingStage(Proposing):
-    """Matches the references, proposes what comes of it, and estimates how good it is."""
+class MatchingStage:
+    """Matches the references, proposes what comes of it, and estimates how good it is.
 
-    def _propagate(self, ink: Tensor, renewal: Renewal | None = None) -> Propagation:
-        self.control.check()
-        execution = self._execution(renewal)
-        return propagate(self.stack.inked_volume(ink), None, execution, renewal).cpu()
+    Parameters
+    ----------
+    run : RunContext
+    proposing : Proposing
+    telling : Telling
+    """
 
-    def _execution(self, renewal: Renewal | None) -> Execution:
-        return Execution(self.device, usable_cores() if self.device.type == "cpu" else 1)
+    def __init__(self, run: RunContext, proposing: Proposing, telling: Telling) -> None:
+        self._run, self._proposing, self._telling = run, proposing, telling
+        self._without_middle: Propagation | None = None
 
-    def _matched(self) -> Propagation:
-        return self._propagate(self.stack.ink)
+    def match(self) -> tuple[Propagation, Tensor]:
+        """Propose what the references say.
 
-    def _match(self) -> Propagation:
-        self.progress(Phase.MATCHING, 0.01)
-        propagated = self._matched()
-        # Until there is a network, the read from the farther side is the second opinion.
-        self._reads = self._second(raised_read, propagated.probabilities, propagated.farther)
-        known = Predictions(
-            propagated.probabilities,
-            propagated.probabilities,
-            propagated.agreement,
-            propagated.sources,
-        )
-        self.known["matching"] = known
-        self._propose(REFERENCE_GUIDED, known, self._reads, {"stage": "matching"})
-        return propagated
+        Returns
+        -------
+        Propagation
+        Tensor, (Z, H, W) uint8
+            Classes of the second opinion until there is a network: where the read from the farther
+            side counts more.
+        """
+        run = self._run
+        run.progress(Phase.MATCHING, 0.0)
+        propagated = self._propagate(run.stack.ink)
+        while run.volume.grow_around(propagated.probabilities):
+            del propagated  # its files are needed for the larger window
+            propagated = self._propagate(run.stack.ink)
+        proposed = propagated.probabilities
+        reads = run.volume.raised_classes(raised_read, proposed, propagated.farther)
+        known = Predictions(proposed, proposed, propagated.agreement, propagated.sources)
+        self._proposing.known["matching"] = known
+        self._proposing.propose(REFERENCE_GUIDED, known, reads, {"stage": "matching"})
+        return propagated, reads
 
-    def _leave_one_out(self, propagated: Propagation) -> quality.Estimate | None:
-        stack = self.stack
+    def leave_one_out(self, propagated: Propagation) -> quality.Estimate | None:
+        """Leave references out in turn, as far as the time goes, and tell what that says.
+
+        Parameters
+        ----------
+        propagated : Propagation
+            With all of them.
+
+        Returns
+        -------
+        Estimate or None
+            None where none can be left out.
+        """
+        run, stack = self._run, self._run.stack
 
         def predict(ink: Tensor, left_out: int) -> Tensor:
             # Only the stretch between the neighbours of a left-out reference depends on it.
@@ -59,23 +80,45 @@ class MatchingStage(Proposing):
                 self._without_middle = found
             return found.probabilities
 
-        until = LEAVE_OUT_SHARE * self.clock.seconds
-        if self.request.update:
-            until = self.clock.spent + LEAVE_OUT_SECONDS
+        until = LEAVE_OUT_SHARE * run.clock.seconds
+        if run.request.update:
+            until = run.clock.spent + LEAVE_OUT_SECONDS
 
         def proceed(share: float) -> bool:
-            self.progress(Phase.TESTING_MATCHING, 0.05 + 0.1 * share)
-            return share == 0 or self.clock.spent < until
+            run.progress(Phase.TESTING_MATCHING, share)
+            return share == 0 or run.clock.spent < until
 
         slices, predictions = quality.leave_one_out(stack, predict, proceed)
         half = half_way(quality.open_distances(stack)) if slices else 0
         returned = []
         for z in slices:
-            execution = self._execution(Renewal(propagated, [z]))
+            execution = run.execution(Renewal(propagated, [z]))
             returned.append(came_back(stack, propagated, z, half, execution))
         found = quality.estimate(stack, slices, predictions, returned)
         if found is not None:
-            weighed = self._weighed("reference-guided", found)
-            basis = Basis(Witness.LEFT_OUT, found.count, bool(self._expected["reference-guided"]))
-            self._tell_estimate("reference-guided", weighed, basis)
+            self._telling.of_matching(found)
         return found
+
+    def without(self, propagated: Propagation, middle: list[int]) -> Propagation:
+        """Return what is propagated without the middle reference; it is known once it was left out.
+
+        Parameters
+        ----------
+        propagated : Propagation
+            With all references.
+        middle : list of int
+            Of `estimate.middle_reference`.
+        """
+        if self._without_middle is not None:
+            return self._without_middle
+        return self._propagate(self._run.stack.without(middle), Renewal(propagated, middle))
+
+    def forget(self) -> None:
+        """Give back what is kept for `without`, which is as large as all that is known."""
+        self._without_middle = None
+
+    def _propagate(self, ink: Tensor, renewal: Renewal | None = None) -> Propagation:
+        run = self._run
+        run.control.check()
+        execution = run.execution(renewal)
+        return propagate(run.stack.inked_volume(ink), None, execution, renewal).cpu()

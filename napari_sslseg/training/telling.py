@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from statistics import fmean
 
@@ -10,10 +11,11 @@ from ..volume.project import Project
 from . import estimate as quality
 from .events import Emit, Estimated
 from .facts import Basis, Witness
-from .other_references import OtherReferences
 from .outcome import Outcome, TaughtOutcome
-from .stack import SliceStack
 from .unaided import Unaided
+
+#: Proposals of a run, by slug.
+MATCHED, NETWORK = "reference-guided", "semsim"
 
 #: Dice by which the network may lose against the matching on a left-out reference and still be
 #: recommended, where the confidence tells nothing: one slice says little.
@@ -30,94 +32,142 @@ FEW = 3
 
 
 class Telling:
-    """What is told of the proposals of a run; for `proposing.Proposing`.
+    """What is told of the proposals of a run.
 
     Parameters
     ----------
     project : Project
-    stack : SliceStack
+        Estimates are written into it.
+    class_ids : sequence of int
+        Ids of the classes, the background's first.
     emit : callable
+        Receives `Estimated` events.
     """
 
-    def __init__(self, project: Project, stack: SliceStack, emit: Emit) -> None:
-        self.project, self.stack, self.emit = project, stack, emit
-        self.recommended = "reference-guided"
-        #: References of the project's other volumes, while they teach.
-        self.others: OtherReferences | None = None
-        #: How good a network was that only others had taught.
-        self._unaided: Unaided | None = None
-        #: Estimates that this run has made, by the proposal's slug.
+    def __init__(self, project: Project, class_ids: Sequence[int], emit: Emit) -> None:
+        self._project, self._class_ids, self._emit = project, class_ids, emit
+        #: Slug of the proposal that is recommended.
+        self.recommended = MATCHED
         self._estimates: dict[str, dict[str, object]] = {}
-        #: Dice of each class that is to be expected by the confidence, by the proposal's slug.
-        self._expected: dict[str, dict[int, float]] = {}
+        self._expected: dict[str, Mapping[int, float]] = {}
+
+    def expect(self, slug: str, dice: Mapping[int, float]) -> None:
+        """Take in what the confidence of a proposal expects.
+
+        Parameters
+        ----------
+        slug : str
+        dice : mapping of int to float
+            Dice of each class id; empty where it tells nothing.
+        """
+        self._expected[slug] = dice
+
+    def expect_the_same(self) -> None:
+        """Take in that the network's proposal is the matching's."""
+        self._expected[NETWORK] = self._expected[MATCHED]
+
+    def made(self, slug: str) -> dict[str, object] | None:
+        """Return the estimate of a proposal that this run has made, as plain values."""
+        return self._estimates.get(slug)
 
     @property
-    def _expected_of_matching(self) -> float | None:
+    def expected_of_matching(self) -> float | None:
         """Dice that the confidence expects of the matching."""
-        expected = self._expected.get("reference-guided")
+        expected = self._expected.get(MATCHED)
         return fmean(expected.values()) if expected else None
 
-    def _expected_of_both(self) -> tuple[float, float] | None:
+    def expected_of_both(self) -> tuple[float, float] | None:
         """Dice that the confidence expects of the matching's and of the network's proposal."""
-        matching, network = self._expected["reference-guided"], self._expected["semsim"]
+        matching, network = self._expected[MATCHED], self._expected[NETWORK]
         shared = matching.keys() & network.keys()
         if not shared:
             return None
         return fmean(matching[i] for i in shared), fmean(network[i] for i in shared)
 
-    def _earned(self, outcome: Outcome | None) -> bool:
+    def earned(self, outcome: Outcome | None) -> bool:
         """Whether the network's proposal is likely as good as the matching's."""
         if outcome is None:
             return False
-        expected = None if isinstance(outcome, TaughtOutcome) else self._expected_of_both()
+        expected = None if isinstance(outcome, TaughtOutcome) else self.expected_of_both()
         if expected is None:
             return outcome.gain > -TOLERANCE
         return expected[1] > expected[0] - DOUBT
 
-    def _error_ratio(self, outcome: Outcome) -> float:
+    def error_ratio(self, outcome: Outcome) -> float:
         """Errors of the network's proposal, as a multiple of the matching's."""
-        expected = None if isinstance(outcome, TaughtOutcome) else self._expected_of_both()
+        expected = None if isinstance(outcome, TaughtOutcome) else self.expected_of_both()
         if expected is None:
             return outcome.error_ratio
         return (1 - expected[1]) / max(1 - expected[0], 1e-6)
 
-    def _tell_of_network(
-        self, outcome: Outcome | None, matched: quality.Estimate | None, learned: bool
+    def of_matching(self, left_out: quality.Estimate) -> None:
+        """Tell how good the matching is likely to be, by the references that were left out."""
+        weighed = self._weighed(MATCHED, left_out)
+        basis = Basis(Witness.LEFT_OUT, left_out.count, bool(self._expected[MATCHED]))
+        self.tell(MATCHED, weighed, basis)
+
+    def of_network(
+        self,
+        outcome: Outcome | None,
+        matched: quality.Estimate | None,
+        learned: bool,
+        unaided: Unaided | None,
+        others: int,
     ) -> None:
-        """Tell how good the network's proposal is likely to be, as far as anything tells that."""
+        """Tell how good the network's proposal is likely to be, as far as anything tells that.
+
+        Parameters
+        ----------
+        outcome : Outcome or None
+            What its test has told.
+        matched : Estimate or None
+            Of the matching, by references that were left out.
+        learned : bool
+            Whether the network had learned enough to be heard.
+        unaided : Unaided or None
+            How good a network was that only other volumes had taught.
+        others : int
+            Volumes that teach besides this one.
+        """
         if matched is not None and not learned:
-            basis = Basis(Witness.MATCHING, matched.count, bool(self._expected["semsim"]))
-            self._tell_estimate("semsim", self._weighed("semsim", matched), basis)
+            basis = Basis(Witness.MATCHING, matched.count, bool(self._expected[NETWORK]))
+            self.tell(NETWORK, self._weighed(NETWORK, matched), basis)
         elif (
-            self._unaided is not None
+            unaided is not None
             and isinstance(outcome, TaughtOutcome)
             and (outcome.few or outcome.heard)
         ):
             if learned and outcome.telling:
-                measured = self._unaided.estimate
+                measured = unaided.estimate
                 basis = Basis(Witness.UNAIDED, measured.count)
-                self._tell_estimate("semsim", measured, basis, rough=measured.count < FEW)
+                self.tell(NETWORK, measured, basis, rough=measured.count < FEW)
         elif outcome is not None and matched is not None:
-            found = self._weighed("reference-guided", matched)
+            found = self._weighed(MATCHED, matched)
             basis = Basis(
                 Witness.TRAINED,
                 matched.count,
-                bool(self._expected["semsim"]),
+                bool(self._expected[NETWORK]),
                 round(found.mean, 4),
-                len(self.others.names) if self.others is not None else 0,
+                others,
             )
-            trained = matched.with_errors(self._error_ratio(outcome))
-            self._tell_estimate("semsim", self._weighed("semsim", trained), basis)
+            trained = matched.with_errors(self.error_ratio(outcome))
+            self.tell(NETWORK, self._weighed(NETWORK, trained), basis)
 
-    def _weighed(self, slug: str, left_out: quality.Estimate) -> quality.Estimate:
-        """Join what left-out references and what the confidence of a proposal tell of it."""
-        return left_out.with_confidence(self._expected[slug])
+    def tell(self, slug: str, found: quality.Estimate, basis: Basis, rough: bool = False) -> None:
+        """Tell an estimate, and keep it with the proposal.
 
-    def _tell_estimate(
-        self, slug: str, found: quality.Estimate, basis: Basis, rough: bool = False
-    ) -> None:
-        table = {c.id: c.name for c in self.project.classes}
-        names = {i: table.get(i, f"Class {i}") for i in self.stack.class_ids[1:]}
+        Parameters
+        ----------
+        slug : str
+            Of the proposal.
+        found : Estimate
+        basis : Basis
+            What it rests on.
+        rough : bool
+            Whether that is little.
+        """
+        table = {c.id: c.name for c in self._project.classes}
+        names = {i: table.get(i, f"Class {i}") for i in self._class_ids[1:]}
         uses = Counter(names.values())
         told = {i: n if uses[n] == 1 else f"{n} ({i})" for i, n in names.items()}
 
@@ -136,5 +186,9 @@ class Telling:
             {told[i]: i for i in found.per_class},
         )
         self._estimates[slug] = asdict(event)
-        self.project.proposals.write_estimate(slug, self._estimates[slug])
-        self.emit(event)
+        self._project.proposals.write_estimate(slug, self._estimates[slug])
+        self._emit(event)
+
+    def _weighed(self, slug: str, left_out: quality.Estimate) -> quality.Estimate:
+        """Join what left-out references and what the confidence of a proposal tell of it."""
+        return left_out.with_confidence(self._expected[slug])

@@ -119,8 +119,8 @@ class Trainer:
         warm : bool
             The model has been trained before: no warm-up of the loss terms.
         each_report : callable
-            Called about twice a second with the share of this stage that is done; may return
-            another `until`.
+            Called about twice a second, and at the end, with the share of this stage that is done;
+            may return another `until`.
         max_steps : int, optional
             Stop after so many steps, whatever the clock says (for tests that must repeat exactly).
 
@@ -139,17 +139,19 @@ class Trainer:
             if max_steps is not None:
                 share = min(1.0, (self.step - first) / max(max_steps, 1))
             if share >= 1.0:
-                break
+                self._report(losses)
+                end = each_report(1.0)
+                if end is None or max_steps is not None:
+                    break
+                until = end
+                continue
             self._set_rate(share, warm)
             losses.add(self.one_step(sampler, share, warm))
             if time.monotonic() - reported >= REPORT_EVERY:
                 reported = time.monotonic()
-                self._report(losses.take())
+                self._report(losses)
                 end = each_report(share)
                 until = until if end is None else end
-        if losses.count:
-            self._report(losses.take())
-        each_report(1.0)
 
     def one_step(self, sampler: Source, share: float, warm: bool = False) -> dict[str, Tensor]:
         """Draw a batch, do a step and return its losses.
@@ -200,7 +202,10 @@ class Trainer:
             else:
                 group["lr"] = own
 
-    def _report(self, values: dict[str, float]) -> None:
+    def _report(self, losses: LossMeans) -> None:
+        if not losses.count:
+            return
+        values = losses.take()
         total = values.pop("total")
         if not math.isfinite(total):
             return  # steps that taught nothing

@@ -10,24 +10,39 @@ from torch import Tensor
 
 from ..methods.propagation import Propagation
 from .facts import Phase
-from .matching_stage import MatchingStage
+from .final_proposals import MIXTURE
 from .other_references import PRIOR, JoinedSampler
 from .plan import Plan
-from .proposing import MIXTURE
+from .run_context import RunContext
 from .sampler import Prior, Sampler
+from .teaching import Teaching
 from .trainer import Source, Trainer, predict_slices
 
-#: Slices on which the time of predicting is measured at first.
+#: Slices on which the time of predicting is measured: one by itself takes up to three times as long
+#: as it does among others.
 MEASURED = 4
+
+#: Part of the budget that training goes on for, at least, where it turns out at its end that what
+#: comes after needs less time than was foreseen: another program may have come and gone.
+_WORTH_IT = 0.03
 
 #: Share of the time that looking at a network takes at most, while it learns.
 _LOOKING = 0.2
 
 
-class TrainingStage(MatchingStage):
-    """Trains a network until what comes after needs the time that is left."""
+class TrainingStage:
+    """Trains a network until what comes after needs the time that is left.
 
-    def _end(self, trainer: Trainer, begin: float) -> float:
+    Parameters
+    ----------
+    run : RunContext
+    teaching : Teaching
+    """
+
+    def __init__(self, run: RunContext, teaching: Teaching) -> None:
+        self._run, self._teaching = run, teaching
+
+    def end(self, trainer: Trainer, begin: float) -> float:
         """Return when training ends, as is foreseen now, in seconds on the clock.
 
         Predicting the volume and proposing a mixture have to be done, and a share of the budget is
@@ -39,26 +54,27 @@ class TrainingStage(MatchingStage):
         begin : float
             When the training began; it goes on for a second at least.
         """
-        left = self.request.seconds - begin
-        least, all_of_it = (self._seconds_to_propose(trainer, MIXTURE + n) for n in (0, 1))
+        run = self._run
+        seconds, depth = run.request.seconds, run.stack.depth
+        slices, left = depth + trainer.settles_on(depth), seconds - begin
+        least, all_of_it = (run.foresight.reserve(slices, MIXTURE + n, seconds) for n in (0, 1))
         return begin + max(1.0, left - max(least, min(all_of_it, 0.5 * left)))
 
-    def _seconds_to_propose(self, trainer: Trainer, judgings: float) -> float:
-        """Return what is kept of the budget to predict the volume, and to judge some times."""
-        slices = self.stack.depth + trainer.settles_on(self.stack.depth)
-        return 1.1 * self.foresight.needed(slices, judgings) + 0.02 * self.request.seconds
-
-    def _measure_predicting(self, trainer: Trainer, slices: int = 1) -> None:
+    def measure_predicting(self, trainer: Trainer) -> None:
         """Measure how long predicting takes now, for what is foreseen."""
-        if self.clock.left <= 0:
+        run = self._run
+        if run.clock.left <= 0 or not run.foresight.wanted:
             return  # what comes is late, however long it takes
-        depth = self.stack.depth
-        sample = list(range(0, depth, max(1, depth // slices)))[:slices]
-        start = self.clock.spent
-        predict_slices(trainer.model, self.stack, sample, trainer.plan, self.control)
-        self.foresight.predicted(len(sample), self.clock.spent - start)
+        depth = run.stack.depth
+        sample = list(range(0, depth, max(1, depth // MEASURED)))[:MEASURED]
+        # The first time libraries prepare themselves, which the slices to come do not wait for.
+        for _ in range(1 if run.foresight.has_measured else 2):
+            start = run.clock.spent
+            predict_slices(trainer.model, run.stack, sample, trainer.plan, run.control)
+            lasted = run.clock.spent - start
+        run.foresight.predicted(len(sample), lasted)
 
-    def _stage(
+    def train(
         self,
         trainer: Trainer,
         sampler: Source,
@@ -66,25 +82,46 @@ class TrainingStage(MatchingStage):
         warm: bool,
         phase: Phase,
         look: Callable[[], float | None],
+        more: Callable[[], float] | None = None,
     ) -> None:
-        """Train until a time on the clock; `look`, called now and then, may return another one."""
-        every = max(3.0, 0.1 * self.request.seconds)
-        due = self.clock.spent + every
+        """Train until a time on the clock.
+
+        Parameters
+        ----------
+        trainer : Trainer
+        sampler : Source
+        until : float
+            Seconds on the clock.
+        warm : bool
+            Whether the network has learned before.
+        phase : Phase
+            What it is called.
+        look : callable
+            Called now and then; may return another `until`.
+        more : callable, optional
+            Called at the end; returns until when it would go on as things are then.
+        """
+        run = self._run
+        every = max(3.0, 0.1 * run.request.seconds)
+        due = run.clock.spent + every
 
         def report(share: float) -> float | None:
             nonlocal due
-            self.progress(phase, self.clock.spent / max(self.request.seconds, 1e-3))
-            start = self.clock.spent
-            if start < due or share >= 1:
+            run.progress(phase, run.clock.spent / max(run.request.seconds, 1e-3))
+            start = run.clock.spent
+            if share >= 1:
+                later = more() if more is not None else start
+                return later if later > start + _WORTH_IT * run.request.seconds else None
+            if start < due:
                 return None
             end = look()
-            lasted = self.clock.spent - start
-            due = self.clock.spent + max(every, lasted * (1 / _LOOKING - 1))
+            lasted = run.clock.spent - start
+            due = run.clock.spent + max(every, lasted * (1 / _LOOKING - 1))
             return end
 
         trainer.run(sampler, until, warm, report)
 
-    def _sampler(
+    def sampler(
         self,
         ink: Tensor,
         propagated: Propagation,
@@ -92,13 +129,26 @@ class TrainingStage(MatchingStage):
         generator: torch.Generator,
         prior_beside_others: float = PRIOR,
     ) -> Source:
-        """Return what batches come from; a GPU cuts its frames itself, from one copy of all."""
-        stack, prior = self.stack, Prior.of(propagated)
+        """Return what batches come from; a GPU cuts its frames itself, from one copy of all.
+
+        Parameters
+        ----------
+        ink : Tensor, (Z, H, W) uint8
+            The stack's ink, or a part of it.
+        propagated : Propagation
+            Teaches the slices without ink.
+        plan : Plan
+        generator : torch.Generator
+        prior_beside_others : float
+            See `JoinedSampler`.
+        """
+        stack, prior = self._run.stack, Prior.of(propagated)
         if plan.device.type != "cpu" and isinstance(stack.image, Tensor):
             stack = replace(stack, image=stack.image.to(plan.device))
             prior = Prior(prior.probabilities.to(plan.device), prior.weight.to(plan.device))
         sampler = Sampler(stack, ink, prior, plan, generator)
-        if self.others is None:
+        others = self._teaching.others
+        if others is None:
             return sampler
-        others = self.others.to(plan.device)
-        return JoinedSampler(sampler, others, plan.labelled, generator, prior_beside_others)
+        placed = others.to(plan.device)
+        return JoinedSampler(sampler, placed, plan.labelled, generator, prior_beside_others)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from napari_sslseg.training.foresight import Foresight
+from napari_sslseg.training.foresight import Foresight, Unhurried
 
 
 def test_nothing_is_foreseen_of_what_was_never_measured():
@@ -27,3 +27,18 @@ def test_a_machine_that_slows_slows_the_judging_too():
     assert foresight.needed(0, 1) == pytest.approx(6.0)
     foresight.judged(8.0)
     assert foresight.needed(0, 1) == pytest.approx(8.0)
+
+
+def test_a_reserve_is_a_little_more_than_what_is_foreseen():
+    foresight = Foresight()
+    foresight.judged(3.0)
+    foresight.predicted(4, 2.0)
+    assert foresight.reserve(10, 1.0, 60.0) == pytest.approx(1.1 * 8.0 + 1.2)
+
+
+def test_nothing_is_reserved_where_no_time_is_kept():
+    foresight = Unhurried()
+    foresight.judged(3.0)
+    foresight.predicted(4, 2.0)
+    assert not foresight.wanted
+    assert foresight.needed(10, 1.0) == foresight.reserve(10, 1.0, 60.0) == 0

@@ -254,7 +254,7 @@ def test_a_folder_without_a_project_is_said(tmp_path):
 
 
 def test_a_network_that_has_not_learned_enough_is_not_heard(project, monkeypatch):
-    monkeypatch.setattr("napari_sslseg.training.proposing.LEARNED", 1.01)  # never enough
+    monkeypatch.setattr("napari_sslseg.training.final_proposals.LEARNED", 1.01)  # never enough
     events = run(project, seconds=2)
     matched = project.read_proposal("reference-guided")
     assert matched.info["second_opinion"] != "network"
@@ -266,7 +266,7 @@ def test_a_network_that_has_not_learned_enough_is_not_heard(project, monkeypatch
 
 
 def test_each_proposal_is_compared_with_what_it_does_not_hold_already(project, monkeypatch):
-    monkeypatch.setattr("napari_sslseg.training.proposing.LEARNED", 0.0)
+    monkeypatch.setattr("napari_sslseg.training.final_proposals.LEARNED", 0.0)
     run(project, seconds=2)
     told = {s: project.read_proposal(s).info["second_opinion"] for s in project.proposal_slugs()}
     assert told == {"reference-guided": "network", "semsim": "network, counting more"}
@@ -284,7 +284,7 @@ def test_nothing_is_proposed_where_the_user_says_that_there_is_no_object(
     project, truth, ink, monkeypatch
 ):
     # The network is heard, however little it learns in this time.
-    monkeypatch.setattr("napari_sslseg.training.proposing.LEARNED", 0.0)
+    monkeypatch.setattr("napari_sslseg.training.final_proposals.LEARNED", 0.0)
     project.extent = Extent(4, 10)
     project.save()
     events = run(project, seconds=2)

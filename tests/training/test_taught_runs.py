@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_sslseg.training import earlier_network, outcome, session
+from napari_sslseg.training import earlier_network, outcome, teaching
 from napari_sslseg.training.checkpoint import load_model, read_head
 from napari_sslseg.training.control import Control
 from napari_sslseg.training.events import Planned
@@ -196,7 +196,7 @@ def test_what_lies_beyond_the_object_is_shown_where_references_do_not_say(
         shown.append(gather(*given))
         return shown[-1]
 
-    monkeypatch.setattr(session, "gather", spy)
+    monkeypatch.setattr(teaching, "gather", spy)
     run(hardly_labelled)
     assert len(shown[-1].labels) == DEPTH
     label(hardly_labelled.open(""), ball(6, 20, 22)[1], (3, 9))

@@ -9,9 +9,9 @@ from napari_sslseg.methods.frameworks.combined import Combined
 from napari_sslseg.training.control import Control
 from napari_sslseg.training.events import Event, Finished, ProposalReady
 from napari_sslseg.training.facts import Witness
-from napari_sslseg.training.proposing import Proposing
 from napari_sslseg.training.request import TrainRequest
 from napari_sslseg.training.session import run_project
+from napari_sslseg.training.whole_volume import WholeVolume
 
 from .conftest import STEP, StepTime
 
@@ -41,7 +41,7 @@ def timed(project, monkeypatch):
 
     def run(seconds: float, slice_seconds: float, slower: float = 1.0) -> list[Event]:
         watch = SlowTime(slice_seconds, slower)
-        predict, write = Combined.predict, Proposing._write
+        predict, write = Combined.predict, WholeVolume.write
 
         def predicted(model, images):
             watch.spend(watch.slice_seconds * len(images))
@@ -52,7 +52,7 @@ def timed(project, monkeypatch):
             return write(*given)
 
         monkeypatch.setattr(Combined, "predict", predicted)
-        monkeypatch.setattr(Proposing, "_write", written)
+        monkeypatch.setattr(WholeVolume, "write", written)
         events = []
         run_project(
             project.path, TrainRequest("auto", seconds), events.append, Control(watch=watch)
@@ -67,7 +67,7 @@ def proposed(events: list[Event]) -> list[str]:
 
 
 def test_training_ends_earlier_when_the_machine_slows(timed, monkeypatch):
-    monkeypatch.setattr("napari_sslseg.training.proposing.LEARNED", 0.0)
+    monkeypatch.setattr("napari_sslseg.training.final_proposals.LEARNED", 0.0)
     # Predicting the volume takes 0.7 s at first, and 4.2 s when it is done.
     events = timed(20, 0.05, slower=6)
     (finished,) = [e for e in events if isinstance(e, Finished)]
@@ -78,8 +78,8 @@ def test_training_ends_earlier_when_the_machine_slows(timed, monkeypatch):
 def test_without_time_a_learned_network_is_proposed_and_the_matching_not_judged_again(
     timed, project, monkeypatch
 ):
-    monkeypatch.setattr("napari_sslseg.training.proposing.FEWEST_STEPS", 1)
-    monkeypatch.setattr("napari_sslseg.training.proposing.LEARNED", 0.0)
+    monkeypatch.setattr("napari_sslseg.training.final_proposals.FEWEST_STEPS", 1)
+    monkeypatch.setattr("napari_sslseg.training.final_proposals.LEARNED", 0.0)
     events = timed(3, 0.2)
     assert proposed(events) == ["reference-guided", "semsim"]
     assert project.read_proposal("semsim").info["second_opinion"] == "network, counting more"
@@ -88,8 +88,8 @@ def test_without_time_a_learned_network_is_proposed_and_the_matching_not_judged_
 def test_without_time_a_network_that_has_hardly_begun_is_not_asked_for_all_slices(
     timed, project, monkeypatch
 ):
-    monkeypatch.setattr("napari_sslseg.training.proposing.LEARNED", 1.01)  # never enough
-    monkeypatch.setattr(Proposing, "_predict", None)
+    monkeypatch.setattr("napari_sslseg.training.final_proposals.LEARNED", 1.01)  # never enough
+    monkeypatch.setattr(WholeVolume, "predict", None)
     events = timed(3, 0.2)
     assert proposed(events) == ["reference-guided", "semsim"]
     matched, repeated = (project.read_proposal(s) for s in ("reference-guided", "semsim"))

@@ -40,11 +40,11 @@ def one_more(project, truth):
 
 @pytest.mark.usefixtures("any_steps_do")
 def test_the_network_is_heard_as_it_is_and_nothing_is_trained(project, one_more, monkeypatch):
-    monkeypatch.setattr("napari_sslseg.training.proposing.LEARNED", 0.0)
-    monkeypatch.setattr("napari_sslseg.training.proposing.STILL_HEARD", 0.0)
+    monkeypatch.setattr("napari_sslseg.training.final_proposals.LEARNED", 0.0)
+    monkeypatch.setattr("napari_sslseg.training.final_proposals.STILL_HEARD", 0.0)
     run(project, seconds=2)
     # Now it would be too unlike the matching, had it not been heard before.
-    monkeypatch.setattr("napari_sslseg.training.proposing.LEARNED", 1.01)
+    monkeypatch.setattr("napari_sslseg.training.final_proposals.LEARNED", 1.01)
     before, network = (
         {s: project.read_proposal(s) for s in project.proposal_slugs()},
         files(project),

@@ -92,7 +92,8 @@ class Framework(nn.Module):
         self.space = LabelSpace(classes, self.config.overlapping)
         if self.config.network != "unet" and not self.takes_volumes:
             raise ValueError(
-                f"{type(self).__name__} is defined on images; for volumes use another framework"
+                f"{type(self).__name__} is made for images; train volumes with another preset, "
+                "such as metassl-mean-teacher"
             )
         if self.config.network != "unet" and (
             self.config.weak.stretch or self.config.weak.crop < 1

@@ -94,7 +94,10 @@ class CCT(Framework):
     def __init__(self, in_channels: int, classes: int, config: CCTConfig | None = None) -> None:
         config = config or CCTConfig()
         if config.network != "unet":
-            raise ValueError("CCT is made for images; for volumes use another framework")
+            raise ValueError(
+                "CCT is made for images; train volumes with another preset, such as "
+                "metassl-mean-teacher"
+            )
         if not config.kinds:
             raise ValueError("CCT needs at least one auxiliary decoder")
         self.reference_predictions = 1 + len(config.kinds)

@@ -172,7 +172,9 @@ def test_bad_data_are_told_before_training(tmp_path):
     with pytest.raises(DatasetError, match="labelled list is empty"):
         _train(path, tmp_path / "other")
     volumes = write_dataset(tmp_path / "volumes", dimensions=3, size=[4, 16, 16])
-    with pytest.raises(DatasetError, match="defined on images"):  # before anything is read
+    with pytest.raises(
+        DatasetError, match="made for images; train volumes with another preset"
+    ):  # before anything is read
         _train(volumes, tmp_path / "third", StopAt(0), preset="semsim", options={})
     two = {"image": ["c0.npy", "c1.npy"], "labels": "c0_gt.npy"}
     lists = {"labelled": ["a"], "unlabelled": ["b"], "validation": []}

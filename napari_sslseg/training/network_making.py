@@ -1,0 +1,67 @@
+"""The network of a run: a new one, or the earlier one that it goes on from."""
+
+from __future__ import annotations
+
+from ..methods.frameworks import registry
+from ..methods.propagation import Propagation
+from .earlier_network import EarlierNetwork
+from .plan import network_of
+from .run_context import RunContext
+from .teaching import Teaching
+from .trainer import Trainer
+
+
+class NetworkMaking:
+    """Makes what is trained.
+
+    Parameters
+    ----------
+    run : RunContext
+    teaching : Teaching
+    """
+
+    def __init__(self, run: RunContext, teaching: Teaching) -> None:
+        self._run, self._teaching = run, teaching
+
+    @property
+    def about(self) -> dict[str, object]:
+        """What a network must be like to be gone on from, see `checkpoint.save_model`."""
+        run, stack = self._run, self._run.stack
+        name, options = network_of(run.request.preset, run.device)
+        return {
+            "framework": name,
+            "in_channels": stack.in_channels,
+            "class_ids": list(stack.class_ids),
+            "channels": list(options["channels"]),
+            "axis": stack.axis,
+        }
+
+    def goes_on(self, earlier: EarlierNetwork) -> bool:
+        """Whether a run would go on from an earlier network, as far as its head tells."""
+        teachers = self._teaching.keys
+        return earlier.wanted(self.about, teachers, self._teaching.testable(bool(teachers)))
+
+    def trainer(self, propagated: Propagation, earlier: EarlierNetwork) -> tuple[Trainer, bool]:
+        """Return a trainer, and whether it goes on from the earlier network.
+
+        Parameters
+        ----------
+        propagated : Propagation
+            What is proposed so far.
+        earlier : EarlierNetwork
+        """
+        run, stack, teaching, about = self._run, self._run.stack, self._teaching, self.about
+        # A network goes on with the frames that it knows, a new one gets those that suit it best.
+        goes_on = self.goes_on(earlier)
+        plan = teaching.plan(propagated, earlier.tiles if goes_on else None)
+        framework = registry.create(
+            plan.framework, stack.in_channels, stack.classes, **plan.options
+        ).to(run.device)
+        others = list(teaching.others.keys) if teaching.others is not None else []
+        warm = earlier.load(framework, about, others, teaching.testable(bool(others)))
+        if warm:
+            framework.go_on(earlier.steps)
+        if warm != goes_on:  # a teacher, or the network itself, turned out to be no use
+            plan = teaching.plan(propagated, earlier.tiles if warm else None)
+        trainer = Trainer(framework, plan, run.clock, run.control, run.emit, run.request.seed)
+        return trainer, warm

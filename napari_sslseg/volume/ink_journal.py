@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import struct
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -90,10 +90,8 @@ class Journal:
         """
         if not self.size:
             return Replay(0, False)
-        with (
-            open(self.path, "rb") as file,
-            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
-        ):
+        with open(self.path, "rb") as file:
+            data = _Bytes(file)
             at = end = 0
             damaged = False
             while at >= 0:
@@ -136,14 +134,15 @@ class Journal:
             os.fsync(file.fileno())
             return file.tell()
 
-    def _read(self, data: mmap.mmap, at: int) -> tuple[int, Ink, int] | None:
+    def _read(self, data: _Bytes, at: int) -> tuple[int, Ink, int] | None:
         """Return slice, ink and end of the record at a place; None if there is no sound one."""
-        head = data[at : at + _HEADER.size]
+        head = data.read(at, _HEADER.size)
         if len(head) < _HEADER.size:
             return None
         magic, index, length, crc = _HEADER.unpack(head)
         begin = at + _HEADER.size
-        payload = data[begin : begin + length] if magic in (_MAGIC, _EARLIER) else b""
+        whole = magic in (_MAGIC, _EARLIER) and begin + length <= data.size
+        payload = data.read(begin, length) if whole else b""
         # Zeros, which a crash may leave in place of the rest, are the checksum of nothing.
         if not payload or len(payload) != length or _checksum(magic, index, payload) != crc:
             return None
@@ -156,10 +155,46 @@ class Journal:
         return index, values.reshape(self._shape[1:]), begin + length
 
 
-def _whole(data: mmap.mmap, at: int) -> bool:
+class _Bytes:
+    """The bytes of a file that is read piece by piece.
+
+    It is not mapped: whoever looks at a mapped file that another thread or program cuts off, as
+    `Journal.append` does, or whose disk goes away, is ended by the system.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        Open for reading.
+    """
+
+    #: Bytes that are searched at a time.
+    _PIECE = 2**20
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.size = os.fstat(file.fileno()).st_size
+
+    def read(self, at: int, count: int) -> bytes:
+        """Return so many bytes from a place on, or as many as there are."""
+        self._file.seek(at)
+        return self._file.read(count)
+
+    def find(self, sought: bytes, begin: int) -> int:
+        """Return where some bytes occur from a place on, -1 if they do not."""
+        while piece := self.read(begin, self._PIECE):
+            found = piece.find(sought)
+            if found >= 0:
+                return begin + found
+            if len(piece) < len(sought):
+                break
+            begin += len(piece) - len(sought) + 1  # they may lie across two pieces
+        return -1
+
+
+def _whole(data: _Bytes, at: int) -> bool:
     """Whether a record begins at a place and the file goes on to its end: it was not cut short."""
-    head = data[at : at + _HEADER.size]
+    head = data.read(at, _HEADER.size)
     if len(head) < _HEADER.size or head[:4] not in (_MAGIC, _EARLIER):
         return False
     length: int = _HEADER.unpack(head)[2]
-    return at + _HEADER.size + length <= len(data)
+    return at + _HEADER.size + length <= data.size

@@ -69,8 +69,6 @@ def score_files(described: Dataset, predictions: Path, cases: str) -> Report:
     with reader.notes:
         for entry in entries:
             predicted, truth, spacing = _indices(entry, described, predictions, reader)
-            if unit == "voxels":
-                spacing = (1.0,) * truth.ndim
             report.cases[entry.name] = score_case(predicted, truth, described, spacing)
     return report
 
@@ -94,6 +92,8 @@ def _indices(
             f"{path} has the shape {predicted.shape}, the labels of {entry.name} "
             f"{truth.shape}; predict that case again."
         )
+    if described.distances == "voxels":
+        spacing = (1.0,) * truth.ndim
     pair = []
     for values in (predicted, truth):
         flat = values.ndim == 2

@@ -25,6 +25,14 @@ FRAMEWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "supervised": ("supervised", {}),
 }
 
+#: Widths of the network on a processor, half of those published, at four levels: a step takes a tenth
+#: of a second instead of one, and within a minute the number of steps decides.
+NARROW = (16, 32, 64, 128)
+
+#: Pixels of the labelled frames of a step on a processor, and of the unlabelled ones: as many for
+#: small objects as for large ones, but for at least three frames and at most eight.
+STEP_PIXELS = 20_000
+
 #: Steps on a processor before the network teaches itself. On a slow one a minute holds little more
 #: than a hundred in all, and a network that taught itself from the fifteenth on had learned less
 #: than the matching knew; 150 were better than few and than all, on small and large objects.
@@ -110,10 +118,8 @@ def network_of(preset: str, device: torch.device) -> tuple[str, dict[str, Any]]:
     framework, options = FRAMEWORKS[preset]
     options = dict(options)
     fast = device.type != "cpu"
-    # Half the published widths at four levels: on a processor a step takes a tenth of a second
-    # instead of one, and within a minute the number of steps decides.
     options["position_channels"] = POSITIONS
-    options["channels"] = (32, 64, 128, 256, 512) if fast else (16, 32, 64, 128)
+    options["channels"] = (32, 64, 128, 256, 512) if fast else NARROW
     if not fast:
         options["dropout"] = (0.0, 0.05, 0.1, 0.2)
         if framework == "combined":
@@ -161,9 +167,8 @@ def make_plan(
     for slices in (stack.anchors(), stack.inked()):
         detail = detail or thinnest_radius(stack.ink[slices], stack.classes)
     tiles = Tiles.around(foreground, stack.ink, stride, 256 if fast else 128, tiles, detail)
-    # About as many pixels a step for small objects as for large ones.
     pixels = tiles.pixels
-    count = int(min(16, max(4, 2**18 // pixels))) if fast else int(min(8, max(3, 20_000 // pixels)))
+    count = min(16, max(4, 2**18 // pixels)) if fast else min(8, max(3, STEP_PIXELS // pixels))
     return Plan(
         device=device,
         bfloat16=tune(device).bfloat16,

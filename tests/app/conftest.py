@@ -224,9 +224,8 @@ def make_viewer(request) -> Iterator[Callable[..., ViewerModel]]:
         yield request.getfixturevalue("make_napari_viewer")
         return
     request.getfixturevalue("mock_app_model")
-    get_settings().reset()
+    get_settings().reset()  # as for those with a window; what a test changes ends with the next
     yield ViewerWithoutWindow
-    get_settings().reset()
 
 
 @pytest.fixture

@@ -78,6 +78,18 @@ def untuned(monkeypatch):
     monkeypatch.setattr("napari_sslseg.training.plan.tune", lambda device: Compute(1, False))
 
 
+def lighten(patch: pytest.MonkeyPatch) -> None:
+    """Train narrower networks on fewer frames a step: what is looked at is what becomes of them."""
+    patch.setattr("napari_sslseg.training.plan.NARROW", (8, 16, 32, 64))
+    patch.setattr("napari_sslseg.training.plan.STEP_PIXELS", 5_000)
+
+
+@pytest.fixture(autouse=True)
+def light_steps(monkeypatch):
+    """Spare runs on volumes most of the arithmetic."""
+    lighten(monkeypatch)
+
+
 @pytest.fixture
 def truth():
     return make_truth()

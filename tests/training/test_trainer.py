@@ -16,7 +16,7 @@ from napari_sslseg.training.sampler import Prior, Sampler
 from napari_sslseg.training.stack import SliceStack
 from napari_sslseg.training.trainer import Trainer, predict_slices
 
-from .conftest import make_image, make_ink, make_truth
+from .conftest import lighten, make_image, make_ink, make_truth
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,9 @@ def propagated(stack):
 @pytest.fixture(scope="module")
 def plan(stack, propagated):
     device = torch.device("cpu")
-    return make_plan(stack, TrainRequest(), device, 1 - propagated.probabilities[:, 0])
+    with pytest.MonkeyPatch.context() as patch:
+        lighten(patch)
+        return make_plan(stack, TrainRequest(), device, 1 - propagated.probabilities[:, 0])
 
 
 def make_sampler(stack, propagated, plan) -> Sampler:

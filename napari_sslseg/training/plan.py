@@ -25,8 +25,8 @@ FRAMEWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "supervised": ("supervised", {}),
 }
 
-#: Widths of the network on a processor, half of those published, at four levels: a step takes a tenth
-#: of a second instead of one, and within a minute the number of steps decides.
+#: Widths of the network on a processor, half of those published, at four levels: a step takes a
+#: tenth of a second instead of one, and within a minute the number of steps decides.
 NARROW = (16, 32, 64, 128)
 
 #: Pixels of the labelled frames of a step on a processor, and of the unlabelled ones: as many for

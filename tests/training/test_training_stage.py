@@ -35,12 +35,27 @@ class SlowTime(StepTime):
         self.passed += seconds * (self.slower if StepTime.steps > self.first + 1 else 1)
 
 
+class DisturbedTime(SlowTime):
+    """Another program slows predicting for a moment, after some steps."""
+
+    #: Steps after which it comes, and predictions that it slows.
+    after, lasts = 10, 2
+
+    def spend(self, seconds: float) -> None:
+        """Let time pass."""
+        disturbed = StepTime.steps > self.first + self.after and self.lasts > 0
+        self.lasts -= disturbed
+        self.passed += seconds * (self.slower if disturbed else 1)
+
+
 @pytest.fixture
 def timed(project, monkeypatch):
     """Run with a budget of so many seconds, where a slice takes so many, and then more."""
 
-    def run(seconds: float, slice_seconds: float, slower: float = 1.0) -> list[Event]:
-        watch = SlowTime(slice_seconds, slower)
+    def run(
+        seconds: float, slice_seconds: float, slower: float = 1.0, kind: type[SlowTime] = SlowTime
+    ) -> list[Event]:
+        watch = kind(slice_seconds, slower)
         predict, write = Combined.predict, WholeVolume.write
 
         def predicted(model, images):
@@ -72,6 +87,15 @@ def test_training_ends_earlier_when_the_machine_slows(timed, monkeypatch):
     events = timed(20, 0.05, slower=6)
     (finished,) = [e for e in events if isinstance(e, Finished)]
     assert 12 < finished.seconds <= 20
+    assert proposed(events)[-1] == "semsim"
+
+
+def test_training_goes_on_when_what_has_slowed_the_machine_is_gone(timed, monkeypatch):
+    monkeypatch.setattr("napari_sslseg.training.final_proposals.LEARNED", 0.0)
+    # For a moment proposing seems to take all of the time that is left.
+    events = timed(20, 0.05, slower=20, kind=DisturbedTime)
+    (finished,) = [e for e in events if isinstance(e, Finished)]
+    assert 15 < finished.seconds <= 20
     assert proposed(events)[-1] == "semsim"
 
 

@@ -27,7 +27,7 @@ class Foresight:
         """
         self._judging = seconds / self._pace
 
-    def predicted(self, slices: int, seconds: float) -> None:
+    def predicted(self, slices: int, seconds: float, anew: bool = False) -> None:
         """Take in how long it took to predict some slices.
 
         Parameters
@@ -35,11 +35,13 @@ class Foresight:
         slices : int
             At least one.
         seconds : float
+        anew : bool
+            Whether this counts alone, whatever was measured before.
         """
         each = seconds / slices
         if not self._first:
             self._first = self._slice = each
-        self._slice += LAST * (each - self._slice)
+        self._slice += (1 if anew else LAST) * (each - self._slice)
 
     @property
     def wanted(self) -> bool:

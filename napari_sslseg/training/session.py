@@ -198,11 +198,12 @@ class Run:
         outcome, own_share = teaching.heed(outcome, plan)
         sampler = training.sampler(run.stack.ink, propagated, plan, generator, own_share)
 
-        def foresee() -> float:
-            training.measure_predicting(trainer)
+        def foresee(anew: bool = False) -> float:
+            training.measure_predicting(trainer, anew)
             return training.end(trainer, begin)
 
-        training.train(trainer, sampler, foresee(), warm, Phase.TRAINING, foresee, foresee)
+        more = partial(foresee, anew=True)
+        training.train(trainer, sampler, foresee(), warm, Phase.TRAINING, foresee, more)
         trainer.settle_statistics(run.stack)
         about = self._networks.about
         keep = partial(earlier.keep, trainer.model, about, plan, outcome, trainer.step)

@@ -60,8 +60,8 @@ class TrainingStage:
         least, all_of_it = (run.foresight.reserve(slices, MIXTURE + n, seconds) for n in (0, 1))
         return begin + max(1.0, left - max(least, min(all_of_it, 0.5 * left)))
 
-    def measure_predicting(self, trainer: Trainer) -> None:
-        """Measure how long predicting takes now, for what is foreseen."""
+    def measure_predicting(self, trainer: Trainer, anew: bool = False) -> None:
+        """Measure how long predicting takes now, for what is foreseen; `anew`: by that alone."""
         run = self._run
         if run.clock.left <= 0 or not run.foresight.wanted:
             return  # what comes is late, however long it takes
@@ -72,7 +72,7 @@ class TrainingStage:
             start = run.clock.spent
             predict_slices(trainer.model, run.stack, sample, trainer.plan, run.control)
             lasted = run.clock.spent - start
-        run.foresight.predicted(len(sample), lasted)
+        run.foresight.predicted(len(sample), lasted, anew)
 
     def train(
         self,

@@ -29,6 +29,14 @@ def test_a_machine_that_slows_slows_the_judging_too():
     assert foresight.needed(0, 1) == pytest.approx(8.0)
 
 
+def test_a_measurement_may_count_alone():
+    foresight = Foresight()
+    foresight.predicted(1, 0.5)
+    foresight.predicted(1, 9.5)
+    foresight.predicted(1, 0.5, anew=True)
+    assert foresight.needed(10, 0) == pytest.approx(5.0)
+
+
 def test_a_reserve_is_a_little_more_than_what_is_foreseen():
     foresight = Foresight()
     foresight.judged(3.0)

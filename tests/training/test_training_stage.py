@@ -38,8 +38,8 @@ class SlowTime(StepTime):
 class DisturbedTime(SlowTime):
     """Another program slows predicting for a moment, after some steps."""
 
-    #: Steps after which it comes, and predictions that it slows.
-    after, lasts = 10, 2
+    #: Steps after which it comes, in the training that follows the test, and predictions that it slows.
+    after, lasts = 40, 1
 
     def spend(self, seconds: float) -> None:
         """Let time pass."""
@@ -92,10 +92,11 @@ def test_training_ends_earlier_when_the_machine_slows(timed, monkeypatch):
 
 def test_training_goes_on_when_what_has_slowed_the_machine_is_gone(timed, monkeypatch):
     monkeypatch.setattr("napari_sslseg.training.final_proposals.LEARNED", 0.0)
-    # For a moment proposing seems to take all of the time that is left.
-    events = timed(20, 0.05, slower=20, kind=DisturbedTime)
+    monkeypatch.setattr("napari_sslseg.training.trainer.REPORT_EVERY", 0.0)
+    # For a moment proposing seems to take most of the time that is left.
+    events = timed(40, 0.02, slower=50, kind=DisturbedTime)
     (finished,) = [e for e in events if isinstance(e, Finished)]
-    assert 15 < finished.seconds <= 20
+    assert 35 < finished.seconds <= 40
     assert proposed(events)[-1] == "semsim"
 
 

@@ -38,7 +38,7 @@ class SlowTime(StepTime):
 class DisturbedTime(SlowTime):
     """Another program slows predicting for a moment, after some steps."""
 
-    #: Steps after which it comes, in the training that follows the test, and predictions that it slows.
+    #: Steps after which it comes, when the test is over, and predictions that it slows.
     after, lasts = 40, 1
 
     def spend(self, seconds: float) -> None:

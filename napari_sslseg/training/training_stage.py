@@ -18,8 +18,8 @@ from .sampler import Prior, Sampler
 from .teaching import Teaching
 from .trainer import Source, Trainer, predict_slices
 
-#: Slices on which the time of predicting is measured: one by itself takes up to three times as long
-#: as it does among others.
+#: Slices on which the time of predicting is measured: one by itself takes up to twice as long as it
+#: does among others.
 MEASURED = 4
 
 #: Part of the budget that training goes on for, at least, where it turns out at its end that what

@@ -87,8 +87,8 @@ class Execution:
     device: torch.device | str | None = None
     """Where to compute and return; default: see `InkedVolume.for_device`."""
     workers: int = 1
-    """Threads, each of which works on a stretch between two inked slices. The operations are too
-    small for several threads in each: leave torch at one thread."""
+    """Threads, each of which works on a stretch between two inked slices. Torch keeps to one thread
+    in each meanwhile."""
     storage: Storage | None = None
     """Where the result is kept when it is too large for the memory. The image is then read slice by
     slice, and descriptors are computed as they are needed instead of all at once."""

@@ -137,8 +137,7 @@ class Run:
 
     def _execute(self) -> None:
         run = self._run
-        # Matching is many small operations: a thread for each stretch, none inside of them.
-        torch.set_num_threads(1)
+        torch.set_num_threads(1)  # matching and judging are many small operations
         torch.manual_seed(run.request.seed)
         run.control.runs_on(run.device.type)
         propagated, reads = self._matching.match()

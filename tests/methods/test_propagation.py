@@ -497,3 +497,25 @@ def test_what_comes_between_the_references_is_not_believed_where_other_things_lo
     image, labels = _coming_and_going(1.0)
     result = _propagate(image, _ink(labels, [0, 8, 16]), 2, spacing=(4.0, 1.0, 1.0))
     assert _dice(result.labels[4], _disc((20, 20), 8)) > 0.9
+
+
+def test_torch_keeps_to_one_thread_meanwhile_and_gets_its_own_back() -> None:
+    labels = _moving_disc(5, 1)
+    image, ink = _volume(labels), _ink(labels, [0, 4])
+    usual, seen = torch.get_num_threads(), set()
+
+    def look(share: float) -> None:
+        seen.add(torch.get_num_threads())
+
+    torch.set_num_threads(3)
+    try:
+        propagate(InkedVolume(standardise(image), ink, 2), execution=Execution(progress=look))
+        assert seen == {1}
+        assert torch.get_num_threads() == 3
+        with pytest.raises(ValueError, match="another volume"):
+            smaller = InkedVolume(standardise(image[:4]), ink[:4], 2)
+            known = _propagate(image, ink, 2)
+            propagate(smaller, renewal=Renewal(known, [0]))
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(usual)

@@ -512,10 +512,9 @@ def test_torch_keeps_to_one_thread_meanwhile_and_gets_its_own_back() -> None:
         propagate(InkedVolume(standardise(image), ink, 2), execution=Execution(progress=look))
         assert seen == {1}
         assert torch.get_num_threads() == 3
+        renewal = Renewal(_propagate(image, ink, 2), [0])
         with pytest.raises(ValueError, match="another volume"):
-            smaller = InkedVolume(standardise(image[:4]), ink[:4], 2)
-            known = _propagate(image, ink, 2)
-            propagate(smaller, renewal=Renewal(known, [0]))
+            _propagate(image[:4], ink[:4], 2, renewal)
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(usual)

@@ -7,11 +7,14 @@ from typing import Any
 
 from torch import nn
 
+from ..methods.frameworks.base import PredictOutput
 from ..volume.cohort import Cohort
 from ..volume.project import Project
 from .checkpoint import fits, load_model, read_head, save_model
+from .kept_prediction import KeptPrediction
 from .outcome import Outcome, TaughtOutcome, has_learned, steps_of, tiles_of, to_test_anew
 from .plan import Plan
+from .stack import SliceStack
 from .tiles import Tiles
 
 
@@ -81,6 +84,38 @@ class EarlierNetwork:
         self._warm = self._warm and load_model(self._folder, network, about)
         return self._warm
 
+    def predicted(self, stack: SliceStack, tiles: Tiles) -> PredictOutput | None:
+        """Return what it predicted of its volume; the run goes on from it then, unloaded.
+
+        Parameters
+        ----------
+        stack : SliceStack
+        tiles : Tiles
+            Where it would look now.
+
+        Returns
+        -------
+        PredictOutput, (Z, K, H, W) float16, or None
+            None where that was not kept, or it would look elsewhere now.
+        """
+        if not self._is_own:
+            return None
+        found = KeptPrediction(self._project, stack).of(self._weights, tiles)
+        self._warm |= found is not None
+        return found
+
+    def keep_prediction(self, output: PredictOutput, stack: SliceStack, tiles: Tiles) -> None:
+        """Keep what the last network that was saved predicts, for `predicted`.
+
+        Parameters
+        ----------
+        output : PredictOutput, (Z, K, H, W) float16
+        stack : SliceStack
+        tiles : Tiles
+            Where it looked.
+        """
+        KeptPrediction(self._project, stack).keep(output, self._weights, tiles)
+
     @property
     def steps(self) -> int:
         """Steps that it has learned for in all, of those that the run goes on from."""
@@ -129,6 +164,11 @@ class EarlierNetwork:
             "steps": self.steps + steps,
         }
         save_model(self._project.models, network, about, memory)
+
+    @property
+    def _weights(self) -> str:
+        """Name of the file of the last weights of this volume."""
+        return str(read_head(self._project.models).get("weights", ""))
 
     @property
     def _seen(self) -> list[str]:

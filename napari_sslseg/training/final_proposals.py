@@ -72,33 +72,67 @@ class FinalProposals:
         outcome: Outcome | None,
         matched: quality.Estimate | None,
         keep: Callable[[], None],
-    ) -> None:
-        """Propose, then have `keep` save the network: a full disk costs that alone.
+    ) -> PredictOutput | None:
+        """Predict and propose, then have `keep` save the network: a full disk costs that alone.
 
         Parameters
         ----------
-        trainer, begun, propagated, outcome, matched
+        trainer : Trainer
+            Of the network.
+        begun : bool
+            Whether it goes on from an earlier one.
+        propagated, outcome, matched
             See `propose`.
         keep : callable
+
+        Returns
+        -------
+        PredictOutput or None
+            What the network predicted, if it was asked for all of it and was saved.
         """
-        emit = self._run.emit
+        run, output = self._run, None
         if not is_finite(trainer.model.state_dict()):
-            emit(NetworkBroken())
-            return
+            run.emit(NetworkBroken())
+            return None
+        run.progress(Phase.PROPOSING, 0.0)
+        run.end_training()
         try:
-            self.propose(trainer, begun, propagated, outcome, matched)
+            if self._given_up(trainer, begun, propagated, outcome):
+                self._proposing.repeat_matching()
+                if run.request.estimate:
+                    self.tell_of_network(outcome, matched, False)
+            else:
+                output = self.predict(trainer, outcome)
+                self.propose(output, propagated, outcome, matched)
         except Cancelled:
             keep()  # it has learned all that it was to learn
             raise
         try:
             keep()
         except (OSError, SafetensorError) as error:
-            emit(NetworkUnsaved(explain(error).sentence))
+            run.emit(NetworkUnsaved(explain(error).sentence))
+            return None
+        return output
+
+    def predict(self, trainer: Trainer, outcome: Outcome | None) -> PredictOutput:
+        """Return what the network says of all slices.
+
+        Parameters
+        ----------
+        trainer : Trainer
+            Of the network.
+        outcome : Outcome or None
+            What the network's test has told.
+        """
+        run, recipe = self._run, self._recipe(outcome)
+        set_temperature(trainer.model, recipe.temperature)
+        return run.volume.predict(
+            trainer, recipe, run.control, lambda share: run.progress(Phase.PROPOSING, share)
+        )
 
     def propose(
         self,
-        trainer: Trainer,
-        begun: bool,
+        output: PredictOutput,
         propagated: Propagation,
         outcome: Outcome | None,
         matched: quality.Estimate | None,
@@ -107,10 +141,8 @@ class FinalProposals:
 
         Parameters
         ----------
-        trainer : Trainer
-            Of the network.
-        begun : bool
-            Whether it goes on from an earlier one.
+        output : PredictOutput, (Z, K, H, W)
+            Of the network, see `predict`.
         propagated : Propagation
             What the matching says.
         outcome : Outcome or None
@@ -119,44 +151,25 @@ class FinalProposals:
             Of the matching.
         """
         run, volume = self._run, self._run.volume
-        run.progress(Phase.PROPOSING, 0.0)
-        run.end_training()
-        plan = trainer.plan
-        # What others have taught need not be like the matching.
-        told = self._teaching.taught(outcome)
-        if (
-            plan.use_prior
-            and told is None
-            and self._late(run.stack.depth, MIXTURE + 1)
-            and not self._learned(trainer, begun, propagated)
-        ):
-            self._proposing.repeat_matching()
-            if run.request.estimate:
-                self.tell_of_network(outcome, matched, False)
-            return False
-        given = outcome.recipe if outcome is not None else DEFAULT
-        recipe = replace(given, alike=self._teaching.alike)
-        set_temperature(trainer.model, recipe.temperature)
-        output = volume.predict(
-            trainer, recipe, run.control, lambda share: run.progress(Phase.PROPOSING, share)
-        )
+        told, recipe = self._teaching.taught(outcome), self._recipe(outcome)
+        use_prior = run.request.use_prior
         plain = volume.winning_classes(output.plain)
         matched_classes = volume.winning_classes(propagated.probabilities)
         similar = likeness(plain, matched_classes, run.stack.classes)
         taught = told is not None and told.knows_better
         still = run.request.update and not self._proposing.network_unheard
         alike = similar >= (STILL_HEARD if still else LEARNED)
-        learned = not plan.use_prior or alike or (told is not None and told.heard)
+        learned = not use_prior or alike or (told is not None and told.heard)
         if told is not None and taught and told.matching_as_good:
             recipe = replace(recipe, alike=ALIKE_AGREED)
-        if plan.use_prior and self._teaching.others is None:
+        if use_prior and self._teaching.others is None:
             farther = doubt(similar, self._telling.expected_of_matching)
             recipe = replace(recipe, alike=recipe.alike * farther)
         if not learned:
             # A network that has hardly begun would only blur the proposal, and as a second
             # opinion disagree with everything.
             recipe = Recipe(heard=False)
-        self._write(recipe, output, propagated, plan.use_prior, taught, plain, matched_classes)
+        self._write(recipe, output, propagated, taught, plain, matched_classes)
         if run.request.preset != "auto" or (learned and self._telling.earned(outcome)):
             self._telling.recommended = NETWORK
         if run.request.estimate:
@@ -175,13 +188,13 @@ class FinalProposals:
         recipe: Recipe,
         output: PredictOutput,
         propagated: Propagation,
-        use_prior: bool,
         calibrated: bool,
         plain: Tensor,
         matched_classes: Tensor,
     ) -> None:
         """Judge the mixture, and the matching again beside the network, and write both."""
         run, volume, known = self._run, self._run.volume, self._proposing.known
+        use_prior = run.request.use_prior
         away = pixels_away(run.stack.depth, propagated.sources, run.stack.spacing)
         matching = propagated.probabilities if use_prior else None
         proposed = volume.mixed(recipe, output, matching, away)
@@ -203,6 +216,23 @@ class FinalProposals:
             judged.insert(0, (REFERENCE_GUIDED, guided, against_guided))
         for name, found, (other, called) in judged:
             self._proposing.propose(name, found, other, {**info, "second_opinion": called})
+
+    def _recipe(self, outcome: Outcome | None) -> Recipe:
+        given = outcome.recipe if outcome is not None else DEFAULT
+        return replace(given, alike=self._teaching.alike)
+
+    def _given_up(
+        self, trainer: Trainer, begun: bool, propagated: Propagation, outcome: Outcome | None
+    ) -> bool:
+        """Whether a network is not asked, as there is no time to hear one that has not learned."""
+        # What others have taught need not be like the matching.
+        told = self._teaching.taught(outcome)
+        return (
+            self._run.request.use_prior
+            and told is None
+            and self._late(self._run.stack.depth, MIXTURE + 1)
+            and not self._learned(trainer, begun, propagated)
+        )
 
     def _late(self, slices: int, judgings: float) -> bool:
         """Whether too little time is left to predict so many slices, and to judge some times."""

@@ -9,6 +9,7 @@ from ..methods.voxel_evidence import Predictions
 from . import estimate as quality
 from .facts import Phase
 from .judge import raised_read
+from .kept_matching import KeptMatching
 from .proposing import REFERENCE_GUIDED, Proposing
 from .run_context import RunContext
 from .telling import Telling
@@ -36,7 +37,7 @@ class MatchingStage:
         self._without_middle: Propagation | None = None
 
     def match(self) -> tuple[Propagation, Tensor]:
-        """Propose what the references say.
+        """Propose what the references say; in an update, what they did not say before is matched.
 
         Returns
         -------
@@ -47,7 +48,10 @@ class MatchingStage:
         """
         run = self._run
         run.progress(Phase.MATCHING, 0.0)
-        propagated = self._propagate(run.stack.ink)
+        kept = KeptMatching(run.project, run.stack) if run.memory is None else None
+        renewal = kept.renewal() if kept is not None and run.request.update else None
+        propagated = self._propagate(run.stack.ink, renewal)
+        del renewal
         while run.volume.grow_around(propagated.probabilities):
             del propagated  # its files are needed for the larger window
             propagated = self._propagate(run.stack.ink)
@@ -56,6 +60,8 @@ class MatchingStage:
         known = Predictions(proposed, proposed, propagated.agreement, propagated.sources)
         self._proposing.known["matching"] = known
         self._proposing.propose(REFERENCE_GUIDED, known, reads, {"stage": "matching"})
+        if kept is not None:
+            kept.keep(propagated)
         return propagated, reads
 
     def leave_one_out(self, propagated: Propagation) -> quality.Estimate | None:

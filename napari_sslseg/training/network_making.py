@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..methods.frameworks import registry
 from ..methods.propagation import Propagation
 from .earlier_network import EarlierNetwork
@@ -54,6 +56,7 @@ class NetworkMaking:
         # A network goes on with the frames that it knows, a new one gets those that suit it best.
         goes_on = self.goes_on(earlier)
         plan = teaching.plan(propagated, earlier.tiles if goes_on else None)
+        plan = plan.tuned()
         framework = registry.create(
             plan.framework, stack.in_channels, stack.classes, **plan.options
         ).to(run.device)
@@ -62,6 +65,7 @@ class NetworkMaking:
         if warm:
             framework.go_on(earlier.steps)
         if warm != goes_on:  # a teacher, or the network itself, turned out to be no use
-            plan = teaching.plan(propagated, earlier.tiles if warm else None)
+            anew = teaching.plan(propagated, earlier.tiles if warm else None)
+            plan = replace(anew, bfloat16=plan.bfloat16)
         trainer = Trainer(framework, plan, run.clock, run.control, run.emit, run.request.seed)
         return trainer, warm

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -47,7 +47,7 @@ class Plan:
     ----------
     device : torch.device
     bfloat16 : bool
-        Whether networks run in bfloat16 under autocast.
+        Whether networks run in bfloat16 under autocast, see `tuned`.
     framework : str
         Name for `napari_sslseg.methods.frameworks.create`.
     options : dict
@@ -70,6 +70,10 @@ class Plan:
     unlabelled: int = 4
     learning_rate: float = 2e-3
     use_prior: bool = True
+
+    def tuned(self) -> Plan:
+        """Return it with the number format that is fastest now, and set the threads, see `tune`."""
+        return replace(self, bfloat16=tune(self.device).bfloat16)
 
     def told(self, others: Others, memory: int | None) -> Planned:
         """Return what is told of it.
@@ -143,7 +147,7 @@ def make_plan(
     tiles: Tiles | None = None,
     detail: float = 0.0,
 ) -> Plan:
-    """Choose network, frames and batch for a volume and a device.
+    """Choose network, frames and batch for a volume and a device; how to compute is not measured.
 
     Parameters
     ----------
@@ -171,11 +175,11 @@ def make_plan(
     count = min(16, max(4, 2**18 // pixels)) if fast else min(8, max(3, STEP_PIXELS // pixels))
     return Plan(
         device=device,
-        bfloat16=tune(device).bfloat16,
+        bfloat16=False,
         framework=framework,
         options=options,
         tiles=tiles,
         labelled=count,
         unlabelled=count,
-        use_prior=request.preset == "auto",
+        use_prior=request.use_prior,
     )

@@ -76,6 +76,11 @@ class TrainRequest:
         if not 0 <= self.seed < SEEDS:
             raise ValueError(f"The seed must be 0 or more and less than {SEEDS}, not {self.seed}.")
 
+    @property
+    def use_prior(self) -> bool:
+        """Whether labels propagated from the references teach the unlabelled slices."""
+        return self.preset == "auto"
+
     def to_json(self) -> str:
         """One line of JSON."""
         return json.dumps(asdict(self))

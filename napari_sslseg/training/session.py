@@ -9,7 +9,7 @@
    much it knows.
 4. It goes on with all references, and proposes.
 
-An update only does the first of these, proposes with the network as it is, and estimates last.
+An update matches what newer ink changes, proposes with the network as it is, and estimates last.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from .telling import Telling
 from .testing_stage import TestingStage
 from .threads import usable_cores
 from .training_stage import TrainingStage
+from .updating import Updating
 from .whole_volume import WholeVolume
 
 __all__ = ["TrainingError", "run_project"]
@@ -143,7 +144,8 @@ class Run:
         propagated, reads = self._matching.match()
         final = FinalProposals(run, self.proposing, self.telling, self._teaching, reads)
         if run.request.update:
-            self._update(propagated, final)
+            updating = Updating(run, self.proposing, self._teaching, self._networks)
+            updating.update(propagated, final, partial(self._leave_one_out, propagated))
         else:
             matched = self._leave_one_out(propagated)
             if run.request.preset != "reference":
@@ -153,25 +155,6 @@ class Run:
 
     def _leave_one_out(self, propagated: Propagation) -> quality.Estimate | None:
         return self._matching.leave_one_out(propagated) if self._run.request.estimate else None
-
-    def _update(self, propagated: Propagation, final: FinalProposals) -> None:
-        """Propose with the network as it is; the references are tested last, as that takes time."""
-        run = self._run
-        earlier, learned = EarlierNetwork(run.project, run.request.resume), False
-        trainer = None
-        if run.request.preset != "reference" and self._networks.goes_on(earlier):
-            trainer, warm = self._networks.trainer(propagated, earlier)
-            # One of another volume has yet to be tested on this one.
-            trainer = trainer if warm and earlier.own else None
-        outcome = earlier.outcome
-        if trainer is not None:
-            outcome, _ = self._teaching.heed(outcome, trainer.plan)
-            learned = final.propose(trainer, True, propagated, outcome, None)
-        elif self.proposing.network_unheard:
-            self.proposing.repeat_matching()
-        matched = self._leave_one_out(propagated)
-        if trainer is not None:
-            final.tell_of_network(outcome, matched, learned)
 
     def _train_and_propose(
         self, propagated: Propagation, matched: quality.Estimate | None, final: FinalProposals
@@ -206,4 +189,6 @@ class Run:
         trainer.settle_statistics(run.stack)
         about = self._networks.about
         keep = partial(earlier.keep, trainer.model, about, plan, outcome, trainer.step)
-        final.propose_and_keep(trainer, begun, propagated, outcome, matched, keep)
+        output = final.propose_and_keep(trainer, begun, propagated, outcome, matched, keep)
+        if output is not None and run.memory is None:
+            earlier.keep_prediction(output, run.stack, plan.tiles)

@@ -138,6 +138,7 @@ class SharedNetwork:
         clock = Clock(request.seconds, self._control)
         frames = self._frames()
         plan = make_plan(lessons[0].stack, request, self.device, lessons[0].foreground, frames)
+        plan = plan.tuned()
         framework = registry.create(
             plan.framework, lessons[0].stack.in_channels, len(self.class_ids), **plan.options
         ).to(self.device)

@@ -10,12 +10,13 @@
     proposals/<slug>/            proposal.json and the arrays of its versions (`proposal_files`),
                                  corrections.* = what the user changed in it
     models/                      checkpoints, written by the trainer
+    kept/                        what an update takes over of the last run; can be made anew
     log/                         what the trainer said
     volumes/<key>/               further volumes, each such a folder itself (see `cohort`)
 
 Every file is replaced atomically. Application and trainer share the folder and nothing else:
 the application alone writes ink, corrections, project.json and the proposal that imported labels
-become; the trainer alone writes all other proposals and the models.
+become; the trainer alone writes all other proposals, the models and what it keeps.
 """
 
 from __future__ import annotations
@@ -342,3 +343,8 @@ class Project:
     def models(self) -> Path:
         """Folder of the checkpoints."""
         return self.path / "models"
+
+    @property
+    def kept(self) -> Path:
+        """Folder of what an update takes over."""
+        return self.path / "kept"

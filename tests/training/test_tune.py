@@ -55,7 +55,7 @@ def test_a_plan_computes_as_was_measured(stack, monkeypatch):
     for bfloat16 in (False, True):
         monkeypatch.setattr(plan, "tune", lambda device, found=bfloat16: Compute(1, found))
         made = plan.make_plan(stack, TrainRequest(), torch.device("cpu"), 1.0 * (stack.ink > 0))
-        assert made.bfloat16 is bfloat16
+        assert made.tuned().bfloat16 is bfloat16
 
 
 def test_what_is_found_is_set():

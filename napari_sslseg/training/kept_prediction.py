@@ -1,0 +1,74 @@
+"""What the last network predicted of its volume, so that an update need not ask it again."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from ..methods.frameworks.base import PredictOutput
+from ..volume.project import Project
+from .kept_tensors import Part, keep, take_over, volume_facts
+from .stack import SliceStack
+from .tiles import Tiles
+
+#: Bytes of probabilities above which they are not kept: a full disk costs more than predicting.
+MOST_BYTES = 2**28
+
+
+class KeptPrediction:
+    """Probabilities that a network predicted, on the disk.
+
+    Parameters
+    ----------
+    project : Project
+    stack : SliceStack
+    """
+
+    def __init__(self, project: Project, stack: SliceStack) -> None:
+        self._stack = stack
+        self._path = project.kept / "prediction.safetensors"
+        self._facts = volume_facts(project, stack)
+
+    def keep(self, output: PredictOutput, weights: str, tiles: Tiles) -> None:
+        """Keep a prediction of all slices.
+
+        Parameters
+        ----------
+        output : PredictOutput, (Z, K, H, W) float16
+        weights : str
+            Name of the file that the network's weights are in.
+        tiles : Tiles
+            Where it looked.
+        """
+        part = Part.of(output.plain[:, 0])
+        tensors = {"plain": part.cut(output.plain)}
+        if not torch.equal(output.plain, output.rectified):
+            tensors["rectified"] = part.cut(output.rectified)
+        if sum(each.numel() * each.element_size() for each in tensors.values()) <= MOST_BYTES:
+            about = {**self._facts, **_made_by(weights, tiles), "part": asdict(part)}
+            keep(self._path, tensors, about)
+
+    def of(self, weights: str, tiles: Tiles) -> PredictOutput | None:
+        """Return the prediction of a network that looks there; None where it is not kept.
+
+        Parameters
+        ----------
+        weights, tiles
+            As of `keep`.
+        """
+        found = take_over(self._path, {**self._facts, **_made_by(weights, tiles)})
+        if found is None:
+            return None
+        tensors, about = found
+        part, size = Part(**about["part"]), self._stack.ink.shape[1:]
+        plain = part.probabilities(tensors["plain"], *size)
+        if "rectified" not in tensors:
+            return PredictOutput(plain, plain)
+        return PredictOutput(plain, part.probabilities(tensors["rectified"], *size))
+
+
+def _made_by(weights: str, tiles: Tiles) -> dict[str, Any]:
+    frames = [list(tiles.size), [list(corner) for corner in tiles.corners], tiles.reduction]
+    return {"weights": weights, "frames": frames}

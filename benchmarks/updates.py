@@ -4,14 +4,16 @@
 
 Each case (see ``few_slice.py``) is trained on for a while. Then, round after round, the slice that
 is suggested next is made right and accepted, and the proposals are updated as the application does
-by itself: without training. In the end the network is trained on, as by *Retrain*. Dice is the mean
-over the classes, of the recommended proposal, on all slices that are open after a round.
+by itself: without training. Beside it the same is done with nothing taken over of the last run. In
+the end the network is trained on, as by *Retrain*. Dice is the mean over the classes, of the
+recommended proposal, on all slices that are open after a round.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import tempfile
 import time
 from collections.abc import Sequence
@@ -66,6 +68,19 @@ class Loop:
         run_project(self._project.path, request, emit, Control())
         return shown | {"all": time.perf_counter() - start}
 
+    def update(self, seconds: float) -> dict[str, float]:
+        """Propose without training, as `run`."""
+        return self.run(TrainRequest("auto", seconds, update=True))
+
+    def update_anew(self, seconds: float) -> dict[str, float]:
+        """Propose without training and without what was kept, which is there again afterwards."""
+        kept, aside = self._project.kept, self._project.path / "aside"
+        kept.rename(aside)
+        shown = self.update(seconds)
+        shutil.rmtree(kept)
+        aside.rename(kept)
+        return shown
+
     def proposal(self) -> Proposal:
         """Return what is recommended, as it is now."""
         return self._project.read_proposal(self._recommended)
@@ -100,12 +115,19 @@ def measure(case: Case, seconds: float, rounds: int, folder: Path) -> list[dict[
     for number in range(rounds):
         loop.accept()
         before = loop.dice()
-        shown = loop.run(TrainRequest("auto", seconds, update=True))
+        shown, after = loop.update(seconds), loop.dice()
+        anew, after_anew = loop.update_anew(seconds), loop.dice()
+        loop.update(seconds)  # what was proposed before is there again
         row = {"case": case.name, "round": number + 1, "slice": loop.touched[-1]}
-        rows.append(row | {"before": before, "after": loop.dice(), "seconds": shown})
+        row |= {"before": before, "after": after, "seconds": shown}
+        rows.append(row | {"after anew": after_anew, "seconds anew": anew})
     loop.run(TrainRequest("auto", seconds))
     rows[-1]["retrained"] = loop.dice()
     return rows
+
+
+def _spoken(seconds: dict[str, float]) -> str:
+    return ", ".join(f"{name} {at:.1f} s" for name, at in seconds.items())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -129,11 +151,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory() as scratch:
             rows = measure(Case.read(folder), options.seconds, options.rounds, Path(scratch))
         for row in rows:
-            taken = ", ".join(f"{name} {at:.1f} s" for name, at in row["seconds"].items())
             then = f"; trained on {row['retrained']:.4f}" if "retrained" in row else ""
             print(
                 f"{row['case']:30} slice {row['slice']:3}: Dice {row['before']:.4f} -> "
-                f"{row['after']:.4f}{then}; {taken}",
+                f"{row['after']:.4f} (anew {row['after anew']:.4f}){then}; "
+                f"{_spoken(row['seconds'])} (anew {_spoken(row['seconds anew'])})",
                 flush=True,
             )
         every += rows

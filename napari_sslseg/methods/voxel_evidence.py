@@ -218,8 +218,8 @@ def _surroundings(probabilities: Tensor, z: int, own: Tensor, slices: int, pixel
 
 
 def _box_sum(maps: Tensor, reach: int) -> Tensor:
-    """Sum (K, H, W) over the square around each pixel; along rows and columns in turn, as pooling
-    of the whole square takes five times as long."""
+    """Sum (K, H, W) over the square around each pixel."""
+    # Along columns and rows in turn: pooling of the whole square takes five times as long.
     for axis in (1, 2):
         around = [0, 0, reach, reach] if axis == 1 else [reach, reach]
         maps = F.pad(maps, around).unfold(axis, 2 * reach + 1, 1).sum(-1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..methods.frameworks.base import PredictOutput
 from ..volume.cohort import Cohort
@@ -84,23 +84,23 @@ class EarlierNetwork:
         self._warm = self._warm and load_model(self._folder, network, about)
         return self._warm
 
-    def predicted(self, stack: SliceStack, tiles: Tiles) -> PredictOutput | None:
+    def predicted(self, stack: SliceStack, foreground: Tensor) -> PredictOutput | None:
         """Return what it predicted of its volume; the run goes on from it then, unloaded.
 
         Parameters
         ----------
         stack : SliceStack
-        tiles : Tiles
-            Where it would look now.
+        foreground : Tensor, (1, H, W)
+            Where the object may be now, see `Tiles.surrounds`.
 
         Returns
         -------
         PredictOutput, (Z, K, H, W) float16, or None
-            None where that was not kept, or it would look elsewhere now.
+            None where that was not kept, or it looked elsewhere.
         """
         if not self._is_own:
             return None
-        found = KeptPrediction(self._project, stack).of(self._weights, tiles)
+        found = KeptPrediction(self._project, stack).of(self._weights, foreground)
         self._warm |= found is not None
         return found
 

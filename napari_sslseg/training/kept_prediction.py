@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..methods.frameworks.base import PredictOutput
 from ..volume.project import Project
@@ -47,28 +47,30 @@ class KeptPrediction:
         if not torch.equal(output.plain, output.rectified):
             tensors["rectified"] = part.cut(output.rectified)
         if sum(each.numel() * each.element_size() for each in tensors.values()) <= MOST_BYTES:
-            about = {**self._facts, **_made_by(weights, tiles), "part": asdict(part)}
+            frames = {"size": tiles.size, "corners": tiles.corners}
+            about = {**self._facts, "weights": weights, "frames": frames, "part": asdict(part)}
             keep(self._path, tensors, about)
 
-    def of(self, weights: str, tiles: Tiles) -> PredictOutput | None:
-        """Return the prediction of a network that looks there; None where it is not kept.
+    def of(self, weights: str, foreground: Tensor) -> PredictOutput | None:
+        """Return the prediction of a network; None where it is not kept, or looked elsewhere.
 
         Parameters
         ----------
-        weights, tiles
+        weights : str
             As of `keep`.
+        foreground : Tensor, (1, H, W)
+            Where the object may be now, see `Tiles.surrounds`.
         """
-        found = take_over(self._path, {**self._facts, **_made_by(weights, tiles)})
+        found = take_over(self._path, {**self._facts, "weights": weights})
         if found is None:
             return None
         tensors, about = found
+        corners = tuple((row, column) for row, column in about["frames"]["corners"])
+        height, width = about["frames"]["size"]
+        if not Tiles((height, width), corners).surrounds(foreground, self._stack.ink):
+            return None
         part, size = Part(**about["part"]), self._stack.ink.shape[1:]
         plain = part.probabilities(tensors["plain"], *size)
         if "rectified" not in tensors:
             return PredictOutput(plain, plain)
         return PredictOutput(plain, part.probabilities(tensors["rectified"], *size))
-
-
-def _made_by(weights: str, tiles: Tiles) -> dict[str, Any]:
-    frames = [list(tiles.size), [list(corner) for corner in tiles.corners], tiles.reduction]
-    return {"weights": weights, "frames": frames}

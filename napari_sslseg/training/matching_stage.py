@@ -37,7 +37,7 @@ class MatchingStage:
         self._without_middle: Propagation | None = None
 
     def match(self) -> tuple[Propagation, Tensor]:
-        """Propose what the references say; in an update, what they did not say before is matched.
+        """Propose what the references say; in an update, only what changes where that takes long.
 
         Returns
         -------
@@ -50,7 +50,10 @@ class MatchingStage:
         run.progress(Phase.MATCHING, 0.0)
         kept = KeptMatching(run.project, run.stack) if run.memory is None else None
         renewal = kept.renewal() if kept is not None and run.request.update else None
+        begin, taken = run.clock.spent, None
         propagated = self._propagate(run.stack.ink, renewal)
+        if renewal is None:
+            taken = run.clock.spent - begin
         del renewal
         while run.volume.grow_around(propagated.probabilities):
             del propagated  # its files are needed for the larger window
@@ -61,7 +64,7 @@ class MatchingStage:
         self._proposing.known["matching"] = known
         self._proposing.propose(REFERENCE_GUIDED, known, reads, {"stage": "matching"})
         if kept is not None:
-            kept.keep(propagated)
+            kept.keep(propagated, taken)
         return propagated, reads
 
     def leave_one_out(self, propagated: Propagation) -> quality.Estimate | None:

@@ -81,12 +81,8 @@ class Tiles:
         detail : float
             Radius (pixels) of the thinnest structure; 0 if not known. It limits the reduction.
         """
-        mask = (foreground > 0.5).any(0) | inked_objects(ink)
-        spans = []
-        for line, length in ((mask.any(1), mask.shape[0]), (mask.any(0), mask.shape[1])):
-            where = torch.nonzero(line).flatten()
-            low, high = (int(where[0]), int(where[-1]) + 1) if len(where) else (0, length)
-            spans.append((max(0, low - MARGIN), min(length, high + MARGIN)))
+        height, width = ink.shape[1:]
+        spans = _spans(foreground, ink, MARGIN)
         lengths = [high - low for low, high in spans]
         reduction = fixed.reduction if fixed else _reduction(lengths, detail)
         step, most = stride * reduction, limit * reduction
@@ -94,10 +90,24 @@ class Tiles:
             (fixed.size[i] if fixed else min(_up(n, step), _up(most, step)))
             for i, n in enumerate(lengths)
         ]
-        rows = _starts(spans[0], sides[0], mask.shape[0])
-        columns = _starts(spans[1], sides[1], mask.shape[1])
+        rows = _starts(spans[0], sides[0], height)
+        columns = _starts(spans[1], sides[1], width)
         corners = tuple((r, c) for r in rows for c in columns)
         return cls((sides[0], sides[1]), corners, reduction)
+
+    def surrounds(self, foreground: Tensor, ink: Tensor) -> bool:
+        """Whether the frames reach around the object with half the room that they are made with.
+
+        Parameters
+        ----------
+        foreground, ink
+            See `around`.
+        """
+        for axis, (low, high) in enumerate(_spans(foreground, ink, MARGIN // 2)):
+            starts = [corner[axis] for corner in self.corners]
+            if min(starts) > low or max(starts) + self.size[axis] < high:
+                return False
+        return True
 
     @property
     def pixels(self) -> int:
@@ -206,6 +216,17 @@ def _hat(n: int, blind: int) -> Tensor:
     edge = torch.arange(n, dtype=torch.float32)
     hat = torch.minimum(edge, edge.flip(0)) + 1
     return hat.where(hat > blind, 1e-6)  # only where no other frame sees more
+
+
+def _spans(foreground: Tensor, ink: Tensor, margin: int) -> list[tuple[int, int]]:
+    """Return the first row and column of the object with a margin, and those behind the last."""
+    mask = (foreground > 0.5).any(0) | inked_objects(ink)
+    spans = []
+    for line, length in ((mask.any(1), mask.shape[0]), (mask.any(0), mask.shape[1])):
+        where = torch.nonzero(line).flatten()
+        low, high = (int(where[0]), int(where[-1]) + 1) if len(where) else (0, length)
+        spans.append((max(0, low - margin), min(length, high + margin)))
+    return spans
 
 
 def _starts(span: tuple[int, int], side: int, length: int) -> list[int]:

@@ -11,6 +11,7 @@ from .earlier_network import EarlierNetwork
 from .facts import Phase
 from .final_proposals import FinalProposals
 from .network_making import NetworkMaking
+from .object_box import foreground
 from .outcome import Outcome
 from .proposing import Proposing
 from .run_context import RunContext
@@ -74,8 +75,8 @@ class Updating:
         """Return what the network predicts, taken over if it can be, and what its test has told."""
         run = self._run
         if not self._teaching.keys:  # what others teach may look elsewhere
-            tiles = self._teaching.plan(propagated, earlier.tiles).tiles
-            if (kept := earlier.predicted(run.stack, tiles)) is not None:
+            kept = earlier.predicted(run.stack, foreground(propagated))
+            if kept is not None:
                 return kept, earlier.outcome
         trainer, warm = self._networks.trainer(propagated, earlier)
         # One of another volume has yet to be tested on this one.

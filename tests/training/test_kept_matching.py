@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from napari_sslseg.methods.propagation import propagate
-from napari_sslseg.training.kept_matching import KeptMatching
+from napari_sslseg.training.kept_matching import MOMENTS, KeptMatching
 from napari_sslseg.volume.annotation import NOT_ANNOTATED
 
 
 @pytest.fixture
 def propagated(project, stack):
     found = propagate(stack.inked_volume())
-    KeptMatching(project, stack).keep(found)
+    KeptMatching(project, stack).keep(found, 60.0)
     return found
 
 
@@ -62,3 +62,14 @@ def test_with_anything_else_but_the_ink_changed_nothing_is_taken_over(
 ):
     change(project, stack)
     assert KeptMatching(project, stack).renewal() is None
+
+
+def test_what_is_soon_made_anew_is_not_taken_over(project, stack):
+    found = propagate(stack.inked_volume())
+    KeptMatching(project, stack).keep(found, MOMENTS)
+    assert KeptMatching(project, stack).renewal() is None
+    KeptMatching(project, stack).keep(found, MOMENTS + 1)
+    kept = KeptMatching(project, stack)
+    assert kept.renewal() is not None
+    kept.keep(found)  # as long as it took then, it would take again
+    assert KeptMatching(project, stack).renewal() is not None

@@ -154,3 +154,22 @@ def test_strokes_do_not_decide_the_resolution_where_whole_slices_tell_how_thin_t
     ink[[0, 1, 2, 3, 5, 6, 7, 8]] = NOT_ANNOTATED
     ink[5, 60:250, 60:240] = 1
     assert reduction() == smooth
+
+
+def test_frames_surround_what_lies_within_half_their_margin():
+    shape, ink = (200, 200), torch.full((3, 200, 200), NOT_ANNOTATED, dtype=torch.uint8)
+    tiles = around(shape, (60, 140, 20, 190), limit=64)
+    assert len(tiles.corners) > 1
+
+    def shown(top, bottom, left, right):
+        foreground = torch.zeros(1, *shape)
+        foreground[0, top:bottom, left:right] = 1
+        return foreground
+
+    assert tiles.surrounds(shown(60, 140, 20, 190), ink)
+    assert tiles.surrounds(shown(55, 142, 15, 198), ink)
+    first = min(row for row, _ in tiles.corners)
+    assert tiles.surrounds(shown(first + MARGIN // 2, 140, 20, 190), ink)
+    assert not tiles.surrounds(shown(first + MARGIN // 2 - 1, 140, 20, 190), ink)
+    ink[1, 3, 100] = 1
+    assert not tiles.surrounds(shown(60, 140, 20, 190), ink)

@@ -43,6 +43,12 @@ def asked(monkeypatch):
 
 
 @pytest.fixture
+def slow_matching(monkeypatch):
+    """Let matching anew take too long for an update."""
+    monkeypatch.setattr("napari_sslseg.training.kept_matching.MOMENTS", -1.0)
+
+
+@pytest.fixture
 def heard(monkeypatch):
     """Let a network be heard however unlike the matching it is."""
     monkeypatch.setattr("napari_sslseg.training.final_proposals.LEARNED", 0.0)
@@ -85,7 +91,6 @@ def test_the_network_is_heard_as_it_is_and_nothing_is_trained(project, one_more,
         assert np.array_equal(new.classes[inked], ink[inked])
         changed = (new.classes != old.classes).any(axis=(1, 2))
         assert changed[[6, 8]].all()  # beside the new reference, too
-        assert slug == "semsim" or set(np.flatnonzero(changed)) == {6, 7, 8}
     kinds = [type(e) for e in events]
     assert kinds.index(Estimated) > max(i for i, k in enumerate(kinds) if k is ProposalReady)
     assert [e.slug for e in events if isinstance(e, Estimated)] == ["reference-guided", "semsim"]
@@ -146,12 +151,13 @@ def test_a_network_that_went_on_learning_is_asked_anew(project, one_more, asked)
     assert np.array_equal(project.read_proposal("semsim").classes, newer.classes)
 
 
+@pytest.mark.usefixtures("slow_matching")
 def test_an_update_takes_over_what_was_matched_and_training_does_not(project, stack, one_more):
     run(project, preset="reference")
     right = project.read_proposal("reference-guided").classes
     empty = propagate(stack.inked_volume())
     empty.probabilities[:] = torch.tensor([1.0, 0, 0])[:, None, None]
-    KeptMatching(project, stack).keep(empty)
+    KeptMatching(project, stack).keep(empty, 60.0)
     one_more(7)
     run(project, preset="reference", update=True)
     shown = project.read_proposal("reference-guided").classes.any(axis=(1, 2))
@@ -162,6 +168,7 @@ def test_an_update_takes_over_what_was_matched_and_training_does_not(project, st
     assert (anew[[2, 3, 4]] == right[[2, 3, 4]]).mean() > 0.99
 
 
+@pytest.mark.usefixtures("slow_matching")
 def test_ink_that_is_taken_back_brings_back_what_was_proposed(project, one_more):
     run(project, preset="reference")
     before = project.read_proposal("reference-guided").classes

@@ -105,23 +105,6 @@ class Estimate:
         )
 
 
-def dice_scores(prediction: Tensor, truth: Tensor, classes: int) -> list[float]:
-    """Dice of each class but the background; NaN for one that occurs in neither.
-
-    Parameters
-    ----------
-    prediction, truth : Tensor, (...) of int
-    classes : int
-        Number of classes, background included.
-    """
-    scores = []
-    for c in range(1, classes):
-        p, t = prediction == c, truth == c
-        total = int(p.sum()) + int(t.sum())
-        scores.append(2 * int((p & t).sum()) / total if total else float("nan"))
-    return scores
-
-
 def shown_scores(
     predictions: Sequence[Tensor], truths: Sequence[Tensor], classes: int
 ) -> npt.NDArray[np.float64]:
@@ -309,9 +292,3 @@ def pooled_dice(stack: SliceStack, slices: Sequence[int], probabilities: Tensor)
         total = int(p.sum()) + int(t.sum()) + strays / len(shown)
         scores.append(2 * int((p & t).sum()) / total)
     return float(np.mean(scores)) if scores else float("nan")
-
-
-def mean_dice(prediction: Tensor, truth: Tensor, classes: int) -> float:
-    """Mean of `dice_scores` over the classes that occur; NaN when none does."""
-    finite = [s for s in dice_scores(prediction, truth, classes) if s == s]
-    return float(np.mean(finite)) if finite else float("nan")

@@ -12,11 +12,12 @@ from ..methods.frameworks.base import PredictOutput
 from ..methods.propagation import Propagation
 from . import estimate as quality
 from .control import Cancelled
+from .dice import mean_dice
 from .events import NetworkBroken, NetworkUnsaved
 from .facts import Phase
 from .finite import is_finite
 from .judge import raised_network
-from .likeness import likeness, sampled_likeness
+from .likeness import sampled_likeness
 from .outcome import FEWEST_STEPS, Outcome
 from .proposing import REFERENCE_GUIDED, SEMSIM, Proposing
 from .recipe import ALIKE_AGREED, DEFAULT, Recipe, doubt, pixels_away, set_temperature
@@ -155,7 +156,7 @@ class FinalProposals:
         use_prior = run.request.use_prior
         plain = volume.winning_classes(output.plain)
         matched_classes = volume.winning_classes(propagated.probabilities)
-        similar = likeness(plain, matched_classes, run.stack.classes)
+        similar = mean_dice(plain, matched_classes, run.stack.classes)
         taught = told is not None and told.knows_better
         still = run.request.update and not self._proposing.network_unheard
         alike = similar >= (STILL_HEARD if still else LEARNED)

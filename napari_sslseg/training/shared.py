@@ -26,7 +26,7 @@ from ..volume.proposal import Proposal
 from .checkpoint import load_model, read_head, save_model
 from .clock import Clock
 from .control import Control
-from .estimate import mean_dice
+from .dice import mean_dice
 from .events import Emit
 from .finite import is_finite
 from .lesson import Lesson

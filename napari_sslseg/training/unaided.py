@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from ..volume.annotation import NOT_ANNOTATED
-from .estimate import Estimate, dice_scores, spread
+from .dice import dice_scores, overall_dice
+from .estimate import Estimate, spread
 from .stack import SliceStack
 
 
@@ -57,19 +58,6 @@ class Unaided:
             overall_dice(classes[known], truth[known]),
             _estimate(stack, classes, truth, known),
         )
-
-
-def overall_dice(prediction: Tensor, truth: Tensor) -> float:
-    """Dice of all classes at once, the large ones counting more; 0 when none occurs.
-
-    Parameters
-    ----------
-    prediction, truth : Tensor
-        Class indices, of one shape; 0 is the background.
-    """
-    found, there = prediction > 0, truth > 0
-    total = int(found.sum()) + int(there.sum())
-    return 2 * int(((prediction == truth) & there).sum()) / total if total else 0.0
 
 
 def _estimate(stack: SliceStack, classes: Tensor, truth: Tensor, known: Tensor) -> Estimate:

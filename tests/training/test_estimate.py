@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from napari_sslseg.training.dice import dice_scores
 from napari_sslseg.training.estimate import (
     Estimate,
-    dice_scores,
     distance_scale,
     estimate,
     inner_references,
@@ -19,13 +19,6 @@ from napari_sslseg.training.estimate import (
     pooled_dice,
     spread,
 )
-
-
-def test_dice_by_hand():
-    prediction = torch.tensor([[0, 1, 1, 2]])
-    truth = torch.tensor([[0, 1, 2, 2]])
-    assert dice_scores(prediction, truth, 4)[:2] == pytest.approx([2 / 3, 2 / 3])
-    assert np.isnan(dice_scores(prediction, truth, 4)[2])
 
 
 def test_only_inner_references_are_left_out(stack):

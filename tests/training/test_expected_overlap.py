@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from napari_sslseg.methods.voxel_evidence import Predictions
-from napari_sslseg.training.estimate import dice_scores
+from napari_sslseg.training.dice import dice_scores
 from napari_sslseg.training.expected_overlap import ExpectedOverlap
 
 IDS = (0, 3, 5)

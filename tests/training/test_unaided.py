@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_sslseg.training.unaided import Unaided, overall_dice
+from napari_sslseg.training.unaided import Unaided
 from napari_sslseg.volume.annotation import NOT_ANNOTATED
 
 SLICES = [5, 9]
@@ -61,10 +61,3 @@ def test_pixels_without_ink_tell_nothing(stack):
     stack.ink[SLICES[0], :18] = stack.ink[SLICES[1], :18] = NOT_ANNOTATED
     found = Unaided.of(stack, SLICES, wrong)
     assert found.dice == 1
-
-
-def test_the_overall_dice_counts_voxels_of_the_right_class():
-    truth = torch.tensor([0, 1, 1, 2])
-    assert overall_dice(torch.tensor([0, 1, 1, 2]), truth) == 1
-    assert overall_dice(torch.tensor([0, 1, 2, 2]), truth) == pytest.approx(4 / 6)
-    assert overall_dice(torch.zeros(4), torch.zeros(4)) == 0

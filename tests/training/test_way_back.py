@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from napari_sslseg.methods.propagation import Execution, propagate
-from napari_sslseg.training.estimate import estimate, mean_dice, open_distances
+from napari_sslseg.training.dice import mean_dice
+from napari_sslseg.training.estimate import estimate, open_distances
 from napari_sslseg.training.stack import SliceStack
 from napari_sslseg.training.way_back import came_back, half_way
 from napari_sslseg.volume.annotation import NOT_ANNOTATED

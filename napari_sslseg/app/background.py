@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, TypeVar
+from weakref import ref
 
 from napari import current_viewer
 from napari.qt.threading import create_worker
+from qtpy.compat import isalive
+from qtpy.QtCore import QObject
 
 T = TypeVar("T")
 
@@ -15,11 +18,19 @@ def in_background(
     work: Callable[[], T],
     done: Callable[[T], Any],
     failed: Callable[[Exception], Any],
+    owner: QObject | None = None,
 ) -> None:
     """Run `work` in a thread, then `done` or `failed` on the GUI thread.
 
     napari knows of the thread: it asks before it closes while one runs.
+
+    Parameters
+    ----------
+    work, done, failed : callable
+    owner : QObject, optional
+        What `done` and `failed` act on: when Qt has deleted it meanwhile, neither is called.
     """
+    asking = None if owner is None else ref(owner)
     # What is called is let go of when it has been: a finished worker stays in memory for a while,
     # and would hold what its functions refer to, such as a volume.
     calls: list[Callable[..., Any]] = [work, done, failed]
@@ -34,6 +45,8 @@ def in_background(
     def deliver(outcome: tuple[bool, Any]) -> None:
         _, on_done, on_failed = calls
         calls.clear()
+        if asking is not None and not ((there := asking()) and isalive(there)):
+            return
         ok, value = outcome
         (on_done if ok else on_failed)(value)
 

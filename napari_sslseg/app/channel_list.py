@@ -236,7 +236,7 @@ class ChannelList(QWidget):
                 reason = str(error) if isinstance(error, FormatError) else f"{name}: {error}"
                 say(self.hint, f"Not added: {reason}")
 
-        in_background(work, done, failed)
+        in_background(work, done, failed, self)
 
     def _above(self, image: Image) -> int:
         """Return the place just above the channels that are there."""

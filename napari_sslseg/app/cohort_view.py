@@ -148,9 +148,7 @@ class CohortView(QObject):
                     self._unsure.discard(key)
                 self.changed.emit()
 
-        in_background(
-            lambda: cohort.summary(key), done, lambda error: self.trouble.emit(str(error))
-        )
+        in_background(lambda: cohort.summary(key), done, self._fail, self)
 
     def painted_elsewhere(self, class_id: int, tell: Callable[[list[str]], object]) -> None:
         """Tell the names of the other volumes in which a class is painted.
@@ -176,11 +174,7 @@ class CohortView(QObject):
         if not unread:
             done({})
             return
-        in_background(
-            lambda: {key: cohort.summary(key) for key in unread},
-            done,
-            lambda error: self.trouble.emit(str(error)),
-        )
+        in_background(lambda: {key: cohort.summary(key) for key in unread}, done, self._fail, self)
 
     def add(self, paths: Iterable[Path]) -> None:
         """Take files and folders into the project, one after another, in a thread."""
@@ -196,9 +190,7 @@ class CohortView(QObject):
 
     def add_folder(self, folder: Path) -> None:
         """Take all volumes of a folder into the project."""
-        in_background(
-            lambda: volumes_in(folder), self.add, lambda error: self.trouble.emit(str(error))
-        )
+        in_background(lambda: volumes_in(folder), self.add, self._fail, self)
 
     def why_no_next(self) -> str:
         """Return why no slice of another volume is gone to now, empty when one may be."""
@@ -230,11 +222,10 @@ class CohortView(QObject):
             self.advice.emit(f"{name}, slice {best.index}: {best.reason}.")
             self.switch_wanted.emit(cohort.folder(best.volume))
 
-        in_background(
-            lambda: best_slice_elsewhere(cohort, current),
-            found,
-            lambda error: self.trouble.emit(str(error)),
-        )
+        in_background(lambda: best_slice_elsewhere(cohort, current), found, self._fail, self)
+
+    def _fail(self, error: Exception) -> None:
+        self.trouble.emit(str(error))
 
     def _not_now(self) -> bool:
         """Tell why no other volume is gone to now, if there is a reason."""

@@ -77,7 +77,7 @@ class OpenImage(QPushButton):
                 known = isinstance(error, FormatError)
                 show_warning(str(error) if known else f"{path} cannot be opened: {error}")
 
-        in_background(work, done, failed)
+        in_background(work, done, failed, self)
 
     def take(self, path: Path) -> bool:
         """Open a file or folder, if an image is to be chosen now; return whether it is."""

@@ -157,7 +157,7 @@ class LabelImport(QWidget):
                 reason = str(error) if isinstance(error, FormatError) else f"{path.name}: {error}"
                 self._say_idle(f"Not imported: {reason}")
 
-        in_background(work, lambda read: self._ask(session, read), failed)
+        in_background(work, lambda read: self._ask(session, read), failed, self)
 
     def _ask(self, session: Session, read: _Read) -> None:
         """Ask what each label is, where that is not clear, and along which axis they lie."""
@@ -243,7 +243,7 @@ class LabelImport(QWidget):
             if self._session is session:
                 self._say_idle(f"Not imported: {error}")
 
-        in_background(work, done, failed)
+        in_background(work, done, failed, self)
 
     def _propose(self, session: Session, found: _Ready, read: _Read, fresh: bool) -> None:
         """Make a proposal; nothing is known of its trust, so it has no regions."""
@@ -269,7 +269,7 @@ class LabelImport(QWidget):
             if self._session is session:
                 self._say_idle(f"Not imported: {error}")
 
-        in_background(write, ready, failed)
+        in_background(write, ready, failed, self)
 
     def _say_busy(self, text: str) -> None:
         """No other import begins: two that are written at the same time would be one version."""

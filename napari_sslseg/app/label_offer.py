@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
 from napari.utils.notifications import show_info, show_warning
+from qtpy.compat import isalive
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractButton, QMessageBox, QPushButton, QWidget
 
@@ -61,7 +62,7 @@ def offer_labels(path: Path, importing: LabelImport, show: Callable[[], object])
     """
 
     def ask(labels: bool) -> None:
-        if not labels:
+        if not labels or not isalive(importing):
             show()
         elif not importing.button.isEnabled():
             show_warning(f"Labels are being imported; drop {path.name} again when that is done.")

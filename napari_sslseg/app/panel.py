@@ -135,7 +135,7 @@ class LoopPanel(QWidget):
             self.lock.take(path)
             return load_volume(path)
 
-        in_background(read, self.show_volume, self._not_started)
+        in_background(read, self.show_volume, self._not_started, self)
 
     def show_volume(self, volume: LoadedVolume, over: Callable[[], object] | None = None) -> None:
         """Begin a session on what was read from disk.

@@ -112,6 +112,7 @@ class VolumeAdding(QObject):
             lambda: read_volume(wanted.path, wanted.part),
             lambda volume: self._on_read(wanted, volume),
             lambda error: self._on_failed(wanted, error),
+            self,
         )
 
     def _on_read(self, wanted: _Wanted, volume: Volume) -> None:
@@ -137,7 +138,7 @@ class VolumeAdding(QObject):
             self.added.emit(key)
             self._next()
 
-        in_background(work, done, lambda error: self._on_failed(wanted, error))
+        in_background(work, done, lambda error: self._on_failed(wanted, error), self)
 
     def _on_failed(self, wanted: _Wanted, error: Exception) -> None:
         if self._stopped:

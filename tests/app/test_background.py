@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import threading
 import weakref
 
 import numpy as np
+from qtpy.QtCore import QCoreApplication, QEvent, QObject, QThreadPool
 
 from napari_sslseg.app.background import in_background
 
@@ -46,6 +48,21 @@ def test_results_and_errors_arrive_and_nothing_is_kept(qtbot):
         return not any(ref() is not None for ref in kept)
 
     qtbot.waitUntil(freed, timeout=5_000)
+
+
+def test_nothing_is_told_to_what_qt_has_deleted_meanwhile(qtbot):
+    told = []
+    for stays in (False, True):
+        owner, waiting = QObject(), threading.Event()
+        for work in (waiting.wait, lambda waiting=waiting: waiting.wait() and 1 / 0):
+            in_background(work, told.append, told.append, owner)
+        if not stays:
+            owner.deleteLater()
+            QCoreApplication.sendPostedEvents(owner, QEvent.Type.DeferredDelete)
+        waiting.set()
+        qtbot.waitUntil(lambda: not QThreadPool.globalInstance().activeThreadCount())
+        qtbot.waitUntil(lambda stays=stays: len(told) == 2 * stays)
+    assert sorted(map(str, told)) == ["True", "division by zero"]
 
 
 def test_a_closed_session_lets_go_of_its_image(make_panel, until, qtbot):

@@ -171,7 +171,7 @@ class ExportSection(Step):
             self.exported.emit(str(path))
 
         self._say("Exporting…", "exporting…")
-        in_background(work, done, failed)
+        in_background(work, done, failed, self)
 
     def _say(self, text: str, state: str) -> None:
         """Say what becomes of an export, in sight: in the head where nothing may be scrolled."""

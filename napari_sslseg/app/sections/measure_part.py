@@ -100,7 +100,7 @@ class MeasurePart(Step):
             self._measuring = False
             say(self.hint, f"The volumes could not be measured: {error}")
 
-        in_background(lambda: class_volumes(make(), geometry, classes), done, failed)
+        in_background(lambda: class_volumes(make(), geometry, classes), done, failed, self)
 
     def _go_on(self) -> None:
         if self._again:

@@ -234,12 +234,11 @@ class ReferencesSection(Step):
             if session is self._session and axis == session.project.axis:
                 self._go_to_first(session, content)
 
-        in_background(
-            # The project's own copy is mapped; a lazy image would be decoded as a whole.
-            lambda: look_at(project.image(), axis, ends),
-            done,
-            lambda error: say(self.hint, str(error)),
-        )
+        # The project's own copy is mapped; a lazy image would be decoded as a whole.
+        in_background(lambda: look_at(project.image(), axis, ends), done, self._tell, self)
+
+    def _tell(self, error: Exception) -> None:
+        say(self.hint, str(error))
 
     def _go_to_first(self, session: Session, content: Content) -> None:
         references = session.references

@@ -31,11 +31,9 @@ together, so a corrected slice only renews the stretches on either side of it.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-
 import torch
 
+from .one_thread import one_thread
 from .propagation_inputs import Execution, InkedVolume, Renewal
 from .propagation_result import Propagation, PropagationConfig
 from .propagation_sources import Sources
@@ -73,7 +71,7 @@ def propagate(
     config, execution = config or PropagationConfig(), execution or Execution()
     volume.check()
     volume = volume.for_device(execution.device)
-    with torch.no_grad(), _one_thread():
+    with torch.no_grad(), one_thread():
         region = working_region(volume.ink, config.margin, config.minimum_margin)
         while True:
             sources = Sources(volume, region, config, execution)
@@ -85,14 +83,3 @@ def propagate(
         if execution.progress is not None:
             execution.progress(1.0)
     return result
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keep torch to one thread: several in each small operation take four times as long in all."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

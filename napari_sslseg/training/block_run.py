@@ -112,11 +112,16 @@ class BlockContext(RunContext):
 
         return cls(BlockVolume(project, size.view, cut, workspace), request, emit, control)
 
-    def execution(self, renewal: Renewal | None = None) -> Execution:
+    def execution(self, renewal: Renewal | None = None, together: int = 1) -> Execution:
         """Return by what means labels are propagated: on the processor, whatever trains."""
         phase = Phase.MATCHING if renewal is None else Phase.TESTING_MATCHING
         progress = partial(self.progress, phase)
         return Execution(workers=usable_cores(), storage=self._workspace, progress=progress)
+
+    @property
+    def matched_together(self) -> int:
+        """One: each uses all cores, and files for which room was made once."""
+        return 1
 
     def begin_training(self) -> None:
         """Begin to count the time that the user has given."""

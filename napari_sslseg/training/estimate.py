@@ -9,6 +9,7 @@ confidence says something too: both are heard.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -241,7 +242,7 @@ def spread(scores: npt.NDArray[np.float64]) -> float:
 
 
 def leave_one_out(
-    stack: SliceStack, predict: Predictor, proceed: Callable[[float], bool]
+    stack: SliceStack, predict: Predictor, proceed: Callable[[float], bool], together: int = 1
 ) -> tuple[list[int], list[Tensor]]:
     """Predict each inner reference from the others.
 
@@ -251,7 +252,9 @@ def leave_one_out(
     predict : callable
         From ink, and the left-out slice, to probabilities.
     proceed : callable
-        Given the share done, tells whether there is time for another one.
+        Given the share begun, tells whether there is time for another one.
+    together : int
+        How many are predicted at a time, each in a thread.
 
     Returns
     -------
@@ -262,14 +265,23 @@ def leave_one_out(
     # From the middle outwards, so that a short budget still asks the most telling ones; those
     # without any object tell nothing alone.
     inner.sort(key=lambda z: (not _shows_object(stack, z), abs(z - stack.depth / 2)))
-    slices: list[int] = []
-    predictions: list[Tensor] = []
-    for number, z in enumerate(inner):
-        if not proceed(number / len(inner)):
-            break
-        predictions.append(predict(stack.without([z]), z)[z].float().max(0).indices)
-        slices.append(z)
-    return slices, predictions
+
+    def predicted(z: int) -> Tensor:
+        return predict(stack.without([z]), z)[z].float().max(0).indices
+
+    begun: dict[int, Future[Tensor]] = {}
+    running: set[Future[Tensor]] = set()
+    with ThreadPoolExecutor(together) as pool:
+        for number, z in enumerate(inner):
+            if len(running) == together:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for task in done:
+                    task.result()  # what it raised ends all of it
+            if not proceed(number / len(inner)):
+                break
+            begun[z] = pool.submit(predicted, z)
+            running.add(begun[z])
+    return list(begun), [task.result() for task in begun.values()]
 
 
 def pooled_dice(stack: SliceStack, slices: Sequence[int], probabilities: Tensor) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from ..methods.one_thread import one_thread
 from ..methods.propagation import Propagation, Renewal, propagate
 from ..methods.voxel_evidence import Predictions
 from . import estimate as quality
@@ -80,13 +81,18 @@ class MatchingStage:
         Estimate or None
             None where none can be left out.
         """
-        run, stack = self._run, self._run.stack
+        run, stack, together = self._run, self._run.stack, self._run.matched_together
+        half, middle = half_way(quality.open_distances(stack)), quality.middle_reference(stack)
+        back: dict[int, Tensor | None] = {}
 
         def predict(ink: Tensor, left_out: int) -> Tensor:
             # Only the stretch between the neighbours of a left-out reference depends on it.
-            found = self._propagate(ink, Renewal(propagated, [left_out]))
-            if [left_out] == quality.middle_reference(stack):
+            renewal = Renewal(propagated, [left_out])
+            found = self._propagate(ink, renewal, together)
+            if [left_out] == middle:
                 self._without_middle = found
+            execution = run.execution(renewal, together)
+            back[left_out] = came_back(stack, propagated, left_out, half, execution)
             return found.probabilities
 
         until = LEAVE_OUT_SHARE * run.clock.seconds
@@ -97,13 +103,9 @@ class MatchingStage:
             run.progress(Phase.TESTING_MATCHING, share)
             return share == 0 or run.clock.spent < until
 
-        slices, predictions = quality.leave_one_out(stack, predict, proceed)
-        half = half_way(quality.open_distances(stack)) if slices else 0
-        returned = []
-        for z in slices:
-            execution = run.execution(Renewal(propagated, [z]))
-            returned.append(came_back(stack, propagated, z, half, execution))
-        found = quality.estimate(stack, slices, predictions, returned)
+        with one_thread():  # also between two that are matched at the same time
+            slices, predictions = quality.leave_one_out(stack, predict, proceed, together)
+        found = quality.estimate(stack, slices, predictions, [back[z] for z in slices])
         if found is not None:
             self._telling.of_matching(found)
         return found
@@ -126,8 +128,10 @@ class MatchingStage:
         """Give back what is kept for `without`, which is as large as all that is known."""
         self._without_middle = None
 
-    def _propagate(self, ink: Tensor, renewal: Renewal | None = None) -> Propagation:
+    def _propagate(
+        self, ink: Tensor, renewal: Renewal | None = None, together: int = 1
+    ) -> Propagation:
         run = self._run
         run.control.check()
-        execution = run.execution(renewal)
+        execution = run.execution(renewal, together)
         return propagate(run.stack.inked_volume(ink), None, execution, renewal).cpu()

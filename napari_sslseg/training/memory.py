@@ -32,6 +32,18 @@ def default_budget() -> int:
     return int(SHARE * free_memory())
 
 
+def propagating(voxels: int, classes: int) -> int:
+    """Return the bytes that propagating labels once more at the same time takes at most.
+
+    Parameters
+    ----------
+    voxels : int
+    classes : int
+        Background included.
+    """
+    return (60 + 16 * classes + 16) * voxels
+
+
 @dataclass(frozen=True)
 class Need:
     """Size of a job, and the memory that it takes.

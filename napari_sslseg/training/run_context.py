@@ -10,6 +10,7 @@ from .control import Control
 from .events import Emit
 from .facts import Phase
 from .foresight import Foresight
+from .memory import propagating
 from .plan import choose_device
 from .progress import WHOLE, ProgressBar, Spans
 from .request import TrainRequest
@@ -33,6 +34,8 @@ class RunContext:
         Parts of the progress bar, see `progress`.
     foresight : Foresight, optional
         How long proposing will take; by default nothing is known of that yet.
+    spare : int
+        Bytes that the run may use beyond what it needs.
 
     Raises
     ------
@@ -51,6 +54,7 @@ class RunContext:
         control: Control,
         spans: Spans = WHOLE,
         foresight: Foresight | None = None,
+        spare: int = 0,
     ) -> None:
         self.volume, self.request, self.emit, self.control = volume, request, emit, control
         self.project = volume.project
@@ -58,6 +62,7 @@ class RunContext:
         self.clock = Clock(math.inf if request.update else request.seconds, control)
         self.foresight = foresight or Foresight()
         self.bar = ProgressBar(spans, emit)
+        self._spare = spare
         #: Whether the time that is left is told.
         self.timed = request.preset != "reference" and not request.update
 
@@ -72,10 +77,18 @@ class RunContext:
         left = max(0.0, self.clock.left) if self.timed else None
         self.bar.tell(phase, fraction, left)
 
-    def execution(self, renewal: Renewal | None = None) -> Execution:
-        """Return by what means labels are propagated: anew, or as a `renewal`."""
+    def execution(self, renewal: Renewal | None = None, together: int = 1) -> Execution:
+        """Return by what means labels are propagated: anew or as a `renewal`, some at a time."""
         workers = usable_cores() if self.device.type == "cpu" else 1
-        return Execution(self.device, workers)
+        return Execution(self.device, max(1, workers // together))
+
+    @property
+    def matched_together(self) -> int:
+        """How many times labels can be propagated at a time, by cores and memory."""
+        if self.device.type != "cpu":
+            return 1
+        each = propagating(self.stack.ink.numel(), self.stack.classes)
+        return max(1, min(usable_cores(), 1 + self._spare // each))
 
     def begin_training(self) -> None:
         """Be told that a network is trained from here on."""

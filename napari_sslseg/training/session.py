@@ -92,7 +92,8 @@ def run_project(path: Path, request: TrainRequest, emit: Emit, control: Control)
     device = choose_device(request.device)
     emit(Started(str(device), None if size.fits else size.budget))
     if size.fits:
-        context = RunContext(WholeVolume(project, stack), request, emit, control)
+        spare = size.budget - size.need.whole
+        context = RunContext(WholeVolume(project, stack), request, emit, control, spare=spare)
         with checked(control.check):
             Run(context, teachers).execute()
         return

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from napari_sslseg.training.control import Cancelled
 from napari_sslseg.training.dice import dice_scores
 from napari_sslseg.training.estimate import (
     Estimate,
@@ -208,6 +210,47 @@ def test_references_are_left_out_from_the_middle_outwards():
     )
     slices, _ = leave_one_out(stack, lambda ink, z: torch.zeros(10, 2, 2, 2), lambda share: True)
     assert slices == [6, 2]
+
+
+def _deep(references: list[int]) -> SimpleNamespace:
+    ink = torch.ones(30, 2, 2, dtype=torch.uint8)
+    return SimpleNamespace(
+        depth=30,
+        outside=[],
+        ink=ink,
+        references=lambda: references,
+        without=lambda slices: slices,
+    )
+
+
+def test_several_are_predicted_at_a_time_and_told_in_their_order():
+    both, seen = threading.Barrier(2, timeout=30), []
+
+    def predict(ink, z):
+        both.wait()  # which one alone would do for ever
+        seen.append(z)
+        found = torch.zeros(30, 2, 2, 2)
+        found[z, 1] = z % 4  # its own
+        return found
+
+    stack = _deep([0, 4, 9, 13, 18, 29])
+    slices, predictions = leave_one_out(stack, predict, lambda share: True, together=2)
+    assert slices == [13, 18, 9, 4]
+    assert sorted(seen) == [4, 9, 13, 18]
+    assert [int(p[0, 0]) for p in predictions] == [1, 1, 1, 0]
+
+
+@pytest.mark.parametrize("together", [1, 3])
+def test_one_that_is_stopped_stops_all(together):
+    asked = []
+
+    def predict(ink, z):
+        asked.append(z)
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        leave_one_out(_deep(list(range(30))), predict, lambda share: True, together)
+    assert len(asked) <= 2 * together
 
 
 def test_the_score_of_a_slice_is_of_the_classes_that_it_shows(stack):

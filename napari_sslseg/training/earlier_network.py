@@ -84,14 +84,20 @@ class EarlierNetwork:
         self._warm = self._warm and load_model(self._folder, network, about)
         return self._warm
 
-    def predicted(self, stack: SliceStack, foreground: Tensor) -> PredictOutput | None:
+    def predicted(
+        self, stack: SliceStack, foreground: Tensor, teachers: Collection[str]
+    ) -> PredictOutput | None:
         """Return what it predicted of its volume; the run goes on from it then, unloaded.
+
+        Ask whether it is `wanted` before.
 
         Parameters
         ----------
         stack : SliceStack
         foreground : Tensor, (1, H, W)
             Where the object may be now, see `Tiles.surrounds`.
+        teachers : collection of str
+            Keys of the other volumes that teach.
 
         Returns
         -------
@@ -100,6 +106,7 @@ class EarlierNetwork:
         """
         if not self._is_own:
             return None
+        self._teachers = set(teachers)
         found = KeptPrediction(self._project, stack).of(self._weights, foreground)
         self._warm |= found is not None
         return found

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..methods.frameworks import registry
+from ..methods.frameworks.base import PredictOutput
 from ..methods.propagation import Propagation
 from .earlier_network import EarlierNetwork
-from .plan import network_of
+from .object_box import foreground
+from .plan import Plan, network_of
 from .run_context import RunContext
 from .teaching import Teaching
 from .trainer import Trainer
@@ -43,7 +45,23 @@ class NetworkMaking:
         teachers = self._teaching.keys
         return earlier.wanted(self.about, teachers, self._teaching.testable(bool(teachers)))
 
-    def trainer(self, propagated: Propagation, earlier: EarlierNetwork) -> tuple[Trainer, bool]:
+    def predicted(self, propagated: Propagation, earlier: EarlierNetwork) -> PredictOutput | None:
+        """Return what an earlier network has predicted, if that was kept and holds still.
+
+        Parameters
+        ----------
+        propagated : Propagation
+            What is proposed now.
+        earlier : EarlierNetwork
+        """
+        others, stack = self._others, self._run.stack
+        if not earlier.wanted(self.about, others, self._teaching.testable(bool(others))):
+            return None
+        return earlier.predicted(stack, foreground(propagated), others)
+
+    def trainer(
+        self, propagated: Propagation, earlier: EarlierNetwork, plan: Plan | None = None
+    ) -> tuple[Trainer, bool]:
         """Return a trainer, and whether it goes on from the earlier network.
 
         Parameters
@@ -51,16 +69,18 @@ class NetworkMaking:
         propagated : Propagation
             What is proposed so far.
         earlier : EarlierNetwork
+        plan : Plan, optional
+            The one for going on, if it is made already.
         """
         run, stack, teaching, about = self._run, self._run.stack, self._teaching, self.about
         # A network goes on with the frames that it knows, a new one gets those that suit it best.
         goes_on = self.goes_on(earlier)
-        plan = teaching.plan(propagated, earlier.tiles if goes_on else None)
+        plan = plan or teaching.plan(propagated, earlier.tiles if goes_on else None)
         plan = plan.tuned()
         framework = registry.create(
             plan.framework, stack.in_channels, stack.classes, **plan.options
         ).to(run.device)
-        others = list(teaching.others.keys) if teaching.others is not None else []
+        others = self._others
         warm = earlier.load(framework, about, others, teaching.testable(bool(others)))
         if warm:
             framework.go_on(earlier.steps)
@@ -69,3 +89,9 @@ class NetworkMaking:
             plan = replace(anew, bfloat16=plan.bfloat16)
         trainer = Trainer(framework, plan, run.clock, run.control, run.emit, run.request.seed)
         return trainer, warm
+
+    @property
+    def _others(self) -> list[str]:
+        """Keys of the volumes that do teach, as far as a plan was made."""
+        others = self._teaching.others
+        return list(others.keys) if others is not None else []

@@ -11,7 +11,6 @@ from .earlier_network import EarlierNetwork
 from .facts import Phase
 from .final_proposals import FinalProposals
 from .network_making import NetworkMaking
-from .object_box import foreground
 from .outcome import Outcome
 from .proposing import Proposing
 from .run_context import RunContext
@@ -73,16 +72,15 @@ class Updating:
         self, propagated: Propagation, final: FinalProposals, earlier: EarlierNetwork
     ) -> tuple[PredictOutput | None, Outcome | None]:
         """Return what the network predicts, taken over if it can be, and what its test has told."""
-        run = self._run
-        if not self._teaching.keys:  # what others teach may look elsewhere
-            kept = earlier.predicted(run.stack, foreground(propagated))
-            if kept is not None:
-                return kept, earlier.outcome
-        trainer, warm = self._networks.trainer(propagated, earlier)
+        networks, teaching = self._networks, self._teaching
+        plan = teaching.plan(propagated, earlier.tiles)
+        if (kept := networks.predicted(propagated, earlier)) is not None:
+            return kept, teaching.heed(earlier.outcome, plan)[0]
+        trainer, warm = networks.trainer(propagated, earlier, plan)
         # One of another volume has yet to be tested on this one.
         if not (warm and earlier.own):
             return None, None
-        outcome, _ = self._teaching.heed(earlier.outcome, trainer.plan)
+        outcome, _ = teaching.heed(earlier.outcome, trainer.plan)
         output = final.predict(trainer, outcome)
-        earlier.keep_prediction(output, run.stack, trainer.plan.tiles)
+        earlier.keep_prediction(output, self._run.stack, trainer.plan.tiles)
         return output, outcome

@@ -208,3 +208,28 @@ def test_without_others_one_reference_tells_nothing(hardly_labelled):
     events = run(hardly_labelled, others=False, estimate=True)
     assert not [e for e in events if e.kind in ("Quality", "Estimated")]
     assert read_head(hardly_labelled.open("").models)["class_ids"] == [0, 5]
+
+
+@pytest.mark.parametrize("better", [False, True])
+def test_an_update_takes_over_what_a_taught_network_has_said(
+    cohort, monkeypatch, any_steps_do, better
+):
+    add(cohort, "other", ball(7, 26, 30), range(DEPTH))
+    monkeypatch.setattr(TaughtOutcome, "early", False)
+    monkeypatch.setattr(TaughtOutcome, "dismisses_others", not better)
+    monkeypatch.setattr(TaughtOutcome, "heard", better)
+    run(cohort)
+    before = cohort.open("").read_proposal("semsim")
+
+    def nobody(*given):
+        raise AssertionError("the network was asked again")
+
+    monkeypatch.setattr("napari_sslseg.training.whole_volume.predict_slices", nobody)
+    run(cohort, update=True)
+    after = cohort.open("").read_proposal("semsim")
+    assert np.array_equal(after.classes, before.classes)
+    assert after.info["recipe"]["heard"] == before.info["recipe"]["heard"]
+    # With a further teacher nothing is known of the network: it would begin anew in training.
+    add(cohort, "new", ball(6, 24, 22), range(DEPTH))
+    run(cohort, update=True)
+    assert cohort.open("").read_proposal("reference-guided").info["stage"] == "matching"

@@ -75,10 +75,12 @@ class Loop:
     def update_anew(self, seconds: float) -> dict[str, float]:
         """Propose without training and without what was kept, which is there again afterwards."""
         kept, aside = self._project.kept, self._project.path / "aside"
-        kept.rename(aside)
+        if kept.exists():
+            kept.rename(aside)
         shown = self.update(seconds)
-        shutil.rmtree(kept)
-        aside.rename(kept)
+        if aside.exists():
+            shutil.rmtree(kept, ignore_errors=True)
+            aside.rename(kept)
         return shown
 
     def proposal(self) -> Proposal:

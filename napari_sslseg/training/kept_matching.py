@@ -8,10 +8,13 @@ matching is a matter of moments.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from dataclasses import asdict
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..methods.propagation import Propagation, Renewal
 from ..volume.project import Project
@@ -36,17 +39,20 @@ class KeptMatching:
         self._stack = stack
         self._path = project.kept / "matching.safetensors"
         self._facts = volume_facts(project, stack)
-        self._seconds = 0.0
 
-    def keep(self, propagated: Propagation, seconds: float | None = None) -> None:
+    def keep(self, propagated: Propagation, seconds: float) -> None:
         """Keep what was propagated from the ink as it is now, in half precision.
 
         Parameters
         ----------
         propagated : Propagation
-        seconds : float, optional
-            What it took; not given for one that took over what `renewal` has returned.
+        seconds : float
+            What matching all of it took; where that was soon done, nothing is kept.
         """
+        if seconds <= MOMENTS:
+            with contextlib.suppress(OSError):
+                self._path.unlink(missing_ok=True)  # of older ink
+            return
         part = Part.of(propagated.probabilities[:, 0])
         tensors = {
             "probabilities": part.cut(propagated.probabilities).half(),
@@ -57,19 +63,17 @@ class KeptMatching:
             **self._facts,
             "part": asdict(part),
             "ink": self._ink(),
-            "seconds": self._seconds if seconds is None else seconds,
+            "seconds": seconds,
             "inked_slices": propagated.inked_slices,
             "empty_ends": propagated.empty_ends,
         }
         keep(self._path, tensors, about)
 
-    def renewal(self) -> Renewal | None:
-        """Return what of it holds still; None where nothing does, or all is soon made anew."""
-        found = take_over(self._path, self._facts)
-        if found is None or found[1]["seconds"] <= MOMENTS:
-            return None
-        tensors, about = found
-        self._seconds = about["seconds"]
+    def renewal(self) -> tuple[Renewal, float] | None:
+        """Return what of it holds still, and what matching all of it took; None without any."""
+        return take_over(self._path, self._facts, self._renewal)
+
+    def _renewal(self, tensors: dict[str, Tensor], about: dict[str, Any]) -> tuple[Renewal, float]:
         height, width = self._stack.ink.shape[1:]
         part = Part(**about["part"])
         volume = tuple(self._stack.ink.shape)
@@ -82,7 +86,7 @@ class KeptMatching:
         )
         now = self._ink()
         changed = [z for z, then in enumerate(about["ink"]) if then != now[z]]
-        return Renewal(previous, changed)
+        return Renewal(previous, changed), float(about["seconds"])
 
     def _ink(self) -> list[str]:
         """Return a hash of the ink of each slice."""

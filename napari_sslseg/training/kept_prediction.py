@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -61,16 +62,16 @@ class KeptPrediction:
         foreground : Tensor, (1, H, W)
             Where the object may be now, see `Tiles.surrounds`.
         """
-        found = take_over(self._path, {**self._facts, "weights": weights})
-        if found is None:
-            return None
-        tensors, about = found
-        corners = tuple((row, column) for row, column in about["frames"]["corners"])
-        height, width = about["frames"]["size"]
-        if not Tiles((height, width), corners).surrounds(foreground, self._stack.ink):
-            return None
-        part, size = Part(**about["part"]), self._stack.ink.shape[1:]
-        plain = part.probabilities(tensors["plain"], *size)
-        if "rectified" not in tensors:
-            return PredictOutput(plain, plain)
-        return PredictOutput(plain, part.probabilities(tensors["rectified"], *size))
+
+        def build(tensors: dict[str, Tensor], about: dict[str, Any]) -> PredictOutput | None:
+            corners = tuple((row, column) for row, column in about["frames"]["corners"])
+            height, width = about["frames"]["size"]
+            if not Tiles((height, width), corners).surrounds(foreground, self._stack.ink):
+                return None
+            part, size = Part(**about["part"]), self._stack.ink.shape[1:]
+            plain = part.probabilities(tensors["plain"], *size)
+            if "rectified" not in tensors:
+                return PredictOutput(plain, plain)
+            return PredictOutput(plain, part.probabilities(tensors["rectified"], *size))
+
+        return take_over(self._path, {**self._facts, "weights": weights}, build)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,7 +20,12 @@ from ..volume.project import Project
 from ..volume.replacing import replacing
 from .stack import SliceStack
 
+#: Bytes that stay free on the disk: what is kept here saves seconds, strokes need their room.
+ROOM = 2**30
+
 _ABOUT = "about"
+
+T = TypeVar("T")
 
 
 def volume_facts(project: Project, stack: SliceStack) -> dict[str, Any]:
@@ -41,7 +48,7 @@ def volume_facts(project: Project, stack: SliceStack) -> dict[str, Any]:
 
 
 def keep(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
-    """Write tensors; where the disk does not take them, there are none to take over.
+    """Write tensors; where the disk has no room to spare, there are none to take over.
 
     Parameters
     ----------
@@ -52,13 +59,18 @@ def keep(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
         JSON values, for `take_over`.
     """
     with contextlib.suppress(OSError, SafetensorError):
+        size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+        if shutil.disk_usage(path.parent.parent).free < size + ROOM:
+            return
         path.parent.mkdir(exist_ok=True)  # within a project, which is not made anew once moved
         whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
         with replacing(path) as part:
             save_file(whole, part, {_ABOUT: json.dumps(about)})
 
 
-def take_over(path: Path, about: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+def take_over(
+    path: Path, about: dict[str, Any], build: Callable[[dict[str, Tensor], dict[str, Any]], T]
+) -> T | None:
     """Read what `keep` has written, if it was made from the same.
 
     Parameters
@@ -66,21 +78,20 @@ def take_over(path: Path, about: dict[str, Any]) -> tuple[dict[str, Tensor], dic
     path : Path
     about : dict
         JSON values that must have been kept with it, alike.
+    build : callable
+        Is given the tensors, and all that was kept with them.
 
     Returns
     -------
-    tensors : dict of str to Tensor
-    about : dict
-        All that was kept with them.
-
-    None in place of both where there is no such file, it is damaged, or `about` differs.
+    What `build` returns; None where there is no such file, something is wrong with it, or `about`
+    differs.
     """
     try:
         with safe_open(path, "pt") as file:
             known = json.loads(file.metadata()[_ABOUT])
             if any(known.get(key) != value for key, value in about.items()):
                 return None
-            return {name: file.get_tensor(name) for name in file.keys()}, known  # noqa: SIM118
+            return build({name: file.get_tensor(name) for name in file.keys()}, known)  # noqa: SIM118
     except Exception:
         # Whatever is wrong with it, all of it can be made anew.
         return None

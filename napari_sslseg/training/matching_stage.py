@@ -50,12 +50,13 @@ class MatchingStage:
         run = self._run
         run.progress(Phase.MATCHING, 0.0)
         kept = KeptMatching(run.project, run.stack) if run.memory is None else None
-        renewal = kept.renewal() if kept is not None and run.request.update else None
-        begin, taken = run.clock.spent, None
+        found = kept.renewal() if kept is not None and run.request.update else None
+        renewal, seconds = found or (None, 0.0)
+        begin = run.clock.spent
         propagated = self._propagate(run.stack.ink, renewal)
         if renewal is None:
-            taken = run.clock.spent - begin
-        del renewal
+            seconds = run.clock.spent - begin
+        del found, renewal
         while run.volume.grow_around(propagated.probabilities):
             del propagated  # its files are needed for the larger window
             propagated = self._propagate(run.stack.ink)
@@ -65,7 +66,7 @@ class MatchingStage:
         self._proposing.known["matching"] = known
         self._proposing.propose(REFERENCE_GUIDED, known, reads, {"stage": "matching"})
         if kept is not None:
-            kept.keep(propagated, taken)
+            kept.keep(propagated, seconds)
         return propagated, reads
 
     def leave_one_out(self, propagated: Propagation) -> quality.Estimate | None:

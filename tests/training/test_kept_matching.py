@@ -18,7 +18,8 @@ def propagated(project, stack):
 
 
 def test_it_comes_back_as_it_was(project, stack, propagated):
-    renewal = KeptMatching(project, stack).renewal()
+    renewal, seconds = KeptMatching(project, stack).renewal()
+    assert seconds == 60
     assert list(renewal.changed) == []
     back = renewal.previous
     assert torch.allclose(back.probabilities, propagated.probabilities, atol=1e-3)
@@ -36,13 +37,13 @@ def test_slices_with_other_ink_have_changed(project, stack, propagated):
     stack.ink[9, 3, 3] = 1  # a voxel of one
     stack.ink[12] = NOT_ANNOTATED  # one less
     stack.ink[3, 0, 0] = 0  # a stroke
-    assert list(KeptMatching(project, stack).renewal().changed) == [3, 7, 9, 12]
+    assert list(KeptMatching(project, stack).renewal()[0].changed) == [3, 7, 9, 12]
 
 
 def test_only_what_depends_on_a_new_reference_is_matched_anew(project, stack, truth, propagated):
     stack.ink[7] = torch.from_numpy((truth[7] > 0).astype("uint8") + (truth[7] > 3))
-    found = propagate(stack.inked_volume(), renewal=KeptMatching(project, stack).renewal())
-    kept = KeptMatching(project, stack).renewal().previous
+    found = propagate(stack.inked_volume(), renewal=KeptMatching(project, stack).renewal()[0])
+    kept = KeptMatching(project, stack).renewal()[0].previous
     same = [torch.equal(found.probabilities[z], kept.probabilities[z]) for z in range(len(truth))]
     assert [z for z, alike in enumerate(same) if not alike] == [6, 7, 8]
 
@@ -64,12 +65,8 @@ def test_with_anything_else_but_the_ink_changed_nothing_is_taken_over(
     assert KeptMatching(project, stack).renewal() is None
 
 
-def test_what_is_soon_made_anew_is_not_taken_over(project, stack):
-    found = propagate(stack.inked_volume())
-    KeptMatching(project, stack).keep(found, MOMENTS)
-    assert KeptMatching(project, stack).renewal() is None
-    KeptMatching(project, stack).keep(found, MOMENTS + 1)
-    kept = KeptMatching(project, stack)
-    assert kept.renewal() is not None
-    kept.keep(found)  # as long as it took then, it would take again
+def test_what_is_soon_made_anew_is_not_kept_nor_what_there_was_before(project, stack, propagated):
     assert KeptMatching(project, stack).renewal() is not None
+    KeptMatching(project, stack).keep(propagated, MOMENTS)
+    assert KeptMatching(project, stack).renewal() is None
+    assert list(project.kept.iterdir()) == []

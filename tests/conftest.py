@@ -17,7 +17,7 @@ from napari_sslseg.training.threads import calm_threads
 _WINDOWS = Path(__file__).parent / "app"
 
 #: Files whose tests share what takes long to make.
-_SHARING = {"test_trainer.py"}
+_SHARING = {"test_local.py", "test_trainer.py"}
 
 
 def _take_a_screen() -> None:

@@ -17,8 +17,11 @@ POLL_MS = 60
 #: Seconds for which the trainer makes way after the user was last known to act.
 WAY_SECONDS = 0.45
 
-#: Milliseconds after a run until the trainer of the next one is started.
+#: Milliseconds after a run until it is seen to the trainer of the next one.
 WARM_UP_AFTER_MS = 1500
+
+#: Bytes that a trainer may hold while it waits for the next run.
+MOST_KEPT = 1_500_000_000
 _BUSY = "Training is already running; pause or cancel it first."
 
 
@@ -89,8 +92,7 @@ class TrainingRun(QObject):
         """Start a trainer that imports what it needs and waits, so that Train is prompt."""
         if self._closed or self.busy:
             return
-        # One whose run is over serves no other, though it may take a while to leave.
-        if self._job is None or self._job.started or not self._job.alive:
+        if self._job is None or not self._job.ready or self._job.memory > MOST_KEPT:
             # Nobody has asked for it yet. Who presses Train is told.
             with contextlib.suppress(OSError):
                 self._renew()
@@ -126,7 +128,7 @@ class TrainingRun(QObject):
             self._set(RunState.IDLE)
 
     def _launch(self, request: TrainRequest | BatchRequest) -> None:
-        if self._job is None or self._job.started or not self._job.alive:
+        if self._job is None or not self._job.ready:
             self._renew()
         assert self._job is not None
         self._job.start(request)
@@ -191,7 +193,8 @@ class TrainingRun(QObject):
         if isinstance(event, Finished | Cancelled | Failed):
             self._timer.stop()
             self._set(RunState.IDLE)
-            # The process ends with its run; the next one may import while the user corrects.
+            # The next run is at once served by the same process. Where that has become large, or
+            # is leaving, another one imports while the user corrects.
             QTimer.singleShot(WARM_UP_AFTER_MS, self.warm_up if self._again else self._let_go)
         elif self._state is RunState.CANCELLING:
             return

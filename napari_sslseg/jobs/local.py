@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import IO
 
+import psutil
+
 from ..training.events import Cancelled, Event, Failed, Finished
 from ..training.request import BatchRequest, TrainRequest
 from ..volume.folders import folder_within
@@ -22,10 +24,11 @@ KILL_AFTER = 0.85
 
 
 class LocalJob:
-    """One trainer process, from warm-up to its last message.
+    """One trainer process, and the run that it is at.
 
     The process is started at once and imports what it needs while it waits, so that `start`
-    finds it ready. Nothing here blocks: call `poll` from a timer.
+    finds it ready. It serves one run after another, until one fails or it is closed. Nothing here
+    blocks: call `poll` from a timer.
 
     Parameters
     ----------
@@ -40,10 +43,9 @@ class LocalJob:
 
     def __init__(self, project: Path) -> None:
         self.project = Path(project)
-        self.started = False
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._cancelled_at: float | None = None
-        self._ended = False
+        self._running = self._failed = False
         try:
             log = folder_within(self.project, "log")
         except ProjectError as error:
@@ -91,7 +93,20 @@ class LocalJob:
     @property
     def running(self) -> bool:
         """Whether a request was given and has not ended."""
-        return self.started and not self._ended
+        return self._running
+
+    @property
+    def ready(self) -> bool:
+        """Whether a run can be started."""
+        return self.alive and not self._running and not self._failed
+
+    @property
+    def memory(self) -> int:
+        """Bytes of memory that the process holds, 0 when there is none."""
+        try:
+            return int(psutil.Process(self.pid).memory_info().rss)
+        except psutil.Error:
+            return 0
 
     def start(self, request: TrainRequest | BatchRequest) -> None:
         """Give the process its work.
@@ -99,11 +114,11 @@ class LocalJob:
         Raises
         ------
         RuntimeError
-            When this job has been started before.
+            While it is at a run, or after one that failed, as the process ends then.
         """
-        if self.started:
-            raise RuntimeError("A job runs once; make a new one.")
-        self.started = True
+        if self._running or self._failed:
+            raise RuntimeError("This trainer is at another run, or leaving; make a new one.")
+        self._running, self._cancelled_at = True, None
         self._write(request.to_json())
 
     def pause(self) -> None:
@@ -116,18 +131,12 @@ class LocalJob:
 
     def cancel(self) -> None:
         """Stop the run; `poll` yields `Cancelled` within a second."""
-        if self._cancelled_at is None:
+        if self._running and self._cancelled_at is None:
             self._cancelled_at = time.monotonic()
             self._write(json.dumps({"command": "cancel"}))
 
     def poll(self) -> list[Event]:
-        """Events since the last call; ends with exactly one of Finished, Cancelled, Failed."""
-        if (
-            self._cancelled_at is not None
-            and self.alive
-            and time.monotonic() - self._cancelled_at > KILL_AFTER
-        ):
-            self._process.kill()
+        """Events since the last call; a run ends with one of Finished, Cancelled, Failed."""
         dead = not self.alive and not self._reader.is_alive()
         events: list[Event] = []
         while True:
@@ -135,13 +144,20 @@ class LocalJob:
                 event = self._events.get_nowait()
             except queue.Empty:
                 break
-            if self._ended:
-                continue
-            events.append(event)
-            self._ended = isinstance(event, Finished | Cancelled | Failed)
-        if dead and self.started and not self._ended:
-            self._ended = True
+            if self._running:
+                events.append(event)
+                self._running = not isinstance(event, Finished | Cancelled | Failed)
+                self._failed |= isinstance(event, Failed)
+        if self._running and dead:
+            self._running, self._failed = False, True
             events.append(self._obituary())
+        elif (
+            self._running
+            and self._cancelled_at is not None
+            and time.monotonic() - self._cancelled_at > KILL_AFTER
+            and self.alive
+        ):
+            self._process.kill()
         return events
 
     def make_way(self, seconds: float) -> None:
@@ -151,7 +167,7 @@ class LocalJob:
         without end, it still works a third of the time (`Control.make_way`); told once, it makes
         way for two seconds at most. Nothing is told where no run is under way.
         """
-        if self.running and self._commands.empty():
+        if self._running and self._commands.empty():
             self._write(json.dumps({"command": "make way", "seconds": seconds}))
 
     def close(self, wait: bool = True) -> None:

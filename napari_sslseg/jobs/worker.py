@@ -1,38 +1,35 @@
 """The trainer process: ``python -m napari_sslseg.jobs.worker PROJECT``.
 
-Protocol, one JSON value a line. In: first a `TrainRequest` or `BatchRequest`, then commands
+Protocol, one JSON value a line. In: a `TrainRequest` or `BatchRequest`, then commands to its run,
 ``{"command": "pause" | "resume" | "cancel"}`` and ``{"command": "make way", "seconds": S}``, by
-which the run leaves the processor to the user for so long. Out: events. The end of the input means
-that the application is gone, and ends the process: no trainer outlives its application.
+which the run leaves the processor to the user for so long. Out: events, the last of a run being
+`Finished`, `Cancelled` or `Failed`. After the first two the next request may come: who corrects
+slice by slice does not wait for torch each time. After a failure, or when a cancelled run reaches
+no check-point in time, the process ends. So it does with its input, as that means that the
+application is gone: no trainer outlives its application.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
+import gc
 import os
 import sys
 import threading
 from pathlib import Path
-from typing import TextIO
 
-from ..training.control import FIRST_WORK, Cancelled, Control
+from ..training.control import Cancelled, Control
 from ..training.events import Cancelled as CancelledEvent
-from ..training.events import Emit, Event, Failed, MadeWay, Paused, Resumed, VolumeFailed
+from ..training.events import Emit, Event, Failed, VolumeFailed
 from ..training.request import BatchRequest, read_request
 from ..training.threads import calm_threads
 from ..training.trouble import explain
 from ..volume.folders import is_gone, is_there
-
-#: Seconds that a run gets to reach a check-point before the process ends by force.
-GRACE = 0.7
-
-#: Most seconds for which one message makes way: an application that hangs is not acted in.
-MOST_WAY = 2.0
+from .inbox import Inbox
 
 
 def main(project: str) -> int:
-    """Serve one request on stdin/stdout; returns the exit code.
+    """Serve requests on stdin/stdout, one after another; returns the exit code.
 
     Parameters
     ----------
@@ -42,19 +39,19 @@ def main(project: str) -> int:
     Returns
     -------
     int
-        As of `serve`; 0 also when the input ends before a request.
+        0 when the input has ended, 1 when a run has failed.
     """
     emit = _take_stdout()
     _be_nice()
     calm_threads()
     _import_engine()  # while the user is still looking at the panel
-    line = sys.stdin.readline()
-    if not line:
-        return 0
-    control = Control(FIRST_WORK)
-    control.on_way = lambda waiting, seconds: emit(MadeWay(waiting, round(seconds, 2)))
-    threading.Thread(target=_listen, args=(sys.stdin, control, emit), daemon=True).start()
-    return serve(Path(project), line, control, emit)
+    inbox = Inbox(emit)
+    threading.Thread(target=inbox.listen, args=(sys.stdin,), daemon=True).start()
+    while (run := inbox.next()) is not None:
+        if serve(Path(project), run.request, run.control, inbox.telling(run)) == 1:
+            return 1
+        _tidy()
+    return 0
 
 
 def serve(project: Path, request_line: str, control: Control, emit: Emit) -> int:
@@ -110,41 +107,6 @@ def _logging(emit: Emit) -> Emit:
     return emit_and_log
 
 
-def _listen(stream: TextIO, control: Control, emit: Emit) -> None:
-    """Obey commands until the application hangs up."""
-    for line in stream:
-        try:
-            message = json.loads(line)
-            command = message.get("command")
-        except (ValueError, AttributeError):
-            continue
-        if command == "pause":
-            control.pause()
-            emit(Paused())
-        elif command == "resume":
-            control.resume()
-            emit(Resumed())
-        elif command == "make way":
-            control.make_way(min(float(message.get("seconds", 0.0)), MOST_WAY))
-        elif command == "cancel":
-            _end(control, emit)
-    _end(control, None)
-
-
-def _end(control: Control, emit: Emit | None) -> None:
-    """Cancel, and leave by force when no check-point is reached in time."""
-    control.cancel()
-
-    def leave() -> None:
-        if emit is not None:
-            emit(CancelledEvent())
-        os._exit(3)
-
-    timer = threading.Timer(GRACE, leave)
-    timer.daemon = True
-    timer.start()
-
-
 def _take_stdout() -> Emit:
     """Keep the pipe for events; whatever a library prints goes to the log."""
     pipe = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", buffering=1)
@@ -181,6 +143,15 @@ def _import_engine() -> None:
     # A GPU that does not work is told when it is asked for, not here.
     with contextlib.suppress(RuntimeError):
         warm_up(choose_device("auto"))
+
+
+def _tidy() -> None:
+    """Give back what a run has left behind: the next one may be long in coming, or never come."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 if __name__ == "__main__":

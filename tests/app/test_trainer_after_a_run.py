@@ -1,34 +1,79 @@
-"""Whether a trainer waits for the next run when one is over."""
+"""Whether a trainer waits for the next run when one is over, and which."""
 
 from __future__ import annotations
 
-import numpy as np
 import psutil
 import pytest
 
 from napari_sslseg.app import training_run
 from napari_sslseg.app.training_run import TrainingRun
+from napari_sslseg.training.events import Finished
 from napari_sslseg.training.request import TrainRequest
 from napari_sslseg.volume.classes import ClassTable
 from napari_sslseg.volume.project import ImageInfo, Project
 
+from .conftest import SHAPE, make_volume
 
-@pytest.mark.usefixtures("warm_trainer")
-@pytest.mark.parametrize("again", [True, False])
-def test_a_trainer_waits_only_where_a_next_run_is_expected(
-    again, qapp, tmp_path, until, monkeypatch
-):
+pytestmark = pytest.mark.usefixtures("warm_trainer")
+
+#: Takes a second, once torch is there.
+MATCHING = TrainRequest(preset="reference", seconds=5.0, device="cpu")
+
+
+@pytest.fixture
+def make_run(qapp, tmp_path, monkeypatch):
+    """Start runs on a small volume; what comes after a run comes at once."""
     monkeypatch.setattr(training_run, "WARM_UP_AFTER_MS", 1)
-    image, info = np.zeros((2, 8, 8), np.uint8), ImageInfo("a", (2, 8, 8), (1.0, 1.0, 1.0))
-    Project.create(tmp_path / "home", image, info, ClassTable.from_ids([1]), 0)
-    run = TrainingRun(tmp_path / "home", again=again)
-    run.prepare(TrainRequest(preset="auto", seconds=5.0, device="cpu"))
+    image, truth = make_volume()
+    info = ImageInfo("cone", SHAPE, (1.0, 1.0, 1.0))
+    project = Project.create(tmp_path / "home", image, info, ClassTable.from_ids([1]), 0)
+    ink = project.ink_store.load()
+    ink[1::4] = truth[1::4]
+    project.ink_store.save(ink)
+    runs = []
+
+    def make(**options):
+        run = TrainingRun(project.path, **options)
+        runs.append(run)
+        start(run)
+        return run
+
+    yield make
+    for run in runs:
+        run.close()
+
+
+def start(run: TrainingRun) -> None:
+    run.prepare(MATCHING)
     run.start_prepared()
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_trainer_waits_only_where_a_next_run_is_expected(again, make_run, until):
+    run = make_run(again=again)
     first = run.pid
     assert first is not None
     run.cancel()
     until(lambda: not run.busy)
-    until(lambda: run.pid != first)
+    until(lambda: run.pid != first)  # it was at its imports, and heeded nothing
     until(lambda: not psutil.pid_exists(first))
     assert (run.pid is not None) == again
-    run.close()
+
+
+def test_the_next_run_is_served_by_the_same_trainer_unless_that_has_become_large(
+    make_run, until, monkeypatch
+):
+    run = make_run()
+    first, told = run.pid, []
+    run.said.connect(told.append)
+    until(lambda: not run.busy)
+    start(run)
+    until(lambda: not run.busy)
+    assert [isinstance(event, Finished) for event in told].count(True) == 2
+    assert run.pid == first
+    run.warm_up()
+    assert run.pid == first
+    monkeypatch.setattr(training_run, "MOST_KEPT", 1)
+    run.warm_up()
+    assert run.pid not in (None, first)
+    until(lambda: not psutil.pid_exists(first))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -30,18 +31,31 @@ from napari_sslseg.volume.project import ImageInfo, Project
 SHAPE = (10, 32, 32)
 
 
-@pytest.fixture
-def project(tmp_path):
+def make_project(folder: Path) -> Project:
     z, y, x = np.meshgrid(*(np.arange(n) for n in SHAPE), indexing="ij")
     truth = ((y - 16) ** 2 + (x - 12 - z / 2) ** 2 < 49).astype(np.uint8)
     noise = np.random.default_rng(0).normal(0, 0.1, SHAPE)
     info = ImageInfo("disc", SHAPE, (1.0, 1.0, 1.0))
-    made = Project.create(tmp_path / "p", truth + noise, info, ClassTable.from_ids([1]), 0)
+    made = Project.create(folder, truth + noise, info, ClassTable.from_ids([1]), 0)
     ink = made.ink_store.load()
     for index in (1, 5, 8):
         ink[index] = truth[index]
     made.ink_store.save(ink)
     return made
+
+
+@pytest.fixture
+def project(tmp_path):
+    return make_project(tmp_path / "p")
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """Start a trainer that serves all tests which neither end it nor break its project."""
+    project = make_project(tmp_path_factory.mktemp("shared") / "p")
+    job = LocalJob(project.path)
+    yield job
+    job.close()
 
 
 @pytest.fixture
@@ -82,40 +96,79 @@ def kinds(events: list[Event]) -> list[str]:
     return [e.kind for e in events]
 
 
-def test_a_run_reports_and_leaves_proposals_once(job, project):
-    job.start(TrainRequest(seconds=2))
-    events = wait_for(job, Finished)
+def test_a_run_reports_and_leaves_proposals_once(shared):
+    shared.start(TrainRequest(seconds=2))
+    events = wait_for(shared, Finished)
     names = kinds(events)
     assert names[0] == "Started"
     assert "Loss" in names
     assert names[-1] == "Finished"
-    assert {"reference-guided", "semsim"} <= set(project.proposal_slugs())
+    made = [e.slug for e in events if isinstance(e, ProposalReady)]
+    assert {"reference-guided", "semsim"} <= set(made)
+    assert set(made) <= set(Project.open(shared.project).proposal_slugs())
     assert names.index("ProposalReady") < names.index("Loss")  # the first one needs no training
     fractions = [e.fraction for e in events if e.kind == "Progress"]
     assert fractions == sorted(fractions)
-    assert not job.running
-    with pytest.raises(RuntimeError, match="once"):
+    assert not shared.running
+
+
+def test_one_trainer_serves_run_after_run(shared):
+    job = shared
+    pid = job.pid
+    job.start(TrainRequest("reference", seconds=5))
+    with pytest.raises(RuntimeError, match="at another run"):
+        job.start(TrainRequest())
+    first = kinds(wait_for(job, Finished))
+    assert job.ready
+    job.start(TrainRequest("reference", seconds=5))
+    assert kinds(wait_for(job, Finished)) == first
+    job.start(TrainRequest(seconds=60))
+    wait_for(job, Loss)
+    job.cancel()
+    assert kinds(wait_for(job, Cancelled))[-1] == "Cancelled"
+    assert job.ready
+    time.sleep(1)  # what would have ended it by force has looked by now
+    job.poll()
+    job.start(TrainRequest("reference", seconds=5))
+    assert kinds(wait_for(job, Finished)) == first
+    assert job.alive
+    assert job.pid == pid
+
+
+def test_after_a_failure_the_trainer_leaves(job, project):
+    project.ink_store.save(np.full(SHAPE, 255, np.uint8))
+    job.start(TrainRequest("reference", seconds=5))
+    wait_for(job, Failed)
+    assert not job.ready
+    job._process.wait(30)
+    assert job.memory == 0
+    assert job.poll() == []
+    with pytest.raises(RuntimeError, match="make a new one"):
         job.start(TrainRequest())
 
 
-def test_a_cancelled_trainer_works_no_more_and_keeps_what_was_proposed(job, project):
+def test_a_trainer_that_does_not_heed_is_killed_and_that_is_told_as_asked_for(job):
     job.start(TrainRequest(seconds=60))
-    wait_for(job, ProposalReady)
+    wait_for(job, Loss)
+    psutil.Process(job.pid).suspend()
+    begin = time.monotonic()
     job.cancel()
-    assert "ProposalReady" not in kinds(wait_for(job, Cancelled))  # none was worked at any more
-    assert project.read_proposal("reference-guided").classes.any()
-    job.close()
-    assert not psutil.pid_exists(job.pid)
+    assert kinds(wait_for(job, Cancelled))[-1] == "Cancelled"
+    assert time.monotonic() - begin < 10
+    assert not job.ready
 
 
-def close_pipe(job: LocalJob) -> None:
-    """Do what the system does when the application dies, and wait for the trainer's end."""
-    assert job._process.stdin is not None
-    job._process.stdin.close()
-    job._process.wait(30)  # well before its 60 seconds, however busy the machine is
+def test_a_cancelled_trainer_works_no_more_and_keeps_what_was_proposed(shared):
+    shared.start(TrainRequest(seconds=60))
+    wait_for(shared, ProposalReady)
+    shared.cancel()
+    assert "ProposalReady" not in kinds(wait_for(shared, Cancelled))  # none was worked at any more
+    assert Project.open(shared.project).read_proposal("reference-guided").classes.any()
+    wait_for_rest(shared)
 
 
-def test_pause_holds_the_steps_resume_lets_them_go_on_and_the_trainer_ends_with_us(job):
+def test_pause_holds_the_steps_and_resume_lets_them_go_on(shared):
+    job = shared
     job.start(TrainRequest(seconds=60))
     wait_for(job, Loss)
     job.pause()
@@ -125,7 +178,8 @@ def test_pause_holds_the_steps_resume_lets_them_go_on_and_the_trainer_ends_with_
     job.resume()
     events = wait_for(job, Resumed)
     assert "Loss" in kinds(events) or wait_for(job, Loss)
-    close_pipe(job)
+    job.cancel()
+    wait_for(job, Cancelled)
 
 
 def wait_for_way(job: LocalJob) -> None:
@@ -137,7 +191,8 @@ def wait_for_way(job: LocalJob) -> None:
         time.sleep(0.1)
 
 
-def test_the_trainer_makes_way_while_told_goes_on_after_and_leaves_with_the_application(job):
+def test_the_trainer_makes_way_while_told_and_goes_on_after(shared):
+    job = shared
     process = psutil.Process(job.pid)
     process.cpu_affinity(process.cpu_affinity()[:2])  # with many cores there is no need to
     job.start(TrainRequest(seconds=60))
@@ -150,9 +205,19 @@ def test_the_trainer_makes_way_while_told_goes_on_after_and_leaves_with_the_appl
     assert not ended.waiting
     assert ended.seconds > 0
     loss = next(e for e in events if isinstance(e, Loss))
-    wait_for_way(job)
-    close_pipe(job)
     assert 0 < loss.seconds < 60
+    job.cancel()
+    wait_for(job, Cancelled)
+
+
+def test_a_trainer_that_makes_way_leaves_with_the_application(job):
+    job.start(TrainRequest(seconds=60))
+    wait_for(job, ProposalReady)
+    wait_for_way(job)
+    # What the system does when the application dies.
+    assert job._process.stdin is not None
+    job._process.stdin.close()
+    job._process.wait(30)  # well before its 60 seconds, however busy the machine is
 
 
 def test_a_killed_trainer_is_reported_clearly(job, project):

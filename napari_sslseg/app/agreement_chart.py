@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyqtgraph as pg
 from qtpy.QtCore import Signal
 
 from .plot import Plot
 
 if TYPE_CHECKING:
+    import pyqtgraph as pg
+
     from .accepting import CorrectiveDice
 
 _POINT, _MEAN = "#3fb950", "#9aa7b8"
@@ -29,7 +30,16 @@ class AgreementChart(Plot):
 
     def __init__(self) -> None:
         super().__init__(150, "Dice", "training round", _TIP)
-        item = self._item
+        self._scores: list[CorrectiveDice] = []
+
+    def show_scores(self, scores: Sequence[CorrectiveDice]) -> None:
+        """Show the slices that are accepted."""
+        self._scores = list(scores)
+        self._draw()
+
+    def _fill(self, item: pg.PlotItem) -> None:
+        import pyqtgraph as pg
+
         item.getAxis("bottom").setStyle(maxTickLevel=0)
         self.points = pg.ScatterPlotItem(
             size=9, brush=pg.mkBrush(_POINT), pen=None, hoverable=True, hoverSize=13, tip=_tip
@@ -38,8 +48,8 @@ class AgreementChart(Plot):
         self._means = item.plot(pen=pg.mkPen(_MEAN, width=2))
         item.addItem(self.points)
 
-    def show_scores(self, scores: Sequence[CorrectiveDice]) -> None:
-        """Show the slices that are accepted."""
+    def _show(self) -> None:
+        scores = self._scores
         rounds = sorted({s.round for s in scores})
         x: list[float] = []
         for number in rounds:
@@ -47,7 +57,7 @@ class AgreementChart(Plot):
             spread = np.linspace(-0.25, 0.25, count) if count > 1 else np.zeros(1)
             x.extend(number + spread)
         y = [s.mean for s in scores]
-        self.points.setData(x=x, y=y, data=list(scores))
+        self.points.setData(x=x, y=y, data=scores)
         means = [float(np.mean([s.mean for s in scores if s.round == n])) for n in rounds]
         self._means.setData(rounds, means)
         self._plot.setYRange(min([*y, 0.8]), 1.0, padding=0.08)

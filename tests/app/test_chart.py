@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from qtpy.QtWidgets import QGraphicsView
 
 from napari_sslseg.app.agreement_chart import AgreementChart
 from napari_sslseg.app.chart import TrainingChart
@@ -32,6 +33,23 @@ def test_the_upper_ends_of_the_axes_have_room_for_their_labels(qtbot):
     qtbot.waitUntil(lambda: chart._item.vb.sceneBoundingRect().height() > 20)
     above = chart._item.vb.sceneBoundingRect().top()
     assert above >= chart.fontMetrics().ascent() / 2
+
+
+def test_a_plot_is_made_when_it_is_shown_with_what_came_before(qtbot):
+    chart = TrainingChart()
+    qtbot.addWidget(chart)
+    chart.set_colors("#101010", "#f0f0f0")
+    chart.add_loss(1.0, 0.5)
+    chart.add_loss(2.0, 0.25)
+    assert not chart.findChildren(QGraphicsView)
+    chart.show()
+    (view,) = chart.findChildren(QGraphicsView)
+    assert view.backgroundBrush().color().name() == "#101010"
+    seconds, losses = chart._loss.getData()
+    assert list(zip(seconds, losses, strict=True)) == [(1.0, 0.5), (2.0, 0.25)]
+    chart.hide()
+    chart.show()
+    assert len(chart.findChildren(QGraphicsView)) == 1
 
 
 @pytest.mark.parametrize("kind", [TrainingChart, AgreementChart])

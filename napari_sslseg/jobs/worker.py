@@ -21,6 +21,7 @@ from pathlib import Path
 from ..training.control import Cancelled, Control
 from ..training.events import Cancelled as CancelledEvent
 from ..training.events import Emit, Event, Failed, VolumeFailed
+from ..training.freed_memory import give_back
 from ..training.request import BatchRequest, read_request
 from ..training.threads import calm_threads
 from ..training.trouble import explain
@@ -152,6 +153,7 @@ def _tidy() -> None:
     gc.collect()
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
+    give_back()
 
 
 if __name__ == "__main__":

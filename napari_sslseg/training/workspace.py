@@ -8,7 +8,6 @@ where the system allows that, so that nothing is left behind whatever happens to
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import math
 import mmap
@@ -16,7 +15,7 @@ import os
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ import torch
 from torch import Tensor
 
 from ..volume.array_files import forget_pages, mapping_of
+from .freed_memory import give_back
 
 _DTYPES = {torch.float32: np.float32, torch.float16: np.float16, torch.uint8: np.uint8}
 
@@ -38,21 +38,6 @@ _LOOK_EVERY = 0.02
 
 #: Part of the budget that is left to what is kept between two slices.
 _KEPT = 0.15
-
-
-def _trim() -> Callable[[int], int] | None:
-    """Return the C library's call that gives freed memory back to the system, where it has one.
-
-    Tensors that come and go in several threads leave holes, which otherwise are kept.
-    """
-    try:
-        trim: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
-    except (AttributeError, OSError, TypeError):  # not glibc
-        return None
-    return trim
-
-
-_TRIM = _trim()
 
 
 class Workspace:
@@ -151,5 +136,4 @@ class Workspace:
         with self._changing:
             for mapped in list(self._maps):
                 forget_pages(mapped)
-        if _TRIM is not None:
-            _TRIM(0)
+        give_back()

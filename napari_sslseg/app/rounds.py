@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from .reference_layer import ReferenceLayer
     from .retraining import Retraining
 
+#: Seconds that a run gets to end in when another one waits for its process: a new process takes
+#: longer to import torch.
+MAKE_ROOM = 5.0
+
 
 class Rounds:
     """Starts the trainer on a project.
@@ -93,7 +97,7 @@ class Rounds:
             self.begin(request)
             return
         self._restart = request
-        self.run.cancel()
+        self.run.cancel(MAKE_ROOM)
 
     def follow(self, event: Event) -> None:
         """Act on what the trainer says."""

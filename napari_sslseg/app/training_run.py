@@ -162,13 +162,13 @@ class TrainingRun(QObject):
         if self._job is not None and self.busy:
             self._job.make_way(WAY_SECONDS)
 
-    def cancel(self) -> None:
-        """Stop it; the state is IDLE within a second."""
+    def cancel(self, within: float = 1.0) -> None:
+        """Stop it; the state is IDLE within so many seconds."""
         if self._prepared is not None:
             self.abandon()
             self.said.emit(Cancelled())
         elif self._job is not None and self.busy:
-            self._job.cancel()
+            self._job.cancel(within)
             self._set(RunState.CANCELLING)
 
     def close(self) -> None:

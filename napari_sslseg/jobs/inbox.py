@@ -13,8 +13,12 @@ from typing import Any
 from ..training.control import FIRST_WORK, Control
 from ..training.events import Cancelled, Emit, Event, Failed, Finished, MadeWay, Paused, Resumed
 
-#: Seconds that a run gets to reach a check-point before the process ends by force.
+#: Seconds that a run gets to reach a check-point before the process ends by force, when the
+#: application does not say how many.
 GRACE = 0.7
+
+#: Most seconds that it says.
+MOST_GRACE = 10.0
 
 #: Most seconds for which one message makes way: an application that hangs is not acted in.
 MOST_WAY = 2.0
@@ -87,7 +91,7 @@ class Inbox:
         self._waiting.put(None)
         if self._run is not None:
             self._run.control.cancel()
-        _later(os._exit, 3)
+        _later(GRACE, os._exit, 3)
 
     def _ask(self, line: str) -> None:
         run = self._run = Run(line)
@@ -107,12 +111,10 @@ class Inbox:
             control.resume()
             self._answer(run, Resumed())
         elif command == "make way":
-            seconds = message.get("seconds")
-            if isinstance(seconds, int | float):
-                control.make_way(min(float(seconds), MOST_WAY))
+            control.make_way(_seconds(message, 0.0, MOST_WAY))
         elif command == "cancel":
             control.cancel()
-            _later(self._leave, run)
+            _later(_seconds(message, GRACE, MOST_GRACE), self._leave, run)
 
     def _answer(self, run: Run, event: Event) -> None:
         with self._ending:
@@ -126,8 +128,14 @@ class Inbox:
                 os._exit(3)  # which is answer enough
 
 
-def _later(act: Callable[[Any], object], what: object) -> None:
+def _seconds(message: dict[str, object], usual: float, most: float) -> float:
+    """Return how long a message says."""
+    said = message.get("seconds")
+    return min(float(said), most) if isinstance(said, int | float) else usual
+
+
+def _later(seconds: float, act: Callable[[Any], object], what: object) -> None:
     """Act when the run under way has had its time to reach a check-point."""
-    timer = threading.Timer(GRACE, act, (what,))
+    timer = threading.Timer(seconds, act, (what,))
     timer.daemon = True
     timer.start()

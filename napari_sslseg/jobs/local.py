@@ -19,8 +19,9 @@ from ..training.request import BatchRequest, TrainRequest
 from ..volume.folders import folder_within
 from ..volume.user_error import ProjectError
 
-#: Seconds after which a cancelled trainer that has not left is killed.
-KILL_AFTER = 0.85
+#: Part of the time for a cancelled run to end in, after which the trainer leaves by itself, and
+#: after which it is killed.
+LEAVE, KILL = 0.7, 0.85
 
 
 class LocalJob:
@@ -44,7 +45,7 @@ class LocalJob:
     def __init__(self, project: Path) -> None:
         self.project = Path(project)
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self._cancelled_at: float | None = None
+        self._kill_at: float | None = None
         self._running = self._failed = False
         try:
             log = folder_within(self.project, "log")
@@ -118,7 +119,7 @@ class LocalJob:
         """
         if self._running or self._failed:
             raise RuntimeError("This trainer is at another run, or leaving; make a new one.")
-        self._running, self._cancelled_at = True, None
+        self._running, self._kill_at = True, None
         self._write(request.to_json())
 
     def pause(self) -> None:
@@ -129,11 +130,18 @@ class LocalJob:
         """Let a paused trainer go on; it answers with `Resumed`."""
         self._write(json.dumps({"command": "resume"}))
 
-    def cancel(self) -> None:
-        """Stop the run; `poll` yields `Cancelled` within a second."""
-        if self._running and self._cancelled_at is None:
-            self._cancelled_at = time.monotonic()
-            self._write(json.dumps({"command": "cancel"}))
+    def cancel(self, within: float = 1.0) -> None:
+        """Stop the run; `poll` yields `Cancelled` in time.
+
+        Parameters
+        ----------
+        within : float
+            Seconds. A run that reaches a check-point in seven tenths of them leaves the process
+            ready for the next one; otherwise it takes the process with it.
+        """
+        if self._running and self._kill_at is None:
+            self._kill_at = time.monotonic() + KILL * within
+            self._write(json.dumps({"command": "cancel", "seconds": LEAVE * within}))
 
     def poll(self) -> list[Event]:
         """Events since the last call; a run ends with one of Finished, Cancelled, Failed."""
@@ -153,8 +161,8 @@ class LocalJob:
             events.append(self._obituary())
         elif (
             self._running
-            and self._cancelled_at is not None
-            and time.monotonic() - self._cancelled_at > KILL_AFTER
+            and self._kill_at is not None
+            and time.monotonic() > self._kill_at
             and self.alive
         ):
             self._process.kill()
@@ -202,7 +210,7 @@ class LocalJob:
                     stream.close()
 
     def _obituary(self) -> Event:
-        if self._cancelled_at is not None:
+        if self._kill_at is not None:
             return Cancelled()
         return Failed(
             f"The trainer process ended unexpectedly (exit code {self._process.returncode}; "

@@ -93,10 +93,11 @@ def test_what_is_told_after_its_end_reaches_neither_the_run_nor_the_next_one(
     assert left == []
 
 
-def test_a_run_that_ends_in_time_is_not_ended_by_force(inbox, told, left, monkeypatch):
-    monkeypatch.setattr(module, "GRACE", 0.2)
+@pytest.mark.parametrize(("usual", "said"), [(0.2, {}), (0.0, {"seconds": 0.2})])
+def test_a_run_that_ends_in_time_is_not_ended_by_force(inbox, told, left, monkeypatch, usual, said):
+    monkeypatch.setattr(module, "GRACE", usual)
     inbox._ask(REQUEST)
-    inbox._obey("cancel", {})
+    inbox._obey("cancel", said)
     inbox.telling(inbox.next())(CancelledEvent())
     settle()
     assert told == [CancelledEvent()]

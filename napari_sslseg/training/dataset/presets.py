@@ -113,8 +113,7 @@ PRESETS: dict[str, Preset] = {
     "default": Preset(
         "combined",
         {
-            # Our own draw in full, wider than any paper's: cases do not all lie alike.
-            "weak": {},
+            **_VIEWS,  # wider ones cost .03 of Dice (docs/experiments.md)
             "regions": {"dice": 0.5},  # the framework's own, kept when other settings are added
             # A step costs about three times a supervised one; with the published width eight times.
             "fusion_width": 48,

@@ -190,7 +190,7 @@ def running(with_proposal, monkeypatch):
 
     monkeypatch.setattr(run, "_launch", launch)
 
-    def cancel():
+    def cancel(within=1.0):
         run._follow(Cancelled())
         run.said.emit(Cancelled())
 

@@ -113,7 +113,7 @@ PRESETS: dict[str, Preset] = {
     "default": Preset(
         "combined",
         {
-            **_VIEWS,  # wider ones help short trainings alone (docs/experiments.md)
+            **_VIEWS,  # what speaks for and against wider ones is in docs/experiments.md
             "regions": {"dice": 0.5},  # the framework's own, kept when other settings are added
             # A step costs about three times a supervised one; with the published width eight times.
             "fusion_width": 48,

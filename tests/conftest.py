@@ -17,7 +17,7 @@ from napari_sslseg.training.threads import calm_threads
 _WINDOWS = Path(__file__).parent / "app"
 
 #: Files whose tests share what takes long to make.
-_SHARING = {"test_local.py", "test_trainer.py"}
+_SHARING = {"test_local.py", "test_remote.py", "test_trainer.py"}
 
 
 def _take_a_screen() -> None:
@@ -46,6 +46,33 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # or the processes take the cores from each other
 
 
+#: What stands for ssh: computers that greet, one with another password, one that is off.
+_SSH = """#!/bin/sh
+while true; do
+    case "$1" in
+        -o) shift 2 ;;
+        -*) shift ;;
+        *) break ;;
+    esac
+done
+host=$1
+shift
+case "$host" in
+    gpu-server) ;;
+    locked) echo "me@locked: Permission denied (publickey,password)." >&2; exit 255 ;;
+    stranger) echo "Host key verification failed." >&2; exit 255 ;;
+    off) echo "ssh: connect to host off port 22: Connection timed out" >&2; exit 255 ;;
+    closed) echo "ssh: connect to host closed port 22: Connection refused" >&2; exit 255 ;;
+    odd) echo "something new is wrong" >&2; exit 255 ;;
+    *) echo "ssh: Could not resolve hostname $host: Name or service not known" >&2; exit 255 ;;
+esac
+export HOME={home}
+cd
+echo "Welcome to $host, it is a fine day."
+eval "exec $*"
+"""
+
+
 def _unit_of(test: str) -> str:
     """Return the name of what a test is handed out with: itself, or others that need it near."""
     path = Path(test.split("::")[0])
@@ -70,6 +97,26 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
             return _unit_of(nodeid)
 
     return Units(config, log)
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch) -> Path:
+    """Put a script in place of ssh, and return the home folder of the computers it leads to."""
+    return lead_elsewhere(tmp_path, monkeypatch)
+
+
+def lead_elsewhere(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Do what `elsewhere` says, within a folder."""
+    if sys.platform == "win32":
+        pytest.skip("the script is one of Unix")
+    programs, home = folder / "programs", folder / "elsewhere"
+    for made in (programs, home):
+        made.mkdir()
+    script = programs / "ssh"
+    script.write_text(_SSH.format(home=home))
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    return home
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from enum import StrEnum
 class Phase(StrEnum):
     """What a run does at the moment."""
 
+    SENDING = "sending"
     READING = "reading"
     MATCHING = "matching"
     MATCHING_ALL = "matching all volumes"

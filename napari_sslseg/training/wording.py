@@ -27,6 +27,7 @@ BROKEN = (
 )
 
 _PHASES: dict[str, str] = {
+    Phase.SENDING: "Copying to the other computer",
     Phase.READING: "Reading the image",
     Phase.MATCHING: "Matching the references",
     Phase.MATCHING_ALL: "Matching the references of all volumes",

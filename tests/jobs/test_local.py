@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import psutil
@@ -25,28 +24,9 @@ from napari_sslseg.training.events import (
     Resumed,
 )
 from napari_sslseg.training.request import TrainRequest
-from napari_sslseg.volume.classes import ClassTable
-from napari_sslseg.volume.project import ImageInfo, Project
+from napari_sslseg.volume.project import Project
 
-SHAPE = (10, 32, 32)
-
-
-def make_project(folder: Path) -> Project:
-    z, y, x = np.meshgrid(*(np.arange(n) for n in SHAPE), indexing="ij")
-    truth = ((y - 16) ** 2 + (x - 12 - z / 2) ** 2 < 49).astype(np.uint8)
-    noise = np.random.default_rng(0).normal(0, 0.1, SHAPE)
-    info = ImageInfo("disc", SHAPE, (1.0, 1.0, 1.0))
-    made = Project.create(folder, truth + noise, info, ClassTable.from_ids([1]), 0)
-    ink = made.ink_store.load()
-    for index in (1, 5, 8):
-        ink[index] = truth[index]
-    made.ink_store.save(ink)
-    return made
-
-
-@pytest.fixture
-def project(tmp_path):
-    return make_project(tmp_path / "p")
+from .conftest import SHAPE, make_project
 
 
 @pytest.fixture(scope="module")

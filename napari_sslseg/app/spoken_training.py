@@ -12,7 +12,7 @@ from .step import spoken_duration
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..training.events import Estimated, Planned
+    from ..training.events import Estimated, Planned, Started
     from ..volume.classes import ClassTable
     from .estimated_classes import EstimatedClass
 
@@ -24,13 +24,22 @@ def spoken_left(seconds: float | None) -> str:
     return "finishing…" if seconds < 1 else f"{spoken_duration(seconds)} left"
 
 
-def brief_plan(plan: Planned) -> str:
+def spoken_start(event: Started, host: str = "") -> str:
+    """Return on what a run works; `host` is another computer's name."""
+    return wording.said(event) if not host else f"Works on the {_device(event.device, host)}."
+
+
+def brief_plan(plan: Planned, host: str = "") -> str:
     """Return on what a network is trained and who else teaches it, without details of the network.
 
-    Those are in `wording.plan`.
+    Those are in `wording.plan`. `host` is another computer's name.
     """
     who = wording.others(plan.others)
-    return f"Training on the {wording.device(plan.device)}.{' ' if who else ''}{who}"
+    return f"Training on the {_device(plan.device, host)}.{' ' if who else ''}{who}"
+
+
+def _device(name: str, host: str) -> str:
+    return wording.device(name) + (f" of {host}" if host else "")
 
 
 def spoken_basis(estimate: Estimated) -> str:

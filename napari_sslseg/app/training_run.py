@@ -9,8 +9,12 @@ from pathlib import Path
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from ..jobs.local import LocalJob
+from ..jobs.place import Place, PlaceError
+from ..jobs.remote import RemoteJob
+from ..jobs.trainer_process import TrainerProcess
 from ..training.events import Cancelled, Event, Failed, Finished, Paused, Resumed, Started
 from ..training.request import BatchRequest, TrainRequest
+from .trainer_places import chosen_place
 
 POLL_MS = 60
 
@@ -53,7 +57,8 @@ class TrainingRun(QObject):
     def __init__(self, project: Path, parent: QObject | None = None, *, again: bool = True) -> None:
         super().__init__(parent)
         self._project, self._again = project, again
-        self._job: LocalJob | None = None
+        self._job: TrainerProcess | None = None
+        self._place: Place | None = None
         self._state = RunState.IDLE
         self._prepared: TrainRequest | BatchRequest | None = None
         #: Whether the run under way, or the last one, only updates: nobody has asked for it.
@@ -84,17 +89,22 @@ class TrainingRun(QObject):
         return self.busy and not self.update
 
     @property
+    def host(self) -> str:
+        """The computer that the run under way, or the last one, is on; empty for this one."""
+        return self._place.host if self._place is not None else ""
+
+    @property
     def pid(self) -> int | None:
-        """Process id of the trainer, None when there is no process."""
+        """Process id of the trainer, or of the connection to it; None when there is none."""
         return self._job.pid if self._job is not None and self._job.alive else None
 
     def warm_up(self) -> None:
         """Start a trainer that imports what it needs and waits, so that Train is prompt."""
         if self._closed or self.busy:
             return
-        if self._job is None or not self._job.ready or self._job.memory > MOST_KEPT:
+        if self._job is None or not self._fits(self._job) or self._job.memory > MOST_KEPT:
             # Nobody has asked for it yet. Who presses Train is told.
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, PlaceError):
                 self._renew()
 
     def prepare(self, request: TrainRequest | BatchRequest) -> None:
@@ -117,6 +127,9 @@ class TrainingRun(QObject):
             request, self._prepared = self._prepared, None
             try:
                 self._launch(request)
+            except PlaceError as error:
+                self._set(RunState.IDLE)
+                self.said.emit(Failed(str(error)))
             except OSError as error:
                 self._set(RunState.IDLE)
                 self.said.emit(Failed(f"The trainer could not be started: {error}."))
@@ -128,7 +141,7 @@ class TrainingRun(QObject):
             self._set(RunState.IDLE)
 
     def _launch(self, request: TrainRequest | BatchRequest) -> None:
-        if self._job is None or not self._job.ready:
+        if self._job is None or not self._fits(self._job):
             self._renew()
         assert self._job is not None
         self._job.start(request)
@@ -139,7 +152,14 @@ class TrainingRun(QObject):
         old, self._job = self._job, None
         if old is not None:
             old.close(wait=False)
-        self._job = LocalJob(self._project)
+        self._place = chosen_place()
+        if self._place is None:
+            self._job = LocalJob(self._project)
+        else:
+            self._job = RemoteJob(self._project, self._place)
+
+    def _fits(self, job: TrainerProcess) -> bool:
+        return job.ready and self._place == chosen_place()
 
     def _let_go(self) -> None:
         """See to the end of a process whose run is over."""

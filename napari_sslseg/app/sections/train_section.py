@@ -35,7 +35,8 @@ from ...training.events import (
 from ...training.request import DEVICES, PRESETS, TrainRequest
 from ..chart import TrainingChart
 from ..keeping_up import KeepingUp
-from ..spoken_training import brief_plan, spoken_left
+from ..place_choice import PlaceChoice
+from ..spoken_training import brief_plan, spoken_left, spoken_start
 from ..step import Step, allow, hint_label, narrow, once, say, spoken_duration
 from ..training_run import RunState
 
@@ -86,6 +87,9 @@ class TrainSection(Step):
             value="auto",
             tooltip="Automatic takes a GPU when there is one",
         )
+        self.computer = PlaceChoice()
+        self.computer.said.connect(self._tell)
+        self.computer.changed.connect(self._on_computer)
         # Not magicgui's own container, whose boxes begin at different places.
         self.form = QWidget()
         form = QFormLayout(self.form)
@@ -93,6 +97,7 @@ class TrainSection(Step):
         form.setVerticalSpacing(4)
         for widget in (self.method, self.budget, self.device):
             form.addRow(widget.label, narrow(widget.native))
+        form.insertRow(2, "Computer", self.computer)
         self.train = QPushButton("Train")
         self.pause = QPushButton("Pause")
         self.cancel = QPushButton("Cancel")
@@ -211,10 +216,10 @@ class TrainSection(Step):
             return
         if isinstance(event, Started):
             self._now, self._makes_way = "", False
-            say(self.hint, wording.said(event))
+            say(self.hint, spoken_start(event, self._host()))
             self.bar.setToolTip("")
         elif isinstance(event, Planned):
-            say(self.hint, brief_plan(event))
+            say(self.hint, brief_plan(event, self._host()))
             self.bar.setToolTip(wording.plan(event))
         elif isinstance(event, NetworkBroken | NetworkUnsaved):
             say(self.hint, wording.said(event))
@@ -292,6 +297,13 @@ class TrainSection(Step):
             self._session.training.resume()
         else:
             self._session.training.pause()
+
+    def _host(self) -> str:
+        return self._session.training.host if self._session is not None else ""
+
+    def _on_computer(self) -> None:
+        if self._session is not None:
+            self._session.training.warm_up()
 
     def _tell(self, text: str) -> None:
         say(self.hint, text)

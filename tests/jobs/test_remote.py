@@ -25,8 +25,9 @@ from napari_sslseg.training.events import (
     Loss,
     Progress,
     ProposalReady,
+    VolumeProposed,
 )
-from napari_sslseg.training.request import TrainRequest
+from napari_sslseg.training.request import BatchRequest, TrainRequest
 from napari_sslseg.volume.cohort import Cohort
 from napari_sslseg.volume.project import Project
 
@@ -168,11 +169,18 @@ def test_a_further_volume_is_trained_within_its_project(elsewhere, project):
     cohort = Cohort(project.path)
     further = cohort.add(project.image() * 2, project.info, 0)
     further.ink_store.save(project.ink_store.load())
-    job = RemoteJob(further.path, HERE)
+    job, all_of_them = RemoteJob(further.path, HERE), RemoteJob(project.path, HERE)
     job.start(MATCHING)
     events_until(job, Finished)
     assert further.proposal_slugs() == ["reference-guided"]
     assert project.proposal_slugs() == []
+
+    all_of_them.start(BatchRequest(MATCHING, tuple(cohort.keys)))
+    told = events_until(all_of_them, Finished)
+    all_of_them.close()
+    assert [e.volume for e in told if isinstance(e, VolumeProposed)] == cohort.keys
+    assert further.proposal_version("reference-guided") == 2
+    assert project.proposal_version("reference-guided") == 1
 
     shutil.rmtree(project.path)
     job.start(MATCHING)

@@ -120,10 +120,15 @@ class Mirror:
                 there = listing(self.home)
                 wanted = self._ask({"do": "offer", "files": there})["wanted"]
                 total, sent = max(1, sum(there[name][0] for name in wanted)), 0
+
+                def count(more: int) -> None:
+                    nonlocal sent
+                    sent += more
+                    told(min(1.0, sent / total))  # noqa: B023 - called within this turn
+
                 try:
                     for name in wanted:
-                        sent += self._send_file(name)
-                        told(min(1.0, sent / total))
+                        self._send_file(name, count)
                     return
                 except FileNotFoundError:
                     continue  # the application has just replaced it by another one
@@ -218,7 +223,7 @@ class Mirror:
             raise _RefusedError(answer["error"])
         return answer
 
-    def _send_file(self, name: str) -> int:
+    def _send_file(self, name: str, told: Callable[[int], object]) -> None:
         path = self.home / name
         size, when = stamp_of(path)
         # Opened before it is announced: once it is, so many bytes have to follow.
@@ -226,10 +231,9 @@ class Mirror:
             self._write(
                 json.dumps({"do": "take", "name": name, "stamp": (size, when)}).encode() + b"\n",
             )
-            copy_out(file, size, cast(BinaryIO, self._process.stdin))
+            copy_out(file, size, cast(BinaryIO, self._process.stdin), told)
         self._flush()
         self._answer()
-        return size
 
     def _write(self, line: bytes) -> None:
         stream = cast(IO[bytes], self._process.stdin)
@@ -261,6 +265,13 @@ class _RefusedError(Exception):
 
 
 def name_of(home: Path) -> str:
-    """Return the name of a project's copies: another one for each computer and folder."""
-    whose = f"{uuid.getnode():x} {Path(home).resolve()}"
+    """Return the name of a project's copies: one of its own for each project and folder.
+
+    A folder without a project has another one each time.
+    """
+    try:
+        made = json.loads((Path(home) / "project.json").read_text(encoding="utf-8"))["created"]
+    except (OSError, ValueError, KeyError, TypeError):
+        made = uuid.uuid4().hex
+    whose = f"{made!r} {Path(home).resolve()}"
     return hashlib.sha256(whose.encode()).hexdigest()[:24]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -107,12 +107,27 @@ def write_whole(home: Path, name: str, source: BinaryIO, stamp: Stamp) -> None:
         raise
 
 
-def copy_out(file: BinaryIO, size: int, target: BinaryIO) -> None:
-    """Write the first bytes of an open file to the other side; zeros where it is shorter by now."""
+def copy_out(
+    file: BinaryIO,
+    size: int,
+    target: BinaryIO,
+    told: Callable[[int], object] = lambda count: None,
+) -> None:
+    """Write the first bytes of an open file to the other side; zeros where it is shorter by now.
+
+    Parameters
+    ----------
+    file, target : file
+    size : int
+        How many bytes.
+    told : callable
+        Called with the number of each piece's bytes when it is on its way.
+    """
     while size:
         piece = file.read(min(size, _CHUNK)) or bytes(min(size, _CHUNK))
         target.write(piece)
         size -= len(piece)
+        told(len(piece))
 
 
 def in_order(names: list[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 from ..training.events import (
@@ -25,6 +26,9 @@ from .trainer_process import TrainerProcess
 
 #: Before these are told, what they speak of is fetched.
 _BRINGS = (ProposalReady, Estimated, VolumeProposed, Finished)
+
+#: Seconds between two words on how much of the project has been copied; of less than that, none.
+_TELL_EVERY = 0.5
 
 #: What SSH exits with when it is its own connection that failed.
 _LOST = 255
@@ -94,8 +98,15 @@ class RemoteJob(TrainerProcess):
     # -- inside ---------------------------------------------------------------------------
 
     def _send_then_start(self, request: TrainRequest | BatchRequest) -> None:
+        begun = told = time.monotonic()
+
         def tell(share: float) -> None:
-            self._events.put(Progress(Phase.SENDING, 0.0))
+            nonlocal told
+            now = time.monotonic()
+            if now - told >= _TELL_EVERY:
+                told = now
+                left = (now - begun) * (1 - share) / max(share, 1e-3)
+                self._events.put(Progress(Phase.SENDING, share, round(left, 1)))
 
         try:
             self._mirror.send(tell)

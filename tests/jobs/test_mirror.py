@@ -22,7 +22,7 @@ from napari_sslseg.jobs.place import Place, PlaceError
 from napari_sslseg.volume.proposal import Proposal
 from napari_sslseg.volume.user_error import ProjectError
 
-from .conftest import SHAPE
+from .conftest import SHAPE, make_project
 
 
 @pytest.fixture
@@ -211,7 +211,10 @@ def test_copies_that_nobody_uses_are_forgotten(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["something else", "young"]
 
 
-def test_each_folder_and_computer_has_copies_of_its_own(project, tmp_path, monkeypatch):
-    names = {name_of(project.path), name_of(tmp_path)}
-    monkeypatch.setattr("uuid.getnode", lambda: 1)
-    assert len(names | {name_of(project.path)}) == 3
+def test_each_project_and_each_folder_has_copies_of_its_own(project, tmp_path):
+    other = make_project(tmp_path / "other")
+    again = shutil.copytree(project.path, tmp_path / "again")
+    names = [name_of(path) for path in (project.path, other.path, again, tmp_path, tmp_path)]
+    assert len(set(names)) == 5
+    project.save()  # as after each stroke
+    assert name_of(project.path) == names[0]

@@ -11,6 +11,7 @@ import numpy as np
 import psutil
 import pytest
 
+from napari_sslseg.jobs import remote
 from napari_sslseg.jobs.local import LocalJob
 from napari_sslseg.jobs.mirror import name_of
 from napari_sslseg.jobs.mirror_files import listing
@@ -27,6 +28,7 @@ from napari_sslseg.training.events import (
     ProposalReady,
     VolumeProposed,
 )
+from napari_sslseg.training.facts import Phase
 from napari_sslseg.training.request import BatchRequest, TrainRequest
 from napari_sslseg.volume.cohort import Cohort
 from napari_sslseg.volume.project import Project
@@ -165,13 +167,17 @@ def test_who_cannot_be_reached_is_told_in_a_sentence(elsewhere, project):
     job.close()
 
 
-def test_a_further_volume_is_trained_within_its_project(elsewhere, project):
+def test_a_further_volume_is_trained_within_its_project(elsewhere, project, monkeypatch):
+    monkeypatch.setattr(remote, "_TELL_EVERY", 0.0)
     cohort = Cohort(project.path)
     further = cohort.add(project.image() * 2, project.info, 0)
     further.ink_store.save(project.ink_store.load())
     job, all_of_them = RemoteJob(further.path, HERE), RemoteJob(project.path, HERE)
     job.start(MATCHING)
-    events_until(job, Finished)
+    told = events_until(job, Finished)
+    copied = [e.fraction for e in told if isinstance(e, Progress) and e.phase == Phase.SENDING]
+    assert copied == sorted(copied)
+    assert copied[-1] == 1
     assert further.proposal_slugs() == ["reference-guided"]
     assert project.proposal_slugs() == []
 

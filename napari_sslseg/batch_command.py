@@ -13,8 +13,12 @@ import typer
 from platformdirs import user_data_path
 
 from .command_errors import UsageError
+from .jobs.place import USUAL_PYTHON, Place
+from .jobs.remote_run import run_remotely
+from .remote_options import OnOption, PythonThereOption, place_of
 from .stopping import stoppable
-from .training.events import Event, VolumeFailed, VolumeProposed
+from .training.control import Control
+from .training.events import Emit, Event, VolumeFailed, VolumeProposed
 from .training.project_locking import lock_project, unlock_project
 from .training.request import DEVICES, PRESETS, BatchRequest, TrainRequest
 from .training.threads import calm_threads
@@ -33,10 +37,13 @@ class PlannedBatch:
     cohort : Cohort
         The project.
     request : BatchRequest
+    place : Place or None
+        Another computer to work on; None for this one.
     """
 
     cohort: Cohort
     request: BatchRequest
+    place: Place | None = None
 
     def run(self, tell: Callable[[dict[str, Any]], None]) -> int:
         """Do it; no window can open the project meanwhile.
@@ -71,15 +78,21 @@ class PlannedBatch:
 
         lock = lock_project(self.cohort.path)
         try:
-            calm_threads()
-            from .training.batch import run_batch
-
             with stoppable() as control:
-                run_batch(self.cohort.path, self.request, follow, control)
+                self._run(follow, control)
         finally:
             if lock is not None:
                 unlock_project(lock)
         return failed
+
+    def _run(self, follow: Emit, control: Control) -> None:
+        if self.place is not None:
+            run_remotely(self.cohort.path, self.request, self.place, follow, control)
+            return
+        calm_threads()
+        from .training.batch import run_batch
+
+        run_batch(self.cohort.path, self.request, follow, control)
 
 
 def _say(line: str) -> None:
@@ -129,6 +142,8 @@ def plan_batch(
         bool,
         typer.Option(help="Train each labelled volume on its own slices only, not on the others'."),
     ] = False,
+    on: OnOption = None,
+    python_there: PythonThereOption = USUAL_PYTHON,
 ) -> PlannedBatch:
     """Look through what was asked for: proposals for volumes of a project, which go into it.
 
@@ -150,6 +165,8 @@ def plan_batch(
         As `parse_size` reads it; None for half of what is free.
     alone
         Whether labelled volumes are trained on their own slices only.
+    on, python_there
+        Another computer to work on, see `Place`; None for this one.
 
     Returns
     -------
@@ -165,6 +182,7 @@ def plan_batch(
         train = TrainRequest(method, seconds, device, seed, memory=budget, others=not alone)
     except ValueError as error:
         raise UsageError(str(error)) from error
+    place = place_of(on, python_there)
     cohort = Cohort(project)
     cohort.open("")  # says so when this is no project
     keys = tuple("" if name == "first" else name for name in volume or [])
@@ -172,4 +190,4 @@ def plan_batch(
     if unknown:
         known = ", ".join(key or "first" for key in cohort.keys)
         raise ProjectError(f"{cohort.path} has no volume “{unknown[0]}”; it has: {known}.")
-    return PlannedBatch(cohort, BatchRequest(train, keys or tuple(cohort.keys)))
+    return PlannedBatch(cohort, BatchRequest(train, keys or tuple(cohort.keys)), place)

@@ -22,11 +22,14 @@ from .formats.atomic import check_writable
 from .formats.sparing import spare_inputs, spare_strangers
 from .formats.volume_table import class_volumes
 from .formats.writing import written_suffix
+from .jobs.place import USUAL_PYTHON, Place
+from .jobs.remote_run import run_remotely
 from .label_inputs import RegionOption
 from .propose_inputs import LabelledSlices, read_image, read_references
+from .remote_options import OnOption, PythonThereOption, place_of
 from .stopping import stoppable
 from .training.control import Control
-from .training.events import Estimated, Event, Finished, Started
+from .training.events import Emit, Estimated, Event, Finished, Started
 from .training.events import Progress as ProgressEvent
 from .training.memory import default_budget
 from .training.request import DEVICES, PRESETS, TrainRequest
@@ -124,6 +127,8 @@ def run_propose(
         str | None,
         typer.Option(help="Memory to use, such as 4G; half of what is free when omitted."),
     ] = None,
+    on: OnOption = None,
+    python_there: PythonThereOption = USUAL_PYTHON,
 ) -> dict[str, Any]:
     """Propose labels for a whole volume; progress goes to stderr.
 
@@ -138,6 +143,8 @@ def run_propose(
         Files to write, on the image's grid; their suffixes say the format.
     method, seconds, device, seed, memory
         For a `TrainRequest`; `memory` as `parse_size` reads it, half of what is free without.
+    on, python_there
+        Another computer to work on, see `Place`; None for this one.
 
     Returns
     -------
@@ -151,8 +158,10 @@ def run_propose(
     """
     begin = time.monotonic()
     try:
+        place = place_of(on, python_there)
         budget = parse_size(memory) if memory is not None else default_budget()
-        request = TrainRequest(method, seconds, device, seed, memory=budget)
+        known = budget if memory is not None or place is None else None
+        request = TrainRequest(method, seconds, device, seed, memory=known)
     except ValueError as error:
         raise UsageError(str(error)) from error
     targets = [target for target in (output, regions) if target is not None]
@@ -173,7 +182,7 @@ def run_propose(
         project = _make_project(Path(folder) / "project", _Labelled(volume, found, extent))
         del ink, found
         control.check()
-        outcome = _run(project, request, control)
+        outcome = _run(project, request, control, place)
         control.check()
         proposal = project.read_proposal(outcome["proposal"])
         write_labels(output, proposal.classes, volume)
@@ -237,10 +246,9 @@ def _make_project(path: Path, labelled: _Labelled) -> Project:
     return project
 
 
-def _run(project: Project, request: TrainRequest, control: Control) -> dict[str, Any]:
-    calm_threads()
-    from .training.session import TrainingError, run_project
-
+def _run(
+    project: Project, request: TrainRequest, control: Control, place: Place | None
+) -> dict[str, Any]:
     outcome: dict[str, Any] = {"device": "cpu", "proposal": "reference-guided", "estimate": None}
     estimates: dict[str, Estimated] = {}
     console = Console(stderr=True)
@@ -262,10 +270,10 @@ def _run(project: Project, request: TrainRequest, control: Control) -> dict[str,
             if line := said(event):
                 print(line, file=sys.stderr)
 
-        try:
-            run_project(project.path, request, emit, control)
-        except TrainingError as error:
-            raise UsageError(str(error)) from error
+        if place is not None:
+            run_remotely(project.path, request, place, emit, control, keep_copy=False)
+        else:
+            _run_here(project.path, request, emit, control)
     estimate = estimates.get(outcome["proposal"])
     if estimate is not None:
         outcome["estimate"] = {
@@ -276,6 +284,16 @@ def _run(project: Project, request: TrainRequest, control: Control) -> dict[str,
             "per_class_spread": estimate.spread,
         }
     return outcome
+
+
+def _run_here(project: Path, request: TrainRequest, emit: Emit, control: Control) -> None:
+    calm_threads()
+    from .training.session import TrainingError, run_project
+
+    try:
+        run_project(project, request, emit, control)
+    except TrainingError as error:
+        raise UsageError(str(error)) from error
 
 
 def _roomy(output: Path) -> Path | None:

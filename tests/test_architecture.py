@@ -40,10 +40,14 @@ ALLOWED = {
     "export_command": {"command_errors", "formats", "label_inputs", "volume"},
     "propose_inputs": {"command_errors", "formats", "label_inputs", "volume"},
     "propose_command": {
-        *("command_errors", "label_inputs", "propose_inputs", "stopping"),
-        *("formats", "training", "volume"),
+        *("command_errors", "label_inputs", "propose_inputs", "remote_options", "stopping"),
+        *("formats", "jobs", "training", "volume"),
     },
-    "batch_command": {"command_errors", "stopping", "training", "volume"},
+    "batch_command": {
+        *("command_errors", "remote_options", "stopping"),
+        *("jobs", "training", "volume"),
+    },
+    "remote_options": {"command_errors", "jobs"},
     "cli": {
         *("batch_command", "dataset_commands", "export_command", "propose_command"),
         *("formats", "training", "volume"),

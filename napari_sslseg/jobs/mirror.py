@@ -66,6 +66,8 @@ class Mirror:
 
     def __init__(self, place: Place, home: Path) -> None:
         self.place, self.home = place, Path(home)
+        #: Whether there may be a copy by this connection.
+        self.made = False
         self._lock = threading.Lock()
         self._greeted = False
         self._process = subprocess.Popen(
@@ -118,6 +120,7 @@ class Mirror:
             for _ in range(_AGAIN):
                 self._look_for_it()
                 there = listing(self.home)
+                self.made = True
                 wanted = self._ask({"do": "offer", "files": there})["wanted"]
                 total, sent = max(1, sum(there[name][0] for name in wanted)), 0
 
@@ -158,6 +161,17 @@ class Mirror:
             for name in filter(comes_back, answer["gone"]):
                 with contextlib.suppress(OSError):  # open on Windows: goes with the next version
                     (self.home / name).unlink(missing_ok=True)
+
+    def forget(self) -> None:
+        """Remove the copy from the other computer.
+
+        Raises
+        ------
+        PlaceError
+            When that cannot be reached.
+        """
+        with self._talking():
+            self._ask({"do": "forget"})
 
     def close(self) -> None:
         """End the connection, if need be while it is in use; may be called in any thread."""

@@ -9,6 +9,7 @@ answer, which is such a line too; bytes of files follow the line that names them
 - ``{"do": "take", "name": …, "stamp": …}`` and the bytes.
 - ``{"do": "changed"}`` asks for what the trainer has made since, and what of the offered is gone.
 - ``{"do": "give", "name": …}`` is answered with the stamp and the bytes.
+- ``{"do": "forget"}`` removes the copy.
 """
 
 from __future__ import annotations
@@ -47,6 +48,9 @@ FOLDER_VARIABLE = "NAPARI_SSLSEG_MIRRORS"
 KEPT = 30 * 24 * 3600.0
 
 _USED = ".used"
+
+#: How often it is tried to remove a copy, and seconds between.
+_TRIES, _BETWEEN = 4, 0.5
 
 
 def mirrors_folder() -> Path:
@@ -94,6 +98,7 @@ class MirrorServer:
             "take": self._take,
             "changed": self._changed,
             "give": self._give,
+            "forget": self._forget,
         }
         for line in requests:
             request = json.loads(line)
@@ -158,6 +163,15 @@ class MirrorServer:
                 _say(answers, {"stamp": stamp})
                 copy_out(file, stamp[0], answers)
         self._there[name] = stamp
+
+    def _forget(self, request: dict[str, Any], requests: BinaryIO, answers: BinaryIO) -> None:
+        for _ in range(_TRIES):
+            shutil.rmtree(self.home, ignore_errors=True)
+            if not self.home.exists():
+                break
+            time.sleep(_BETWEEN)  # a trainer that is just leaving may still write
+        self._there.clear()
+        _say(answers, {})
 
 
 def forget_old(folder: Path, now: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from pathlib import Path
@@ -94,6 +95,18 @@ class RemoteJob(TrainerProcess):
         """End the process and the connection; what has been fetched stays in the project."""
         super().close(wait)
         self._mirror.close()
+
+    def close_and_forget(self) -> None:
+        """End the process, and remove the copy of the project, if the computer can be reached."""
+        super()._kill()
+        old = self._mirror
+        with contextlib.suppress(UserError, OSError):
+            if not old.alive and old.made:  # a run that was cut off has taken it along
+                old.close()
+                self._mirror = Mirror(self.place, old.home)
+            if old.made:
+                self._mirror.forget()
+        self.close()
 
     # -- inside ---------------------------------------------------------------------------
 

@@ -63,6 +63,11 @@ class Inbox:
         """Wait for a request; None when there will be no more."""
         return self._waiting.get()
 
+    @property
+    def wanted(self) -> bool:
+        """Whether a request is waiting, or all is over."""
+        return not self._waiting.empty()
+
     def telling(self, run: Run) -> Emit:
         """Return what tells the events of a run, after the last of which no command reaches it."""
 

@@ -45,9 +45,9 @@ def main(project: str) -> int:
     emit = _take_stdout()
     _be_nice()
     calm_threads()
-    _import_engine()  # while the user is still looking at the panel
     inbox = Inbox(emit)
     threading.Thread(target=inbox.listen, args=(sys.stdin,), daemon=True).start()
+    _import_engine(inbox)  # while the user is still looking at the panel
     while (run := inbox.next()) is not None:
         if serve(Path(project), run.request, run.control, inbox.telling(run)) == 1:
             return 1
@@ -136,14 +136,14 @@ def _be_nice() -> None:
         pass
 
 
-def _import_engine() -> None:
+def _import_engine(inbox: Inbox) -> None:
     from ..training import session  # noqa: F401
     from ..training.plan import choose_device
     from ..training.tune import warm_up
 
     # A GPU that does not work is told when it is asked for, not here.
     with contextlib.suppress(RuntimeError):
-        warm_up(choose_device("auto"))
+        warm_up(choose_device("auto"), lambda: inbox.wanted)
 
 
 def _tidy() -> None:

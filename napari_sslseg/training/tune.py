@@ -92,16 +92,25 @@ def fastest_of(candidates: Sequence[Compute], measure: Callable[[Compute], float
     return best
 
 
-def warm_up(device: torch.device) -> None:
+def warm_up(device: torch.device, waited_for: Callable[[], bool] = lambda: False) -> None:
     """Have torch and a GPU load what they load late, which takes seconds, before anybody waits.
 
     On a GPU it draws from torch's own generators of random numbers.
+
+    Parameters
+    ----------
+    device : torch.device
+    waited_for : callable
+        Whether somebody waits by now: the rest is loaded when it is needed then, which for a
+        processor's training is after the first proposal.
     """
     from scipy import optimize  # noqa: F401  (of the appearance: a quarter of a second)
 
     from ..methods.compiled_read import compile_reads
 
     compile_reads()
+    if device.type == "cpu" and waited_for():
+        return
     # The first optimiser of a process imports torch's compiler: seconds.
     torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
     if device.type == "cpu":

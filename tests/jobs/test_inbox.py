@@ -58,6 +58,14 @@ def test_requests_come_in_turn_each_with_switches_of_its_own(inbox, told, left):
     assert other.next().control is not other.next().control
 
 
+def test_it_is_known_whether_a_request_is_waited_for(inbox, left):
+    assert not inbox.wanted
+    inbox.listen([REQUEST])
+    assert inbox.wanted
+    inbox.next()
+    assert inbox.next() is None  # the end of the lines
+
+
 def test_the_end_of_the_input_cancels_the_run_and_ends_the_process(inbox, left):
     inbox.listen([REQUEST])
     settle()

@@ -8,7 +8,15 @@ import torch
 
 from napari_sslseg.training import plan
 from napari_sslseg.training.request import TrainRequest
-from napari_sslseg.training.tune import HOPELESS, MARGIN, ROUNDS, Compute, fastest_of, tune
+from napari_sslseg.training.tune import (
+    HOPELESS,
+    MARGIN,
+    ROUNDS,
+    Compute,
+    fastest_of,
+    tune,
+    warm_up,
+)
 
 ONE, TWO = Compute(1, False), Compute(2, False)
 ONE_SHORT, TWO_SHORT = Compute(1, True), Compute(2, True)
@@ -67,3 +75,11 @@ def test_what_is_found_is_set():
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
+
+
+def test_what_only_training_needs_is_left_for_later_when_somebody_waits(monkeypatch):
+    made = []
+    monkeypatch.setattr(torch.optim, "AdamW", made.append)
+    for waits in (True, False):
+        warm_up(torch.device("cpu"), lambda waits=waits: waits)
+        assert bool(made) is not waits

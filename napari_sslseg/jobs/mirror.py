@@ -201,7 +201,8 @@ class Mirror:
                     f"{self.place.host} cannot keep a copy of the project ({error}); make room "
                     "there, or train on another computer."
                 ) from error
-            except (BrokenPipeError, EOFError, ValueError) as error:  # the last when it was closed
+            # What it says cannot be meant, or nothing: it was closed, or is gone.
+            except (BrokenPipeError, EOFError, ValueError, KeyError, TypeError) as error:
                 raise self._why() from error
 
     def _greet(self) -> None:

@@ -145,7 +145,13 @@ class RemoteJob(TrainerProcess):
         if self._kill_at is not None:  # the connection was cut, as the user does not want it
             self._events.put(Cancelled())
             return
-        self._events.put(Failed(str(error) if isinstance(error, UserError) else f"{error}."))
+        sentence = str(error)
+        if isinstance(error, OSError):
+            sentence = (
+                f"The files in {self.project} could not be copied ({error.strerror or error}); "
+                "see whether they can be read, and whether there is room, and try again."
+            )
+        self._events.put(Failed(sentence))
 
     def _is_over(self) -> bool:
         # What is wrong with the connection is told by what was to be sent.

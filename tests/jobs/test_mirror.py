@@ -170,7 +170,7 @@ def test_a_server_that_offers_the_users_files_is_not_heard(elsewhere, project, t
     assert contents(project.path) == before
 
 
-@pytest.mark.parametrize("answer", ["no JSON", json.dumps({"error": "what?"})])
+@pytest.mark.parametrize("answer", ["no JSON", "{}", "[1]", '{"wanted": 1}', '{"error": "?"}'])
 def test_an_answer_that_cannot_be_is_a_sentence(elsewhere, project, tmp_path, answer):
     mirror = Mirror(stub(tmp_path, [f"{GREETING}{__version__}", answer]), project.path)
     with pytest.raises(PlaceError, match="gpu-server"):

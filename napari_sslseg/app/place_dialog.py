@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 from qtpy.QtWidgets import (
     QDialog,
     QDialogButtonBox,
@@ -17,8 +14,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from ..jobs.mirror import Mirror, Surroundings
 from ..jobs.place import USUAL_PYTHON, Place, PlaceError
+from ..jobs.surroundings import Surroundings, look_around
 from .background import in_background
 from .step import hint_label, say
 
@@ -109,22 +106,6 @@ class PlaceDialog(QDialog):
     def _wait(self, waiting: bool) -> None:
         for widget in (self.host, self.python, self.connect_now):
             widget.setEnabled(not waiting)
-
-
-def look_around(place: Place) -> Surroundings:
-    """Connect to a computer and ask what it has.
-
-    Raises
-    ------
-    PlaceError, OSError
-        See `Mirror`.
-    """
-    with tempfile.TemporaryDirectory() as nothing:
-        mirror = Mirror(place, Path(nothing))
-        try:
-            return mirror.look_around()
-        finally:
-            mirror.close()
 
 
 def spoken(place: Place, found: Surroundings) -> str:

@@ -10,7 +10,6 @@ import threading
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
@@ -27,22 +26,6 @@ _AGAIN = 5
 
 #: Lines before the greeting: what a shell says to whoever comes in.
 _MOST_NOISE = 1000
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What another computer tells of itself.
-
-    Parameters
-    ----------
-    gpu : str
-        Name of its GPU; empty where there is none that torch can use.
-    folder : str
-        Where copies of projects lie there.
-    """
-
-    gpu: str
-    folder: str
 
 
 class Mirror:
@@ -71,7 +54,9 @@ class Mirror:
         self._lock = threading.Lock()
         self._greeted = False
         self._process = subprocess.Popen(
-            place.command("napari_sslseg.jobs.mirror_server", [name_of(self.home)]),
+            place.command(
+                "napari_sslseg.jobs.mirror_server", [name_of(self.home)], needs_gpu=False
+            ),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -88,8 +73,8 @@ class Mirror:
         """Whether the connection is there, or being made."""
         return self._process.poll() is None
 
-    def look_around(self) -> Surroundings:
-        """Ask what there is; imports torch there.
+    def greet(self) -> None:
+        """Wait for the connection.
 
         Raises
         ------
@@ -97,7 +82,7 @@ class Mirror:
             When the other computer cannot be reached, or has another version.
         """
         with self._talking():
-            return Surroundings(**self._ask({"do": "about"}))
+            pass
 
     def send(self, told: Callable[[float], object] = lambda share: None) -> None:
         """Make the copy the same as the project.

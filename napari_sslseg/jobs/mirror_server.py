@@ -3,7 +3,6 @@
 Runs there, at the end of an SSH connection. Requests come as JSON, one a line, and each has one
 answer, which is such a line too; bytes of files follow the line that names them.
 
-- ``{"do": "about"}`` tells what would be trained on.
 - ``{"do": "offer", "files": {name: stamp}}`` tells what the application has; what it has no longer
   is removed, and the answer says what is wanted.
 - ``{"do": "take", "name": …, "stamp": …}`` and the bytes.
@@ -93,7 +92,6 @@ class MirrorServer:
         answers.write(f"{GREETING}{__version__}\n".encode())
         answers.flush()
         acts: dict[str, Callable[[dict[str, Any], BinaryIO, BinaryIO], None]] = {
-            "about": self._about,
             "offer": self._offer,
             "take": self._take,
             "changed": self._changed,
@@ -107,12 +105,6 @@ class MirrorServer:
             except OSError as error:
                 _say(answers, {"error": error.strerror or str(error)})
             answers.flush()
-
-    def _about(self, request: dict[str, Any], requests: BinaryIO, answers: BinaryIO) -> None:
-        import torch
-
-        name = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
-        _say(answers, {"gpu": name, "folder": str(self.home.parent)})
 
     def _offer(self, request: dict[str, Any], requests: BinaryIO, answers: BinaryIO) -> None:
         self.home.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ that travels can be read on the way.
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 from collections.abc import Sequence
@@ -41,7 +42,7 @@ class Place:
         As ``ssh`` takes it: a name of ``~/.ssh/config``, an address, or ``user@address``.
     python : str
         What starts Python in the environment with this package there, as its shell takes it;
-        ``srun --gres=gpu:1 ~/env/bin/python``, say, on a cluster.
+        ``srun --gres=gpu:1 ~/env/bin/python``, say, on a cluster. The last word is Python itself.
 
     Raises
     ------
@@ -58,11 +59,24 @@ class Place:
             raise PlaceError(
                 f"“{host}” is no name of a computer; write it as for ssh, such as user@gpu-server."
             )
-        if not self.python.strip() or not self.python.isprintable():
+        if not _WORD.findall(self.python) or not self.python.isprintable():
             raise PlaceError(f"Say which Python has napari-sslseg on {host}.")
 
-    def command(self, module: str, arguments: Sequence[str]) -> list[str]:
+    @property
+    def plain_python(self) -> str:
+        """Python alone, without what gets it a GPU."""
+        return _WORD.findall(self.python)[-1]
+
+    def command(self, module: str, arguments: Sequence[str], needs_gpu: bool = True) -> list[str]:
         """Return what runs a module of this package there.
+
+        Parameters
+        ----------
+        module : str
+        arguments : sequence of str
+        needs_gpu : bool
+            Whether with all that stands before Python; what only handles files is not to wait for
+            a GPU, nor to hold one.
 
         Raises
         ------
@@ -76,7 +90,8 @@ class Place:
                 "among its optional features."
             )
         # -P: a script called random.py in the home folder there is none of the trainer's modules.
-        words = " ".join([self.python, "-P", "-m", module, *map(shlex.quote, arguments)])
+        python = self.python if needs_gpu else self.plain_python
+        words = " ".join([python, "-P", "-m", module, *map(shlex.quote, arguments)])
         return [ssh, *_OPTIONS, self.host, words]
 
     def trouble(self, complaint: str) -> PlaceError:
@@ -91,6 +106,9 @@ class Place:
             f"{self.host} does not answer{said}; see whether “ssh {self.host}” works in a terminal."
         )
 
+
+#: A word of a shell, quotes and all.
+_WORD = re.compile(r"""(?:[^\s"']|"[^"]*"|'[^']*')+""")
 
 #: What programs complain of, in small letters, and what is to be done about it.
 _TROUBLES = (

@@ -11,8 +11,8 @@ from qtpy.QtCore import QTimer
 from napari_sslseg.app.place_choice import HERE, PlaceChoice
 from napari_sslseg.app.place_dialog import PlaceDialog, spoken
 from napari_sslseg.app.trainer_places import TrainerPlaces, chosen_place, places_file
-from napari_sslseg.jobs.mirror import Surroundings
 from napari_sslseg.jobs.place import Place
+from napari_sslseg.jobs.surroundings import Surroundings
 from napari_sslseg.training.request import TrainRequest
 
 SERVER = Place("gpu-server", sys.executable)
@@ -133,8 +133,8 @@ def test_a_dialog_that_is_given_up_changes_nothing(choice):
 
 def test_what_was_found_is_a_sentence():
     place = Place("gpu-server")
-    assert spoken(place, Surroundings("NVIDIA X", "/f")) == "gpu-server is ready, with an NVIDIA X."
-    assert "no GPU" in spoken(place, Surroundings("", "/f"))
+    assert spoken(place, Surroundings("NVIDIA X")) == "gpu-server is ready, with an NVIDIA X."
+    assert "no GPU" in spoken(place, Surroundings(""))
 
 
 @pytest.mark.usefixtures("without_window")

@@ -18,6 +18,13 @@ def test_a_module_is_run_there_by_the_python_that_was_named(elsewhere):
     assert "BatchMode=yes" in command  # nobody is there to type a password
 
 
+def test_files_do_not_wait_for_a_gpu(elsewhere):
+    python = "srun --gres=gpu:1 '/my env/bin/python'"
+    place = Place("gpu-server", python)
+    assert place.command("m", [])[-1] == f"{python} -P -m m"
+    assert place.command("m", [], needs_gpu=False)[-1] == "'/my env/bin/python' -P -m m"
+
+
 @pytest.mark.parametrize("host", ["", "-oProxyCommand=sh", "two words", "a\nb"])
 def test_what_is_no_name_of_a_computer_is_refused(host):
     with pytest.raises(PlaceError, match="no name of a computer"):
@@ -46,10 +53,12 @@ def test_without_ssh_it_is_said_what_to_install(monkeypatch):
         ("mistyped", sys.executable, "no computer mistyped"),
         ("odd", sys.executable, "something new is wrong"),
         ("gpu-server", "~/nowhere/python", "no ~/nowhere/python on gpu-server"),
-        ("gpu-server", f"{sys.executable} -S", "has no napari-sslseg"),
+        ("gpu-server", "./python", "has no napari-sslseg"),
     ],
 )
 def test_each_trouble_has_a_sentence_that_says_what_to_do(elsewhere, project, host, python, words):
+    (elsewhere / "python").write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')
+    (elsewhere / "python").chmod(0o755)
     mirror = Mirror(Place(host, python), project.path)
     with pytest.raises(PlaceError, match=words) as caught:
         mirror.send()

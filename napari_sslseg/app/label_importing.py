@@ -27,7 +27,7 @@ from ..formats.label_import import (
 from ..formats.label_survey import Survey, survey, survey_regions
 from ..volume.annotation import NOT_ANNOTATED, SliceState, stated
 from ..volume.classes import BACKGROUND, ClassTable, SegmentClass, voxel_counts
-from ..volume.proposal import Proposal, proposal_slug
+from ..volume.proposal import IMPORTED, Proposal, proposal_slug
 from .background import in_background
 from .export_target import bare, remembered_order
 from .import_words import words_of_ink
@@ -40,9 +40,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from .session import Session
-
-#: Name of the proposal that imported labels become; training never writes it.
-IMPORTED = "Imported"
 
 _TIP = "Bring labels that were made elsewhere onto this image"
 

@@ -224,10 +224,10 @@ class Mirror:
         return answer
 
     def _send_file(self, name: str, told: Callable[[int], object]) -> None:
-        path = self.home / name
-        size, when = stamp_of(path)
-        # Opened before it is announced: once it is, so many bytes have to follow.
-        with open(path, "rb") as file:
+        # Opened before it is announced: once it is, so many bytes have to follow. And what is open
+        # stays as it is when the application puts another file in its place.
+        with open(self.home / name, "rb") as file:
+            size, when = stamp_of(file.fileno())
             self._write(
                 json.dumps({"do": "take", "name": name, "stamp": (size, when)}).encode() + b"\n",
             )

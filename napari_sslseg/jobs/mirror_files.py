@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from ..volume.proposal import IMPORTED, proposal_slug
 from ..volume.replacing import replacing
 
 #: Size in bytes and time of the last change, milliseconds: some disks know no finer ones.
@@ -28,6 +29,7 @@ _MADE = re.compile(
     r"(proposals/[^/]+/(proposal\.json|(classes|regions|confidence)\.\d+\.npy)|models/[^/]+)"
     r"|shared/[^/]+)"
 )
+_USERS = f"proposals/{proposal_slug(IMPORTED)}/"
 _CHUNK = 2**20
 
 
@@ -44,7 +46,7 @@ def goes_over(name: str) -> bool:
 
 def comes_back(name: str) -> bool:
     """Whether a file, by its path within the project, is one that a trainer makes."""
-    return goes_over(name) and _MADE.fullmatch(name) is not None
+    return goes_over(name) and _MADE.fullmatch(name) is not None and _USERS not in name
 
 
 def listing(home: Path) -> dict[str, Stamp]:
@@ -58,15 +60,15 @@ def listing(home: Path) -> dict[str, Stamp]:
     return found
 
 
-def stamp_of(path: Path) -> Stamp:
-    """Return the stamp of a file.
+def stamp_of(file: Path | int) -> Stamp:
+    """Return the stamp of a file, by its path or, of what is open, by its handle.
 
     Raises
     ------
     OSError
         When there is none.
     """
-    about = path.stat()
+    about = os.stat(file)
     return about.st_size, about.st_mtime_ns // 1_000_000
 
 

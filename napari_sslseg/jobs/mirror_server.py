@@ -131,8 +131,8 @@ class MirrorServer:
         self._heads.clear()
         before = listing(self.home)
         for name in filter(_is_head, before):
-            with contextlib.suppress(FileNotFoundError):
-                self._heads[name] = stamp_of(self.home / name), (self.home / name).read_bytes()
+            with contextlib.suppress(FileNotFoundError), open(self.home / name, "rb") as file:
+                self._heads[name] = stamp_of(file.fileno()), file.read()
         here = listing(self.home) | {name: stamp for name, (stamp, _) in self._heads.items()}
         made = [n for n, stamp in here.items() if comes_back(n) and self._there.get(n) != stamp]
         gone = [n for n in self._there if comes_back(n) and n not in here]
@@ -146,12 +146,11 @@ class MirrorServer:
             raise ValueError(f"{name} is no file that a trainer makes")
         if name in self._heads:
             stamp, content = self._heads[name]
-            stamp = len(content), stamp[1]
             _say(answers, {"stamp": stamp})
             answers.write(content)
         else:
             with open(self.home / name, "rb") as file:
-                stamp = stamp_of(self.home / name)
+                stamp = stamp_of(file.fileno())
                 _say(answers, {"stamp": stamp})
                 copy_out(file, stamp[0], answers)
         self._there[name] = stamp

@@ -43,6 +43,10 @@ REGION_REASONS = {
 }
 
 
+#: Name of the proposal that imported labels become, the only one that is the application's.
+IMPORTED = "Imported"
+
+
 @dataclass
 class Proposal:
     """Masks proposed for a whole volume by one method.

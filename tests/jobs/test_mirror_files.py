@@ -20,6 +20,7 @@ from napari_sslseg.jobs.mirror_files import (
 USERS = (
     *("project.json", "image.npy", "ink.000003.npy", "ink.000003.journal", "background.000000.npy"),
     *("proposals/semsim/corrections.000000.npy", "proposals/semsim/corrections.000000.journal"),
+    *("proposals/imported/proposal.json", "volumes/001-b/proposals/imported/classes.000001.npy"),
     *("volumes/shown", "volumes/001-b/project.json", "volumes/001-b/ink.000000.journal"),
 )
 TRAINERS = (

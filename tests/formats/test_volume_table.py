@@ -62,7 +62,8 @@ def test_csv_and_json_say_the_same(tmp_path):
     volume = Volume(labels, Geometry(np.diag([0.7, 1.3, 5.0, 1.0]), (4, 5, 6)))
     (table,) = export(tmp_path / "a.csv", labels, volume, CLASSES)
     (record,) = export(tmp_path / "a.json", labels, volume, CLASSES)
-    rows = list(csv.DictReader(table.open(encoding="utf-8", newline="")))
+    with table.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
     found = json.loads(record.read_text(encoding="utf-8"))["classes"]
     assert [r["class"] for r in rows] == [r["name"] for r in found] == ['The "liver", left', "骨"]
     for row, entry in zip(rows, found, strict=True):

@@ -11,6 +11,9 @@ JOBS ?= 2
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
+# The tests start some hundred processes; without bytecode on the disk each would compile all anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: test demo tour lint setup clean
 .DEFAULT_GOAL := test
 

@@ -24,9 +24,18 @@ def test_a_window_that_stays_open_goes_on_saving(with_proposal, paint, until, mo
     session = panel.session
     window = viewer.window._qt_window
     window.show()
-    with monkeypatch.context() as asking:  # the user presses Cancel when napari asks
-        asking.setattr(type(window), "closeEvent", lambda window, event: event.ignore())
-        window.close()
+    answers = ["Cancel"]  # of the user, when napari asks
+    close = type(window).closeEvent
+
+    def ask(window, event):
+        if answers.pop() == "Cancel":
+            event.ignore()
+        else:
+            close(window, event)
+
+    # For as long as the window lives: PySide6 looks a window's functions up once.
+    monkeypatch.setattr(type(window), "closeEvent", ask)
+    window.close()
     assert panel.session is session
     mask = np.zeros((40, 44), bool)
     mask[3:6, 3:6] = True
@@ -34,6 +43,7 @@ def test_a_window_that_stays_open_goes_on_saving(with_proposal, paint, until, mo
     until(lambda: not session.autosave.pending)
     ink = session.references.ink.copy()
     assert np.array_equal(Project.open(session.project.path).ink_store.read(), ink)
+    answers.append("OK")
     viewer.close()
     assert panel.session is None
 

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -44,6 +44,11 @@ if _VIRTUAL and os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0":
 calm_threads()
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # or the processes take the cores from each other
+
+# What builds of torch for CUDA compile with crashes when Mesa's renderer in software has loaded its
+# own LLVM before; the other way round both work. Only tests train where windows are drawn.
+with suppress(ImportError):
+    import triton  # noqa: F401
 
 
 #: What stands for ssh: computers that greet, one with another password, one that is off.

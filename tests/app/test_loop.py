@@ -15,8 +15,8 @@ from napari_sslseg.formats import read_labels
 from napari_sslseg.sample import IMAGE, load
 from napari_sslseg.volume.annotation import NOT_ANNOTATED
 
-SECONDS = 8.0
-MORE_SECONDS = 3.0  # to go on from what was learned
+SECONDS = 5.0
+MORE_SECONDS = 2.0  # to go on from what was learned
 
 
 @pytest.fixture

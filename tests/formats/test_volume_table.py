@@ -53,7 +53,7 @@ def test_a_plane_is_measured_in_square_millimetres(tmp_path):
     labels = labels_of((5, 6))
     volume = Volume(labels, Geometry.from_spacing((0.5, 2.0), (5, 6)))
     (path,) = export(tmp_path / "a.csv", labels, volume, CLASSES)
-    rows = list(csv.DictReader(path.open(encoding="utf-8")))
+    rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
     assert rows[0] == {"id": "1", "class": 'The "liver", left', "voxels": "7", "mm2": "7"}
 
 

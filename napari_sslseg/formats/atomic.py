@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
+import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..volume.replacing import flush_file
+from ..volume.held_files import patiently
+from ..volume.replacing import flush_file, put_in_place
 from ..volume.system_errors import REASONS
 from .errors import FormatError
 
@@ -72,6 +76,8 @@ def writing(path: str | os.PathLike[str], kind: str) -> Iterator[Path]:
         raise FormatError(f"{file} cannot be written as {kind}; choose another format.") from error
     finally:
         if staging is not None:
+            if not written:
+                _let_go(sys.exception())
             _discard(staging, written)
 
 
@@ -126,6 +132,13 @@ def check_folder(path: str | os.PathLike[str]) -> None:
 def _resolved(file: Path) -> Path:
     """Return what a symbolic link leads to, there or not; any other file as it is."""
     return Path(os.path.realpath(file)) if file.is_symlink() else file
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Close what an error left open on its way: Windows deletes nothing that is open."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def _discard(folder: Path, written: bool) -> None:
@@ -207,12 +220,12 @@ def _replace(moves: list[tuple[Path, Path]]) -> None:
     """Put files and Zarr folders in place; an existing Zarr folder is moved aside first."""
     for item, target in moves:
         if not target.is_dir():
-            os.replace(item, target)
+            put_in_place(item, target)
             continue
         aside = item.with_name(f".old-{item.name}")
-        os.rename(target, aside)
+        patiently(functools.partial(os.rename, target, aside))
         try:
-            os.rename(item, target)
+            patiently(functools.partial(os.rename, item, target))
         except OSError:
             os.rename(aside, target)
             raise

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from .. import __version__
-from ..volume.replacing import replace_text, replacing
+from ..volume.replacing import read_text, replace_text, replacing
 from .finite import is_finite
 from .model_head import is_sound
 
@@ -50,7 +50,7 @@ def read_head(folder: Path) -> dict[str, Any]:
     `folder` is that of `save_model`; what makes a head nonsense is said in `model_head`.
     """
     try:
-        head = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        head = json.loads(read_text(folder / "model.json"))
     except (OSError, ValueError, RecursionError):
         return {}
     return head if isinstance(head, dict) and is_sound(head) else {}

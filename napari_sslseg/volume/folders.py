@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .classes import ClassTable
+from .replacing import read_text
 from .user_error import ProjectError
 
 #: Folder, inside of a project, of its further volumes.
@@ -120,7 +121,7 @@ def classes_of(path: Path, data: dict[str, Any]) -> ClassTable:
     if home != path:
         # Where the first volume is damaged, what this one remembers will do.
         with contextlib.suppress(OSError, KeyError, TypeError, ValueError):
-            first = json.loads((home / "project.json").read_text(encoding="utf-8"))
+            first = json.loads(read_text(home / "project.json"))
             return ClassTable.from_json(first["classes"])
     return ClassTable.from_json(data["classes"])
 

@@ -40,7 +40,7 @@ from .folders import classes_of, new_folder
 from .inkstore import InkStore
 from .proposal import Proposal, proposal_slug
 from .proposal_files import ProposalFiles
-from .replacing import replace_text
+from .replacing import read_text, replace_text
 from .stored_ink import JoinedInk
 from .unusable import unusable
 from .user_error import ProjectError as ProjectError
@@ -174,7 +174,7 @@ class Project:
         """
         path = Path(path)
         try:
-            data = json.loads((path / "project.json").read_text(encoding="utf-8"))
+            data = json.loads(read_text(path / "project.json"))
             if data["format"] > FORMAT:
                 raise ProjectError(f"{path} is of a newer version; update napari-sslseg.")
             info = ImageInfo(**data["image"])

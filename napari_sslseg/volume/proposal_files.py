@@ -25,7 +25,7 @@ import numpy.typing as npt
 from .array_files import MAPPED, write_slabs
 from .folders import folder_within
 from .proposal import Proposal, proposal_slug
-from .replacing import replace_text
+from .replacing import read_text, replace_text
 
 _ARRAYS = ("classes", "regions", "confidence")
 
@@ -164,8 +164,7 @@ class ProposalFiles:
 
     def _head(self, slug: str) -> dict[str, Any] | None:
         try:
-            text = (self.folder / slug / "proposal.json").read_text(encoding="utf-8")
-            head = json.loads(text)
+            head = json.loads(read_text(self.folder / slug / "proposal.json"))
         except (OSError, ValueError):
             return None
         return head if _is_head(head) else None

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from .held_files import patiently
 
 
 @contextlib.contextmanager
@@ -57,7 +60,7 @@ def replacing_all(paths: Sequence[Path]) -> Iterator[list[Path]]:
         for part in parts:
             flush_file(part)
         for part, path in zip(parts, paths, strict=True):
-            os.replace(part, path)
+            put_in_place(part, path)
     except BaseException:
         for part in parts:
             with contextlib.suppress(OSError):  # why it failed is what the caller is to hear
@@ -65,6 +68,17 @@ def replacing_all(paths: Sequence[Path]) -> Iterator[list[Path]]:
         raise
     for folder in {path.parent for path in paths}:
         _flush_folder(folder)
+
+
+def put_in_place(part: Path, path: Path) -> None:
+    """Let a file become another, which may be there already, on the same disk.
+
+    Raises
+    ------
+    OSError
+        See `replacing`; both are as they were.
+    """
+    patiently(functools.partial(os.replace, part, path))
 
 
 def replace_text(path: Path, text: str) -> None:
@@ -77,6 +91,17 @@ def replace_text(path: Path, text: str) -> None:
     """
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a UTF-8 file that another process may be replacing just now.
+
+    Raises
+    ------
+    OSError, UnicodeDecodeError
+        When it cannot be read.
+    """
+    return patiently(functools.partial(path.read_text, encoding="utf-8"))
 
 
 def flush_file(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from napari_sslseg.formats import FORMATS, FormatError, export, read_labels, write_labels
@@ -61,6 +63,24 @@ def test_disk_that_fills_up_leaves_the_old_file(tmp_path, files_end_at, suffix, 
     assert str(target) in text
     assert "takes no files of that size" in text
     assert content(tmp_path) == before
+
+
+@pytest.mark.parametrize("suffix", [s for s in SUFFIXES if s != ".nhdr"])  # ITK leaves that open
+def test_nothing_is_open_in_what_is_discarded(tmp_path, files_end_at, monkeypatch, suffix):
+    """As Windows would not discard it then."""
+    if suffix == ".ome.zarr":
+        pytest.importorskip("zarr")
+    discard, still = shutil.rmtree, []
+
+    def spy(folder, *arguments, **options):
+        held = [Path(file.path) for file in psutil.Process().open_files()]
+        still.extend(path for path in held if path.is_relative_to(folder))
+        discard(folder, *arguments, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", spy)
+    with files_end_at(9000), pytest.raises(FormatError):
+        write_labels(tmp_path / f"a{suffix}", noise((40, 50, 60)), like((40, 50, 60)))
+    assert still == []
 
 
 def test_full_disk_is_named(tmp_path):

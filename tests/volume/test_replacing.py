@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
-from napari_sslseg.volume.replacing import flush_file, replace_text, replacing, replacing_all
+from napari_sslseg.volume.replacing import (
+    flush_file,
+    read_text,
+    replace_text,
+    replacing,
+    replacing_all,
+)
 
 
 def content(folder):
@@ -94,3 +101,22 @@ def test_a_text_keeps_its_signs(tmp_path):
 def test_what_is_not_there_cannot_be_flushed(tmp_path):
     with pytest.raises(FileNotFoundError):
         flush_file(tmp_path / "a")
+
+
+@pytest.mark.parametrize(("owner", "name"), [(os, "replace"), (Path, "read_text")])
+def test_a_file_that_another_program_holds_for_a_moment(owner, name, tmp_path, monkeypatch):
+    action, left = getattr(owner, name), [3]
+
+    def as_on_windows(*arguments, **options):
+        if not left[0]:
+            return action(*arguments, **options)
+        left[0] -= 1
+        error = PermissionError(13, "another process uses the file")
+        error.winerror = 32
+        raise error
+
+    monkeypatch.setattr(owner, name, as_on_windows)
+    replace_text(tmp_path / "head", "new")
+    assert read_text(tmp_path / "head") == "new"
+    assert content(tmp_path) == {"head": b"new"}
+    assert left == [0]

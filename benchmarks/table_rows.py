@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+
+from napari_sslseg.training.dataset.presets import PRESETS
 
 ACDC_METHODS = (
     *("supervised", "mean-teacher", "fixmatch", "unimatch", "cps", "semsim", "rpg"),
@@ -15,17 +17,44 @@ ACDC_METHODS = (
 )
 LA_METHODS = ("supervised", "mean-teacher", "metassl-mean-teacher", "cps", "metassl-cps")
 
-#: Presets without one of their parts, or with another choice: name to (preset, options). The whole
-#: weight of CPS is that of a supervised cross-entropy.
-ABLATIONS: Mapping[str, tuple[str, dict[str, Any]]] = MappingProxyType(
+
+@dataclass(frozen=True)
+class Variant:
+    """A preset with other settings: what is compared with the presets themselves."""
+
+    preset: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+
+#: What a preset brings that is not its method.
+_PROTOCOL = (
+    *("optimiser", "learning_rate", "betas", "bias_rate", "bias_decay", "clip", "schedule"),
+    *("labelled", "steps", "average"),
+)
+
+
+def _supervised_as(name: str) -> Variant:
+    """Return supervised training with the optimiser, schedule and weak view of another preset."""
+    preset = PRESETS[name]
+    protocol = {key: getattr(preset, key) for key in _PROTOCOL}
+    return Variant("supervised", {"weak": preset.options["weak"]}, protocol)
+
+
+#: Presets without one of their parts, or with another choice. The whole weight of CPS is that of a
+#: supervised cross-entropy. What learns from labelled images alone as a method does is what tells
+#: whether that gains by unlabelled images or by its optimiser.
+VARIANTS: Mapping[str, Variant] = MappingProxyType(
     {
-        "default-without-rpg": ("default", {"matched": 0.0}),
-        "default-without-semsim": ("default", {"intra": 0.0, "cross": 0.0}),
-        "default-without-metassl": ("default", {"metassl": False, "labelled_regions": 0.0}),
-        "default-ungated": ("default", {"gated": False}),
-        "default-simple-fusion": ("default", {"fusion": "simple"}),
-        "default-published-width": ("default", {"fusion_width": 128, "grid": 56}),
-        "cps-whole": ("cps", {"cross": 1.0}),
+        "default-without-rpg": Variant("default", {"matched": 0.0}),
+        "default-without-semsim": Variant("default", {"intra": 0.0, "cross": 0.0}),
+        "default-without-metassl": Variant("default", {"metassl": False, "labelled_regions": 0.0}),
+        "default-ungated": Variant("default", {"gated": False}),
+        "default-simple-fusion": Variant("default", {"fusion": "simple"}),
+        "default-published-width": Variant("default", {"fusion_width": 128, "grid": 56}),
+        "cps-whole": Variant("cps", {"cross": 1.0}),
+        "supervised-as-rpg": _supervised_as("rpg"),
+        "supervised-as-default": _supervised_as("default"),
     }
 )
 
@@ -60,9 +89,12 @@ def all_rows() -> list[Row]:
     # The settings in the middle first: what is cut short is then still a table.
     rows = [Row(f"acdc-{k}", m) for k in (3, 7, 1) for m in ACDC_METHODS]
     rows += [Row("acdc-all", "supervised")]
-    rows += [Row("acdc-3", name) for name, (preset, _) in ABLATIONS.items() if preset == "default"]
+    rows += [Row("acdc-3", name) for name, of in VARIANTS.items() if of.preset == "default"]
     rows += [Row(f"acdc-{k}", "default-ungated") for k in (1, 7)]
+    controls = ("supervised-as-rpg", "supervised-as-default")
+    rows += [Row(f"acdc-{k}", m) for k in (3, 7, 1, "all") for m in controls]
     rows += [Row(f"jsrt-{n}", m) for n in (6, 12) for m in ("supervised", "rpg", "default")]
+    rows += [Row(f"jsrt-{n}", m) for n in (6, 12, "all") for m in controls]
     rows += [Row("jsrt-all", "supervised")]
     rows += [Row("la-4", m) for m in (*LA_METHODS, "cps-whole")]
     return rows

@@ -21,13 +21,14 @@ import multiprocessing
 import platform
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from table_rows import ABLATIONS, SOURCES, Row, chosen_rows
+from table_rows import SOURCES, VARIANTS, Row, Variant, chosen_rows
 from table_summary import write_tables
 
 from napari_sslseg.dataset_files import FormatsReader
@@ -87,9 +88,14 @@ def describe(row: Row, arguments: argparse.Namespace) -> Dataset | None:
 def settings_of(row: Row, dataset: Dataset, seed: int, arguments: argparse.Namespace) -> Settings:
     """Return the settings of a run: the preset's, shortened as the command line asks."""
     options = dict(dataset.training.get("options", {}))
-    preset, changed = ABLATIONS.get(row.preset, (row.preset, {}))
-    options |= changed
-    changes: dict[str, Any] = {"preset": preset, "seed": seed, "steps": arguments.steps}
+    variant = VARIANTS.get(row.preset, Variant(row.preset))
+    for key, value in variant.options.items():
+        known = options.get(key, {})
+        # What a data set says of its views, as that left is not right, holds for all.
+        options[key] = {**value, **known} if isinstance(value, Mapping) else value
+    changes: dict[str, Any] = {"preset": variant.preset, "seed": seed, **variant.training}
+    if arguments.steps:
+        changes["steps"] = arguments.steps
     if arguments.channels:
         options["channels"] = list(arguments.channels)
     if options:
@@ -98,7 +104,8 @@ def settings_of(row: Row, dataset: Dataset, seed: int, arguments: argparse.Names
         changes["precision"] = arguments.precision
     if arguments.batch:
         changes["labelled"] = arguments.batch[0]
-        changes["unlabelled"] = 0 if preset == "supervised" else arguments.batch[1]
+        alone = variant.preset == "supervised"
+        changes["unlabelled"] = 0 if alone else arguments.batch[1]
     device = find_device(arguments.device).type
     return make_settings(replace(dataset, training={}), device, **changes)
 

@@ -13,7 +13,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..volume.held_files import patiently
+from ..volume.held_files import is_held, patiently
 from ..volume.replacing import flush_file, put_in_place
 from ..volume.system_errors import REASONS
 from .errors import FormatError
@@ -220,7 +220,15 @@ def _replace(moves: list[tuple[Path, Path]]) -> None:
     """Put files and Zarr folders in place; an existing Zarr folder is moved aside first."""
     for item, target in moves:
         if not target.is_dir():
-            put_in_place(item, target)
+            try:
+                put_in_place(item, target)
+            except PermissionError as error:
+                if is_held(error):  # it may be written, and so may its folder: that was looked at
+                    raise FormatError(
+                        f"{target} cannot be written: another program has it open; close it there, "
+                        "or give another name."
+                    ) from error
+                raise
             continue
         aside = item.with_name(f".old-{item.name}")
         patiently(functools.partial(os.rename, target, aside))

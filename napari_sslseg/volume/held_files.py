@@ -20,6 +20,11 @@ _HELD = (5, 32)
 _WAITS = (0.01, 0.02, 0.05, 0.1, 0.2)
 
 
+def is_held(error: OSError) -> bool:
+    """Return whether a file may be held by another program, as far as an error tells."""
+    return getattr(error, "winerror", None) in _HELD
+
+
 def patiently(action: Callable[[], T]) -> T:
     """Return what an action on a file returns; try again while another program holds the file.
 
@@ -38,7 +43,7 @@ def patiently(action: Callable[[], T]) -> T:
         try:
             return action()
         except PermissionError as error:
-            if getattr(error, "winerror", None) not in _HELD:
+            if not is_held(error):
                 raise
         time.sleep(seconds)
     return action()

@@ -83,6 +83,23 @@ def test_nothing_is_open_in_what_is_discarded(tmp_path, files_end_at, monkeypatc
     assert still == []
 
 
+def test_a_file_that_is_open_elsewhere_is_said_to_be(tmp_path, monkeypatch):
+    """As a table is in a spreadsheet, which only Windows minds."""
+    target = tmp_path / "a.nii"
+    write_labels(target, noise((4, 5, 6)), like((4, 5, 6)))
+    before = content(tmp_path)
+
+    def as_on_windows(source, place):
+        error = PermissionError(13, "Access is denied")
+        error.winerror = 5
+        raise error
+
+    monkeypatch.setattr(os, "replace", as_on_windows)
+    with pytest.raises(FormatError, match="nii cannot be written: another program has it open"):
+        write_labels(target, noise((4, 5, 6), 1), like((4, 5, 6)))
+    assert content(tmp_path) == before
+
+
 def test_full_disk_is_named(tmp_path):
     """On a real file system of 64 kB, where one can be mounted."""
     code = f"""

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from napari_sslseg.methods.augment import WeakAugmentation
 from napari_sslseg.training.dataset.presets import PRESETS
 
 ACDC_METHODS = (
@@ -38,7 +39,9 @@ def _supervised_as(name: str) -> Variant:
     """Return supervised training with the optimiser, schedule and weak view of another preset."""
     preset = PRESETS[name]
     protocol = {key: getattr(preset, key) for key in _PROTOCOL}
-    return Variant("supervised", {"weak": preset.options["weak"]}, protocol)
+    # How views are drawn is said, as `supervised` says another way.
+    weak = {"draw": WeakAugmentation().draw, **preset.options["weak"]}
+    return Variant("supervised", {"weak": weak}, protocol)
 
 
 #: Presets without one of their parts, or with another choice. The whole weight of CPS is that of a
